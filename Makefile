@@ -1,0 +1,79 @@
+# `make` alone shows this help. Everything runs from the checkout; state lives in var/ (VAXPULSE_HOME moves it).
+.DEFAULT_GOAL := help
+SHELL := /bin/bash -o pipefail
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+RUN = .venv/bin/python -m deploy.embedded.run
+PYTEST = PYTHONPATH=. .venv/bin/python -m pytest
+UNIT = tests/dags tests/plugins tests/spark_jobs tests/training tests/deploy
+
+.PHONY: help
+help: ## show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
+
+.PHONY: install
+install: ## install what is missing: Python packages, a JDK, jars
+	@[ -n "$(PYTHON)" ] || { echo "install: there is no Python on PATH: install Python 3.11" >&2; exit 1; }
+	@$(PYTHON) deploy/embedded/install.py
+
+.PHONY: run
+run: install ## start everything and ingest a dump: DUMP=path-or-URL, PRESETS="minilm bert" to train again
+	@$(RUN) start --dump "$(DUMP)" --presets "$(PRESETS)"
+
+.PHONY: status
+status: ## services, last runs, tables, champion: FORMAT=json for machines
+	@$(RUN) status --format $(or $(FORMAT),text)
+
+.PHONY: logs
+logs: ## the end of all logs, or follow one: SERVICE=mlflow
+	@$(RUN) logs $(if $(SERVICE),--service $(SERVICE))
+
+.PHONY: stop
+stop: ## stop all services; data stays
+	@$(RUN) stop
+
+.PHONY: clean
+clean: ## stop, ask, then remove var/ with all tables, runs and models
+	@$(RUN) clean $(if $(YES),--yes)
+
+.PHONY: test
+test: check ## everything: checks, unit tests, laws, and the whole platform on a small dump
+	$(PYTEST) $(UNIT) tests/laws tests/integration
+
+.PHONY: test-unit
+test-unit: install ## unit tests of all rooms
+	$(PYTEST) $(UNIT)
+
+.PHONY: fuzz
+fuzz: install ## the laws with 10,000 generated dumps instead of 2,000
+	VAXPULSE_FUZZ_DUMPS=10000 $(PYTEST) tests/laws
+
+.PHONY: faults
+faults: install ## kill -9 of the Spark driver at twenty random moments: VAXPULSE_FAULT_SEED=1
+	$(PYTEST) tests/faults
+
+.PHONY: bench-ingest
+bench-ingest: install ## MB/s of load_dump against Spark's own reader and Polars
+	.venv/bin/python -m benchmarks.ingest throughput --megabytes 1000
+	.venv/bin/python -m benchmarks.ingest increment --rows 1000000
+
+.PHONY: bench-clean
+bench-clean: install ## rows/s of clean_tweets against Polars, pandas with NLTK, and reading and writing alone
+	.venv/bin/python -m benchmarks.clean --tweets 2000000
+
+.PHONY: check
+check: install ## format, lint, import rules, types, shell scripts
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/shellcheck .ci/run
+
+.PHONY: format
+format: install ## format the code
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+.PHONY: lock
+lock: install ## resolve the dependencies anew: requirements.txt and jars.lock
+	.venv/bin/uv pip compile pyproject.toml --all-extras --upgrade --generate-hashes --no-emit-index-url --no-annotate \
+	  --python-version 3.11 --custom-compile-command 'make lock' --output-file requirements.txt --quiet
+	$(PYTHON) deploy/embedded/install.py --lock-jars

@@ -1,0 +1,33 @@
+"""Every Asset and every place in HDFS, once. A path appears in no other file; jobs get theirs by their command line."""
+
+from __future__ import annotations
+
+import os
+
+from airflow.sdk import Asset, AssetWatcher
+from vaxpulse_airflow.dump_trigger import LandedDumpTrigger
+
+# hdfs://host:port of the deployment. Without it nothing can work, so a missing value stops the parsing of every DAG.
+HDFS = os.environ["VAXPULSE_HDFS"].rstrip("/")
+
+# Paths within HDFS: WebHDFS wants no scheme.
+LANDING_FOLDER = "/vaxpulse/landing"  # people and programs put new dumps here
+CLAIMED_FOLDER = "/vaxpulse/claimed"  # on their way from there to the next
+RAW_FOLDER = "/vaxpulse/raw"  # each content once, as <sha256>.csv
+
+TABLES = f"{HDFS}/vaxpulse/tables"
+QUARANTINE = f"{TABLES}/quarantine"
+DUMPS = f"{TABLES}/dumps"
+QUALITY_CHECKS = f"{TABLES}/quality_checks"
+VOCABULARY = f"{TABLES}/vocabulary"
+
+LANDED_DUMPS = Asset(
+    name="landed_dumps",
+    uri=f"{HDFS}{LANDING_FOLDER}",
+    watchers=[AssetWatcher(name="landing_folder", trigger=LandedDumpTrigger(LANDING_FOLDER, CLAIMED_FOLDER, RAW_FOLDER))],
+)
+TWEETS_RAW = Asset(name="tweets_raw", uri=f"{TABLES}/tweets_raw")
+TWEETS_CLEAN = Asset(name="tweets_clean", uri=f"{TABLES}/tweets_clean")
+MODELS = Asset(name="models", uri="vaxpulse://mlflow/models")
+
+TABLE_URIS = [TWEETS_RAW.uri, QUARANTINE, DUMPS, QUALITY_CHECKS, VOCABULARY, TWEETS_CLEAN.uri]

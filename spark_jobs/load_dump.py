@@ -1,0 +1,204 @@
+"""Load one dump of tweets: every record of it ends in `tweets_raw`, counts as a duplicate, or lies in `quarantine` with its reason.
+
+    spark-submit spark_jobs/load_dump.py --dump hdfs://.../raw/<sha256>.csv --source TEXT --run-id TEXT --tweets-raw URI --quarantine URI --dumps URI
+
+Commits in this order: this dump's slice of `quarantine`, the merge into `tweets_raw`, the row in `dumps`. Each can be repeated, so a retry after
+a death anywhere gives the tables and counts of an undisturbed run; a dump that has its row is left alone. Columns that a dump does not have keep
+the table's values; otherwise the newest dump wins. The last line of the output is JSON.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+
+from delta.tables import DeltaTable
+from pyspark import StorageLevel
+from pyspark.errors import PySparkException
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
+
+from spark_jobs.dump_file import POSITION_BITS, REFUSED, DumpFile, dump_sha256, open_dump, read_parsed, row_numbers
+from spark_jobs.record_rules import RefusedDumpError
+from spark_jobs.schemas import DUMPS, QUARANTINE, TWEETS_RAW
+from spark_jobs.session import open_session
+
+# Below this many, quarantined records go into one file.
+SMALL_QUARANTINE = 100_000
+# Up to this many ids, some ten bytes each, are sent to every task instead of sorting the tweets by id.
+MOST_BROADCAST = 1_000_000
+
+
+@dataclass
+class Summary:
+    """What became of a dump; records = accepted + duplicates + quarantined."""
+
+    dump_sha256: str
+    records: int
+    accepted: int
+    duplicates: int
+    quarantined: int
+    already_loaded: bool
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def arg_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Load one dump of tweets into tweets_raw, quarantine and dumps.")
+    parser.add_argument("--dump", required=True, metavar="URI", help="the dump, named <sha256 of its bytes>.csv; its content may be gzip")
+    parser.add_argument("--source", required=True, metavar="TEXT", help="where the dump came from, for the dumps table")
+    parser.add_argument("--run-id", required=True, metavar="TEXT", help="the run that loads it, for the dumps table")
+    parser.add_argument("--tweets-raw", required=True, metavar="URI")
+    parser.add_argument("--quarantine", required=True, metavar="URI")
+    parser.add_argument("--dumps", required=True, metavar="URI")
+    return parser
+
+
+def open_table(spark: SparkSession, uri: str, schema: StructType) -> DeltaTable:
+    """The Delta table at `uri`, created with its change data feed on where there is none."""
+    if not DeltaTable.isDeltaTable(spark, uri):
+        try:
+            (DeltaTable.createIfNotExists(spark).location(uri).addColumns(schema).property("delta.enableChangeDataFeed", "true").execute())
+        except PySparkException:
+            # Another run may have created it in the meantime; if not, the error stands.
+            if not DeltaTable.isDeltaTable(spark, uri):
+                raise
+    return DeltaTable.forPath(spark, uri)
+
+
+def last_of_each_id(tweets: DataFrame) -> DataFrame:
+    """`tweets` without those that come again, with the same id, later in the dump."""
+    repeated = tweets.groupBy("tweet_id").agg(F.max("position").alias("last_position"), F.count("*").alias("times")).where("times > 1")
+    repeated = repeated.select("tweet_id", "last_position").persist()
+    count = repeated.count()
+    if not count:
+        return tweets
+    # Repeated ids are few: with them sent to every task, the texts stay where they are.
+    repeated = F.broadcast(repeated) if count <= MOST_BROADCAST else repeated
+    superseded = tweets.join(repeated, on="tweet_id", how="inner").where(F.col("position") < F.col("last_position")).select("position")
+    superseded = F.broadcast(superseded) if count <= MOST_BROADCAST else superseded
+    return tweets.join(superseded, on="position", how="left_anti")
+
+
+def quarantined_records(parsed: DataFrame, dump: DumpFile, first_of_block: dict[int, int]) -> DataFrame:
+    """The bad records of `parsed` in the columns of QUARANTINE."""
+    other = F.coalesce(F.concat(F.lit(" "), row_numbers(first_of_block, F.col("other_position"))), F.lit(""))
+    return parsed.where(F.col("reason").isNotNull()).select(
+        F.lit(dump.sha256).alias("dump_sha256"),
+        row_numbers(first_of_block, F.col("position")).alias("row_number"),
+        F.col("raw_record"),
+        F.concat(F.col("reason"), other).alias("reason"),
+    )
+
+
+def count_by_block(parsed: DataFrame) -> tuple[dict[int, int], int, int]:
+    """The number, from 1, of the first record of each block, how many records there are, and how many of them are bad.
+
+    Raises RefusedDumpError where reading the dump to its end has shown that it cannot be loaded.
+    """
+    block = F.shiftright("position", POSITION_BITS).alias("block")
+    counts = parsed.groupBy(block).agg(F.count("*").alias("records"), F.count("reason").alias("bad")).orderBy("block").collect()
+    if counts and counts[0].block < 0:
+        raise RefusedDumpError(parsed.where(F.col("position") == REFUSED).collect()[0].reason)
+    first_of_block, records = {}, 0
+    for row in counts:
+        first_of_block[row.block] = records + 1
+        records += row.records
+    if not records:
+        raise RefusedDumpError("it has a header and no records")
+    return first_of_block, records, sum(row.bad for row in counts)
+
+
+def write_quarantine(uri: str, bad_records: DataFrame, sha256: str, count: int) -> None:
+    """Replace this dump's slice of the quarantine by `bad_records`."""
+    if count < SMALL_QUARANTINE:
+        bad_records = bad_records.coalesce(1)
+    bad_records.write.format("delta").mode("overwrite").option("replaceWhere", f"dump_sha256 = '{sha256}'").save(uri)
+
+
+def merge_tweets(table: DeltaTable, tweets: DataFrame, dump: DumpFile) -> None:
+    """Write what is new or different in `tweets`; the same commit is empty when it is repeated."""
+    compared = ["safe_text", *(name for name in ("label", "agreement") if getattr(dump.layout, name) is not None)]
+    differs: Column = F.lit(False)
+    for name in compared:
+        differs |= ~F.col(f"old.{name}").eqNullSafe(F.col(f"new.{name}"))
+    source = tweets.select(
+        "tweet_id", "safe_text", "label", "agreement", F.lit(dump.sha256).alias("dump_sha256"), F.current_timestamp().alias("ingested_at")
+    )
+    # Delta would first write the tweets to disk, in case that they are others when it reads them again; the same bytes give the same tweets.
+    source.sparkSession.conf.set("spark.databricks.delta.merge.materializeSource", "none")
+    (
+        table.alias("old")
+        .merge(source.alias("new"), "old.tweet_id = new.tweet_id")
+        .whenMatchedUpdate(condition=differs, set={name: f"new.{name}" for name in (*compared, "dump_sha256", "ingested_at")})
+        .whenNotMatchedInsertAll()
+        .execute()
+    )
+
+
+def record_dump(table: DeltaTable, summary: Summary, dump: DumpFile, source: str, run_id: str) -> None:
+    """Write the row that says that the dump is loaded."""
+    counts = {name: value for name, value in asdict(summary).items() if name in DUMPS.names}
+    values = counts | {"source": source, "bytes": dump.bytes, "run_id": run_id}
+    row = (
+        SparkSession.active()
+        .range(1)
+        .select(
+            *(F.lit(value).cast(DUMPS[name].dataType).alias(name) for name, value in values.items()),
+            F.current_timestamp().alias("ingested_at"),
+        )
+    )
+    table.alias("old").merge(row.alias("new"), "old.dump_sha256 = new.dump_sha256").whenNotMatchedInsertAll().execute()
+
+
+def load(spark: SparkSession, options: argparse.Namespace) -> Summary:
+    """Load the dump. Raises RefusedDumpError where it cannot be loaded at all, and then nothing is written."""
+    sha256 = dump_sha256(options.dump)
+    if DeltaTable.isDeltaTable(spark, options.dumps):
+        for row in DeltaTable.forPath(spark, options.dumps).toDF().where(F.col("dump_sha256") == sha256).collect():
+            return Summary(sha256, row.records, row.accepted, row.duplicates, row.quarantined, already_loaded=True)
+    dump = open_dump(spark, options.dump)
+    parsed = read_parsed(spark, dump).persist(StorageLevel.MEMORY_AND_DISK)
+    first_of_block, records, bad = count_by_block(parsed)
+    tweets_raw = open_table(spark, options.tweets_raw, TWEETS_RAW)
+    open_table(spark, options.quarantine, QUARANTINE)
+    dumps = open_table(spark, options.dumps, DUMPS)
+
+    if bad:
+        write_quarantine(options.quarantine, quarantined_records(parsed, dump, first_of_block), sha256, bad)
+    merge_tweets(tweets_raw, last_of_each_id(parsed.where(F.col("reason").isNull())), dump)
+    # What stands in the table under this dump's name is what it gave, whether this try wrote it or one that died before.
+    accepted = tweets_raw.toDF().where(F.col("dump_sha256") == sha256).count()
+    summary = Summary(sha256, records, accepted, records - bad - accepted, bad, already_loaded=False, notes=dump.layout.notes)
+    record_dump(dumps, summary, dump, options.source, options.run_id)
+    parsed.unpersist()
+    return summary
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = arg_parser().parse_args(arguments)
+    started = time.monotonic()
+    spark = open_session("load_dump")
+    try:
+        summary = load(spark, options)
+    except RefusedDumpError as error:
+        print(f"load_dump: error: {options.dump} is refused, nothing was written: {error}", file=sys.stderr)
+        sys.exit(os.EX_DATAERR)  # the input is wrong, not the program: who started the job need not try again
+    summary.seconds = round(time.monotonic() - started, 1)
+    for note in summary.notes:
+        print(f"note: {note}")
+    if summary.already_loaded:
+        print(f"{options.dump} is already loaded; nothing was written.")
+    print(
+        f"{summary.records} records = {summary.accepted} accepted + {summary.duplicates} duplicates + {summary.quarantined} quarantined, "
+        f"in {summary.seconds} s"
+    )
+    print(json.dumps(asdict(summary)))
+
+
+if __name__ == "__main__":
+    main()

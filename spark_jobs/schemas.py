@@ -1,0 +1,83 @@
+"""The data contracts: the columns of every table, in order (docs: DESIGN.md, *Data contracts*).
+
+Labels are -1 negative, 0 neutral, 1 positive. `dump_sha256` is the SHA-256 of a dump's bytes as delivered, in lower-case hexadecimal.
+"""
+
+from pyspark.sql.types import ArrayType, DoubleType, IntegerType, LongType, StringType, StructField, StructType, TimestampType
+
+# Key tweet_id; a newer dump wins.
+TWEETS_RAW = StructType(
+    [
+        StructField("tweet_id", StringType(), nullable=False),
+        StructField("safe_text", StringType(), nullable=False),
+        StructField("label", DoubleType()),
+        StructField("agreement", DoubleType()),
+        StructField("dump_sha256", StringType(), nullable=False),
+        StructField("ingested_at", TimestampType(), nullable=False),
+    ]
+)
+
+# Key (dump_sha256, row_number); row_number counts the records after the header from 1.
+QUARANTINE = StructType(
+    [
+        StructField("dump_sha256", StringType(), nullable=False),
+        StructField("row_number", LongType(), nullable=False),
+        StructField("raw_record", StringType(), nullable=False),
+        StructField("reason", StringType(), nullable=False),
+    ]
+)
+
+# Key dump_sha256; records = accepted + duplicates + quarantined. `bytes` is the size of the dump as delivered.
+DUMPS = StructType(
+    [
+        StructField("dump_sha256", StringType(), nullable=False),
+        StructField("source", StringType(), nullable=False),
+        StructField("bytes", LongType(), nullable=False),
+        StructField("records", LongType(), nullable=False),
+        StructField("accepted", LongType(), nullable=False),
+        StructField("duplicates", LongType(), nullable=False),
+        StructField("quarantined", LongType(), nullable=False),
+        StructField("ingested_at", TimestampType(), nullable=False),
+        StructField("run_id", StringType(), nullable=False),
+    ]
+)
+
+# Key tweet_id; split is train, eval or unlabelled and a function of text_group alone.
+TWEETS_CLEAN = StructType(
+    [
+        StructField("tweet_id", StringType(), nullable=False),
+        StructField("safe_text", StringType(), nullable=False),
+        StructField("label", IntegerType()),
+        StructField("agreement", DoubleType()),
+        StructField("hashtags", ArrayType(StringType(), containsNull=False), nullable=False),
+        StructField("emoji", ArrayType(StringType(), containsNull=False), nullable=False),
+        StructField("clean_text", StringType(), nullable=False),
+        StructField("stemmed_text", StringType(), nullable=False),
+        StructField("text_group", StringType(), nullable=False),
+        StructField("split", StringType(), nullable=False),
+        StructField("dump_sha256", StringType(), nullable=False),
+    ]
+)
+
+# Key word; stem is null for a stop word.
+VOCABULARY = StructType(
+    [
+        StructField("word", StringType(), nullable=False),
+        StructField("stem", StringType()),
+    ]
+)
+
+# Key (tweet_id, model_name, model_version); score = p_positive - p_negative.
+TWEETS_SCORED = StructType(
+    [
+        StructField("tweet_id", StringType(), nullable=False),
+        StructField("p_negative", DoubleType(), nullable=False),
+        StructField("p_neutral", DoubleType(), nullable=False),
+        StructField("p_positive", DoubleType(), nullable=False),
+        StructField("label", IntegerType(), nullable=False),
+        StructField("score", DoubleType(), nullable=False),
+        StructField("model_name", StringType(), nullable=False),
+        StructField("model_version", StringType(), nullable=False),
+        StructField("scored_at", TimestampType(), nullable=False),
+    ]
+)

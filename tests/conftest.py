@@ -1,0 +1,48 @@
+"""What rooms of tests share: one Spark session for the whole run."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator["SparkSession"]:
+    """A `local[2]` session with Delta and Spark NLP, its warehouse in a temporary folder; started by the first test that needs it."""
+    from pyspark.sql import SparkSession
+
+    from spark_jobs.session import JOB_SETTINGS
+
+    jars = sorted(str(jar) for jar in (REPOSITORY / ".jars/spark").glob("*.jar"))
+    if not jars:
+        pytest.fail("no jars in .jars/spark: run `make install` first")
+    # Workers import the jobs' modules, in the driver's Python.
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])])
+    folder = tmp_path_factory.mktemp("spark")
+    builder = SparkSession.builder.appName("tests").master("local[2]")
+    settings = JOB_SETTINGS | {
+        "spark.driver.extraClassPath": os.pathsep.join(jars),
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.memory": "2g",
+        "spark.driver.extraJavaOptions": f"-Dderby.system.home={folder} -Djava.io.tmpdir={folder}",
+        "spark.local.dir": str(folder / "local"),
+        "spark.sql.warehouse.dir": str(folder / "warehouse"),
+        "spark.sql.shuffle.partitions": "2",
+        "spark.ui.enabled": "false",
+    }
+    for key, value in settings.items():
+        builder = builder.config(key, value)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    yield session
+    session.stop()

@@ -1,0 +1,29 @@
+"""The trainer's command lines."""
+
+import sys
+
+import pytest
+
+
+@pytest.fixture
+def training_commands(dag_bag):
+    fileloc = dag_bag.dags["train_classifiers"].fileloc
+    return next(module for module in list(sys.modules.values()) if getattr(module, "__file__", None) == fileloc).training_commands
+
+
+def test_each_preset_is_one_command(training_commands):
+    commands = training_commands({"presets": ["minilm", "bert"], "train_again": False})
+    assert [command.split("--preset ")[1].split()[0] for command in commands] == ["minilm", "bert"]
+
+
+def test_unchanged_training_is_skipped_unless_asked_for(training_commands):
+    assert "--skip-if-trained" in training_commands({"presets": ["minilm"], "train_again": False})[0]
+    assert "--skip-if-trained" not in training_commands({"presets": ["minilm"], "train_again": True})[0]
+
+
+def test_presets_in_the_form_are_those_of_the_trainer(dag_bag):
+    # The rooms do not import each other; a test may look at both.
+    from training.presets import PRESETS
+
+    offered = dag_bag.dags["train_classifiers"].params.get_param("presets").schema["items"]["enum"]
+    assert sorted(offered) == sorted(PRESETS)

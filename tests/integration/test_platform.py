@@ -1,0 +1,264 @@
+"""One platform, from its first start to its last stop; the tests build on each other in the order in which they stand."""
+
+import concurrent.futures
+import contextlib
+import getpass
+import json
+import os
+import subprocess
+import time
+from datetime import UTC, datetime
+
+import psutil
+import pytest
+import requests
+from hdfs import InsecureClient
+
+from deploy.embedded import summary, supervision
+from deploy.embedded.follow import follow
+from deploy.embedded.guard import left_of_service
+from deploy.embedded.services import SERVICES
+
+pytestmark = pytest.mark.timeout(600)
+
+HEALTHY_SECONDS = 60
+
+
+def test_first_run_takes_a_dump_to_a_trained_model(platform):
+    finished = platform.make("run", f"DUMP={platform.dump}", check=False)
+    assert finished.returncode == 0, finished.stdout[-3000:] + finished.stderr[-3000:]
+    # what a person reads at the end
+    for words in (
+        "accepted in the dump",
+        "quarantined in the dump",
+        "Models, measured on the eval side",
+        "minilm",
+        "Airflow",
+        "credentials.json",
+    ):
+        assert words in finished.stdout
+
+
+def test_every_record_is_accounted_for(platform):
+    [account] = summary.query(summary.table(platform.settings, "dumps"), "SELECT * FROM t")
+    rows = platform.status()["tables"]
+    assert account["records"] == account["accepted"] + account["duplicates"] + account["quarantined"]
+    assert account["quarantined"] == rows["quarantine"] > 0
+    assert account["accepted"] == rows["tweets_raw"]
+    assert account["duplicates"] > 0
+
+
+def test_no_text_stands_on_both_sides_of_the_split(platform):
+    groups = summary.query(
+        summary.table(platform.settings, "tweets_clean"),
+        "SELECT text_group FROM t GROUP BY text_group HAVING count(DISTINCT split) > 1 AND min(split) <> 'unlabelled'",
+    )
+    assert [group for group in groups if group] == []
+
+
+def test_training_run_names_its_data_and_its_airflow_run(platform):
+    [model] = summary.models(platform.settings)
+    assert model["airflow_run_id"]
+    run = summary.mlflow(platform.settings, "GET", "runs/get", params={"run_id": model["run_id"]})["run"]
+    for given in run["inputs"]["dataset_inputs"]:
+        assert given["dataset"]["source_type"] == "delta_table"
+        [version] = [tag["value"] for tag in given["tags"] if tag["key"] == "delta_table_version"]
+        assert int(version) == summary.table(platform.settings, "tweets_clean").version()
+    metrics = {metric["key"] for metric in run["data"]["metrics"]}
+    assert {"eval_accuracy", "eval_macro_f1", "eval_rmse", "train_runtime_seconds", "eval_f1_negative"} <= metrics
+
+
+def test_second_run_with_the_same_dump_changes_nothing_and_says_so(platform):
+    before = platform.status()["tables"]
+    start = time.monotonic()
+    finished = platform.make("run", f"DUMP={platform.dump}")
+    assert time.monotonic() - start < 90
+    assert "was ingested before" in finished.stdout
+    assert platform.status()["tables"] == before
+    assert len(summary.models(platform.settings)) == 1
+
+
+def test_twenty_triggers_at_once_all_end_green(platform):
+    api = platform.api()
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        run_ids = list(pool.map(lambda _: api.trigger("ingest_tweets", {"dump": str(platform.dump)}), range(20)))
+    assert len(set(run_ids)) == 20
+    states = {}
+    deadline = time.monotonic() + 400
+    while set(states.values()) != {"success"} and time.monotonic() < deadline:
+        states = {run_id: api.run("ingest_tweets", run_id)["state"] for run_id in run_ids}
+        assert "failed" not in states.values()
+        time.sleep(2)
+    assert list(states.values()) == ["success"] * 20
+    assert len(summary.query(summary.table(platform.settings, "dumps"), "SELECT * FROM t")) == 1
+
+
+@pytest.fixture
+def hdfs(platform):
+    return InsecureClient(platform.settings.url("namenode"), user=getpass.getuser())
+
+
+def land(hdfs, name, content):
+    """Deliver a dump as a careful sender does: under a hidden name first."""
+    hdfs.write(f"/vaxpulse/landing/.{name}", data=content)
+    hdfs.rename(f"/vaxpulse/landing/.{name}", f"/vaxpulse/landing/{name}")
+
+
+def landing_events(api):
+    return api.call("GET", "/api/v2/assets/events?name_pattern=landed_dumps&limit=100")["asset_events"]
+
+
+def await_value(get, wanted, seconds):
+    """Return the value once it is the wanted one, or what it is when the time is over."""
+    deadline = time.monotonic() + seconds
+    while (value := get()) != wanted and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return value
+
+
+def test_dump_that_lands_in_hdfs_is_picked_up_within_a_minute_and_loaded(platform, hdfs):
+    api = platform.api()
+    content = b"tweet_id,safe_text,label,agreement\nLANDED1,a vaccine for everyone,1,1.0\nLANDED2,no needle for me,-1,1.0\n"
+    landed_at = time.monotonic()
+    land(hdfs, "june.csv", content)
+    assert await_value(lambda: len(landing_events(api)), 1, 60) == 1
+    assert time.monotonic() - landed_at < 60
+    assert await_value(
+        lambda: summary.query(summary.table(platform.settings, "dumps"), "SELECT records, source FROM t WHERE source = 'june.csv'"),
+        [{"records": 2, "source": "june.csv"}],
+        120,
+    )
+    assert hdfs.list("/vaxpulse/landing") == []
+    # What it causes must be over before the next test counts rows.
+    follow(api, "ingest_tweets", api.last_run("ingest_tweets")["dag_run_id"], lambda _: contextlib.nullcontext(lambda _: None))
+
+
+def test_content_that_lands_again_fires_no_second_event(platform, hdfs):
+    api = platform.api()
+    content = b"tweet_id,safe_text,label,agreement\nLANDED1,a vaccine for everyone,1,1.0\nLANDED2,no needle for me,-1,1.0\n"
+    land(hdfs, "june again.csv", content)
+    # The watcher takes it away without a word; then it has been seen.
+    assert await_value(lambda: hdfs.list("/vaxpulse/landing"), [], 60) == []
+    assert len(landing_events(api)) == 1
+
+
+def test_refused_dump_fails_at_once_and_writes_nothing(platform):
+    wrong = platform.settings.home / "wrong.csv"
+    wrong.write_text("who,what\nme,a sentence\n")
+    before = platform.status()["tables"]
+    finished = platform.make("run", f"DUMP={wrong}", check=False)
+    assert finished.returncode != 0
+    assert "ingest_tweets.load_dump failed" in finished.stderr
+    assert "safe_text" in finished.stderr  # the missing column
+    api = platform.api()
+    [load] = [task for task in api.tasks("ingest_tweets", api.last_run("ingest_tweets")["dag_run_id"]) if task["task_id"] == "load_dump"]
+    assert load["try_number"] == 1
+    assert platform.status()["tables"] == before
+
+
+def test_credentials_file_lets_in_and_is_private(platform):
+    path = platform.settings.home / "credentials.json"
+    assert path.stat().st_mode & 0o777 == 0o600
+    credentials = json.loads(path.read_text())["airflow"]
+    login = {"username": credentials["user"], "password": credentials["password"]}
+    assert requests.post(f"{credentials['url']}/auth/token", json=login, timeout=10).status_code == 201
+    wrong = login | {"password": "airflow"}
+    assert requests.post(f"{credentials['url']}/auth/token", json=wrong, timeout=10).status_code == 401
+
+
+def test_nothing_listens_beyond_loopback(platform):
+    ours = {process.pid for name in SERVICES for process in left_of_service(platform.settings, name)}
+    listening = [
+        connection for connection in psutil.net_connections("inet") if connection.status == psutil.CONN_LISTEN and connection.pid in ours
+    ]
+    assert len(listening) >= 8
+    assert {connection.laddr.ip for connection in listening} <= {"127.0.0.1", "::ffff:127.0.0.1", "::1"}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_killed_service_answers_again_and_leaves_no_process_behind(platform, name):
+    before = platform.status()["tables"]
+    belonging = left_of_service(platform.settings, name)
+    main = session_leader(belonging)
+    main.kill()
+    assert await_restart(platform, name, main.pid) == ""
+    assert still_running(belonging) == []
+    assert platform.status()["tables"] == before
+
+
+def test_service_whose_guard_is_killed_comes_back_alone(platform):
+    # The guard is what supervisor started; without it the kernel ends the service, and the next guard what the service left.
+    name = "airflow-scheduler"
+    belonging = left_of_service(platform.settings, name)
+    main = session_leader(belonging)
+    main.parent().kill()
+    assert await_restart(platform, name, main.pid) == ""
+    assert still_running(belonging) == []
+
+
+def session_leader(processes):
+    """The service itself, of all the processes in its session."""
+    return next(process for process in processes if process.pid == os.getsid(process.pid))
+
+
+def still_running(processes):
+    return [process for process in processes if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+
+
+def await_restart(platform, name, old_pid):
+    """Wait until a service works in a new process; return what is wrong when it does not within a minute of now."""
+    killed_at = datetime.now(UTC)
+    deadline = time.monotonic() + HEALTHY_SECONDS
+    problem = "no new process"
+    while problem and time.monotonic() < deadline:
+        time.sleep(0.2)
+        sessions = {os.getsid(process.pid) for process in left_of_service(platform.settings, name) if process.is_running()}
+        if sessions and old_pid not in sessions:
+            problem = SERVICES[name].problem(platform.settings) or stale_heartbeat(platform, name, killed_at)
+    return problem
+
+
+def stale_heartbeat(platform, name, since):
+    """Airflow calls a dead component healthy until its last heartbeat is half a minute old: ask for one since it was killed."""
+    part = name.removeprefix("airflow-").replace("-", "_")
+    health = requests.get(f"{platform.settings.url('airflow')}/api/v2/monitor/health", timeout=10).json()
+    if name == "airflow-api-server" or part not in health:
+        return ""
+    heartbeat = datetime.fromisoformat(health[part][f"latest_{part}_heartbeat"])
+    return "" if heartbeat > since else "no heartbeat yet"
+
+
+def test_pipeline_still_works_after_all_that(platform):
+    finished = platform.make("run", f"DUMP={platform.dump}")
+    assert "was ingested before" in finished.stdout
+
+
+def test_busy_port_is_named_and_nothing_is_left_running(platform, tmp_path):
+    home = tmp_path.parent / "b"
+    environment = platform.environment | {"VAXPULSE_HOME": str(home)}
+
+    finished = subprocess.run(
+        [".venv/bin/python", "-m", "deploy.embedded.run", "start", "--dump", str(platform.dump)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 1
+    [message] = finished.stderr.strip().splitlines()
+    assert f"port {platform.settings.ports['postgres']} (PostgreSQL) is in use by" in message
+    assert not (home / "run" / "supervisord.pid").exists()
+
+
+def test_stop_leaves_no_process_behind(platform):
+    belonging = [process for name in SERVICES for process in left_of_service(platform.settings, name)]
+    assert len(belonging) >= len(SERVICES)
+    platform.make("stop")
+    assert [process for process in belonging if process.is_running()] == []
+    assert supervision.states(platform.settings) == {}
+    open_files = str(platform.settings.home)
+    assert [
+        process.pid
+        for process in psutil.process_iter(["cwd", "cmdline"])
+        if open_files in " ".join([process.info["cwd"] or "", *(process.info["cmdline"] or [])])
+    ] == []

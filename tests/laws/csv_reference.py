@@ -1,0 +1,164 @@
+"""What load_dump should make of a dump, said in plain Python: one record at a time, with the csv module, and a dict for the table."""
+
+import csv
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+LINES = re.compile(rb"[^\r\n]*(?:\r\n|\n|\r|\Z)")
+
+
+@dataclass
+class Record:
+    fields: list[str]
+    raw: bytes
+    quoting: str = "fine"
+
+
+@dataclass
+class Outcome:
+    """Good tweets as (record number, id, text, label, agreement), and the reasons of the others by record number."""
+
+    tweets: list[tuple[int, str, str, float | None, float | None]] = field(default_factory=list)
+    reasons: dict[int, str] = field(default_factory=dict)
+    raw: dict[int, bytes] = field(default_factory=dict)
+    records: int = 0
+
+
+def records_of(dump: bytes) -> Iterator[Record]:
+    """The records of `dump` as csv.reader finds them; one that is never closed is its lines up to the open quote, and reading goes on after it."""
+    lines = [line for line in LINES.findall(dump.removeprefix(b"\xef\xbb\xbf")) if line]
+    while lines:
+        fields, used, opened = read_one(lines)
+        if used > len(lines):
+            # The quote is never closed: the fewest lines that give the same fields.
+            used = next(n for n in range(1, len(lines) + 1) if read_one(lines[:n])[1] > n and len(read_one(lines[:n])[0]) == len(fields))
+            yield Record(fields, b"".join(lines[:used]).rstrip(b"\r\n"), "unclosed")
+        elif fields:
+            raw = b"".join(lines[:used])
+            raw = raw[:-2] if raw.endswith(b"\r\n") else raw[:-1] if raw.endswith((b"\r", b"\n")) else raw
+            yield Record(fields, raw, "malformed" if opened else "fine")
+        lines = lines[used:]
+
+
+def read_one(lines: list[bytes]) -> tuple[list[str], int, bool]:
+    """The fields of the first record, how many lines it takes (more than there are where a quote stays open), and whether strict csv refuses it."""
+    taken = 0
+
+    def feed() -> Iterator[str]:
+        nonlocal taken
+        for line in lines:
+            taken += 1
+            # Latin 1 keeps each byte, whatever the encoding.
+            yield line.decode("latin-1")
+        taken += 1
+        yield '"'
+
+    fields = next(csv.reader(feed()))
+    if taken > len(lines):
+        fields[-1] = fields[-1].removesuffix('"')
+    try:
+        next(csv.reader([line.decode("latin-1") for line in lines[:taken]], strict=True))
+    except csv.Error:
+        return fields, taken, True
+    return fields, taken, False
+
+
+def judge(dump: bytes) -> Outcome:
+    """What becomes of each record of `dump`, whose header is one of tweet_id, safe_text[, label, agreement] in this order."""
+    header, *rest = records_of(dump)
+    columns = len(header.fields)
+    outcome = Outcome(records=len(rest))
+    verdicts = [verdict(record, columns) for record in rest]
+    for i, (record, (reason, values)) in enumerate(zip(rest, verdicts, strict=True), start=1):
+        if reason:
+            outcome.reasons[i] = reason
+            outcome.raw[i] = record.raw
+        else:
+            outcome.tweets.append((i, *values))
+    for i in range(2, len(rest) + 1):
+        head, tail = rest[i - 2], rest[i - 1]
+        if tail.quoting == "unclosed" or not is_tail(tail, columns):
+            continue
+        joins = outcome.reasons.get(i - 1, "").startswith("not a record") and is_middle(head, columns)
+        if joins or is_head(head, columns):
+            outcome.raw[i] = tail.raw
+            if not joins:
+                outcome.reasons[i - 1] = f"cut by an unquoted line break: its text goes on in record {i}"
+                outcome.raw[i - 1] = head.raw
+            outcome.reasons[i] = f"not a record of its own: after an unquoted line break it continues record {i - 1}"
+    outcome.tweets = [tweet for tweet in outcome.tweets if tweet[0] not in outcome.reasons]
+    return outcome
+
+
+def verdict(record: Record, columns: int) -> tuple[str, tuple]:
+    if record.quoting == "unclosed":
+        return "a quote is opened and never closed", ()
+    if record.quoting == "malformed":
+        return "there is text after a closing quote", ()
+    try:
+        values = [value.encode("latin-1").decode() for value in record.fields]
+    except UnicodeDecodeError:
+        return "not UTF-8; the bytes that are none are written as \\xNN", ()
+    if len(values) != columns:
+        return f"{len(values)} fields instead of {columns}", ()
+    ident, text, *votes = values
+    if not ident.strip():
+        return "tweet_id is missing", ()
+    if not is_id(ident):
+        return "tweet_id is no id: an id has 1 to 64 letters, digits, '_' or '-'", ()
+    if not text.strip():
+        return "text is missing", ()
+    label = agreement = None
+    if votes:
+        label, agreement = number(votes[0]), number(votes[1])
+        if label not in (None, -1, 0, 1):
+            return "label is not -1, 0 or 1", ()
+        if agreement == "wrong" or (agreement is not None and not 0 <= agreement <= 1):
+            return "agreement is not between 0 and 1", ()
+    return "", (ident, text, label, agreement)
+
+
+def number(field: str) -> float | str | None:
+    if not field.strip():
+        return None
+    try:
+        return float(field)
+    except ValueError:
+        return "wrong"
+
+
+def is_id(field: str) -> bool:
+    return 1 <= len(field) <= 64 and all(c.isascii() and (c.isalnum() or c in "_-") for c in field)
+
+
+def is_tail(record: Record, columns: int) -> bool:
+    if len(record.fields) > columns:
+        return False
+    fields = record.fields + [""] * (columns - len(record.fields))
+    if not fields[0].encode("latin-1").decode("utf-8", "replace").strip() or fields[columns - 1]:
+        return False
+    if not is_id(fields[0]):
+        return True
+    if columns == 2 or not (fields[1] or fields[2]):
+        return False
+    label, agreement = number(fields[1]), number(fields[2])
+    return label in (None, -1, 0, 1) and (agreement is None or (agreement != "wrong" and 0 <= agreement <= 1))
+
+
+def is_head(record: Record, columns: int) -> bool:
+    return 2 <= len(record.fields) <= columns and is_id(record.fields[0]) and not any(record.fields[2:])
+
+
+def is_middle(record: Record, columns: int) -> bool:
+    return len(record.fields) <= columns and not is_id(record.fields[0]) and bool(record.fields[0].strip()) and not any(record.fields[1:])
+
+
+def load_into(table: dict[str, tuple], dump: bytes, name: str) -> tuple[Outcome, int]:
+    """Load `dump` into `table`, {id: (text, label, agreement, name of the dump)}; returns its outcome and how many tweets it gave."""
+    outcome = judge(dump)
+    last = {ident: values for _, ident, *values in outcome.tweets}
+    for ident, values in last.items():
+        if ident not in table or table[ident][:3] != tuple(values):
+            table[ident] = (*values, name)
+    return outcome, sum(row[3] == name for row in table.values())

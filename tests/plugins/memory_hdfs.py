@@ -1,0 +1,72 @@
+"""What the code asks of a WebHDFS client, with a file system in memory that can lose bytes."""
+
+import time
+from contextlib import contextmanager
+
+from hdfs import HdfsError
+
+
+class Chunks:
+    """A file that is read whole or in chunks, as the client's reader is."""
+
+    def __init__(self, content, chunk_size):
+        self.content, self.chunk_size = content, chunk_size or len(content) or 1
+
+    def read(self, size=-1):
+        size = len(self.content) if size < 0 else size
+        block, self.content = self.content[:size], self.content[size:]
+        return block
+
+    def __iter__(self):
+        while block := self.read(self.chunk_size):
+            yield block
+
+
+class MemoryHdfs:
+    """Files by path. A rename never replaces, as in HDFS."""
+
+    def __init__(self, lost_bytes=0):
+        self.files = {}
+        self.modified = {}
+        self.uploads = []
+        self.lost_bytes = lost_bytes
+
+    def put(self, path, content, seconds_ago=60):
+        self.files[path] = content
+        self.modified[path] = int((time.time() - seconds_ago) * 1000)
+
+    def write(self, path, data):
+        self.uploads.append(path)
+        content = b"".join(data)
+        self.put(path, content[: len(content) - self.lost_bytes])
+
+    @contextmanager
+    def read(self, path, chunk_size=0):
+        if path not in self.files:
+            raise HdfsError(f"File does not exist: {path}")
+        yield Chunks(self.files[path], chunk_size)
+
+    def status(self, path, strict=True):
+        if path in self.files:
+            return {"length": len(self.files[path]), "type": "FILE", "modificationTime": self.modified[path]}
+        if any(name.startswith(f"{path}/") for name in self.files):
+            return {"length": 0, "type": "DIRECTORY", "modificationTime": 0}
+        if strict:
+            raise HdfsError(f"File does not exist: {path}")
+        return None
+
+    def list(self, folder, status=False):
+        names = [path.removeprefix(f"{folder}/") for path in self.files if path.startswith(f"{folder}/")]
+        names = [name for name in names if "/" not in name]
+        return [(name, self.status(f"{folder}/{name}")) for name in names] if status else names
+
+    def makedirs(self, path):
+        pass
+
+    def rename(self, source, destination):
+        if destination in self.files or source not in self.files:
+            raise HdfsError(f"Unable to rename {source} to {destination}")
+        self.put(destination, self.files.pop(source))
+
+    def delete(self, path):
+        return self.files.pop(path, None) is not None

@@ -1,0 +1,53 @@
+"""The order of rows in training, and what each weighs."""
+
+import itertools
+import random
+
+import pandas as pd
+import pytest
+
+from training.batches import ShuffledLengthBatches
+from training.fine_tuning import class_weights
+
+LENGTHS = random.Random(1).choices(range(5, 100), k=1010)
+
+
+def batches_of(order: list[int]) -> list[list[int]]:
+    return [order[start : start + 10] for start in range(0, len(order), 10)]
+
+
+def test_every_row_comes_once() -> None:
+    assert sorted(ShuffledLengthBatches(LENGTHS, 16, 1)) == list(range(len(LENGTHS)))
+
+
+def test_a_batch_holds_rows_of_like_length() -> None:
+    order = list(ShuffledLengthBatches(LENGTHS, 10, 1))
+    spread = [max(LENGTHS[row] for row in batch) - min(LENGTHS[row] for row in batch) for batch in batches_of(order)]
+    # 500 rows of a pool cover 95 lengths: ten neighbours differ by some two, ten random rows by some eighty
+    assert sum(spread) / len(spread) < 5
+
+
+def test_long_and_short_batches_come_in_random_order() -> None:
+    means = [sum(LENGTHS[row] for row in batch) / 10 for batch in batches_of(list(ShuffledLengthBatches(LENGTHS, 10, 1)))]
+    falling = sum(before > after for before, after in itertools.pairwise(means))
+    assert 35 < falling < 65  # of 100; batches in order of length would fall or rise each time
+
+
+def test_epochs_differ_and_a_seed_repeats_them() -> None:
+    sampler, again = ShuffledLengthBatches(LENGTHS, 10, 1), ShuffledLengthBatches(LENGTHS, 10, 1)
+    first, second = list(sampler), list(sampler)
+    assert first != second
+    assert [first, second] == [list(again), list(again)]
+
+
+def test_a_short_batch_comes_last() -> None:
+    order = list(ShuffledLengthBatches(LENGTHS[:25], 10, 1))
+    assert len(order) == 25
+    assert all(max(LENGTHS[r] for r in b) - min(LENGTHS[r] for r in b) < 60 for b in batches_of(order)[:2])
+
+
+def test_a_rare_class_weighs_more_and_without_power_all_weigh_alike() -> None:
+    labels = pd.Series([-1] * 4 + [0] * 25 + [1] * 16)
+    # 15 rows a class on average: the roots of 15/4, 15/25 and 15/16
+    assert class_weights(labels, 0.5) == pytest.approx([1.93649, 0.77460, 0.96825], abs=1e-5)
+    assert class_weights(labels, 0.0) == [1.0, 1.0, 1.0]

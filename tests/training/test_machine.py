@@ -1,0 +1,85 @@
+import subprocess
+
+import pytest
+import torch
+
+from training import machine
+
+
+@pytest.mark.parametrize(
+    ("capability", "precision"),
+    [
+        ((9, 0), "bfloat16"),
+        ((8, 0), "bfloat16"),
+        ((7, 5), "float16"),  # a T4 or RTX 6000 only emulates bfloat16
+    ],
+)
+def test_precision_on_a_gpu_is_what_its_units_do(capability, precision, monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "GPU")
+    assert machine.choose_device() == machine.Device("cuda", "GPU", precision)
+
+
+@pytest.mark.parametrize(
+    ("avx512_bf16", "amx", "precision"), [(True, False, "bfloat16"), (False, True, "bfloat16"), (False, False, "float32")]
+)
+def test_precision_on_a_processor_is_bfloat16_only_with_its_units(avx512_bf16, amx, precision, monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512_bf16)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    device = machine.choose_device()
+    assert (device.kind, device.precision) == ("cpu", precision)
+    assert device.name
+
+
+@pytest.mark.parametrize(
+    ("files", "cpus"),
+    [
+        ({"cpu.max": "150000 100000\n"}, 2),
+        ({"cpu.max": "max 100000\n"}, None),
+        ({"cpu/cpu.cfs_quota_us": "400000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 4),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+        ({}, None),
+    ],
+)
+def test_the_quota_of_a_container_is_read_in_both_versions_of_cgroup(files, cpus, tmp_path) -> None:
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    assert machine._cpu_quota(tmp_path) == cpus
+
+
+def test_threads_never_exceed_the_quota(monkeypatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 32)
+    monkeypatch.setattr(machine.os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
+    monkeypatch.setattr(machine, "_cpu_quota", lambda: 3)
+    assert machine.choose_threads() == 3
+    monkeypatch.setattr(machine, "_cpu_quota", lambda: None)
+    assert machine.choose_threads() == 16
+
+
+def test_the_commit_is_git_s_and_says_when_files_differ(monkeypatch) -> None:
+    answers = {"rev-parse": "c0ffee\n", "status": ""}
+    monkeypatch.delenv("VAXPULSE_COMMIT", raising=False)
+    monkeypatch.setattr(subprocess, "check_output", lambda command, **_: answers[command[3]])
+    assert machine.git_commit() == "c0ffee"
+    answers["status"] = " M training/train.py\n"
+    assert machine.git_commit() == "c0ffee-dirty"
+
+
+def test_an_image_without_git_says_its_commit_by_environment(monkeypatch) -> None:
+    def no_git(*_, **__):
+        raise FileNotFoundError
+
+    monkeypatch.setattr(subprocess, "check_output", no_git)
+    assert machine.git_commit() == "unknown"
+    monkeypatch.setenv("VAXPULSE_COMMIT", "abc")
+    assert machine.git_commit() == "abc"
+
+
+def test_versions_cover_what_can_change_a_result() -> None:
+    versions = machine.library_versions()
+    assert versions["torch"] == torch.__version__.split("+")[0]
+    assert {"python", "transformers", "tokenizers", "deltalake"} <= set(versions)

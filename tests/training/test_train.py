@@ -1,0 +1,238 @@
+"""The real script, Trainer and MLflow, on invented tweets and tiny models."""
+
+import io
+import json
+import os
+import re
+import signal
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from types import SimpleNamespace
+
+import mlflow
+import pytest
+
+from training import fine_tuning, train
+
+
+def run(*options: str) -> SimpleNamespace:
+    """Exit code, stdout and stderr of the script."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = train.main(list(options))
+    return SimpleNamespace(code=code, out=out.getvalue(), err=err.getvalue())
+
+
+@pytest.fixture(scope="module")
+def bert_run(tweets_table, tiny_bert, mlflow_store, tmp_path_factory) -> SimpleNamespace:
+    """One whole run of the preset bert, started as Airflow starts it; many tests look at what it left."""
+    output = tmp_path_factory.mktemp("output") / "bert"
+    options = [
+        *("--preset", "bert", "--checkpoint", str(tiny_bert), "--tweets", tweets_table, "--experiment", "whole"),
+        *("--epochs", "12", "--learning-rate", "0.003", "--batch-size", "16", "--log-every-steps", "20"),
+    ]
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("MLFLOW_TRACKING_URI", mlflow_store)
+        environment.setenv("AIRFLOW_CTX_DAG_ID", "train_classifiers")
+        environment.setenv("AIRFLOW_CTX_DAG_RUN_ID", "manual__1")
+        with pytest.MonkeyPatch.context() as recorder:
+            lines: list[str] = []
+            for module in (train, fine_tuning):
+                recorder.setattr(module.logger, "info", lambda message, *values: lines.append(message % values))
+            recorder.setattr("training.progress.logger.info", lambda message, *values: lines.append(message % values))
+            result = run(*options, "--output", str(output))
+    assert result.code == 0, result.err
+    mlflow.set_tracking_uri(mlflow_store)
+    (found,) = mlflow.search_runs(experiment_names=["whole"], output_format="list")
+    return SimpleNamespace(options=options, output=output, run=found, lines=lines, result=result, store=mlflow_store)
+
+
+def artifacts(run_id: str) -> set[str]:
+    return {item.path for item in mlflow.MlflowClient().list_artifacts(run_id)}
+
+
+class TestWholeRun:
+    def test_a_tiny_bert_learns_a_rule_that_one_word_gives_away(self, bert_run) -> None:
+        # Mixed-up class ids, labels or columns would leave it at a third.
+        metrics = bert_run.run.data.metrics
+        assert metrics["eval_accuracy"] > 0.9
+        assert metrics["eval_macro_f1"] > 0.9
+        assert metrics["eval_rmse"] < 0.5
+
+    def test_metrics_have_the_names_other_rooms_rely_on(self, bert_run) -> None:
+        per_class = {
+            f"eval_{kind}_{name}" for kind in ("precision", "recall", "f1", "support") for name in ("negative", "neutral", "positive")
+        }
+        others = {
+            "eval_accuracy",
+            "eval_macro_precision",
+            "eval_macro_recall",
+            "eval_macro_f1",
+            "eval_rmse",
+            "eval_loss",
+            "eval_runtime_seconds",
+        }
+        training = {"train_loss", "train_mean_loss", "train_runtime_seconds", "train_samples_per_second", "learning_rate", "gradient_norm"}
+        assert set(bert_run.run.data.metrics) == per_class | others | training | {"eval_samples_per_second"}
+
+    def test_losses_are_recorded_each_n_steps(self, bert_run) -> None:
+        steps = [point.step for point in mlflow.MlflowClient().get_metric_history(bert_run.run.info.run_id, "train_loss")]
+        assert steps[:3] == [1, 20, 40]
+        assert len(steps) > 4
+
+    def test_progress_is_one_line_each_n_steps(self, bert_run) -> None:
+        lines = [line for line in bert_run.lines if line.startswith("step ")]
+        assert len(lines) == len(mlflow.MlflowClient().get_metric_history(bert_run.run.info.run_id, "train_loss"))
+        assert all(re.fullmatch(r"step \d+/\d+  epoch [\d.]+/12  loss [\d.]+  \d+ samples/s  .+ left", line) for line in lines)
+
+    def test_tags_name_preset_digests_and_the_dag_run(self, bert_run) -> None:
+        tags = bert_run.run.data.tags
+        assert {
+            "preset": "bert",
+            "text_column": "safe_text",
+            "airflow_dag_id": "train_classifiers",
+            "airflow_run_id": "manual__1",
+        }.items() <= tags.items()
+        assert re.fullmatch(r"[0-9a-f]{64}", tags["config_digest"])
+        assert re.fullmatch(r"[0-9a-f]{64}", tags["dataset_digest"])
+        assert tags["git_commit"]
+
+    def test_params_hold_config_table_version_device_and_libraries(self, bert_run, tweets_table) -> None:
+        params = bert_run.run.data.params
+        assert params["config.learning_rate"] == "0.003"
+        assert params["config.seed"] == "42"
+        assert (params["dataset.uri"], params["dataset.delta_version"]) == (tweets_table, "0")
+        assert {"device.name", "device.precision", "device.threads", "libraries.torch", "libraries.python"} <= set(params)
+
+    def test_both_sides_of_the_split_are_inputs_from_the_delta_table(self, bert_run, tweets_table) -> None:
+        tags = [{tag.key: tag.value for tag in item.tags} for item in bert_run.run.inputs.dataset_inputs]
+        assert [tag["delta_table_version"] for tag in tags] == ["0", "0"]
+        inputs = {tag["mlflow.data.context"]: item.dataset for tag, item in zip(tags, bert_run.run.inputs.dataset_inputs, strict=True)}
+        assert set(inputs) == {"training", "evaluation"}
+        assert {item.source_type for item in inputs.values()} == {"delta_table"}
+        assert all(tweets_table in item.source for item in inputs.values())
+
+    def test_the_model_in_mlflow_loads_and_answers_with_labels(self, bert_run) -> None:
+        (model,) = mlflow.search_logged_models(experiment_ids=[bert_run.run.info.experiment_id], output_format="list")
+        answers = mlflow.transformers.load_model(model.model_uri)(["the vaccine works grateful", "never harm my child poison"])
+        assert [answer["label"] for answer in answers] == ["1", "-1"]
+        assert {metric.key for metric in model.metrics} >= {"eval_accuracy", "eval_macro_f1"}
+
+    def test_the_model_s_requirements_are_the_versions_in_use(self, bert_run) -> None:
+        (model,) = mlflow.search_logged_models(experiment_ids=[bert_run.run.info.experiment_id], output_format="list")
+        requirements = (Path(mlflow.artifacts.download_artifacts(model.model_uri)) / "requirements.txt").read_text().split()
+        assert f"torch=={fine_tuning.torch.__version__.split('+')[0]}" in requirements
+        assert not [line for line in requirements if line.startswith("torchvision")]
+
+    def test_pictures_and_the_record_are_artifacts(self, bert_run) -> None:
+        assert {"training_run.json", "confusion_matrix.png"} <= artifacts(bert_run.run.info.run_id)
+
+    def test_the_record_beside_the_weights_says_the_same_as_mlflow(self, bert_run) -> None:
+        files = {file.name for file in bert_run.output.iterdir()}
+        assert {"model.safetensors", "config.json", "tokenizer.json", "training_run.json", "confusion_matrix.png"} <= files
+        record = json.loads((bert_run.output / "training_run.json").read_text())
+        assert record["metrics"]["eval_accuracy"] == bert_run.run.data.metrics["eval_accuracy"]
+        assert record["dataset"]["delta_version"] == 0
+        assert record["dataset"]["train_rows"] + record["dataset"]["eval_rows"] == 216
+        assert record["tags"]["git_commit"] == bert_run.run.data.tags["git_commit"]
+        assert json.loads((bert_run.output / "config.json").read_text())["id2label"] == {"0": "-1", "1": "0", "2": "1"}
+
+    def test_the_same_run_again_is_skipped_without_loading_a_model(self, bert_run, monkeypatch) -> None:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", bert_run.store)
+        monkeypatch.setattr(fine_tuning, "fine_tune", lambda *_: pytest.fail("trained again"))
+        assert run(*bert_run.options, "--skip-if-trained").code == 0
+        assert len(mlflow.search_runs(experiment_names=["whole"], output_format="list")) == 1
+
+    @pytest.mark.parametrize("change", [("--seed", "1"), ("--text-column", "clean_text"), ("--max-train-rows", "50"), ("--epochs", "1")])
+    def test_another_config_is_not_skipped(self, change, bert_run, monkeypatch) -> None:
+        class TrainedError(Exception): ...
+
+        def trained(*_) -> None:
+            raise TrainedError
+
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", bert_run.store)
+        monkeypatch.setattr(fine_tuning, "fine_tune", trained)
+        with pytest.raises(TrainedError):
+            run(*bert_run.options, *change, "--skip-if-trained", "--experiment", "whole")
+
+
+def test_a_tiny_roberta_goes_the_same_way_without_mlflow(tweets_table, tiny_roberta, tmp_path) -> None:
+    output = tmp_path / "roberta"
+    options = (
+        "--preset",
+        "roberta",
+        "--checkpoint",
+        str(tiny_roberta),
+        "--tweets",
+        tweets_table,
+        "--max-train-rows",
+        "40",
+        "--epochs",
+        "1",
+    )
+    assert run(*options, "--output", str(output)).code == 0
+    config, record = (json.loads((output / name).read_text()) for name in ("config.json", "training_run.json"))
+    assert config["architectures"] == ["RobertaForSequenceClassification"]
+    assert record["config"]["weight_decay"] == 0.1
+    assert 39 <= record["dataset"]["train_rows"] <= 41
+
+
+def test_the_same_seed_gives_the_same_weights(tweets_table, tiny_bert, tmp_path) -> None:
+    weights = []
+    for number, seed in enumerate(("5", "5", "6")):
+        output = tmp_path / str(number)
+        options = ("--preset", "bert", "--checkpoint", str(tiny_bert), "--tweets", tweets_table, "--max-train-rows", "40", "--epochs", "1")
+        assert run(*options, "--seed", seed, "--output", str(output)).code == 0
+        weights.append((output / "model.safetensors").read_bytes())
+    assert weights[0] == weights[1] != weights[2]
+
+
+class TestFailure:
+    @pytest.fixture
+    def options(self, tweets_table, tiny_bert, mlflow_store, monkeypatch) -> tuple[str, ...]:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_store)
+        mlflow.set_tracking_uri(mlflow_store)
+        return ("--preset", "bert", "--checkpoint", str(tiny_bert), "--tweets", tweets_table)
+
+    def statuses(self, experiment: str) -> list[str]:
+        return [found.info.status for found in mlflow.search_runs(experiment_names=[experiment], output_format="list")]
+
+    def test_a_run_that_raises_is_marked_as_failed_and_trained_anew_next_time(self, options, monkeypatch) -> None:
+        def out_of_memory(*_) -> None:
+            raise RuntimeError("out of memory")
+
+        monkeypatch.setattr(fine_tuning, "fine_tune", out_of_memory)
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="out of memory"):
+                run(*options, "--experiment", "raises", "--skip-if-trained")
+        assert self.statuses("raises") == ["FAILED", "FAILED"]
+
+    def test_a_run_ended_by_airflow_is_marked_as_failed(self, options, monkeypatch) -> None:
+        monkeypatch.setattr(fine_tuning, "fine_tune", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+        with pytest.raises(SystemExit) as exit_:
+            run(*options, "--experiment", "ended")
+        assert exit_.value.code == 143
+        assert self.statuses("ended") == ["FAILED"]
+
+    def test_an_unreadable_checkpoint_is_one_line_and_marks_the_run_as_failed(self, options, tmp_path) -> None:
+        (tmp_path / "config.json").write_text('{"model_type": "no such model"}')
+        (tmp_path / "model.safetensors").write_bytes(b"no weights")
+        result = run(*options, "--checkpoint", str(tmp_path), "--experiment", "unreadable")
+        assert result.code == 1
+        assert "cannot be loaded as a text classifier" in result.err.splitlines()[-1]
+        assert self.statuses("unreadable") == ["FAILED"]
+
+    def test_an_absent_table_is_one_line_and_no_run(self, options, tmp_path) -> None:
+        result = run(*options, "--tweets", str(tmp_path / "absent"), "--experiment", "absent")
+        assert result.code == 1
+        assert result.err.startswith("error: no Delta table at ")
+        assert result.err.count("\n") == 1
+        assert self.statuses("absent") == []
+
+    def test_a_model_that_nothing_would_keep_is_not_trained(self, options, monkeypatch) -> None:
+        monkeypatch.delenv("MLFLOW_TRACKING_URI")
+        result = run(*options)
+        assert (result.code, result.err) == (
+            1,
+            "error: nothing would keep the trained model: set MLFLOW_TRACKING_URI or give --output FOLDER\n",
+        )

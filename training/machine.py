@@ -1,0 +1,85 @@
+"""What a run ran on: device, precision, threads, library versions, git commit. All of it is recorded with the run."""
+
+import math
+import os
+import platform
+import subprocess
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+LIBRARIES = ("torch", "transformers", "accelerate", "tokenizers", "numpy", "scikit-learn", "deltalake", "mlflow")
+
+
+@dataclass(frozen=True)
+class Device:
+    """The accelerator, or the processor, that a run uses."""
+
+    kind: str  # cuda, mps or cpu
+    name: str
+    precision: str  # float32, bfloat16 or float16: of the matrix products, weights stay float32
+
+
+def choose_device() -> Device:
+    """The GPU where there is one (CUDA_VISIBLE_DEVICES hides it), with the precision its units are built for."""
+    if torch.cuda.is_available():
+        # float16 needs loss scaling and may still overflow; bfloat16 does neither, but needs compute capability 8.
+        native_bfloat16 = torch.cuda.get_device_capability()[0] >= 8
+        return Device("cuda", torch.cuda.get_device_name(), "bfloat16" if native_bfloat16 else "float16")
+    if torch.backends.mps.is_available():
+        return Device("mps", f"Apple {platform.machine()}", "float32")
+    return Device("cpu", _processor_name(), "bfloat16" if _fast_bfloat16() else "float32")
+
+
+def choose_threads() -> int:
+    """Threads for one operator: torch's own choice (which heeds OMP_NUM_THREADS), cut to the CPUs we may really use.
+
+    A container's quota is invisible to OpenMP: with 32 threads on a quota of 2 CPUs each step waits for throttled threads.
+    """
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(torch.get_num_threads(), allowed, _cpu_quota() or allowed))
+
+
+def git_commit() -> str:
+    """Commit of this checkout, with `-dirty` where files differ from it; VAXPULSE_COMMIT in an image without git."""
+    if commit := os.environ.get("VAXPULSE_COMMIT"):
+        return commit
+    git = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        commit = subprocess.check_output([*git, "rev-parse", "HEAD"], text=True, stderr=subprocess.DEVNULL).strip()
+        changed = subprocess.check_output([*git, "status", "--porcelain", "--untracked-files=no"], text=True, stderr=subprocess.DEVNULL)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return f"{commit}-dirty" if changed.strip() else commit
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of Python and of every library that can change a result."""
+    return {"python": platform.python_version()} | {library: version(library) for library in LIBRARIES}
+
+
+def _processor_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _fast_bfloat16() -> bool:
+    # Without one of these units bfloat16 is emulated, slower than float32.
+    return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
+
+
+def _cpu_quota(cgroup: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """CPUs the container may use, rounded up; None where nothing limits it (cgroup v2, then v1)."""
+    try:
+        quota, period = (cgroup / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            quota, period = ((cgroup / "cpu" / name).read_text().strip() for name in ("cpu.cfs_quota_us", "cpu.cfs_period_us"))
+        except OSError:
+            return None
+    return None if quota in ("max", "-1") else math.ceil(int(quota) / int(period))

@@ -1,0 +1,184 @@
+"""Where a run is recorded: MLflow, or nowhere. Both speak the same protocol, so nothing else asks which one it is."""
+
+import logging
+import os
+import re
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from training.data import LabelledTweets
+from training.errors import TrainingError
+
+logger = logging.getLogger(__name__)
+
+ANSWER_TIMEOUT_SECONDS = 10
+MODEL_NAME = "model"
+# Shown in MLflow and used to find the model's signature; invented, no tweet.
+EXAMPLE_TEXTS = ["My daughter got her measles shot today and was so brave", "Is the clinic open on Sunday?", "Never trusting those jabs"]
+
+
+class Tracker(Protocol):
+    """Records one run at a time."""
+
+    def finished_run(self, tags: Mapping[str, str]) -> str | None:
+        """Id of the newest finished run that carries all these tags."""
+
+    @contextmanager
+    def run(self, name: str, tags: Mapping[str, str]) -> Iterator[None]:
+        """One run: finished when the block ends, failed when it raises."""
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Facts known before training."""
+
+    def log_dataset(self, tweets: LabelledTweets) -> None:
+        """Both sides of the split as inputs of the run, with table address and Delta version."""
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        """Numbers at an optimiser step."""
+
+    def log_model(self, classifier: Any, requirements: list[str], metadata: dict[str, Any]) -> None:
+        """A text-classification pipeline; metrics logged afterwards are the model's too."""
+
+    def log_file(self, content: bytes, name: str) -> None:
+        """A picture or a document."""
+
+
+class NullTracker:
+    """Keeps nothing: for a run without a tracking server."""
+
+    def finished_run(self, tags: Mapping[str, str]) -> str | None:
+        return None
+
+    @contextmanager
+    def run(self, name: str, tags: Mapping[str, str]) -> Iterator[None]:
+        yield
+
+    def log_params(self, params: Mapping[str, Any]) -> None: ...
+
+    def log_dataset(self, tweets: LabelledTweets) -> None: ...
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None: ...
+
+    def log_model(self, classifier: Any, requirements: list[str], metadata: dict[str, Any]) -> None: ...
+
+    def log_file(self, content: bytes, name: str) -> None: ...
+
+
+class MlflowTracker:
+    """Records in the MLflow experiment `experiment` of the server that MLFLOW_TRACKING_URI names."""
+
+    def __init__(self, uri: str, experiment: str) -> None:
+        self._mlflow = _quiet_mlflow(uri)
+        # Creates it where absent; fails on a deleted one, which only a person should bring back.
+        self._experiment_id = self._mlflow.set_experiment(experiment).experiment_id
+        self._model_id: str | None = None
+
+    def finished_run(self, tags: Mapping[str, str]) -> str | None:
+        wanted = ["attributes.status = 'FINISHED'"] + [f"tags.`{name}` = '{value}'" for name, value in tags.items()]
+        runs = self._mlflow.search_runs([self._experiment_id], " and ".join(wanted), max_results=1, output_format="list")
+        return runs[0].info.run_id if runs else None
+
+    @contextmanager
+    def run(self, name: str, tags: Mapping[str, str]) -> Iterator[None]:
+        with self._mlflow.start_run(experiment_id=self._experiment_id, run_name=name, tags=dict(tags)) as run:
+            logger.info("MLflow run %s", run.info.run_id)
+            yield
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        self._mlflow.log_params(dict(params))
+
+    def log_dataset(self, tweets: LabelledTweets) -> None:
+        from mlflow.data.delta_dataset_source import DeltaDatasetSource
+
+        source = DeltaDatasetSource(path=without_credentials(tweets.uri), delta_table_version=tweets.delta_version)
+        for context, rows in (("training", tweets.train), ("evaluation", tweets.eval)):
+            name = f"tweets_clean.{tweets.text_column}.{context}"
+            with warnings.catch_warnings(action="ignore", category=UserWarning):  # a label is an integer that is never missing here
+                dataset = self._mlflow.data.from_pandas(rows, source=source, targets="label", name=name)
+            # The source names the version too, but MLflow leaves it out where it is 0.
+            self._mlflow.log_input(dataset, context=context, tags={"delta_table_version": str(tweets.delta_version)})
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        self._mlflow.log_metrics(dict(metrics), step=step, model_id=self._model_id)
+
+    def log_model(self, classifier: Any, requirements: list[str], metadata: dict[str, Any]) -> None:
+        import mlflow.transformers
+
+        # It warns of a model card and a licence that it did not find on the hub under the name of a folder.
+        logging.getLogger("mlflow.transformers").setLevel(logging.ERROR)
+        self._model_id = mlflow.transformers.log_model(
+            classifier,
+            name=MODEL_NAME,
+            task="text-classification",
+            input_example=EXAMPLE_TEXTS,
+            pip_requirements=requirements,  # guessed requirements insist on torchvision
+            metadata=metadata,
+        ).model_id
+
+    def log_file(self, content: bytes, name: str) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / name
+            file.write_bytes(content)
+            self._mlflow.log_artifact(str(file))
+
+
+def open_tracker(experiment: str) -> Tracker:
+    """MLflow where MLFLOW_TRACKING_URI is set, otherwise the tracker that keeps nothing.
+
+    Raises:
+        TrainingError: the server does not answer.
+    """
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    if not uri:
+        return NullTracker()
+    uri = move_credentials_to_environment(uri)
+    if uri.startswith(("http://", "https://")):
+        _require_answer(uri)
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return MlflowTracker(uri, experiment)
+    except MlflowException as error:  # a wrong password, a deleted experiment
+        raise TrainingError(f"MLflow at {uri} refuses the experiment {experiment}: {str(error).splitlines()[0]}") from None
+
+
+def move_credentials_to_environment(uri: str) -> str:
+    """The tracking URI without `user:password@`, which goes where MLflow's client looks for it and prints it nowhere."""
+    address = urlsplit(uri)
+    if address.scheme not in ("http", "https") or address.username is None:
+        return uri
+    os.environ["MLFLOW_TRACKING_USERNAME"] = unquote(address.username)
+    os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(address.password or "")
+    bare = urlunsplit(address._replace(netloc=address.netloc.rpartition("@")[2]))
+    os.environ["MLFLOW_TRACKING_URI"] = bare
+    return bare
+
+
+def without_credentials(message: str) -> str:
+    """A message with every `user:password@` of a URI in it blanked out."""
+    return re.sub(r"(?<=://)[^/\s@]+@", "***@", message)
+
+
+def _require_answer(uri: str) -> None:
+    # MLflow's client tries for minutes before it gives up; ask once whether anybody is there.
+    import requests
+
+    try:
+        requests.get(uri.rstrip("/") + "/health", timeout=ANSWER_TIMEOUT_SECONDS)
+    except requests.RequestException as error:
+        raise TrainingError(f"no MLflow server answers at {without_credentials(uri)} ({type(error).__name__}): is it running?") from None
+
+
+def _quiet_mlflow(uri: str) -> Any:
+    # Both read when used: a progress bar and a link in colours have no place in a task log.
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    import mlflow  # seconds; only where it is used
+
+    mlflow.set_tracking_uri(uri)
+    return mlflow
