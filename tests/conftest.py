@@ -1,5 +1,6 @@
 """What rooms of tests share: one Spark session for the whole run."""
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -44,5 +45,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator["SparkSession"]:
         builder = builder.config(key, value)
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
+    # It tells of each connection it closes when Python ends, below pytest's summary.
+    logging.getLogger("py4j").setLevel(logging.WARNING)
     yield session
     session.stop()

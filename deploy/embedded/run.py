@@ -174,16 +174,10 @@ def stop(settings: Settings) -> int:
 def status(settings: Settings, *, as_json: bool) -> int:
     """Show each service, the last run of each DAG, the rows of each table and the champion; exit status 1 when a service does not work."""
     states = supervision.states(settings)
-    problems = {name: service.problem(settings) if states.get(name) == "RUNNING" else "" for name, service in SERVICES.items()}
     found: dict[str, Any] = {
         "home": str(settings.home),
         "services": {
-            name: {
-                "state": "healthy"
-                if states.get(name) == "RUNNING" and not problems[name]
-                else problems[name] or states.get(name, "STOPPED").lower(),
-                "address": address_of(settings, name),
-            }
+            name: {"state": state_of(settings, name, states.get(name, "STOPPED")), "address": address_of(settings, name)}
             for name in SERVICES
         },
         "dags": {},
@@ -206,6 +200,13 @@ def status(settings: Settings, *, as_json: bool) -> int:
     else:
         show_status(found)
     return 0 if len(working) == len(SERVICES) else 1
+
+
+def state_of(settings: Settings, name: str, supervised: str) -> str:
+    """Return "healthy", or what is wrong; a service that works is healthy, also in the seconds that supervisor still calls STARTING."""
+    if supervised not in {"RUNNING", "STARTING"}:
+        return supervised.lower()
+    return SERVICES[name].problem(settings) or "healthy"
 
 
 def address_of(settings: Settings, name: str) -> str | None:

@@ -150,9 +150,12 @@ def namenode_problem(settings: Settings) -> str:
 
 
 def datanode_problem(settings: Settings) -> str:
-    """See whether the DataNode answers and is registered."""
+    """See whether the DataNode answers and is registered with the NameNode: before that it has no blocks to give."""
     beans = java_beans(settings, "datanode_http", "Hadoop:service=DataNode,name=DataNodeInfo")
-    return "" if "DatanodeHostname" in beans else "does not answer"
+    if "DatanodeHostname" not in beans:
+        return "does not answer"
+    actors = json.loads(beans.get("BPServiceActorInfo") or "[]")
+    return "" if any(actor["ActorState"] == "RUNNING" for actor in actors) else "is not registered with the NameNode"
 
 
 def java_beans(settings: Settings, name: str, query: str) -> dict[str, Any]:
