@@ -19,7 +19,8 @@ CONNECT_TIMEOUT_SECONDS = 5
 class LabelledTweets:
     """Both sides of the split at one version of the table.
 
-    `train` and `eval` have the columns tweet_id, text (str) and label (int, -1, 0 or 1), ordered by tweet_id.
+    `train` and `eval` have the columns tweet_id, text (str), label (int, -1, 0 or 1) and agreement (float, the share of the annotators
+    who gave the label; 1 where it is not known), ordered by tweet_id.
     """
 
     train: pd.DataFrame
@@ -29,11 +30,11 @@ class LabelledTweets:
     text_column: str
 
     def digest(self) -> str:
-        """64 hexadecimal digits over side, id, text and label of every row: equal means nothing to learn anew."""
+        """64 hexadecimal digits over side and content of every row: equal means nothing to learn anew."""
         digest = hashlib.sha256()
         for side, rows in (("train", self.train), ("eval", self.eval)):
             for row in rows.itertuples(index=False):
-                for part in (side, row.tweet_id, row.text, str(row.label)):
+                for part in (side, row.tweet_id, row.text, str(row.label), repr(row.agreement)):
                     encoded = str(part).encode()
                     # With its length in front no part can pass for the end of its neighbour.
                     digest.update(len(encoded).to_bytes(4, "big") + encoded)
@@ -47,18 +48,20 @@ def read_labelled_tweets(uri: str, text_column: str, version: int | None = None,
         TrainingError: the table, version or a column is absent, or the rows cannot be trained on and judged by.
     """
     table = _open(uri, version)
-    columns = ["tweet_id", text_column, "label", "split", "text_group"]
+    columns = ["tweet_id", text_column, "label", "agreement", "split", "text_group"]
     present = {field.name for field in table.schema().fields}
     if absent := [column for column in columns if column not in present]:
         raise TrainingError(f"{uri} version {table.version()} has no column {', '.join(absent)} (it has {', '.join(sorted(present))})")
 
     rows = table.to_pyarrow_table(columns=columns, filters=[("split", "in", ["train", "eval"])]).to_pandas()
-    rows = rows[rows["label"].notna()].rename(columns={text_column: "text"})
+    rows = rows[rows["label"].notna()].rename(columns={text_column: "text"}).fillna({"agreement": 1.0})
     _check(rows, uri, text_column)
 
     # File order changes with every OPTIMIZE; the same rows must give the same batches.
     rows = rows.astype({"label": int}).sort_values("tweet_id", kind="stable", ignore_index=True)
-    train, held_out = (rows.loc[rows["split"] == side, ["tweet_id", "text", "label"]].reset_index(drop=True) for side in ("train", "eval"))
+    train, held_out = (
+        rows.loc[rows["split"] == side, ["tweet_id", "text", "label", "agreement"]].reset_index(drop=True) for side in ("train", "eval")
+    )
     if max_train_rows is not None:
         train = sample_rows(train, max_train_rows)
     return LabelledTweets(train, held_out, uri, table.version(), text_column)

@@ -37,21 +37,21 @@ EVAL_BATCH_SIZE = 64
 
 
 class TokenisedTweets(Dataset):
-    """Rows as dictionaries with input_ids (unpadded, list of int), attention_mask and labels (class id)."""
+    """Rows as dictionaries with input_ids (unpadded, list of int), attention_mask and labels (list of 3 float: a share for each class)."""
 
-    def __init__(self, rows: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, max_length_tokens: int) -> None:
+    def __init__(self, rows: pd.DataFrame, class_shares: np.ndarray, tokenizer: PreTrainedTokenizerBase, max_length_tokens: int) -> None:
         self._encodings = tokenizer(rows["text"].tolist(), truncation=True, max_length=max_length_tokens)
-        self._class_ids = (rows["label"] + CLASS_ID_OF_FIRST_LABEL).tolist()
+        self._class_shares = class_shares.tolist()
 
     def __len__(self) -> int:
-        return len(self._class_ids)
+        return len(self._class_shares)
 
     def lengths(self) -> list[int]:
         """Tokens of each row."""
         return [len(ids) for ids in self._encodings["input_ids"]]
 
-    def __getitem__(self, index: int) -> dict[str, list[int] | int]:
-        return {name: values[index] for name, values in self._encodings.items()} | {"labels": self._class_ids[index]}
+    def __getitem__(self, index: int) -> dict[str, list[int] | list[float]]:
+        return {name: values[index] for name, values in self._encodings.items()} | {"labels": self._class_shares[index]}
 
 
 class LengthBatchTrainer(Trainer):
@@ -62,10 +62,13 @@ class LengthBatchTrainer(Trainer):
         self._class_weights = torch.tensor(class_weights)
 
     def _weighted_loss(self, outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
-        """Mean cross entropy over a batch, each row weighing as its class does."""
+        """Mean cross entropy over a batch against (rows, 3) shares of the classes, each share weighing as its class does."""
         logits = outputs["logits"].float()
-        weights = self._class_weights.to(logits.device)
-        return torch.nn.functional.cross_entropy(logits, labels, weight=weights, label_smoothing=self.args.label_smoothing_factor)
+        weighted = labels * self._class_weights.to(logits.device)
+        smoothing = self.args.label_smoothing_factor
+        losses = torch.nn.functional.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing)
+        row_weights = weighted.sum(dim=1)
+        return (losses * row_weights).sum() / row_weights.sum()
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> ShuffledLengthBatches:
         rows = train_dataset if train_dataset is not None else self.train_dataset
@@ -107,7 +110,8 @@ def fine_tune(
     set_seed(config.seed)
 
     tokenizer, model = _load(checkpoint)
-    train_set, eval_set = (TokenisedTweets(rows, tokenizer, config.max_length_tokens) for rows in (train, held_out))
+    train_set = TokenisedTweets(train, class_shares(train, config.targets), tokenizer, config.max_length_tokens)
+    eval_set = TokenisedTweets(held_out, class_shares(held_out, "label"), tokenizer, config.max_length_tokens)
 
     trainer = LengthBatchTrainer(
         class_weights=class_weights(train["label"], config.class_weight_power),
@@ -123,17 +127,29 @@ def fine_tune(
     trained = trainer.train()
     prediction = trainer.predict(eval_set, metric_key_prefix="eval")
 
-    probabilities, class_ids = softmax(np.asarray(prediction.predictions)), np.asarray(prediction.label_ids)
+    probabilities = softmax(np.asarray(prediction.predictions))
+    class_ids = (held_out["label"] + CLASS_ID_OF_FIRST_LABEL).to_numpy()
     timings = prediction.metrics or {}
     metrics = {
         "train_runtime_seconds": trained.metrics["train_runtime"],
         "train_samples_per_second": trained.metrics["train_samples_per_second"],
         "train_mean_loss": trained.training_loss,
-        "eval_loss": timings["eval_loss"],
         "eval_runtime_seconds": timings["eval_runtime"],
         "eval_samples_per_second": timings["eval_samples_per_second"],
     } | {f"eval_{name}": value for name, value in classification_metrics(probabilities, class_ids).items()}
     return FineTuned(model, tokenizer, metrics, probabilities, class_ids, trained.global_step)
+
+
+def class_shares(rows: pd.DataFrame, targets: str) -> np.ndarray:
+    """(rows, 3) shares of the classes in what each row teaches, from its columns label and agreement.
+
+    With `targets` "label" the label has all; with "votes" it has its agreement and the others the rest in equal parts. Three annotators of
+    whom each gave another label (agreement 1/3) then teach nothing, whatever label the tie-break has given the tweet.
+    """
+    own = rows["agreement"].to_numpy() if targets == "votes" else np.ones(len(rows))
+    shares = np.repeat(((1 - own) / (len(ID2LABEL) - 1))[:, np.newaxis], len(ID2LABEL), axis=1)
+    shares[np.arange(len(rows)), rows["label"] + CLASS_ID_OF_FIRST_LABEL] = own
+    return shares.astype(np.float32)
 
 
 def class_weights(labels: pd.Series, power: float) -> list[float]:

@@ -1,4 +1,4 @@
-"""How good a classifier is: accuracy, precision, recall and F1 per class and macro, and the RMSE of its score.
+"""How good a classifier is: accuracy, precision, recall and F1 per class and macro, cross entropy, and the RMSE of its score.
 
 The score of a tweet is p(+1) - p(-1), between -1 and 1, on the labels' own scale. RMSE against the label is the
 measure of the competition that published the data.
@@ -8,7 +8,7 @@ import io
 
 import matplotlib as mpl
 import numpy as np
-from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
+from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precision_recall_fscore_support
 
 from training.labels import CLASS_NAMES, LABELS
 
@@ -38,6 +38,7 @@ def classification_metrics(probabilities: np.ndarray, class_ids: np.ndarray) -> 
         "macro_recall": recall.mean(),
         "macro_f1": f1.mean(),
         "rmse": np.sqrt(np.mean((scores - labels) ** 2)),
+        "loss": log_loss(class_ids, probabilities, labels=class_range),
     }
     for class_id, name in enumerate(CLASS_NAMES):
         metrics |= {

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from training.presets import OVERRIDABLE, PRESETS, TEXT_COLUMNS, TrainingConfig
+from training.presets import OVERRIDABLE, PRESETS, TARGETS, TEXT_COLUMNS, TrainingConfig
 
 
 def arg_parser() -> argparse.ArgumentParser:
@@ -36,6 +36,7 @@ def arg_parser() -> argparse.ArgumentParser:
     overrides.add_argument("--warmup-share", type=_share, metavar="SHARE")
     overrides.add_argument("--weight-decay", type=_share, metavar="SHARE")
     overrides.add_argument("--label-smoothing", type=_share, metavar="SHARE")
+    overrides.add_argument("--targets", choices=TARGETS, help="what a row teaches: its label alone, or its annotators' votes")
     overrides.add_argument("--class-weight-power", type=_power, metavar="POWER", help="0 (all rows alike) to 1 (all classes alike)")
     return parser
 

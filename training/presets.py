@@ -9,6 +9,8 @@ import json
 from dataclasses import asdict, dataclass, fields
 
 TEXT_COLUMNS = ("safe_text", "clean_text", "stemmed_text")
+# What a row teaches: its label alone, or its annotators' votes (the label gets their agreement, the other labels share the rest).
+TARGETS = ("label", "votes")
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Preset:
     warmup_share: float  # of all optimiser steps; the learning rate then falls linearly to 0
     weight_decay: float
     label_smoothing: float
+    targets: str
     class_weight_power: float  # a class weighs as the mean class size over its own to this power: 0 all rows alike, 1 all classes alike
 
 
@@ -54,6 +57,7 @@ PRESETS = {
         warmup_share=0.1,
         weight_decay=0.01,
         label_smoothing=0.0,
+        targets="votes",
         class_weight_power=0.0,
     ),
     # Liu et al. 2019, table 10: batch 16 or 32, learning rate 1e-5 to 3e-5, 6 % warm-up, weight decay 0.1.
@@ -66,18 +70,21 @@ PRESETS = {
         warmup_share=0.06,
         weight_decay=0.1,
         label_smoothing=0.0,
+        targets="votes",
         class_weight_power=0.0,
     ),
-    # all-MiniLM-L6-v2, 22 million parameters: small enough for a machine without a GPU.
+    # all-MiniLM-L6-v2, 22 million parameters: small enough for a machine without a GPU. In two epochs small batches teach it most; chosen
+    # within the train side (docs/LOG.md).
     "minilm": Preset(
         checkpoint=PACKAGED_MINILM,
         epochs=2,
-        learning_rate=2e-4,  # the best of those tried for two epochs (docs/LOG.md)
-        batch_size=32,
+        learning_rate=1e-4,
+        batch_size=8,
         max_length_tokens=128,
         warmup_share=0.1,
         weight_decay=0.01,
         label_smoothing=0.0,
+        targets="votes",
         class_weight_power=0.25,
     ),
 }

@@ -1,13 +1,14 @@
-"""The order of rows in training, and what each weighs."""
+"""The order of rows in training, what each teaches, and what it weighs."""
 
 import itertools
 import random
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from training.batches import ShuffledLengthBatches
-from training.fine_tuning import class_weights
+from training.fine_tuning import class_shares, class_weights
 
 LENGTHS = random.Random(1).choices(range(5, 100), k=1010)
 
@@ -51,3 +52,19 @@ def test_a_rare_class_weighs_more_and_without_power_all_weigh_alike() -> None:
     # 15 rows a class on average: the roots of 15/4, 15/25 and 15/16
     assert class_weights(labels, 0.5) == pytest.approx([1.93649, 0.77460, 0.96825], abs=1e-5)
     assert class_weights(labels, 0.0) == [1.0, 1.0, 1.0]
+
+
+def test_a_row_teaches_what_its_annotators_have_voted() -> None:
+    rows = pd.DataFrame({"label": [-1, 0, 1, 1], "agreement": [1.0, 2 / 3, 2 / 3, 1 / 3]})
+    third, sixth = 1 / 3, 1 / 6
+    np.testing.assert_allclose(
+        class_shares(rows, "votes"),
+        # three annotators with three opinions teach nothing, whatever label the tie-break has given
+        [[1, 0, 0], [sixth, 2 / 3, sixth], [sixth, sixth, 2 / 3], [third, third, third]],
+        atol=1e-7,
+    )
+
+
+def test_a_row_teaches_its_label_alone_where_that_is_asked_for() -> None:
+    rows = pd.DataFrame({"label": [-1, 0, 1], "agreement": [1 / 3, 2 / 3, 1.0]})
+    assert class_shares(rows, "label").tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]

@@ -12,7 +12,7 @@ def test_labelled_rows_of_both_sides_are_read_and_no_others(tweets, tweets_table
     read = read_labelled_tweets(tweets_table, "safe_text")
     labelled = tweets[tweets["label"].notna()]
     for side, rows in (("train", read.train), ("eval", read.eval)):
-        expected = labelled.loc[labelled["split"] == side, ["tweet_id", "safe_text", "label"]]
+        expected = labelled.loc[labelled["split"] == side, ["tweet_id", "safe_text", "label", "agreement"]]
         expected = expected.rename(columns={"safe_text": "text"}).astype({"label": int}).reset_index(drop=True)
         pd.testing.assert_frame_equal(rows, expected)
 
@@ -38,6 +38,13 @@ def test_a_label_that_has_no_row_where_split_says_train_is_left_out(tweets, writ
     assert tweets["tweet_id"].iloc[0] not in {*read.train["tweet_id"], *read.eval["tweet_id"]}
 
 
+def test_an_agreement_that_is_not_known_counts_as_1(tweets, write_table) -> None:
+    train = tweets.index[tweets["split"] == "train"]
+    tweets.loc[train[0], "agreement"] = None
+    tweets.loc[train[1], "agreement"] = 2 / 3
+    assert read_labelled_tweets(write_table(tweets), "safe_text").train["agreement"].head(3).tolist() == [1.0, 2 / 3, 1.0]
+
+
 class TestDigest:
     @pytest.fixture
     def before(self, tweets, write_table) -> str:
@@ -50,22 +57,26 @@ class TestDigest:
         more = tweets[tweets["split"] == "unlabelled"].head(1).assign(tweet_id="NEW", text_group="new")
         assert read_labelled_tweets(write_table(pd.concat([tweets, more])), "safe_text").digest() == before
 
-    @pytest.mark.parametrize(("column", "value"), [("tweet_id", "X"), ("safe_text", "another text"), ("label", None)])
-    def test_changes_with_every_id_text_and_label(self, column, value, before, tweets, write_table) -> None:
+    @pytest.mark.parametrize(("column", "value"), [("tweet_id", "X"), ("safe_text", "another text"), ("label", None), ("agreement", 2 / 3)])
+    def test_changes_with_every_id_text_label_and_agreement(self, column, value, before, tweets, write_table) -> None:
         row = tweets.index[0]
         tweets.loc[row, column] = value if column != "label" else (0 if tweets.loc[row, "label"] else 1)
         assert read_labelled_tweets(write_table(tweets), "safe_text").digest() != before
 
     def test_changes_when_a_tweet_changes_sides(self) -> None:
         # The rows in a row are the same; only the border between the sides moves.
-        rows = pd.DataFrame({"tweet_id": ["A", "B", "C"], "text": ["a", "b", "c"], "label": [-1, 0, 1]})
+        rows = pd.DataFrame({"tweet_id": ["A", "B", "C"], "text": ["a", "b", "c"], "label": [-1, 0, 1], "agreement": 1.0})
         one, two = (LabelledTweets(rows[:border], rows[border:], "t", 0, "safe_text").digest() for border in (1, 2))
         assert one != two
 
     def test_does_not_take_the_end_of_an_id_for_the_start_of_a_text(self) -> None:
         one, two = (
             LabelledTweets(
-                pd.DataFrame({"tweet_id": [tweet_id], "text": [text], "label": [0]}), pd.DataFrame(), "t", 0, "safe_text"
+                pd.DataFrame({"tweet_id": [tweet_id], "text": [text], "label": [0], "agreement": [1.0]}),
+                pd.DataFrame(),
+                "t",
+                0,
+                "safe_text",
             ).digest()
             for tweet_id, text in (("AB", "C"), ("A", "BC"))
         )

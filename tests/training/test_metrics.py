@@ -1,5 +1,7 @@
 """Golden values computed by hand."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -40,6 +42,7 @@ def test_metrics_of_six_tweets_equal_those_computed_by_hand() -> None:
             "macro_recall": (1 / 2 + 1 + 1 / 2) / 3,
             "macro_f1": (1 / 2 + 4 / 5 + 2 / 3) / 3,
             "rmse": ((0.09 + 1.0 + 0.0 + 0.09 + 0.01 + 1.96) / 6) ** 0.5,
+            "loss": -math.log(0.8 * 0.2 * 0.8 * 0.5 * 0.9 * 0.2) / 6,
         }
     )
 

@@ -1,0 +1,67 @@
+"""Which text trains best: a preset on safe_text, clean_text and stemmed_text with several seeds, judged on the eval side.
+
+    python -m benchmarks.text_columns --tweets TABLE --seeds 42,1,2,3,4
+
+Trains with the trainer's own code and prints Markdown for docs/LOG.md: a row for each run, and the mean and standard deviation of each text.
+"""
+
+import argparse
+import statistics
+import tempfile
+from pathlib import Path
+
+from training.checkpoints import resolve_checkpoint
+from training.data import read_labelled_tweets
+from training.fine_tuning import fine_tune
+from training.machine import choose_device, choose_threads
+from training.options import arg_parser as training_options
+from training.options import config_of
+from training.presets import TEXT_COLUMNS
+
+METRICS = ("eval_accuracy", "eval_macro_f1", "eval_rmse")
+
+
+def arg_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Measure which text trains best.")
+    parser.add_argument("--tweets", required=True, metavar="TABLE", help="URI of tweets_clean")
+    parser.add_argument("--preset", default="minilm")
+    parser.add_argument("--columns", default=",".join(TEXT_COLUMNS))
+    parser.add_argument("--seeds", default="42,1,2,3,4")
+    return parser
+
+
+def measure(tweets_uri: str, preset: str, column: str, seed: int) -> dict[str, float]:
+    """The metrics of one run."""
+    options = ["--preset", preset, "--tweets", tweets_uri, "--text-column", column, "--seed", str(seed)]
+    config = config_of(training_options().parse_args(options))
+    tweets = read_labelled_tweets(tweets_uri, column)
+    checkpoint = resolve_checkpoint(config.checkpoint)
+    with tempfile.TemporaryDirectory() as scratch:
+        return fine_tune(
+            config, checkpoint, tweets.train, tweets.eval, choose_device(), choose_threads(), Path(scratch), 50, lambda *_: None
+        ).metrics
+
+
+def main() -> None:
+    arguments = arg_parser().parse_args()
+    seeds = [int(seed) for seed in arguments.seeds.split(",")]
+    print("| text | seed | accuracy | macro-F1 | RMSE | seconds |\n|---|---|---|---|---|---|")
+    runs: dict[str, list[dict[str, float]]] = {column: [] for column in arguments.columns.split(",")}
+    for seed in seeds:  # all texts of a seed, so that an interrupted run compares like with like
+        for column, of_column in runs.items():
+            metrics = measure(arguments.tweets, arguments.preset, column, seed)
+            of_column.append(metrics)
+            accuracy, macro_f1, rmse = (metrics[name] for name in METRICS)
+            seconds = metrics["train_runtime_seconds"]
+            print(f"| {column} | {seed} | {accuracy:.1%} | {macro_f1:.3f} | {rmse:.3f} | {seconds:.0f} |", flush=True)
+    for column, of_column in runs.items():
+        cells = [
+            f"{statistics.mean(values):{form}} ± {statistics.stdev(values) if len(values) > 1 else 0:{form}}"
+            for name, form in zip(METRICS, (".1%", ".3f", ".3f"), strict=True)
+            for values in [[metrics[name] for metrics in of_column]]
+        ]
+        print(f"| {column} | mean ± standard deviation of {len(seeds)} | {' | '.join(cells)} | |")
+
+
+if __name__ == "__main__":
+    main()
