@@ -44,22 +44,28 @@ def fold_word_classes(text: Column) -> Column:
     return text
 
 
+def stop_words() -> list[str]:
+    """Spark NLP's English stop words, and what the recipe of the source study leaves out besides."""
+    from sparknlp.annotator import StopWordsCleaner
+
+    english = StopWordsCleaner().getStopWords()
+    # Its words with apostrophes never occur once punctuation is gone: `dont` is the form to remove.
+    return [*english, *(word.replace("'", "") for word in english if "'" in word), *LEFTOVERS]
+
+
 def stem_pipeline() -> "Pipeline":
     """Spark NLP from column `text` (lower case, word classes folded) to column `stems`, array<string> without stop words."""
     from pyspark.ml import Pipeline
     from sparknlp.annotator import Normalizer, Stemmer, StopWordsCleaner, Tokenizer
     from sparknlp.base import DocumentAssembler, Finisher
 
-    stop_words = StopWordsCleaner()
-    # Its words with apostrophes never occur once punctuation is gone: `dont` is the form to remove.
-    english = [*stop_words.getStopWords(), *(word.replace("'", "") for word in stop_words.getStopWords() if "'" in word)]
     return Pipeline(
         stages=[
             DocumentAssembler().setInputCol("text").setOutputCol("document"),
             Tokenizer().setInputCols(["document"]).setOutputCol("token"),
             # The default pattern would also remove digits (h1n1 -> hn) and the vowel signs of Hindi.
             Normalizer().setInputCols(["token"]).setOutputCol("normalized").setLowercase(True).setCleanupPatterns([r"[^\p{L}\p{M}\p{N}]"]),
-            stop_words.setInputCols(["normalized"]).setOutputCol("meaningful").setStopWords([*english, *LEFTOVERS]),
+            StopWordsCleaner().setInputCols(["normalized"]).setOutputCol("meaningful").setStopWords(stop_words()),
             Stemmer().setInputCols(["meaningful"]).setOutputCol("stem"),
             Finisher().setInputCols(["stem"]).setOutputCols(["stems"]).setOutputAsArray(True),
         ]

@@ -6,6 +6,7 @@ import os
 
 from airflow.sdk import Asset, AssetWatcher
 from vaxpulse_airflow.dump_trigger import LandedDumpTrigger
+from vaxpulse_airflow.reports import report_folder
 
 # hdfs://host:port of the deployment. Without it nothing can work, so a missing value stops the parsing of every DAG.
 HDFS = os.environ["VAXPULSE_HDFS"].rstrip("/")
@@ -31,3 +32,8 @@ TWEETS_CLEAN = Asset(name="tweets_clean", uri=f"{TABLES}/tweets_clean")
 MODELS = Asset(name="models", uri="vaxpulse://mlflow/models")
 
 TABLE_URIS = [TWEETS_RAW.uri, QUARANTINE, DUMPS, QUALITY_CHECKS, VOCABULARY, TWEETS_CLEAN.uri]
+
+
+def report_uri(dag_id: str, run_id: str) -> str:
+    """Return the folder of a run's report; the page that shows it in Airflow's UI looks there."""
+    return f"{HDFS}{report_folder(dag_id, run_id)}"

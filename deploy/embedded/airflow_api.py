@@ -8,7 +8,7 @@ import requests
 
 from deploy.embedded.settings import AIRFLOW_USER, Settings
 
-DAG_IDS = ("ingest_tweets", "clean_tweets", "train_classifiers", "maintain_tables")
+DAG_IDS = ("ingest_tweets", "clean_tweets", "explore_tweets", "train_classifiers", "maintain_tables")
 TIMEOUT_SECONDS = 30
 
 

@@ -10,7 +10,7 @@ def test_every_dag_file_is_read_without_error(dag_bag):
 
 
 def test_these_are_the_dags(dag_bag):
-    assert set(dag_bag.dags) == {"ingest_tweets", "clean_tweets", "train_classifiers", "maintain_tables"}
+    assert set(dag_bag.dags) == {"ingest_tweets", "clean_tweets", "explore_tweets", "train_classifiers", "maintain_tables"}
 
 
 def test_every_task_has_an_owner_retries_and_a_time_limit(dag_bag):
@@ -42,10 +42,11 @@ def test_only_ingestion_makes_up_missed_days_and_only_since_the_first_day(dag_ba
 def test_assets_chain_the_dags(dag_bag):
     after = {dag_id: [asset.name for asset in dag.schedule] for dag_id, dag in dag_bag.dags.items() if isinstance(dag.schedule, list)}
     changed = {dag_id: sorted({outlet.name for task in dag.tasks for outlet in task.outlets}) for dag_id, dag in dag_bag.dags.items()}
-    assert after == {"clean_tweets": ["tweets_raw"], "train_classifiers": ["tweets_clean"]}
+    assert after == {"clean_tweets": ["tweets_raw"], "explore_tweets": ["tweets_clean"], "train_classifiers": ["tweets_clean"]}
     assert changed == {
         "ingest_tweets": ["tweets_raw"],
         "clean_tweets": ["tweets_clean"],
+        "explore_tweets": [],
         "train_classifiers": ["models"],
         "maintain_tables": [],
     }
@@ -69,7 +70,7 @@ def test_a_skipped_load_starts_nothing_else(dag_bag):
 def test_every_spark_job_is_a_file_of_its_own_name(dag_bag):
     tasks = [task for dag in dag_bag.dags.values() for task in dag.tasks if task.operator_name == SparkJobOperator.__name__]
     applications = {task.task_id: Path(task.partial_kwargs["application"] if task.is_mapped else task.application) for task in tasks}
-    assert applications.keys() == {"load_dump", "clean_tweets", "maintain_tables"}
+    assert applications.keys() == {"load_dump", "clean_tweets", "explore_tweets", "maintain_tables"}
     for task_id, application in applications.items():
         assert application.is_file(), application
         assert application.stem == task_id

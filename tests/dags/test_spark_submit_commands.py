@@ -15,8 +15,8 @@ SHA256 = "0123456789abcdef" * 4
 RUN_ID = "manual__2026-11-23T00:00:00+00:00"
 
 
-def render(text: str) -> str:
-    context = {"params": {"retention_hours": 720}, "run_id": RUN_ID}
+def render(text: str, dag) -> str:
+    context = {"params": {"retention_hours": 720}, "run_id": RUN_ID, "dag": dag, **(dag.user_defined_macros or {})}
     rendered = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False).from_string(text).render(context)
     return rendered.replace(str(REPOSITORY), "$REPOSITORY")
 
@@ -35,10 +35,12 @@ def task_of(dag_bag, path):
     return SparkJobOperator(task_id=task_id, application_args=load_arguments(SHA256, "/landing/a dump.csv", RUN_ID), **settings)
 
 
-@pytest.mark.parametrize("path", ["ingest_tweets.load_dump", "clean_tweets.clean_tweets", "maintain_tables.maintain_tables"])
+@pytest.mark.parametrize(
+    "path", ["ingest_tweets.load_dump", "clean_tweets.clean_tweets", "explore_tweets.explore_tweets", "maintain_tables.maintain_tables"]
+)
 def test_command_is_as_agreed(dag_bag, path):
     task = task_of(dag_bag, path)
-    command = [render(word) for word in task._get_hook()._build_spark_submit_command(task.application)]
+    command = [render(word, dag_bag.dags[path.split(".")[0]]) for word in task._get_hook()._build_spark_submit_command(task.application)]
     golden = json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {}
     if os.environ.get("REBUILD_GOLDEN"):
         GOLDEN.write_text(json.dumps(golden | {path: command}, indent=2, sort_keys=True) + "\n")

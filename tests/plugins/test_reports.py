@@ -1,0 +1,105 @@
+"""The tab *Report* of a DAG run."""
+
+import airflow.api_fastapi.core_api.security as security
+import pytest
+from airflow.api_fastapi.core_api.security import get_user
+from airflow.providers.apache.hdfs.hooks.webhdfs import AirflowWebHDFSHookException, WebHDFSHook
+from fastapi.testclient import TestClient
+from vaxpulse_airflow.reports import Reports, report_app, report_folder
+
+from tests.plugins.memory_hdfs import MemoryHdfs
+
+RUN_ID = "asset_triggered__2026-11-24T02:11:08.5+00:00_a1B2"
+ADDRESS = f"/reports/explore_tweets/{RUN_ID.replace('+', '%2B')}"
+PAGE = "<!doctype html><title>3 tweets</title>💉".encode()
+
+
+class AuthManager:
+    """Lets everybody see one DAG."""
+
+    def is_authorized_dag(self, *, method, access_entity, details, user):
+        return details.id == "explore_tweets"
+
+
+@pytest.fixture
+def hdfs(monkeypatch):
+    hdfs = MemoryHdfs()
+    monkeypatch.setattr(WebHDFSHook, "get_conn", lambda self: hdfs)
+    return hdfs
+
+
+@pytest.fixture
+def app(monkeypatch):
+    monkeypatch.setattr(security, "get_auth_manager", AuthManager)
+    monkeypatch.setattr(security.DagModel, "get_team_name", lambda dag_id: None)
+    return report_app()
+
+
+@pytest.fixture
+def browser(app):
+    app.dependency_overrides[get_user] = lambda: "analyst"
+    return TestClient(app)
+
+
+def test_report_of_a_run_is_shown_byte_for_byte(hdfs, browser):
+    hdfs.put(f"{report_folder('explore_tweets', RUN_ID)}/report.html", PAGE)
+    answer = browser.get(ADDRESS)
+    assert (answer.status_code, answer.content) == (200, PAGE)
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+
+
+def test_nothing_in_a_report_can_run_or_fetch(hdfs, browser):
+    hdfs.put(f"{report_folder('explore_tweets', RUN_ID)}/report.html", PAGE)
+    policy = browser.get(ADDRESS).headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src" not in policy
+
+
+def test_run_without_a_report_gets_a_page_that_says_so(hdfs, browser):
+    answer = browser.get(ADDRESS)
+    assert answer.status_code == 404
+    assert "This run has no report" in answer.text
+
+
+def test_stranger_sees_nothing(hdfs, app):
+    hdfs.put(f"{report_folder('explore_tweets', RUN_ID)}/report.html", PAGE)
+    answer = TestClient(app).get(ADDRESS)
+    assert answer.status_code == 401
+    assert PAGE not in answer.content
+
+
+def test_who_may_not_see_the_dag_does_not_see_its_report(hdfs, browser):
+    hdfs.put(f"{report_folder('secret_dag', RUN_ID)}/report.html", PAGE)
+    answer = browser.get(ADDRESS.replace("explore_tweets", "secret_dag"))
+    assert answer.status_code == 403
+    assert PAGE not in answer.content
+
+
+def test_hdfs_that_is_down_gets_a_page_that_says_so(monkeypatch, browser):
+    def refuse(self):
+        raise AirflowWebHDFSHookException("Failed to locate the valid server.")
+
+    monkeypatch.setattr(WebHDFSHook, "get_conn", refuse)
+    answer = browser.get(ADDRESS)
+    assert answer.status_code == 503
+    assert "HDFS does not answer" in answer.text
+
+
+@pytest.mark.parametrize("run_id", ["..", ".", "a/b", "", "a\nb", "<b>"])
+def test_an_id_is_one_folder_below_the_reports(run_id):
+    with pytest.raises(ValueError, match="no DAG and no run has the id"):
+        report_folder("explore_tweets", run_id)
+
+
+def test_strange_id_gets_a_page_that_says_so(hdfs, browser):
+    answer = browser.get("/reports/explore_tweets/%3Cscript%3E")
+    assert answer.status_code == 404
+    assert "<script>" not in answer.text
+
+
+def test_tab_leads_to_where_the_application_answers():
+    [view] = Reports.external_views
+    [app] = Reports().fastapi_apps
+    path = view["href"].removeprefix(app["url_prefix"])
+    assert [route.path for route in app["app"].routes] == [path.replace("DAG_ID", "dag_id").replace("RUN_ID", "run_id")]
+    assert view["destination"] == "dag_run"

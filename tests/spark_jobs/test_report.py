@@ -1,0 +1,134 @@
+"""The report's page: that it says what was counted, to everybody, and needs nothing else."""
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from spark_jobs import report
+from spark_jobs.findings import REMOVING_RULES
+from spark_jobs.report import Findings
+
+RULES = range(1, len(REMOVING_RULES) + 1)
+FOUND = Findings(
+    labels={(-1, "train"): 8, (-1, "eval"): 2, (0, "train"): 40, (1, "train"): 30, (None, "unlabelled"): 1_000},
+    lengths={-1: {3: 10}, 0: {20: 40}, 1: {30: 29, 153: 1}, None: {50: 1_000}},
+    agreements={(0.333, -1): 4, (0.667, -1): 6, (0.667, 0): 20, (1.0, 0): 20, (1.0, 1): 30},
+    copies={"texts": 7, "tweets": 21, "conflicting_texts": 2, "conflicting_tweets": 5},
+    largest_groups=[{"example": '<b>buy</b> & "sell"', "tweets": 9, "negative": 1, "neutral": 0, "positive": 2}],
+    removed={"characters": 1_000, **{f"tweets_{i}": i for i in RULES}, **{f"characters_{i}": 10 for i in RULES}},
+    raw_rows=1_083,
+    frequent={"all": {"measles": 5, "لقاح": 2}, "negative": {"autism": 3}, "neutral": {}, "positive": {"kids": 1}},
+    telling=[
+        {"kind": "hashtag", "label": "negative", "rank": 1, "term": "疫苗", "z": 3.14, "negative": 7, "neutral": 0, "positive": 1},
+        {"kind": "emoji", "label": "positive", "rank": 1, "term": "💉", "z": 2.5, "negative": 0, "neutral": 1, "positive": 6},
+    ],
+    previous_version=3,
+    previous_labels={(-1, "train"): 8, (0, "train"): 42},
+    differences={"added": 1_030, "removed": 0, "relabelled": 2, "retexted": 0, "unchanged": 48},
+)
+
+
+def page_of(found: Findings) -> str:
+    return report.render("a heading", {"Table": "t"}, report.sections(found))
+
+
+class Pictures(HTMLParser):
+    """The attributes of every img and source."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.img: list[dict[str, str | None]] = []
+        self.source: list[dict[str, str | None]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in ("img", "source"):
+            getattr(self, tag).append(dict(attrs))
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return page_of(FOUND)
+
+
+def text_of(page: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page))
+
+
+def test_page_needs_nothing_from_elsewhere_and_runs_nothing(page: str) -> None:
+    addresses = re.findall(r'(?:src|srcset|href)="([^"]*)"', page)
+    assert addresses
+    assert {address.split(":")[0] if not address.startswith("#") else "#" for address in addresses} == {"data", "#"}
+    assert "<script" not in page
+    assert "@import" not in page
+
+
+def test_every_picture_says_in_words_what_it_shows(page: str) -> None:
+    pictures = Pictures(page)
+    # labels, lengths, agreement, three clouds (no neutral word), hashtags, emoji, removed, difference
+    assert len(pictures.img) == 10
+    assert all(len(picture["alt"] or "") > 30 for picture in pictures.img)
+    alts = " ".join(picture["alt"] or "" for picture in pictures.img)
+    for said in ("negative 10", "neutral 40", "measles", "疫苗", "syringe", "negative 8 before and 10 now"):
+        assert said in alts
+
+
+def test_every_plot_has_a_form_for_dark_pages_in_other_colours(page: str) -> None:
+    pictures = Pictures(page)
+    assert len(pictures.source) == 7
+    assert all(source["media"] == "(prefers-color-scheme: dark)" for source in pictures.source)
+    plots = [picture["src"] for picture in pictures.img if (picture["src"] or "").startswith("data:image/svg")]
+    assert all(dark["srcset"] != light for dark, light in zip(pictures.source, plots, strict=True))
+    assert "color-scheme: light dark" in page
+
+
+def test_numbers_stand_under_the_figures(page: str) -> None:
+    text = text_of(page)
+    for numbers in (
+        "1,080 tweets, 80 of them labelled",
+        "negative 10 12.5 % 8 2",  # label, tweets, share of the labelled, train, eval
+        "unlabelled 1,000",
+        "Texts as delivered have 3 to 153 characters, the median has 50",
+        "all 1,080 3 50 50 50 153 48.0",
+        "0.667 6 20 0 26",
+        "Every tweet with agreement 0.333 is negative: an artefact",
+        "#疫苗 negative 3.1 7 0 1",
+        "💉 syringe positive 2.5 0 1 6",
+        "7 texts occur more than once, in 21 tweets",
+        "2 of them carry different labels, in 5 tweets",
+        "Of 1,083 ingested rows 3 were dropped",
+        "strip urls with scheme 4 0.4 % 10",
+        "Against version 3: 1,030 added, 0 removed, 2 relabelled, 0 retexted, 48 unchanged.",
+        "neutral 42 40 -2 84.0 % 50.0 %",
+    ):
+        assert numbers in text, numbers
+
+
+def test_text_of_a_tweet_is_text_and_no_markup(page: str) -> None:
+    assert "&lt;b&gt;buy&lt;/b&gt; &amp; &#34;sell&#34;" in page
+    assert "<b>" not in page
+
+
+def test_agreement_of_1_with_one_label_is_no_artefact_when_nothing_is_known_beside_it() -> None:
+    assert "artefact" not in page_of(replace(FOUND, agreements={(1.0, 1): 5}))
+
+
+def test_what_is_not_there_is_said_in_words() -> None:
+    bare = replace(
+        FOUND, labels={(None, "unlabelled"): 5}, lengths={None: {7: 5}}, agreements={}, telling=[], largest_groups=[],
+        frequent={"all": {}, "negative": {}, "neutral": {}, "positive": {}}, raw_rows=None, previous_version=None,
+    )  # fmt: skip
+    text = text_of(page_of(bare))
+    for sentence in (
+        "No labelled tweet says how far its annotators agreed.",
+        "None occurs often enough in labelled tweets.",
+        "This is the first version of the table.",
+    ):
+        assert sentence in text
+    assert "have been removed (VACUUM)" in text_of(page_of(replace(FOUND, differences=None)))
+
+
+def test_the_same_numbers_give_the_same_page(page: str) -> None:
+    assert page_of(FOUND) == page
