@@ -8,6 +8,7 @@ would, pandas for each word of each row, as the usual recipe does.
 """
 
 import hashlib
+import html
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +27,8 @@ from spark_jobs.text_rules import NOT_IN_A_WORD, WORD_JOINERS
 from spark_jobs.vocabulary import WORD_CLASSES
 
 ENTITIES = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&#39;": "'", "&amp;": "&"}
+ENTITY = re.compile(r"&#?\w+;")
+FULL_WIDTH = {"＃": "#", "＠": "@"}
 TAG = r"\p{L}\p{M}\p{Nd}_"
 CLASS_OF_WORD = {member: name for name, members in WORD_CLASSES.items() for member in members}
 RESULT_COLUMNS = ["tweet_id", "hashtags", "emoji", "clean_text", "stemmed_text", "text_group", "split"]
@@ -34,6 +37,7 @@ RESULT_COLUMNS = ["tweet_id", "hashtags", "emoji", "clean_text", "stemmed_text",
 def clean_with_polars(raw: list[Path], vocabulary: pl.DataFrame) -> pl.DataFrame:
     """RESULT_COLUMNS for the Parquet files `raw`; `vocabulary` has word and stem."""
     emoji = pattern_of(trie_of(EMOJI_DATA))
+    emoji_and_marks = emoji + r"|[\x{FE00}-\x{FE0F}\x{20E0}-\x{20E4}]"
     text = pl.col("clean_text")
 
     def where(condition: pl.Expr, changed: pl.Expr) -> pl.Expr:
@@ -46,6 +50,7 @@ def clean_with_polars(raw: list[Path], vocabulary: pl.DataFrame) -> pl.DataFrame
         pl.scan_parquet(raw)
         .with_columns(clean_text="safe_text")
         .with_columns(clean_text=where(text.str.contains("&", literal=True), text.str.replace_many(ENTITIES)))
+        .with_columns(clean_text=where(text.str.contains_any(list(FULL_WIDTH)), text.str.replace_many(FULL_WIDTH)))
         .with_columns(clean_text=text.str.replace_all("<url>", " ", literal=True))
         .with_columns(clean_text=where(text.str.contains("http", literal=True), text.str.replace_all(r"https?://[\w./]*[\w/]", " ")))
         .with_columns(clean_text=text.str.replace_all("<user>", " ", literal=True))
@@ -71,13 +76,13 @@ def clean_with_polars(raw: list[Path], vocabulary: pl.DataFrame) -> pl.DataFrame
             emoji=pl.when(text.str.len_bytes() > text.str.len_chars())
             .then(text.str.extract_all(emoji))
             .otherwise(pl.lit([], pl.List(pl.String))),
-            clean_text=where(text.str.len_bytes() > text.str.len_chars(), text.str.replace_all(emoji, " ")),
+            clean_text=where(text.str.len_bytes() > text.str.len_chars(), text.str.replace_all(emoji_and_marks, " ")),
         )
         .with_columns(clean_text=words_only(text).str.strip_chars(" "))
         .with_columns(
             normalised=pl.when(pl.col("hashtags").list.len() == 0)
             .then(text)
-            .otherwise(words_only(pl.col("normalised").str.replace_all(emoji, " ")))
+            .otherwise(words_only(pl.col("normalised").str.replace_all(emoji_and_marks, " ")))
             .str.replace_all(" ", "", literal=True)
             .str.to_lowercase()
         )
@@ -123,8 +128,9 @@ def python_pattern(java: str) -> regex.Pattern[str]:
 def clean_with_pandas(tweets: pd.DataFrame, stem_of: Mapping[str, str | None]) -> pd.DataFrame:
     """RESULT_COLUMNS for rows of tweets_raw, by the job's own patterns and the usual recipe: one apply a rule, one stem a word."""
     text = tweets["safe_text"]
-    for entity, meaning in ENTITIES.items():
-        text = text.str.replace(entity, meaning, regex=False)
+    text = text.apply(lambda value: ENTITY.sub(lambda found: html.unescape(found[0]), value))
+    for full_width, sign in FULL_WIDTH.items():
+        text = text.str.replace(full_width, sign, regex=False)
     text = text.str.replace("<url>", " ", regex=False)
     for java in (patterns.URL_WITH_SCHEME, patterns.URL_WITHOUT_SCHEME):
         text = substitute(java, text)
@@ -132,12 +138,13 @@ def clean_with_pandas(tweets: pd.DataFrame, stem_of: Mapping[str, str | None]) -
     for java in (patterns.HANDLE, patterns.RETWEET_MARKER):
         text = substitute(java, text)
     hashtag, emoji = python_pattern(patterns.HASHTAG), python_pattern(emoji_pattern())
+    emoji_and_marks = f"{emoji_pattern()}|[{patterns.EMOJI_MARKS}]"
     hashtags = text.str.lower().apply(hashtag.findall)
     normalised = text
     text = substitute(patterns.HASHTAG, text)
     found = text.apply(emoji.findall)
-    text = words_of(substitute(emoji_pattern(), text)).str.strip()
-    normalised = words_of(substitute(emoji_pattern(), normalised)).str.replace(" ", "", regex=False).str.lower()
+    text = words_of(substitute(emoji_and_marks, text)).str.strip()
+    normalised = words_of(substitute(emoji_and_marks, normalised)).str.replace(" ", "", regex=False).str.lower()
     groups = normalised.apply(lambda value: hashlib.md5(f"{SALT}{value}".encode(), usedforsecurity=False).hexdigest())
     porter = PorterStemmer()
 

@@ -1,7 +1,7 @@
 """A dump where it lies: its identity, its header, and its judged records as a DataFrame."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 from spark_jobs.block_seams import Exit, Seam, block_exits, compose_seams, skip_bytes
 from spark_jobs.csv_records import BYTE_ORDER_MARK, close_at_line_end, find_records
 from spark_jobs.gzip_blocks import GZIP_MAGIC, inflate, inflate_beginning, whole_lines
+from spark_jobs.packed_ids import PACKED, pack
 from spark_jobs.parse_dump import ARROW_SCHEMA, PARSED, continues_previous, parse_blocks
 from spark_jobs.record_rules import Layout, RefusedDumpError, read_header
 
@@ -31,6 +32,9 @@ FIRST_LINES = 5_000
 POSITION_BITS = 40
 # The position of a row whose reason is why the dump as a whole is refused.
 REFUSED = -1
+
+# From the bytes of a block, as Spark hands them to a task, to batches of judged records.
+Judge = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 
 @dataclass(frozen=True)
@@ -83,25 +87,43 @@ def _find_header(beginning: bytes) -> Layout:
     return read_header(found.raw(0))
 
 
-def read_parsed(spark: SparkSession, dump: DumpFile) -> DataFrame:
-    """The judged records of `dump` in the columns of PARSED, in as many partitions as it has blocks."""
+@dataclass(frozen=True)
+class JudgedRecords:
+    """The records of a dump, each found to be a tweet or not; read anew from the dump whenever they are asked for, always in the same way."""
+
+    blocks: DataFrame
+    judge: Judge
+
+    def tweets(self) -> DataFrame:
+        """The good ones: position, tweet_id, safe_text, label, agreement."""
+        judge = self.judge
+        rows = self.blocks.mapInArrow(lambda batches: judge(batches), PARSED).where(F.col("reason").isNull())
+        return rows.drop("raw_record", "reason", "other_position")
+
+    def packed(self, buckets: int) -> DataFrame:
+        """The bad ones, and of the good ones their ids: see packed_ids."""
+        judge = self.judge
+        return self.blocks.mapInArrow(lambda batches: pack(judge(batches), buckets), PACKED)
+
+
+def judge_records(spark: SparkSession, dump: DumpFile) -> JudgedRecords:
+    """Judge the records of `dump`, in as many partitions as it has blocks."""
     if dump.gzipped:
         return _read_gzip(spark, dump)
     lines = _read_lines(spark, dump.uri, BLOCK_BYTES)
-    if lines.rdd.getNumPartitions() == 1:
-        return _parse_partitions(lines, dump.layout, {0: Seam(0, b"", may_end_open=True)})
-    seams = find_seams(lines, dump.layout)
+    seams = {0: Seam(0, b"", may_end_open=True)} if lines.rdd.getNumPartitions() == 1 else find_seams(lines, dump.layout)
     if seams is None:
         # A record longer than FIRST_LINES, or a block without any certain beginning: one task reads the file from end to end.
-        spark.conf.set("spark.sql.files.minPartitionNum", "1")
         lines = _read_lines(spark, dump.uri, dump.bytes + 1)
         seams = {0: Seam(0, b"", may_end_open=True)}
-    return _parse_partitions(lines, dump.layout, seams)
+    return _judge_blocks(lines, dump.layout, seams)
 
 
 def _read_lines(spark: SparkSession, uri: str, block_bytes: int) -> DataFrame:
     """The lines of the file without their line feeds, as `value`, in partitions of at most `block_bytes` in the order of the file."""
     spark.conf.set("spark.sql.files.maxPartitionBytes", str(block_bytes))
+    # The file is read more than once: its partitions must not follow the number of cores that have come to the cluster by then.
+    spark.conf.set("spark.sql.files.minPartitionNum", "1")
     return spark.read.text(uri, lineSep="\n")
 
 
@@ -148,24 +170,22 @@ EXIT_SCHEMA = pa.schema(
 )
 
 
-def _parse_partitions(lines: DataFrame, layout: Layout, seams: dict[int, Seam]) -> DataFrame:
-    def parse(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _judge_blocks(lines: DataFrame, layout: Layout, seams: dict[int, Seam]) -> JudgedRecords:
+    def judge(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         block = _partition_id()
         if block in seams:
             seam = seams[block]
-            pieces = skip_bytes((_joined(batch.column("line")) for batch in batches), seam.skip)
-            yield from _placed(
-                parse_blocks(chain(pieces, [seam.suffix]), layout, has_header=block == min(seams), may_end_open=seam.may_end_open), block
-            )
+            pieces = chain(skip_bytes((_joined(batch.column("line")) for batch in batches), seam.skip), [seam.suffix])
+            yield from _placed(parse_blocks(pieces, layout, has_header=block == min(seams), may_end_open=seam.may_end_open), block)
 
-    return lines.select(_line()).mapInArrow(parse, PARSED)
+    return JudgedRecords(lines.select(_line()), judge)
 
 
-def _read_gzip(spark: SparkSession, dump: DumpFile) -> DataFrame:
+def _read_gzip(spark: SparkSession, dump: DumpFile) -> JudgedRecords:
     """The judged records of a compressed dump, by one task: gzip can be read from its beginning only."""
     layout = dump.layout
 
-    def parse(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def judge(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for compressed in batch.column("content"):
                 try:
@@ -174,7 +194,7 @@ def _read_gzip(spark: SparkSession, dump: DumpFile) -> DataFrame:
                     # A row that says so: an exception would reach the operator inside pages of Spark's own.
                     yield pa.RecordBatch.from_pylist([{"position": REFUSED, "reason": str(error)}], schema=ARROW_SCHEMA)
 
-    return spark.read.format("binaryFile").load(dump.uri).select("content").mapInArrow(parse, PARSED)
+    return JudgedRecords(spark.read.format("binaryFile").load(dump.uri).select("content"), judge)
 
 
 def _joined(lines: pa.BinaryArray) -> bytes:

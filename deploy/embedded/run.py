@@ -26,6 +26,7 @@ from deploy.embedded.services import SERVICES
 from deploy.embedded.settings import Settings, SettingsError
 from deploy.embedded.supervision import StartError
 
+REPORTING_DAG = "explore_tweets"
 DAGS_SECONDS = 120  # until Airflow has read all DAG files; 15 s are usual
 SAMPLE_TWEETS = 2000
 SAMPLE_SEED = 7
@@ -95,6 +96,7 @@ def start(settings: Settings, dump: str, presets: str) -> int:
         run_id = api.trigger("train_classifiers", {"presets": presets.replace(",", " ").split(), "train_again": True})
         runs += follow(api, "train_classifiers", run_id, progress.step)
     show_results(settings, progress, source, runs)
+    show_addresses(settings, progress.console, api.last_run(REPORTING_DAG))
     return 0
 
 
@@ -143,11 +145,10 @@ def show_results(settings: Settings, progress: Progress, source: str, runs: list
     console.print()
     console.print(summary.result_tables(account, summary.split_counts(settings), of_these_runs or trained[:3]))
     console.print(progress.timings())
-    show_addresses(settings, console)
 
 
-def show_addresses(settings: Settings, console: Console) -> None:
-    """Print where people look next, each on a line that no narrow terminal cuts."""
+def show_addresses(settings: Settings, console: Console, report: dict[str, Any] | None) -> None:
+    """Print where people look next, each on a line that no narrow terminal cuts; `report` is the run that made the newest."""
     credentials = settings.credentials()
     console.print("Where to look", style="italic")
     for name, address, note in (
@@ -156,11 +157,18 @@ def show_addresses(settings: Settings, console: Console) -> None:
             credentials["airflow"]["url"],
             f"user {credentials['airflow']['user']}, password in {settings.home / 'credentials.json'}",
         ),
+        ("Report", report_address(credentials["airflow"]["url"], report), "what the tweets say"),
         ("MLflow", credentials["mlflow"]["url"], "runs, models, datasets"),
         ("HDFS", f"{credentials['namenode']['url']}/explorer.html#/vaxpulse", "files and tables"),
         ("Spark", credentials["spark_history"]["url"], "jobs that have ended; one that runs: http://127.0.0.1:4040"),
     ):
-        console.print(f"{name:<8} {address}  ({note})")
+        console.print(f"{name:<8} {address}  ({note})", soft_wrap=True)
+
+
+def report_address(airflow_url: str, run: dict[str, Any] | None) -> str:
+    """Return where Airflow shows the report of a run; without a run, where reports will be."""
+    dag_page = f"{airflow_url}/dags/{REPORTING_DAG}"
+    return f"{dag_page}/runs/{urllib.parse.quote(run['dag_run_id'], safe='')}/plugin/report" if run else dag_page
 
 
 def stop(settings: Settings) -> int:

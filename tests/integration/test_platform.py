@@ -8,6 +8,7 @@ import os
 import subprocess
 import time
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 import psutil
 import pytest
@@ -66,6 +67,30 @@ def test_training_run_names_its_data_and_its_airflow_run(platform):
         assert int(version) == summary.table(platform.settings, "tweets_clean").version()
     metrics = {metric["key"] for metric in run["data"]["metrics"]}
     assert {"eval_accuracy", "eval_macro_f1", "eval_rmse", "train_runtime_seconds", "eval_f1_negative"} <= metrics
+
+
+def test_report_is_shown_in_airflow_to_those_who_are_logged_in(platform):
+    api = platform.api()
+    run = api.last_run("explore_tweets")
+    address = f"{api.url}/vaxpulse/reports/explore_tweets/{quote(run['dag_run_id'], safe='')}"
+    assert requests.get(address, timeout=30).status_code == 401
+    answer = api.session.get(address, timeout=30)
+    assert answer.status_code == 200
+    tweets = platform.status()["tables"]["tweets_clean"]
+    assert f"<h1>{tweets:,} tweets about vaccines</h1>" in answer.text
+    # and who opens the run in Airflow finds it in a tab
+    views = [view for plugin in api.call("GET", "/api/v2/plugins")["plugins"] for view in plugin["external_views"]]
+    assert ("Report", "dag_run") in {(view["name"], view["destination"]) for view in views}
+
+
+def test_report_is_kept_in_mlflow(platform):
+    experiment = summary.mlflow(platform.settings, "GET", "experiments/get-by-name", params={"experiment_name": "vaxpulse-reports"})
+    runs = summary.mlflow(platform.settings, "POST", "runs/search", json={"experiment_ids": [experiment["experiment"]["experiment_id"]]})[
+        "runs"
+    ]
+    assert len(runs) == 1
+    files = summary.mlflow(platform.settings, "GET", "artifacts/list", params={"run_id": runs[0]["info"]["run_id"]})["files"]
+    assert {"report.html", "labels.png", "figures.json"} <= {file["path"] for file in files}
 
 
 def test_second_run_with_the_same_dump_changes_nothing_and_says_so(platform):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from benchmarks.clean_rivals import RESULT_COLUMNS, clean_with_pandas
 from spark_jobs import clean_tweets, load_dump, vocabulary
 
 TRAIN, TEST = (Path(__file__).parents[3] / "shared/data" / name for name in ("Train.csv", "Test.csv"))
@@ -162,6 +163,18 @@ def test_stems_through_the_vocabulary_are_those_of_spark_nlp_row_by_row(real: Cl
     rows = row_by_row.select("tweet_id", "mapped", "stemmed_text").collect()
     assert len(rows) == EXPECTED_ROWS
     assert [row.tweet_id for row in rows if row.mapped != row.stemmed_text] == []
+
+
+@needs_real_data
+def test_the_rules_are_those_of_another_regular_expression_engine_on_the_real_rows(real: Cleaned) -> None:
+    # The same patterns in Python's module regex, rule by rule without the job's shortcuts: the pandas rival of the benchmark.
+    words_seen = real.rows.sparkSession.read.format("delta").load(real.places()[2])
+    stem_of = {row.word: row.stem for row in words_seen.select("word", "stem").collect()}
+    tweets = real.raw.select("tweet_id", "safe_text", "label").toPandas()
+    theirs = clean_with_pandas(tweets, stem_of).to_dict("records")
+    ours = {row.tweet_id: row.asDict() for row in real.rows.select(RESULT_COLUMNS).collect()}
+    assert len(theirs) == EXPECTED_ROWS
+    assert [row for row in theirs if row != ours[row["tweet_id"]]] == []
 
 
 def test_adding_any_dump_never_moves_a_tweet_between_sides(spark: SparkSession, tmp_path: Path) -> None:

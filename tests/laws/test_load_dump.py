@@ -216,7 +216,7 @@ def test_a_dump_must_be_named_by_its_hash(tables: Tables) -> None:
 
 
 # The job dies in a step that has done its work or not.
-@pytest.mark.parametrize(("step", "done"), [("merge_tweets", False), ("merge_tweets", True), ("record_dump", True)])
+@pytest.mark.parametrize(("step", "done"), [("write_tweets", False), ("write_tweets", True), ("record_dump", True)])
 def test_a_retry_after_a_death_gives_the_undisturbed_tables_and_counts(
     tables: Tables, monkeypatch: pytest.MonkeyPatch, step: str, done: bool
 ) -> None:
