@@ -60,6 +60,10 @@ bench-ingest: install ## MB/s of load_dump against Spark's own reader and Polars
 bench-clean: install ## rows/s of clean_tweets against Polars, pandas with NLTK, and reading and writing alone
 	.venv/bin/python -m benchmarks.clean --tweets 2000000
 
+.PHONY: bench-text
+bench-text: install ## accuracy, macro-F1 and RMSE of minilm on each text column: TWEETS=URI-of-tweets_clean
+	.venv/bin/python -m benchmarks.text_columns --tweets "$(TWEETS)"
+
 .PHONY: check
 check: install ## format, lint, import rules, types, shell scripts
 	.venv/bin/ruff format --check .

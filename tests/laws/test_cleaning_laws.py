@@ -1,6 +1,7 @@
 """Laws of cleaning: on generated texts, and on the real rows where they are given."""
 
 import hashlib
+import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -138,6 +139,27 @@ def test_the_real_rows_come_out_in_these_numbers(real: Cleaned) -> None:
     assert Counter(round(row.agreement, 3) for row in labelled) == EXPECTED_AGREEMENTS
     assert (min(row.length for row in rows), max(row.length for row in rows)) == EXPECTED_LENGTHS
     assert {row.split for row in rows if row.label is None} == {"unlabelled"}
+
+
+@pytest.mark.skipif(
+    "VAXPULSE_FULL_DATA" not in os.environ,
+    reason="the source study's whole data set may not be redistributed: VAXPULSE_FULL_DATA=path of its CSV runs this test",
+)
+def test_the_figures_of_the_source_study_come_out_of_its_whole_data(spark: SparkSession, tmp_path: Path) -> None:
+    cleaned = ingest(spark, tmp_path, Path(os.environ["VAXPULSE_FULL_DATA"]))
+    [dump] = spark.read.format("delta").load(str(tmp_path / "dumps")).collect()
+    rows = cleaned.rows.where("label is not null").select("label", "agreement", F.length("safe_text").alias("length")).collect()
+    assert dump.records == 10_001
+    counts = Counter(row.label for row in rows)
+    # the study gives them rounded
+    assert dict(counts) == {
+        0: pytest.approx(4_900, abs=20),
+        1: pytest.approx(4_050, abs=20),
+        -1: pytest.approx(1_040, abs=20),
+    }
+    # and counts the two pieces of a record that a line break has cut
+    assert sum(round(row.agreement, 3) == 0.667 for row in rows) == pytest.approx(3_894, abs=2)
+    assert (min(row.length for row in rows), max(row.length for row in rows)) == EXPECTED_LENGTHS
 
 
 @needs_real_data
