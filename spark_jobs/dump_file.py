@@ -12,6 +12,8 @@ import pyarrow.compute
 from pyspark import TaskContext
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import to_arrow_schema
+from pyspark.sql.types import BinaryType, BooleanType, IntegerType, StructField, StructType
 
 from spark_jobs.block_seams import Exit, Seam, block_exits, compose_seams, skip_bytes
 from spark_jobs.csv_records import BYTE_ORDER_MARK, close_at_line_end, find_records
@@ -149,25 +151,25 @@ def find_seams(lines: DataFrame, layout: Layout) -> dict[int, Seam] | None:
         outside, inside = block_exits(b"".join(first), b"".join(quoted), lambda record: continues_previous(layout, record))
         if any(first):
             exit_ = [_partition_id(), outside.open, outside.lead, inside.open, inside.lead, inside.through]
-            yield pa.RecordBatch.from_pylist([dict(zip(EXIT_SCHEMA.names, exit_, strict=True))], schema=EXIT_SCHEMA)
+            yield pa.RecordBatch.from_pylist([dict(zip(ARROW_EXITS.names, exit_, strict=True))], schema=ARROW_EXITS)
 
-    rows = sorted(looked_at.select(_line(), "is_first").mapInArrow(exits, EXIT_COLUMNS).collect())
+    rows = sorted(looked_at.select(_line(), "is_first").mapInArrow(exits, EXITS).collect())
     if not rows:
         return {}
     return compose_seams([row.block for row in rows], [(Exit(row[1], row[2]), Exit(row[3], row[4], row[5])) for row in rows])
 
 
-EXIT_COLUMNS = "block int, open boolean, lead binary, open_if_inside boolean, lead_if_inside binary, through_if_inside boolean"
-EXIT_SCHEMA = pa.schema(
+EXITS = StructType(
     [
-        ("block", pa.int32()),
-        ("open", pa.bool_()),
-        ("lead", pa.binary()),
-        ("open_if_inside", pa.bool_()),
-        ("lead_if_inside", pa.binary()),
-        ("through_if_inside", pa.bool_()),
+        StructField("block", IntegerType()),
+        StructField("open", BooleanType()),
+        StructField("lead", BinaryType()),
+        StructField("open_if_inside", BooleanType()),
+        StructField("lead_if_inside", BinaryType()),
+        StructField("through_if_inside", BooleanType()),
     ]
 )
+ARROW_EXITS = to_arrow_schema(EXITS)
 
 
 def _judge_blocks(lines: DataFrame, layout: Layout, seams: dict[int, Seam]) -> JudgedRecords:

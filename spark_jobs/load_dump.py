@@ -135,23 +135,18 @@ def write_tweets(table_uri: str, tweets: DataFrame, ids: DataFrame, dump: DumpFi
     `ids` has their tweet_id, at less cost. Only where a tweet of the table changes does Delta have to merge, which takes three times as
     long as appending.
     """
-    table = DeltaTable.forPath(tweets.sparkSession, table_uri)
+    stored = tweets.sparkSession.read.format("delta").load(table_uri)
     compared = ["safe_text", *(name for name in ("label", "agreement") if getattr(dump.layout, name) is not None)]
     differs: Column = F.lit(False)
     for name in compared:
         differs |= ~F.col(f"old.{name}").eqNullSafe(F.col(f"new.{name}"))
 
-    known = ids.join(table.toDF().select("tweet_id"), on="tweet_id", how="left_semi").select("tweet_id").distinct().persist()
-    known_count = 0 if table.toDF().isEmpty() else known.count()
+    known = ids.join(stored.select("tweet_id"), on="tweet_id", how="left_semi").select("tweet_id").distinct().persist()
+    known_count = 0 if stored.isEmpty() else known.count()
     new_values = tweets
     if known_count:
-        old = table.toDF().join(few(known, known_count), on="tweet_id", how="left_semi")
-        both = (
-            tweets.alias("new")
-            .join(few(known, known_count), on="tweet_id", how="left_semi")
-            .alias("new")
-            .join(old.alias("old"), on="tweet_id")
-        )
+        old, new = (rows.join(few(known, known_count), on="tweet_id", how="left_semi") for rows in (stored, tweets))
+        both = new.alias("new").join(old.alias("old"), on="tweet_id")
         unchanged = both.where(~differs).select("tweet_id").persist()
         unchanged_count = unchanged.count()
         new_values = tweets.join(few(unchanged, unchanged_count), on="tweet_id", how="left_anti")
@@ -165,7 +160,8 @@ def write_tweets(table_uri: str, tweets: DataFrame, ids: DataFrame, dump: DumpFi
     # Delta would first write the tweets to disk, in case that they are others when it reads them again; the same bytes give the same tweets.
     tweets.sparkSession.conf.set("spark.databricks.delta.merge.materializeSource", "none")
     (
-        table.alias("old")
+        DeltaTable.forPath(tweets.sparkSession, table_uri)
+        .alias("old")
         .merge(rows.alias("new"), "old.tweet_id = new.tweet_id")
         .whenMatchedUpdate(set={name: f"new.{name}" for name in (*compared, "dump_sha256", "ingested_at")})
         .whenNotMatchedInsertAll()

@@ -10,12 +10,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame
+from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import BinaryType, IntegerType, LongType, StringType, StructField, StructType
 
 # A row is either the ids of `tweets` tweets, the first of them at `position`, that fall into one bucket, or one bad record.
 PACKED = StructType(
     [
-        StructField("position", LongType(), nullable=False),
+        StructField("position", LongType()),
         StructField("bucket", IntegerType()),
         StructField("tweets", LongType()),
         StructField("ids", BinaryType()),
@@ -24,17 +25,7 @@ PACKED = StructType(
         StructField("other_position", LongType()),
     ]
 )
-ARROW_PACKED = pa.schema(
-    [
-        ("position", pa.int64()),
-        ("bucket", pa.int32()),
-        ("tweets", pa.int64()),
-        ("ids", pa.binary()),
-        ("raw_record", pa.string()),
-        ("reason", pa.string()),
-        ("other_position", pa.int64()),
-    ]
-)
+ARROW_PACKED = to_arrow_schema(PACKED)
 IDS = pa.schema([("tweet_id", pa.string()), ("position", pa.int64())])
 # So many ids, some twenty bytes each, are sorted into buckets at a time.
 IDS_AT_ONCE = 500_000

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
+from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import DoubleType, LongType, StringType, StructField, StructType
 
 from spark_jobs.csv_records import Records, read_records
@@ -17,7 +18,7 @@ from spark_jobs.record_rules import Layout, broken_pieces, parse_agreement, pars
 
 PARSED = StructType(
     [
-        StructField("position", LongType(), nullable=False),
+        StructField("position", LongType()),
         StructField("tweet_id", StringType()),
         StructField("safe_text", StringType()),
         StructField("label", DoubleType()),
@@ -27,18 +28,7 @@ PARSED = StructType(
         StructField("other_position", LongType()),
     ]
 )
-ARROW_SCHEMA = pa.schema(
-    [
-        ("position", pa.int64()),
-        ("tweet_id", pa.string()),
-        ("safe_text", pa.string()),
-        ("label", pa.float64()),
-        ("agreement", pa.float64()),
-        ("raw_record", pa.string()),
-        ("reason", pa.string()),
-        ("other_position", pa.int64()),
-    ]
-)
+ARROW_SCHEMA = to_arrow_schema(PARSED)
 NOT_UTF8 = "not UTF-8; the bytes that are none are written as \\xNN"
 MALFORMED_QUOTES = "there is text after a closing quote"
 # In RE2's grammar: what record_rules.parse_number may take for a number.
