@@ -24,7 +24,7 @@ REPOSITORY = Path(__file__).parents[1]
 CORES = 2
 BYTES_PER_TWEET = 107
 INCREMENT_TWEETS = 10_000
-# Of the increment's tweets, these are in the large table already; every second of them with another label.
+# So many of a second increment's tweets are in the large table already.
 KNOWN_TWEETS = 1_000
 REPETITIONS = 5
 
@@ -55,14 +55,14 @@ def make_dump(folder: Path, tweets: int, seed: int) -> Path:
     return written.rename(folder / f"{digest}.csv")
 
 
-def make_increment(folder: Path, large: Path) -> Path:
-    """A dump of INCREMENT_TWEETS, KNOWN_TWEETS of which lie spread over `large`."""
-    new = make_dump(folder, INCREMENT_TWEETS - KNOWN_TWEETS, seed=3)
+def make_increment(folder: Path, large: Path, known_tweets: int) -> Path:
+    """A dump of INCREMENT_TWEETS, `known_tweets` of which lie spread over `large`, every second of them with another label."""
+    new = make_dump(folder, INCREMENT_TWEETS - known_tweets, seed=3)
     known: list[str] = []
     with large.open(encoding="utf-8") as lines:
-        step = max(1, large.stat().st_size // BYTES_PER_TWEET // KNOWN_TWEETS // 2)
+        step = max(1, large.stat().st_size // BYTES_PER_TWEET // KNOWN_TWEETS // 8)
         for i, line in enumerate(lines):
-            if i % step == 1 and line.count(",") == 3 and '"' not in line and line.endswith(",0.0,1.0\n") and len(known) < KNOWN_TWEETS:
+            if i % step == 1 and line.count(",") == 3 and '"' not in line and line.endswith(",0.0,1.0\n") and len(known) < known_tweets:
                 known.append(line if len(known) % 2 else line.replace(",0.0,1.0\n", ",1.0,1.0\n"))
     content = new.read_bytes() + "".join(known).encode()
     dump = folder / f"{hashlib.sha256(content).hexdigest()}.csv"
@@ -173,15 +173,17 @@ def measure_throughput(folder: Path, megabytes: int) -> None:
 
 def measure_increment(folder: Path, rows: int) -> None:
     small, large = (make_dump(folder, tweets, seed) for seed, tweets in ((1, 1), (2, rows)))
-    results = run_contender("increments", folder, [small, large, make_increment(folder, large)])
-    medians = {name: statistics.median(values) for name, values in results.items()}
+    print(f"{INCREMENT_TWEETS:,} tweets, {CORES} cores, median (smallest, largest) of {REPETITIONS}\n")
     print(
-        f"{INCREMENT_TWEETS:,} tweets, {KNOWN_TWEETS:,} of them known to the large table and half of these changed, {CORES} cores, load {os.getloadavg()[0]:.1f}, median (smallest, largest) of {REPETITIONS}\n"
+        "| of them known, half of these corrected | empty table, s | table of " + f"{rows:,} rows, s | against empty |\n|---|---|---|---|"
     )
-    print("| table before | s | against empty |\n|---|---|---|")
-    for name, label in (("empty", "empty"), ("large", f"{rows:,} rows")):
-        values = results[name]
-        print(f"| {label} | {medians[name]:.2f} ({min(values):.2f}, {max(values):.2f}) | {medians[name] / medians['empty']:.2f} x |")
+    for known_tweets in (0, KNOWN_TWEETS):
+        tables = folder / f"known{known_tweets}"
+        tables.mkdir()
+        values = run_contender("increments", tables, [small, large, make_increment(folder, large, known_tweets)])
+        empty, full = (f"{statistics.median(values[of]):.2f} ({min(values[of]):.2f}, {max(values[of]):.2f})" for of in ("empty", "large"))
+        ratio = statistics.median(values["large"]) / statistics.median(values["empty"])
+        print(f"| {known_tweets:,} | {empty} | {full} | {ratio:.2f} x |", flush=True)
 
 
 def main() -> None:
