@@ -32,6 +32,8 @@ from spark_jobs.session import open_session
 SMALL_QUARANTINE = 100_000
 # Up to this many ids, some ten bytes each, are sent to every task instead of sorting the tweets by id.
 MOST_BROADCAST = 1_000_000
+# And of whole tweets, some hundred bytes each.
+MOST_BROADCAST_TWEETS = 100_000
 
 TABLE_PROPERTIES = {
     # clean_tweets reads what has changed.
@@ -83,9 +85,9 @@ def open_table(spark: SparkSession, uri: str, schema: StructType) -> DeltaTable:
     return DeltaTable.forPath(spark, uri)
 
 
-def few(ids: DataFrame, count: int) -> DataFrame:
-    """`ids` as one side of a join: sent to every task unless there are too many, so that the texts on the other side stay where they are."""
-    return F.broadcast(ids) if count <= MOST_BROADCAST else ids
+def few(rows: DataFrame, count: int) -> DataFrame:
+    """`rows` as one side of a join: sent to every task unless there are too many, so that the texts on the other side stay where they are."""
+    return F.broadcast(rows) if count <= (MOST_BROADCAST_TWEETS if "safe_text" in rows.columns else MOST_BROADCAST) else rows
 
 
 def last_of_each_id(tweets: DataFrame, packed: DataFrame) -> DataFrame:
@@ -152,9 +154,8 @@ def write_tweets(table_uri: str, tweets: DataFrame, ids: DataFrame, count: int, 
     known = stored.select("tweet_id").join(few(ids, count), on="tweet_id", how="left_semi").persist()
     known_count = 0 if stored.isEmpty() else known.count()
     if known_count:
-        correct_tweets(
-            table_uri, few(tweets.join(few(known, known_count), on="tweet_id", how="left_semi").select(values), known_count), dump
-        )
+        of_known = tweets.join(few(known, known_count), on="tweet_id", how="left_semi")
+        correct_tweets(table_uri, few(of_known.select(values), known_count), dump)
         tweets = tweets.join(few(known, known_count), on="tweet_id", how="left_anti")
     tweets.select(values).write.format("delta").mode("append").save(table_uri)
 

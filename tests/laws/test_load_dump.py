@@ -119,7 +119,12 @@ def test_every_record_is_a_tweet_a_duplicate_or_in_quarantine_and_a_second_load_
     assert versions == [len(list((tables.folder / name / "_delta_log").glob("*.json"))) for name in ("tweets-raw", "quarantine", "dumps")]
 
 
-def test_a_newer_dump_corrects_what_it_knows_and_counts_what_it_repeats(tables: Tables) -> None:
+@pytest.mark.parametrize("most_broadcast", [1_000_000, 0], ids=["few ids", "too many ids to send to every task"])
+def test_a_newer_dump_corrects_what_it_knows_and_counts_what_it_repeats(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch, most_broadcast: int
+) -> None:
+    monkeypatch.setattr(load_dump, "MOST_BROADCAST", most_broadcast)
+    monkeypatch.setattr(load_dump, "MOST_BROADCAST_TWEETS", most_broadcast)
     assert counts(tables.load(HEADER + "A1,one,0.0,1.0\nA2,two,0.0,1.0\nA3,three,1.0,1.0\n")) == (3, 3, 0, 0)
     # the same again; another label; another text; a new tweet
     assert counts(tables.load(HEADER + "A1,one,0.0,1.0\nA2,two,1.0,1.0\nA3,tree,1.0,1.0\nA4,four,,\n")) == (4, 3, 1, 0)
@@ -133,7 +138,12 @@ def test_a_newer_dump_corrects_what_it_knows_and_counts_what_it_repeats(tables: 
     old = tables.spark.read.format("delta").option("versionAsOf", 1).load(str(tables.folder / "tweets-raw"))
     assert old.where("tweet_id = 'A2'").first().label == 0
     changes = tables.spark.read.format("delta").option("readChangeFeed", "true").option("startingVersion", 2)
-    changed = changes.load(str(tables.folder / "tweets-raw")).where("_commit_version BETWEEN 2 AND 3").select("tweet_id", "_change_type").collect()
+    changed = (
+        changes.load(str(tables.folder / "tweets-raw"))
+        .where("_commit_version BETWEEN 2 AND 3")
+        .select("tweet_id", "_change_type")
+        .collect()
+    )
     assert {tuple(row) for row in changed} == {
         ("A4", "insert"),
         *((ident, kind) for ident in ("A2", "A3") for kind in ("update_preimage", "update_postimage")),
