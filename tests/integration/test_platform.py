@@ -129,30 +129,29 @@ def land(hdfs, name, content):
     hdfs.rename(f"/vaxpulse/landing/.{name}", f"/vaxpulse/landing/{name}")
 
 
-def landing_events(api):
-    return api.call("GET", "/api/v2/assets/events?name_pattern=landed_dumps&limit=100")["asset_events"]
+def last_landing(api):
+    """The id of the newest event of the landing folder's asset, None before the first."""
+    # Not from /assets/events: Airflow 3.3.2 answers 500 there for as long as a run that an event caused is queued.
+    [asset] = api.call("GET", "/api/v2/assets?name_pattern=landed_dumps")["assets"]
+    return asset["last_asset_event"]["id"]
 
 
-def await_value(get, wanted, seconds):
-    """Return the value once it is the wanted one, or what it is when the time is over."""
+def await_that(holds, seconds):
+    """Ask until it holds or the time is over; return what the last answer was."""
     deadline = time.monotonic() + seconds
-    while (value := get()) != wanted and time.monotonic() < deadline:
+    while not (answer := holds()) and time.monotonic() < deadline:
         time.sleep(0.5)
-    return value
+    return answer
 
 
 def test_dump_that_lands_in_hdfs_is_picked_up_within_a_minute_and_loaded(platform, hdfs):
     api = platform.api()
     content = b"tweet_id,safe_text,label,agreement\nLANDED1,a vaccine for everyone,1,1.0\nLANDED2,no needle for me,-1,1.0\n"
-    landed_at = time.monotonic()
+    assert last_landing(api) is None
     land(hdfs, "june.csv", content)
-    assert await_value(lambda: len(landing_events(api)), 1, 60) == 1
-    assert time.monotonic() - landed_at < 60
-    assert await_value(
-        lambda: summary.query(summary.table(platform.settings, "dumps"), "SELECT records, source FROM t WHERE source = 'june.csv'"),
-        [{"records": 2, "source": "june.csv"}],
-        120,
-    )
+    assert await_that(lambda: last_landing(api) is not None, 60)
+    june = "SELECT records FROM t WHERE source = 'june.csv'"
+    assert await_that(lambda: summary.query(summary.table(platform.settings, "dumps"), june) == [{"records": 2}], 120)
     assert hdfs.list("/vaxpulse/landing") == []
     # What it causes must be over before the next test counts rows.
     follow(api, "ingest_tweets", api.last_run("ingest_tweets")["dag_run_id"], lambda _: contextlib.nullcontext(lambda _: None))
@@ -161,10 +160,11 @@ def test_dump_that_lands_in_hdfs_is_picked_up_within_a_minute_and_loaded(platfor
 def test_content_that_lands_again_fires_no_second_event(platform, hdfs):
     api = platform.api()
     content = b"tweet_id,safe_text,label,agreement\nLANDED1,a vaccine for everyone,1,1.0\nLANDED2,no needle for me,-1,1.0\n"
+    first = last_landing(api)
     land(hdfs, "june again.csv", content)
     # The watcher takes it away without a word; then it has been seen.
-    assert await_value(lambda: hdfs.list("/vaxpulse/landing"), [], 60) == []
-    assert len(landing_events(api)) == 1
+    assert await_that(lambda: hdfs.list("/vaxpulse/landing") == [], 60)
+    assert last_landing(api) == first
 
 
 def test_refused_dump_fails_at_once_and_writes_nothing(platform):
