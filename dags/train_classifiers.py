@@ -71,6 +71,9 @@ def train_classifiers() -> None:
         cwd=str(REPOSITORY),
         queue="gpu",  # the stack's worker with a GPU; an executor without queues passes it over
         max_active_tis_per_dagrun=1,
+        # With a socket as its standard input, which Airflow gives it, bash takes itself for a remote login and reads ~/.bashrc, which may put
+        # another Python first on PATH; but not where it is told that it is the second shell.
+        env={"SHLVL": "1"},
         append_env=True,
         outlets=[MODELS],
     ).expand(bash_command=choose_presets())
