@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from deploy.embedded.install import find_java_home
+
 if TYPE_CHECKING:
     import polars as pl
     from pyspark.sql import DataFrame, SparkSession
@@ -186,6 +188,7 @@ def run_contender(name: str, folder: Path) -> dict[str, float]:
     environment = os.environ | {
         "PYTHONPATH": str(REPOSITORY),
         "PYSPARK_PYTHON": sys.executable,
+        "JAVA_HOME": str(find_java_home()),
         "POLARS_MAX_THREADS": str(CORES),
         "PYSPARK_SUBMIT_ARGS": f"--master local[{CORES}] --driver-memory 4g --jars {jars} --conf spark.ui.enabled=false "
         f"--conf spark.driver.host=127.0.0.1 --conf spark.local.dir={folder} pyspark-shell",

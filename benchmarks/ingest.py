@@ -20,6 +20,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from deploy.embedded.install import find_java_home
+
 REPOSITORY = Path(__file__).parents[1]
 CORES = 2
 BYTES_PER_TWEET = 107
@@ -151,6 +153,7 @@ def run_contender(name: str, folder: Path, dumps: list[Path]) -> dict:
     environment = os.environ | {
         "PYTHONPATH": str(REPOSITORY),
         "PYSPARK_PYTHON": sys.executable,
+        "JAVA_HOME": str(find_java_home()),
         "POLARS_MAX_THREADS": str(CORES),
         "PYSPARK_SUBMIT_ARGS": f"--master local[{CORES}] --driver-memory 4g --jars {jars} --conf spark.ui.enabled=false "
         f"--conf spark.driver.host=127.0.0.1 --conf spark.local.dir={folder} pyspark-shell",

@@ -20,11 +20,14 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator["SparkSession"]:
     """A `local[2]` session with Delta and Spark NLP, its warehouse in a temporary folder; started by the first test that needs it."""
     from pyspark.sql import SparkSession
 
+    from deploy.embedded.install import find_java_home
     from spark_jobs.session import JOB_SETTINGS
 
     jars = sorted(str(jar) for jar in (REPOSITORY / ".jars/spark").glob("*.jar"))
     if not jars:
         pytest.fail("no jars in .jars/spark: run `make install` first")
+    # The machine may have no Java, or another one.
+    os.environ["JAVA_HOME"] = str(find_java_home())
     # Workers import the jobs' modules, in the driver's Python.
     os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ["PYTHONPATH"] = os.pathsep.join([str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])])
