@@ -36,8 +36,8 @@ clean: ## stop, ask, then remove var/ with all tables, runs and models
 	@$(RUN) clean $(if $(YES),--yes)
 
 .PHONY: test
-test: check ## everything: checks, unit tests, laws, and the whole platform on a small dump
-	$(PYTEST) $(UNIT) tests/laws tests/integration
+test: check ## everything: checks, unit tests, whole jobs, laws, and the whole platform on a small dump
+	$(PYTEST) $(UNIT) tests/jobs tests/laws tests/integration
 
 .PHONY: test-unit
 test-unit: install ## unit tests of all rooms

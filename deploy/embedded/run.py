@@ -8,12 +8,13 @@ import os
 import shutil
 import sys
 import urllib.parse
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import requests
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from deploy import sample_dump
@@ -240,15 +241,21 @@ def show_status(found: dict[str, Any]) -> None:
     if found["dags"]:
         dags = Table("DAG", "last run", "began", "ended")
         for dag_id, run in found["dags"].items():
-            dags.add_row(dag_id, state_text(run["state"] if run else None), *((run["start_date"], run["end_date"]) if run else ()))
+            moments = [run and run["start_date"], run and run["end_date"]]
+            dags.add_row(dag_id, state_text(run["state"] if run else None), *map(local_time, moments))
         console.print(dags)
     if found["tables"]:
-        tables = Table("table", "rows")
+        tables = Table("table", Column("rows", justify="right"))
         for name, rows in found["tables"].items():
             tables.add_row(name, f"{rows:,}")
         console.print(tables)
     champion = found["champion"]
     console.print(f"champion: {champion['name']} version {champion['version']}" if champion else "champion: none yet")
+
+
+def local_time(moment: str | None) -> str:
+    """Return a moment of Airflow's API on the reader's clock, nothing for one that has not come."""
+    return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M:%S") if moment else ""
 
 
 def logs(settings: Settings, service: str | None) -> int:
