@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BLOCK_BYTES = 1 << 20
-# A file whose writer has not been heard of for this long counts as whole. Writers that rename when they are done need no grace;
-# those that write in place move the modification time with each block.
+# A file that nobody has written to for this long counts as whole. Writers that rename when they are done need no grace; those that write
+# in place move the modification time of a local file. In HDFS it stands still until they close the file: see is_closed.
 SETTLE_SECONDS = 10.0
 NAME_SEPARATOR = "~"  # between a claimed file's hash and the name it came with
 UNFINISHED_PREFIXES = (".", "_")  # hidden, as Hadoop's tools and Spark see it
@@ -36,7 +36,7 @@ def open_dump(source: str, client: Client) -> Iterator[IO[bytes]]:
         client: the WebHDFS client.
 
     Raises:
-        ValueError: there is no such file, or the scheme is another one.
+        ValueError: there is no such file, somebody is still writing it to HDFS, or the scheme is another one.
     """
     parts = urlsplit(source)
     if parts.scheme in ("http", "https"):
@@ -45,6 +45,8 @@ def open_dump(source: str, client: Client) -> Iterator[IO[bytes]]:
     elif parts.scheme == "hdfs":
         if not client.status(parts.path, strict=False):
             raise ValueError(f"there is no dump {parts.path} in HDFS: give the path of a CSV file there")
+        if not is_closed(parts.path, client):
+            raise ValueError(f"somebody is still writing the dump {parts.path} to HDFS: try again when it is whole")
         with client.read(parts.path) as file:
             yield file
     elif parts.scheme in ("", "file"):
@@ -139,13 +141,30 @@ def keep(path: str, sha256: str, client: Client, raw_folder: str) -> bool:
 def landed_dumps(client: Client, folder: str) -> list[str]:
     """Return the paths of the whole files in a landing folder within HDFS, the oldest first.
 
-    Hidden and unfinished names are passed over, and files written to within the last SETTLE_SECONDS.
+    Hidden and unfinished names are passed over, and files that somebody writes or wrote within the last SETTLE_SECONDS.
     """
     if not client.status(folder, strict=False):
         return []
     settled_ms = (time.time() - SETTLE_SECONDS) * 1000
     files = [(status["modificationTime"], name) for name, status in client.list(folder, status=True) if status["type"] == "FILE"]
-    return [f"{folder}/{name}" for modified_ms, name in sorted(files) if modified_ms <= settled_ms and is_finished(name)]
+    settled = [f"{folder}/{name}" for modified_ms, name in sorted(files) if modified_ms <= settled_ms and is_finished(name)]
+    return [path for path in settled if is_closed(path, client)]
+
+
+def is_closed(path: str, client: Client) -> bool:
+    """Tell whether a file in HDFS is there and nobody is writing it.
+
+    HDFS makes no checksum of an open file, and WebHDFS has no plainer word for it; of a closed one it reads the checksums, not the bytes.
+    """
+    from hdfs import HdfsError
+
+    try:
+        client.checksum(path)
+    except HdfsError as error:
+        if "under construction" in str(error) or not client.status(path, strict=False):
+            return False
+        raise
+    return True
 
 
 def landed_local_dumps(folder: Path) -> list[str]:
@@ -176,15 +195,18 @@ def claim_dump(path: str, client: Client, claimed_folder: str, raw_folder: str) 
         raw_folder: the folder within HDFS that keeps dumps by their hash.
 
     Returns:
-        The hash in hexadecimal; None when the content is known already, or somebody else has claimed the file.
+        The hash in hexadecimal; None when the content is known already, or somebody else has claimed the file or replaced it meanwhile.
     """
     from hdfs import HdfsError
 
     digest = hashlib.sha256()
     try:
+        before = client.status(path)
         with client.read(path, chunk_size=BLOCK_BYTES) as chunks:
             for chunk in chunks:
                 digest.update(chunk)
+        if client.status(path) != before:
+            return None  # other bytes than those that were read: they are for the next look
         sha256 = digest.hexdigest()
         known = client.status(f"{raw_folder}/{sha256}.csv", strict=False) or sha256 in claimed_dumps(client, claimed_folder)
         if known:

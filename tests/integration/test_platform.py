@@ -14,6 +14,7 @@ import psutil
 import pytest
 import requests
 from hdfs import InsecureClient
+from vaxpulse_airflow.dumps import is_closed
 
 from deploy.embedded import summary, supervision
 from deploy.embedded.follow import follow
@@ -165,6 +166,16 @@ def test_content_that_lands_again_fires_no_second_event(platform, hdfs):
     # The watcher takes it away without a word; then it has been seen.
     assert await_that(lambda: hdfs.list("/vaxpulse/landing") == [], 60)
     assert last_landing(api) == first
+
+
+def test_file_that_somebody_writes_to_hdfs_is_not_whole_until_it_is_closed(hdfs):
+    path = "/vaxpulse/half a dump.csv"
+    with hdfs.write(path) as writer:
+        writer.write(b"tweet_id,safe_text\n")
+        assert await_that(lambda: hdfs.status(path, strict=False), 30)
+        assert not is_closed(path, hdfs)
+    assert is_closed(path, hdfs)
+    assert hdfs.delete(path)
 
 
 def test_refused_dump_fails_at_once_and_writes_nothing(platform):

@@ -29,6 +29,7 @@ class MemoryHdfs:
         self.files = {}
         self.modified = {}
         self.uploads = []
+        self.open_files = set()
         self.lost_bytes = lost_bytes
 
     def put(self, path, content, seconds_ago=60):
@@ -59,6 +60,12 @@ class MemoryHdfs:
         names = [path.removeprefix(f"{folder}/") for path in self.files if path.startswith(f"{folder}/")]
         names = [name for name in names if "/" not in name]
         return [(name, self.status(f"{folder}/{name}")) for name in names] if status else names
+
+    def checksum(self, path):
+        self.status(path)
+        if path in self.open_files:
+            raise HdfsError(f"Fail to get checksum, since file {path} is under construction.")
+        return {"algorithm": "MD5-of-0MD5-of-512CRC32C"}
 
     def makedirs(self, path):
         pass

@@ -5,6 +5,7 @@ import io
 import os
 import time
 import urllib.request
+from contextlib import contextmanager
 
 import pytest
 from hdfs import HdfsError
@@ -116,6 +117,44 @@ def test_file_that_is_still_written_is_left_alone(hdfs, tmp_path):
     (tmp_path / "june.csv").write_bytes(CONTENT[:50])
     assert landed_dumps(hdfs, LANDING) == []
     assert landed_local_dumps(tmp_path) == []
+
+
+def test_file_that_is_open_in_hdfs_is_left_alone_however_old_it_looks(hdfs):
+    # HDFS keeps the time of the creation, and the length of the whole blocks, until the writer closes the file
+    hdfs.put(f"{LANDING}/june.csv", b"", seconds_ago=3600)
+    hdfs.open_files.add(f"{LANDING}/june.csv")
+    assert landed_dumps(hdfs, LANDING) == []
+    with pytest.raises(ValueError, match=r"still writing the dump /landing/june\.csv to HDFS"):
+        store_dump(f"hdfs://namenode:8020{LANDING}/june.csv", hdfs, RAW)
+    hdfs.open_files.clear()
+    assert landed_dumps(hdfs, LANDING) == [f"{LANDING}/june.csv"]
+
+
+def test_file_that_goes_between_two_looks_is_no_landed_file(hdfs, monkeypatch):
+    hdfs.put(f"{LANDING}/june.csv", CONTENT)
+    listed = hdfs.list(LANDING, status=True)
+    hdfs.delete(f"{LANDING}/june.csv")
+    monkeypatch.setattr(hdfs, "list", lambda *_, **__: listed)
+    hdfs.put(f"{LANDING}/july.csv", CONTENT)
+    assert landed_dumps(hdfs, LANDING) == []
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_file_that_is_replaced_while_it_is_claimed_stays(hdfs, monkeypatch, known):
+    if known:
+        hdfs.put(PATH, CONTENT)
+    hdfs.put(f"{LANDING}/june.csv", CONTENT)
+    read = hdfs.read
+
+    @contextmanager
+    def read_while_another_writes(path, chunk_size=0):
+        with read(path, chunk_size) as chunks:
+            hdfs.put(path, b"something new", seconds_ago=30)
+            yield chunks
+
+    monkeypatch.setattr(hdfs, "read", read_while_another_writes)
+    assert claim_dump(f"{LANDING}/june.csv", hdfs, CLAIMED, RAW) is None
+    assert hdfs.files[f"{LANDING}/june.csv"] == b"something new"
 
 
 def test_landed_files_come_oldest_first_so_that_the_newest_wins(hdfs, tmp_path):
