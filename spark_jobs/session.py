@@ -20,7 +20,7 @@ JOB_SETTINGS = {
     "spark.databricks.delta.snapshotPartitions": "2",
     # The default of 200 is for clusters; adaptive execution merges what is still too small.
     "spark.sql.shuffle.partitions": "16",
-    # VACUUM lists the files of a table in so many tasks: the default of 10,000 takes 20 s for a table of ten files.
+    # VACUUM lists the files of a table in so many tasks: the default of 10,000 takes half a minute for a table of six files.
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "16",
     # Tables are in UTC wherever the machine stands.
     "spark.sql.session.timeZone": "UTC",
