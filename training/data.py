@@ -9,7 +9,7 @@ import pandas as pd
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
-from training.errors import TrainingError
+from training.errors import NothingToTrain, TrainingError
 from training.labels import CLASS_NAMES, LABELS
 
 CONNECT_TIMEOUT_SECONDS = 5
@@ -45,6 +45,7 @@ def read_labelled_tweets(uri: str, text_column: str, version: int | None = None,
     """Labelled rows of `tweets_clean` at `uri` (hdfs://host:port/path or a folder), at `version` or the newest.
 
     Raises:
+        NothingToTrain: no tweet has a label.
         TrainingError: the table, version or a column is absent, or the rows cannot be trained on and judged by.
     """
     table = _open(uri, version)
@@ -100,7 +101,7 @@ def _open(uri: str, version: int | None) -> DeltaTable:
 
 def _check(rows: pd.DataFrame, uri: str, text_column: str) -> None:
     if rows.empty:
-        raise TrainingError(f"{uri} has no labelled tweet on the sides train and eval: ingest a dump with labels first")
+        raise NothingToTrain(f"{uri} has no labelled tweet: nothing to learn from until a dump with labels is ingested")
     if strange := sorted(set(rows["label"]) - set(LABELS)):
         raise TrainingError(f"{uri} has labels other than -1, 0 and 1: {strange[:5]}")
     if nulls := int(rows["text"].isna().sum()):

@@ -24,7 +24,7 @@ from transformers import (
 
 from training.batches import ShuffledLengthBatches
 from training.errors import TrainingError
-from training.labels import CLASS_ID_OF_FIRST_LABEL, ID2LABEL, LABEL2ID
+from training.labels import ID2LABEL, LABEL2ID, LABEL_TO_CLASS_OFFSET
 from training.machine import Device
 from training.metrics import classification_metrics, softmax
 from training.presets import TrainingConfig
@@ -128,7 +128,7 @@ def fine_tune(
     prediction = trainer.predict(eval_set, metric_key_prefix="eval")
 
     probabilities = softmax(np.asarray(prediction.predictions))
-    class_ids = (held_out["label"] + CLASS_ID_OF_FIRST_LABEL).to_numpy()
+    class_ids = (held_out["label"] + LABEL_TO_CLASS_OFFSET).to_numpy()
     timings = prediction.metrics or {}
     metrics = {
         "train_runtime_seconds": trained.metrics["train_runtime"],
@@ -148,7 +148,7 @@ def class_shares(rows: pd.DataFrame, targets: str) -> np.ndarray:
     """
     own = rows["agreement"].to_numpy() if targets == "votes" else np.ones(len(rows))
     shares = np.repeat(((1 - own) / (len(ID2LABEL) - 1))[:, np.newaxis], len(ID2LABEL), axis=1)
-    shares[np.arange(len(rows)), rows["label"] + CLASS_ID_OF_FIRST_LABEL] = own
+    shares[np.arange(len(rows)), rows["label"] + LABEL_TO_CLASS_OFFSET] = own
     return shares.astype(np.float32)
 
 
@@ -157,7 +157,7 @@ def class_weights(labels: pd.Series, power: float) -> list[float]:
 
     Of 100 real tweets 10 are negative: with equal weights two epochs teach a small model to hardly ever say so.
     """
-    counts = np.bincount(labels + CLASS_ID_OF_FIRST_LABEL, minlength=len(ID2LABEL))
+    counts = np.bincount(labels + LABEL_TO_CLASS_OFFSET, minlength=len(ID2LABEL))
     return ((counts.mean() / counts) ** power).tolist()
 
 

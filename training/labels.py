@@ -7,5 +7,5 @@ CLASS_NAMES = ("negative", "neutral", "positive")
 ID2LABEL = {class_id: str(label) for class_id, label in enumerate(LABELS)}
 LABEL2ID = {name: class_id for class_id, name in ID2LABEL.items()}
 
-# Labels are consecutive, so a class id is the label moved up by one.
-CLASS_ID_OF_FIRST_LABEL = -LABELS[0]
+# Labels are consecutive integers: label + LABEL_TO_CLASS_OFFSET is the class id.
+LABEL_TO_CLASS_OFFSET = -LABELS[0]

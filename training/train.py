@@ -20,17 +20,21 @@ from typing import Any
 
 from training.checkpoints import resolve_checkpoint, weights_sha256
 from training.data import LabelledTweets, read_labelled_tweets
-from training.errors import TrainingError
+from training.errors import NothingToTrain, TrainingError
 from training.options import arg_parser, config_of
 from training.tracking import NullTracker, open_tracker, without_credentials
 
 logger = logging.getLogger("training")
+
+# Airflow's BashOperator takes this exit status for "skipped", not for success: the Asset of the models does not change.
+SKIPPED = 99
 
 
 def train(arguments: argparse.Namespace) -> None:
     """The whole run, from top to bottom.
 
     Raises:
+        NothingToTrain: no tweet has a label, or a finished run has trained the same config on the same rows.
         TrainingError: something outside the code is wrong; nothing was trained, or the MLflow run is marked as failed.
     """
     config = config_of(arguments)
@@ -45,8 +49,7 @@ def train(arguments: argparse.Namespace) -> None:
 
     identity = {"config_digest": config.digest(weights), "dataset_digest": tweets.digest()}
     if arguments.skip_if_trained and (run_id := tracker.finished_run(identity)):
-        logger.info("skipped: MLflow run %s has already trained this config on these rows", run_id)
-        return
+        raise NothingToTrain(f"MLflow run {run_id} has already trained this config on these rows")
 
     # torch and transformers take seconds to import: everything that can say no has been asked by now.
     from training.fine_tuning import classifier_of, fine_tune
@@ -121,7 +124,7 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code 0 when trained or skipped, 1 with one line on stderr when something outside is wrong."""
+    """Exit status 0 when trained, SKIPPED when there was nothing to train, 1 with one line on stderr when something outside is wrong."""
     arguments = arg_parser().parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     logging.getLogger("training").setLevel(logging.INFO)
@@ -129,6 +132,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         train(arguments)
+    except NothingToTrain as reason:
+        logger.info("skipped: %s", without_credentials(str(reason)))
+        return SKIPPED
     except TrainingError as error:
         print(f"error: {without_credentials(str(error))}", file=sys.stderr)
         return 1

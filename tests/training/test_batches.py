@@ -1,14 +1,17 @@
 """The order of rows in training, what each teaches, and what it weighs."""
 
 import itertools
+import math
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from training.batches import ShuffledLengthBatches
-from training.fine_tuning import class_shares, class_weights
+from training.fine_tuning import LengthBatchTrainer, class_shares, class_weights
 
 LENGTHS = random.Random(1).choices(range(5, 100), k=1010)
 
@@ -68,3 +71,21 @@ def test_a_row_teaches_what_its_annotators_have_voted() -> None:
 def test_a_row_teaches_its_label_alone_where_that_is_asked_for() -> None:
     rows = pd.DataFrame({"label": [-1, 0, 1], "agreement": [1 / 3, 2 / 3, 1.0]})
     assert class_shares(rows, "label").tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("smoothing", "expected"),
+    [
+        # (3 ln 2 + 2 ln 3) / (3 + 2): each row weighs as much as the classes in it
+        (0.0, 0.8553332),
+        # of 0.3 each class gets 0.1: the first row's targets are 0.8, 0.1, 0.1, its loss 0.8 ln 2 + 0.2 ln 4; an even row stays even
+        (0.3, 0.9385109),
+    ],
+)
+def test_loss_is_the_mean_over_rows_weighted_by_their_classes(smoothing: float, expected: float) -> None:
+    trainer = LengthBatchTrainer.__new__(LengthBatchTrainer)  # a whole one wants a model
+    trainer._class_weights = torch.tensor([3.0, 1.0, 2.0])
+    trainer.args = SimpleNamespace(label_smoothing_factor=smoothing)
+    logits = torch.tensor([[math.log(2), 0, 0], [0, 0, 0]])  # probabilities 1/2, 1/4, 1/4 and three times 1/3
+    shares = torch.tensor([[1, 0, 0], [1 / 3, 1 / 3, 1 / 3]])  # weights 3 and (3 + 1 + 2) / 3
+    assert trainer._weighted_loss({"logits": logits}, shares).item() == pytest.approx(expected, abs=1e-6)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from training.data import LabelledTweets, read_labelled_tweets, sample_rows
-from training.errors import TrainingError
+from training.errors import NothingToTrain, TrainingError
 
 
 def test_labelled_rows_of_both_sides_are_read_and_no_others(tweets, tweets_table) -> None:
@@ -111,8 +111,8 @@ class TestSample:
 class TestErrors:
     """Each is one line that names the table and what is wrong with it."""
 
-    def fails(self, match: str, *arguments, **options) -> None:
-        with pytest.raises(TrainingError, match=match) as error:
+    def fails(self, match: str, *arguments, error_type: type[Exception] = TrainingError, **options) -> None:
+        with pytest.raises(error_type, match=match) as error:
             read_labelled_tweets(*arguments, **options)
         assert "\n" not in str(error.value)
 
@@ -133,10 +133,12 @@ class TestErrors:
         self.fails("has no column stemmed_text", write_table(tweets.drop(columns="stemmed_text")), "stemmed_text")
 
     def test_no_labelled_row(self, tweets, write_table) -> None:
-        self.fails("has no labelled tweet", write_table(tweets.assign(label=pd.NA).astype({"label": "Int32"})), "safe_text")
+        unlabelled = tweets.assign(label=pd.NA).astype({"label": "Int32"})
+        self.fails("has no labelled tweet", write_table(unlabelled), "safe_text", error_type=NothingToTrain)
 
     def test_no_row_on_either_side(self, tweets, write_table) -> None:
-        self.fails("has no labelled tweet", write_table(tweets[tweets["split"] == "unlabelled"]), "safe_text")
+        unlabelled = tweets[tweets["split"] == "unlabelled"]
+        self.fails("has no labelled tweet", write_table(unlabelled), "safe_text", error_type=NothingToTrain)
 
     @pytest.mark.parametrize("side", ["train", "eval"])
     def test_a_label_without_a_row_on_one_side(self, side, tweets, write_table) -> None:

@@ -5,7 +5,7 @@ import pytest
 import training.metrics
 import training.progress
 import training.train
-from training.labels import CLASS_ID_OF_FIRST_LABEL, ID2LABEL, LABEL2ID, LABELS
+from training.labels import ID2LABEL, LABEL2ID, LABEL_TO_CLASS_OFFSET, LABELS
 from training.options import arg_parser, config_of
 from training.presets import PRESETS
 
@@ -68,7 +68,7 @@ def test_the_config_digest_follows_every_choice_and_the_weights_but_not_their_pl
 
 def test_class_ids_0_1_2_are_the_labels_minus_1_0_1() -> None:
     assert ID2LABEL == {0: "-1", 1: "0", 2: "1"}
-    assert [LABEL2ID[str(label)] for label in LABELS] == [label + CLASS_ID_OF_FIRST_LABEL for label in LABELS] == [0, 1, 2]
+    assert [LABEL2ID[str(label)] for label in LABELS] == [label + LABEL_TO_CLASS_OFFSET for label in LABELS] == [0, 1, 2]
 
 
 @pytest.mark.parametrize("module", [training.metrics, training.progress, training.train])

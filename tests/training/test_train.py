@@ -10,9 +10,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import mlflow
+import pandas as pd
 import pytest
 
 from training import fine_tuning, train
+
+SKIPPED_BY_AIRFLOW = 99
 
 
 def run(*options: str) -> SimpleNamespace:
@@ -140,7 +143,7 @@ class TestWholeRun:
     def test_the_same_run_again_is_skipped_without_loading_a_model(self, bert_run, monkeypatch) -> None:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", bert_run.store)
         monkeypatch.setattr(fine_tuning, "fine_tune", lambda *_: pytest.fail("trained again"))
-        assert run(*bert_run.options, "--skip-if-trained").code == 0
+        assert run(*bert_run.options, "--skip-if-trained").code == SKIPPED_BY_AIRFLOW
         assert len(mlflow.search_runs(experiment_names=["whole"], output_format="list")) == 1
 
     @pytest.mark.parametrize("change", [("--seed", "1"), ("--text-column", "clean_text"), ("--max-train-rows", "50"), ("--epochs", "1")])
@@ -185,6 +188,19 @@ def test_the_same_seed_gives_the_same_weights(tweets_table, tiny_bert, tmp_path)
         assert run(*options, "--seed", seed, "--output", str(output)).code == 0
         weights.append((output / "model.safetensors").read_bytes())
     assert weights[0] == weights[1] != weights[2]
+
+
+def test_tweets_without_any_label_are_nothing_to_train_and_no_failure(
+    write_table, tweets, tiny_bert, mlflow_store, monkeypatch, caplog
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_store)
+    table = write_table(tweets.assign(label=pd.NA, split="unlabelled").astype({"label": "Int32"}))
+    result = run("--preset", "bert", "--checkpoint", str(tiny_bert), "--tweets", table, "--experiment", "absent")
+    assert (result.code, result.err) == (SKIPPED_BY_AIRFLOW, "")
+    [note] = [record.message for record in caplog.records if record.message.startswith("skipped: ")]
+    assert note.endswith("has no labelled tweet: nothing to learn from until a dump with labels is ingested")
+    mlflow.set_tracking_uri(mlflow_store)
+    assert mlflow.search_runs(experiment_names=["absent"], output_format="list") == []
 
 
 class TestFailure:
