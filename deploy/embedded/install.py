@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pty
 import re
 import shutil
 import ssl
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ENVIRONMENT = REPOSITORY / ".venv"
@@ -127,23 +130,54 @@ def requirement(package: str) -> str:
 def run_downloader(command: list[str | Path]) -> None:
     """Run a command that downloads, its progress shown; turn a failure into one line."""
     log = ENVIRONMENT / "install.log"
-    with log.open("w") as errors:
-        # A terminal gets the progress bars; elsewhere they would be a thousand lines.
-        finished = subprocess.run(command, stderr=None if sys.stderr.isatty() else errors, check=False)
-    if finished.returncode:
-        raise InstallError(f"{explain_download_failure(log.read_text())} (details: {log})")
+    with log.open("wb") as record:
+        shown = sys.stderr.isatty()
+        status = run_in_terminal(command, record) if shown else subprocess.run(command, stderr=record, check=False).returncode
+    if status:
+        raise InstallError(f"{explain_download_failure(log.read_text(errors='replace'))} (details: {log})")
+
+
+def run_in_terminal(command: list[str | Path], record: IO[bytes]) -> int:
+    """Run a command with a terminal of its own as stderr, so that it draws its progress bars; show and record what it writes there."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, termios.tcgetwinsize(sys.stderr))
+    with subprocess.Popen(command, stderr=theirs) as process, os.fdopen(ours, "rb", buffering=0) as output:
+        os.close(theirs)
+        with suppress(OSError):  # EIO: the command has ended
+            while piece := output.read(1 << 16):
+                sys.stderr.buffer.write(piece)
+                sys.stderr.flush()
+                record.write(piece)
+    return process.returncode
+
+
+# What pip, uv and Ivy write when a server could not be reached or broke off.
+NETWORK_FAILURE = re.compile(
+    r"dns error|failed to lookup|name resolution|connection (refused|reset|aborted|timed out)|timed? ?out|unreachable|connect error"
+    r"|error sending request|NewConnectionError|Max retries|proxy|certificate|SSLError|Server access error",
+    re.IGNORECASE,
+)
+TERMINAL_CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")  # colours and movements of a progress bar
 
 
 def explain_download_failure(output: str) -> str:
-    """Turn a downloader's output into one line that says what to do."""
-    if "No space left" in output:
+    """Turn a downloader's output into one line that says what failed and what to do."""
+    lines = [line.strip(" │├╰─▶×\t") for line in re.split(r"[\r\n]+", TERMINAL_CODES.sub("", output))]
+    lines = [line for line in lines if line]
+    text = "\n".join(lines)
+    if "No space left" in text:
         return "the disk is full: free some space and run it again"
-    if "hash" in output.lower() and "mismatch" in output.lower():
+    if re.search(r"hash.*mismatch|mismatch.*hash|do not match the hashes", text, re.IGNORECASE):
         return "a downloaded file does not have the hash in the lock: somebody changed it on the way; do not install it"
-    return (
-        "could not download everything that is needed: check the network (HTTPS_PROXY, SSL_CERT_FILE and your mirror settings for pip, "
-        "uv and Maven are honoured), then run it again; what has arrived is kept"
-    )
+    # The cause stands last: uv names it below what it was doing, pip below its retries.
+    causes = [line for line in lines if re.search(r"error|failed|cannot|could not|denied|unresolved|not found", line, re.IGNORECASE)]
+    cause = (causes or lines or ["it left no message"])[-1]
+    if NETWORK_FAILURE.search(text):
+        return (
+            f"could not download everything that is needed: check the network (HTTPS_PROXY, SSL_CERT_FILE and your mirror settings for pip, "
+            f"uv and Maven are honoured), then run it again; what has arrived is kept. It says: {cause}"
+        )
+    return f"could not install everything that is needed: {cause}"
 
 
 def find_java_home() -> Path:

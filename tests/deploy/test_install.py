@@ -1,5 +1,8 @@
 """What the installer says on a machine that does not fit: one line, what to do, and nothing begun."""
 
+import io
+import os
+import pty
 import re
 import sys
 
@@ -80,12 +83,42 @@ def test_bundled_java_is_a_17():
         ("error: No space left on device (os error 28)", "the disk is full"),
         ("Hash mismatch for `rich==15.0.0`", "does not have the hash in the lock"),
         ("error sending request for url: dns error: failed to lookup address", "check the network"),
+        ("  × Failed to download `rich==15.0.0`\n  ├─▶ Failed to fetch\n  ╰─▶ HTTP status client error (403 Forbidden)", "403 Forbidden"),
+        (
+            "\x1b[31merror\x1b[0m: failed to open file `.venv/x`: Permission denied (os error 13)\r\n",
+            "everything that is needed: error: failed",
+        ),
+        ("  × Failed to build `hdfs==2.7.3`\n  ╰─▶ gcc: command not found\n", "gcc: command not found"),
+        ("\tUNRESOLVED DEPENDENCIES\n\tio.delta#delta-spark_2.12;9.9: not found\n", "delta-spark_2.12;9.9: not found"),
+        ("", "it left no message"),
     ],
 )
-def test_failed_download_says_what_to_do(output, advice):
+def test_failed_download_says_what_failed_and_what_to_do(output, advice):
     message = install.explain_download_failure(output)
     assert advice in message
     assert "\n" not in message
+    assert "\x1b" not in message
+    assert ("check the network" in message) == ("dns error" in output)
+
+
+@pytest.mark.parametrize("on_terminal", [True, False])
+def test_failure_is_explained_by_what_the_downloader_said_on_a_terminal_too(lock_folder, monkeypatch, on_terminal):
+    """A pseudo-terminal is our stderr, as a person has it; the downloader sees one too and draws its bar."""
+    monkeypatch.setattr(install, "ENVIRONMENT", lock_folder)
+    terminal, stderr = pty.openpty()
+    with os.fdopen(stderr, "w") as ours, os.fdopen(terminal, "rb", buffering=0) as screen:
+        monkeypatch.setattr(sys, "stderr", ours if on_terminal else io.StringIO())
+        program = "import sys; print('bar' if sys.stderr.isatty() else 'no bar', 'No space left on device', file=sys.stderr); sys.exit(2)"
+        with pytest.raises(install.InstallError, match="the disk is full"):
+            install.run_downloader([sys.executable, "-c", program])
+        if on_terminal:
+            assert b"bar No space left on device" in screen.read(1 << 16)
+    assert (lock_folder / "install.log").read_text().startswith("bar" if on_terminal else "no bar")
+
+
+def test_download_that_works_raises_nothing(lock_folder, monkeypatch):
+    monkeypatch.setattr(install, "ENVIRONMENT", lock_folder)
+    install.run_downloader([sys.executable, "-c", ""])
 
 
 def test_changed_jar_is_refused_and_removed(lock_folder, monkeypatch):
