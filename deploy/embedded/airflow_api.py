@@ -62,27 +62,28 @@ class AirflowApi:
         found = self.call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances")["task_instances"]
         return sorted(found, key=lambda task: task["start_date"] or "9")
 
-    def runs_caused_by(self, dag_id: str, run_id: str) -> list[tuple[str, str]]:
-        """Return (DAG id, run id) of the runs that were started by the Assets that a run changed."""
-        events = self.call("GET", f"/api/v2/assets/events?source_dag_id={dag_id}&source_run_id={requests.utils.quote(run_id)}")[
-            "asset_events"
-        ]
-        return sorted({(caused["dag_id"], caused["run_id"]) for event in events for caused in event["created_dagruns"]})
+    def dags_after_tasks(self, dag_id: str) -> dict[str, set[str]]:
+        """Return, for each task of a DAG that changes Assets, the DAGs that are scheduled on them."""
+        found: dict[str, set[str]] = {}
+        for asset in self.call("GET", "/api/v2/assets", params={"dag_ids": dag_id, "limit": 100})["assets"]:
+            for task in asset["producing_tasks"]:
+                if task["dag_id"] == dag_id:
+                    found.setdefault(task["task_id"], set()).update(dag["dag_id"] for dag in asset["scheduled_dags"])
+        return found
 
-    def changed_assets(self, dag_id: str, run_id: str) -> set[str]:
-        """Return the names of the Assets that a run changed."""
-        events = self.call("GET", f"/api/v2/assets/events?source_dag_id={dag_id}&source_run_id={requests.utils.quote(run_id)}")[
-            "asset_events"
-        ]
-        return {event["name"] for event in events}
+    def first_asset_run(self, dag_id: str, since: str) -> str | None:
+        """Return the id of the first run of a DAG that an Asset's change caused at `since` or later, None while there is none."""
+        query: dict[str, Any] = {"run_type": "asset_triggered", "run_after_gte": since, "order_by": "run_after", "limit": 1}
+        runs = self.call("GET", f"/api/v2/dags/{dag_id}/dagRuns", params=query)["dag_runs"]
+        return str(runs[0]["dag_run_id"]) if runs else None
+
+    def unfinished_runs(self, dag_id: str) -> list[str]:
+        """Return the ids of the runs of a DAG that are queued or running, the oldest first."""
+        query: dict[str, Any] = {"state": ["queued", "running"], "order_by": "run_after", "limit": 100}
+        return [run["dag_run_id"] for run in self.call("GET", f"/api/v2/dags/{dag_id}/dagRuns", params=query)["dag_runs"]]
 
     def log_lines(self, dag_id: str, run_id: str, task: dict[str, Any]) -> list[str]:
         """Return what a task has written so far, line by line."""
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task['task_id']}/logs/{max(task['try_number'], 1)}?map_index={task['map_index']}"
         content = self.call("GET", path)["content"]
         return [line["event"] if isinstance(line, dict) else str(line) for line in content]
-
-    def dags_after(self, asset_name: str) -> set[str]:
-        """Return the DAGs that run after an Asset."""
-        assets = self.call("GET", f"/api/v2/assets?name_pattern={asset_name}")["assets"]
-        return {dag["dag_id"] for asset in assets if asset["name"] == asset_name for dag in asset["scheduled_dags"]}

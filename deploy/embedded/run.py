@@ -24,7 +24,7 @@ from deploy.embedded.follow import FollowedRun, RunFailed, follow
 from deploy.embedded.install import InstallError
 from deploy.embedded.progress import Progress, state_text
 from deploy.embedded.services import SERVICES
-from deploy.embedded.settings import Settings, SettingsError
+from deploy.embedded.settings import Settings, SettingsError, bypass_proxy_for_loopback
 from deploy.embedded.supervision import StartError
 
 REPORTING_DAG = "explore_tweets"
@@ -54,7 +54,7 @@ def arg_parser() -> argparse.ArgumentParser:
 def main() -> int:
     """Run one command; every expected failure is one line and exit status 1."""
     arguments = arg_parser().parse_args()
-    os.environ["NO_PROXY"] = "127.0.0.1,localhost"  # our own services are never behind a proxy
+    bypass_proxy_for_loopback(os.environ)
     try:
         settings = Settings.load()
         if arguments.command == "start":
@@ -96,6 +96,9 @@ def start(settings: Settings, dump: str, presets: str) -> int:
     if presets:
         run_id = api.trigger("train_classifiers", {"presets": presets.replace(",", " ").split(), "train_again": True})
         runs += follow(api, "train_classifiers", run_id, progress.step)
+    for run in runs:
+        for note in run.notes:
+            progress.console.print(f"{run.dag_id}: {note}", style="cyan")
     show_results(settings, progress, source, runs)
     show_addresses(settings, progress.console, api.last_run(REPORTING_DAG))
     return 0
@@ -215,7 +218,7 @@ def state_of(settings: Settings, name: str, supervised: str) -> str:
     """Return "healthy", or what is wrong; a service that works is healthy, also in the seconds that supervisor still calls STARTING."""
     if supervised not in {"RUNNING", "STARTING"}:
         return supervised.lower()
-    return SERVICES[name].problem(settings) or "healthy"
+    return SERVICES[name].health_problem(settings) or "healthy"
 
 
 def address_of(settings: Settings, name: str) -> str | None:

@@ -1,38 +1,118 @@
 """Following a run and all that it causes, against an Airflow that answers as the real one does."""
 
+import json
 from contextlib import contextmanager
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import requests
 
 from deploy.embedded import follow as module
+from deploy.embedded.airflow_api import AirflowApi
 from deploy.embedded.follow import RunFailed, follow
+from deploy.embedded.settings import DEFAULT_PORTS, Settings
+
+MADE_AFTER_POLLS = 2  # the scheduler makes a caused run some moments after the change; it is queued first
 
 
-class ScriptedAirflow:
-    """Answers from a script: which runs end how, and what each causes."""
+class ScriptedAirflow(requests.adapters.BaseAdapter):
+    """The REST API of an Airflow whose runs go as a script says.
 
-    url = "http://airflow"
+    Each run has one task, `work`, that changes the Asset `<dag_id>_done`. `states` has the state of each DAG's task, `after` the DAGs that are
+    scheduled on each DAG's Asset. A caused run is made when it has been asked for a few times, and is queued at first.
+    """
 
-    def __init__(self, states, caused=(), log=()):
-        self.states, self.caused, self.log = states, dict(caused), list(log)
+    def __init__(self, states, after=(), log=()):
+        super().__init__()
+        self.states, self.after, self.log = states, dict(after), list(log)
+        self.runs = {("a", "1"): {"run_after": 0, "polls": 0, "caused_by": None}}
+        self.asked_for_runs = {}
 
-    def run(self, dag_id, run_id):
-        return {"state": self.states[dag_id]}
+    def send(self, request, **_):
+        url = urlsplit(request.url)
+        status, content = self.answer(url.path, parse_qs(url.query))
+        response = requests.Response()
+        response.status_code, response._content, response.url = status, json.dumps(content).encode(), request.url
+        return response
 
-    def tasks(self, dag_id, run_id):
-        return [{"task_id": "load", "state": self.states[dag_id], "try_number": 1, "map_index": -1}]
+    def close(self):
+        pass
 
-    def runs_caused_by(self, dag_id, run_id):
-        return self.caused.get(dag_id, [])
+    def answer(self, path, query):
+        match path.strip("/").split("/"):
+            case ["auth", "token"]:
+                return 201, {"access_token": "t"}
+            case ["api", "v2", "assets", "events"]:
+                queued = [run for run in self.runs if self.state(*run) == "queued"]
+                return (500, {"detail": "Internal Server Error"}) if queued else (200, {"asset_events": []})
+            case ["api", "v2", "assets"]:
+                [dag_id] = query["dag_ids"]
+                dags = [dag_id, *(dag for dag, after in self.after.items() if dag_id in after)]
+                return 200, {"assets": [self.asset(dag) for dag in dags if dag in self.after]}
+            case ["api", "v2", "dags", dag_id, "dagRuns"]:
+                return 200, {"dag_runs": self.runs_of(dag_id, query)}
+            case ["api", "v2", "dags", dag_id, "dagRuns", run_id]:
+                self.runs[dag_id, run_id]["polls"] += 1
+                return 200, {"state": self.state(dag_id, run_id)}
+            case ["api", "v2", "dags", dag_id, "dagRuns", run_id, "taskInstances"]:
+                return 200, {"task_instances": [self.task(dag_id, run_id)]}
+            case ["api", "v2", "dags", _, "dagRuns", _, "taskInstances", "work", "logs", _]:
+                return 200, {"content": [{"event": line} for line in self.log]}
+        raise AssertionError(f"nothing asks for {path}")
 
-    def changed_assets(self, dag_id, run_id):
-        return {dag_id} if dag_id in self.caused else set()
+    def state(self, dag_id, run_id):
+        if self.runs[dag_id, run_id]["polls"] < 1:
+            return "queued"
+        return "failed" if self.states[dag_id] == "failed" else "success"
 
-    def dags_after(self, asset):
-        return {dag for dag, _ in self.caused[asset]}
+    def task(self, dag_id, run_id):
+        ended = self.state(dag_id, run_id) != "queued"
+        return {
+            "task_id": "work",
+            "state": self.states[dag_id] if ended else None,
+            "try_number": int(ended),
+            "map_index": -1,
+            "start_date": self.moment(self.runs[dag_id, run_id]["run_after"]) if ended else None,
+            "end_date": self.moment(self.runs[dag_id, run_id]["run_after"] + 1) if ended else None,
+        }
 
-    def log_lines(self, dag_id, run_id, task):
-        return self.log
+    def moment(self, second):
+        return f"2026-11-24T12:00:{second:02}Z"
+
+    def asset(self, dag_id):
+        return {
+            "name": f"{dag_id}_done",
+            "producing_tasks": [{"dag_id": dag_id, "task_id": "work"}],
+            "scheduled_dags": [{"dag_id": dag} for dag in self.after[dag_id]],
+        }
+
+    def runs_of(self, dag_id, query):
+        """Runs by Assets since a moment, the first of them; those that are due are made."""
+        assert query["run_type"] == ["asset_triggered"]
+        assert query["order_by"] == ["run_after"]
+        [since], [limit] = query["run_after_gte"], query["limit"]
+        for cause in [run for run in self.runs if dag_id in self.after.get(run[0], ())]:
+            self.asked_for_runs[dag_id, cause] = self.asked_for_runs.get((dag_id, cause), 0) + 1
+            made = any(run[0] == dag_id and facts["caused_by"] == cause for run, facts in self.runs.items())
+            if self.task(*cause)["state"] == "success" and not made and self.asked_for_runs[dag_id, cause] > MADE_AFTER_POLLS:
+                # The event comes a second after the end of the task.
+                second = self.runs[cause]["run_after"] + 2
+                self.runs[dag_id, f"asset_{cause[0]}"] = {"run_after": second, "polls": 0, "caused_by": cause}
+        found = [(run, facts["run_after"]) for run, facts in self.runs.items() if run[0] == dag_id and facts["caused_by"]]
+        since_then = [run for run in sorted(found, key=lambda run: run[1]) if self.moment(run[1]) >= since]
+        return [{"dag_run_id": run[0][1]} for run in since_then[: int(limit)]]
+
+
+@pytest.fixture
+def airflow(monkeypatch, tmp_path):
+    """Makes the API's client talk to a script."""
+    monkeypatch.setattr(module, "POLL_SECONDS", 0)
+
+    def connect(script):
+        monkeypatch.setattr(requests.Session, "get_adapter", lambda self, url: script)
+        return AirflowApi(Settings(tmp_path, DEFAULT_PORTS))
+
+    return connect
 
 
 @pytest.fixture
@@ -43,35 +123,42 @@ def shown():
     @contextmanager
     def step(title):
         seen.append(title)
-        yield seen.append
+        yield lambda detail: seen.append(f"  {detail}")
 
     return seen, step
 
 
-def test_every_caused_run_is_followed_once(shown):
-    api = ScriptedAirflow({"a": "success", "b": "success", "c": "success"}, {"a": [("b", "1"), ("c", "1")], "b": [("c", "1")]})
-    assert [run.dag_id for run in follow(api, "a", "1", shown[1])] == ["a", "b", "c"]
-    assert shown[0][::2] == ["a", "b", "c"]
+def test_every_caused_run_is_followed_once_and_queued_ones_are_waited_for(airflow, shown):
+    # One run of d takes in what both b and c changed.
+    api = airflow(ScriptedAirflow(dict.fromkeys("abcd", "success"), {"a": ["b", "c"], "b": ["d"], "c": ["d"]}))
+    assert [(run.dag_id, run.skipped) for run in follow(api, "a", "1", shown[1])] == [(dag, False) for dag in "abcd"]
+    assert [line for line in shown[0] if not line.startswith(" ")] == ["a", "b", "c", "d"]
 
 
-def test_failed_run_names_task_message_and_log(shown):
-    api = ScriptedAirflow({"a": "failed"}, log=["starting", "error: the dump has no column safe_text", "bye"])
+def test_airflow_that_cannot_tell_its_events_while_a_run_is_queued_is_followed(airflow, shown):
+    script = ScriptedAirflow(dict.fromkeys("abc", "success"), {"a": ["b"], "b": ["c"]})
+    api = airflow(script)
+    script.runs["b", "of another"] = {"run_after": 0, "polls": 0, "caused_by": ("z", "0")}  # queued before ours, and queued still
+    assert script.answer("/api/v2/assets/events", {})[0] == 500
+    assert [(run.dag_id, run.run_id) for run in follow(api, "a", "1", shown[1])] == [("a", "1"), ("b", "asset_a"), ("c", "asset_b")]
+
+
+def test_failed_run_names_task_message_and_log(airflow, shown):
+    api = airflow(ScriptedAirflow({"a": "failed"}, log=["starting", "error: the dump has no column safe_text", "bye"]))
     with pytest.raises(
-        RunFailed, match=r"a\.load failed: error: the dump has no column safe_text\n.*http://airflow/dags/a/runs/1/tasks/load"
+        RunFailed, match=r"a\.work failed: error: the dump has no column safe_text\n.*http://127.0.0.1:8080/dags/a/runs/1/tasks/work"
     ):
         follow(api, "a", "1", shown[1])
 
 
-def test_run_that_found_nothing_to_do_is_told_apart(shown):
-    api = ScriptedAirflow({"a": "success"})
-    api.tasks = lambda *_: [{"task_id": "load", "state": "skipped"}]
+def test_run_that_changed_no_asset_is_told_apart_and_says_why(airflow, shown):
+    api = airflow(ScriptedAirflow({"a": "skipped", "b": "success"}, {"a": ["b"]}, log=["12:00 INFO skipped: nothing to train", "exit 99"]))
     [run] = follow(api, "a", "1", shown[1])
     assert run.skipped
+    assert run.notes == ["nothing to train"]
 
 
-def test_run_that_airflow_has_not_made_yet_is_waited_for(shown, monkeypatch):
-    api = ScriptedAirflow({"a": "success", "b": "success"}, {"a": [("b", "1")]})
-    answers = [[], [], [("b", "1")], []]
-    api.runs_caused_by = lambda *_: answers.pop(0)
-    monkeypatch.setattr(module, "POLL_SECONDS", 0)
-    assert [run.dag_id for run in follow(api, "a", "1", shown[1])] == ["a", "b"]
+def test_dag_that_never_changes_an_asset_has_not_skipped_anything(airflow, shown):
+    [run] = follow(airflow(ScriptedAirflow({"a": "success"})), "a", "1", shown[1])
+    assert not run.skipped
+    assert run.notes == []
