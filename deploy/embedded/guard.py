@@ -2,8 +2,8 @@
 
 A service that is killed leaves its own children behind (Airflow's task processes, MLflow's workers), and they hold ports, so that
 every restart fails. The guard is the parent that outlives the service: the kernel hands it every orphan (child subreaper), and it
-ends them before supervisor starts the service anew. When the guard itself is killed, the kernel ends the service (parent death
-signal), and the next guard ends what is left of that session.
+kills them before supervisor starts the service anew. When the guard itself is killed, the kernel ends the service (parent death
+signal), and the next guard kills what is left of that session.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from types import FrameType
 import psutil
 
 from deploy.embedded.services import SERVICES
-from deploy.embedded.settings import Settings
+from deploy.embedded.settings import Settings, write_private
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # <linux/prctl.h>
 STOP_SECONDS = 15  # supervisor waits five more before it kills the guard
@@ -30,7 +30,7 @@ def main(name: str) -> int:
     """Run service `name` until it ends or we are told to end it; return its exit status."""
     settings = Settings.load()
     service = SERVICES[name]
-    end_leftovers(settings, name)
+    kill_leftovers(settings, name)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     prctl(PR_SET_PDEATHSIG, signal.SIGTERM)  # if supervisor is killed, everything goes
     if os.getppid() == 1:
@@ -52,7 +52,7 @@ def main(name: str) -> int:
     signal.signal(signal.SIGALRM, lambda *_: child.kill())
     status = reap_until(child.pid)
     signal.alarm(0)
-    end(psutil.Process().children(recursive=True))
+    kill_and_wait(psutil.Process().children(recursive=True))
     session_file(settings, name).unlink(missing_ok=True)
     return status
 
@@ -66,22 +66,22 @@ def reap_until(pid: int) -> int:
 
 
 def record_session(settings: Settings, name: str, session: int) -> None:
-    """Write down which session a service runs in, for the guard after us."""
-    session_file(settings, name).write_text(json.dumps({"session": session, "boot": boot_id()}))
+    """Record which session a service runs in, for the next guard."""
+    write_private(session_file(settings, name), json.dumps({"session": session, "boot": boot_id()}))
 
 
-def end_leftovers(settings: Settings, name: str) -> None:
-    """End every process of the session that a guard of this service recorded and could not end."""
-    file = session_file(settings, name)
-    if file.exists():
-        end(left_of_service(settings, name))
-        file.unlink(missing_ok=True)
+def kill_leftovers(settings: Settings, name: str) -> None:
+    """Kill every process of the session that an earlier guard of this service recorded and could not end."""
+    kill_and_wait(leftover_processes(settings, name))
+    session_file(settings, name).unlink(missing_ok=True)
 
 
-def left_of_service(settings: Settings, name: str) -> list[psutil.Process]:
+def leftover_processes(settings: Settings, name: str) -> list[psutil.Process]:
     """Return the processes in the recorded session of a service, and those they started in sessions of their own."""
-    file = session_file(settings, name)
-    record = json.loads(file.read_text()) if file.exists() else {"boot": None}
+    try:
+        record = json.loads(session_file(settings, name).read_text())
+    except (FileNotFoundError, ValueError):  # none was started, or a power loss has left an empty file: nothing survives that
+        return []
     if record["boot"] != boot_id():
         return []
     members = [process for process in psutil.process_iter() if session_of(process.pid) == record["session"]]
@@ -120,7 +120,7 @@ def session_of(pid: int) -> int:
         return 0
 
 
-def end(processes: list[psutil.Process]) -> None:
+def kill_and_wait(processes: list[psutil.Process]) -> None:
     """Kill processes and wait until they are gone."""
     for process in processes:
         try:

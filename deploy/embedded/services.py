@@ -9,6 +9,7 @@ import signal
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from deploy.embedded.install import ENVIRONMENT, JARS, site_packages
@@ -21,18 +22,18 @@ DAEMON_HEAP = "256m"  # each HDFS daemon was measured at 220 MB in all
 class Service:
     """One program that supervisor keeps running.
 
-    `problem` returns what is wrong in a few words, an empty text when the service works.
+    `health_problem` returns what is wrong in a few words, an empty text when the service works.
     """
 
     title: str
     ports: tuple[str, ...]
     command: Callable[[Settings], list[str]]
-    problem: Callable[[Settings], str]
+    health_problem: Callable[[Settings], str]
     stop_signal: signal.Signals = signal.SIGTERM
 
 
-def postgres_command(settings: Settings, program: str = "postgres", *arguments: str) -> list[str]:
-    """Return the command of a PostgreSQL program that works on our data folder.
+def postgres_command(program: str, data: Path, *arguments: str) -> list[str]:
+    """Return the command of a PostgreSQL program that works on a data folder.
 
     PostgreSQL refuses to run as root. Then it runs as `nobody`, who keeps one right of root's, to pass folders that only their owner
     may enter: the checkout is often below one.
@@ -51,7 +52,7 @@ def postgres_command(settings: Settings, program: str = "postgres", *arguments: 
         if os.geteuid() == 0
         else []
     )
-    return [*as_nobody, str(binary), "-D", str(settings.home / "postgres" / "data"), *arguments]
+    return [*as_nobody, str(binary), "-D", str(data), *arguments]
 
 
 def postgres_server(settings: Settings) -> list[str]:
@@ -62,7 +63,13 @@ def postgres_server(settings: Settings) -> list[str]:
         "unix_socket_directories": "",
         "max_connections": 200,  # Airflow's five processes hold pools of up to 15 each
     }
-    return postgres_command(settings, "postgres", *(part for name, value in options.items() for part in ("-c", f"{name}={value}")))
+    arguments = (part for name, value in options.items() for part in ("-c", f"{name}={value}"))
+    return postgres_command("postgres", postgres_data(settings), *arguments)
+
+
+def postgres_data(settings: Settings) -> Path:
+    """Return the folder of the database cluster."""
+    return settings.home / "postgres" / "data"
 
 
 def hdfs_daemon(class_name: str) -> Callable[[Settings], list[str]]:

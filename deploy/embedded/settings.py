@@ -9,6 +9,7 @@ import secrets
 import socket
 import tempfile
 from base64 import urlsafe_b64encode
+from collections.abc import MutableMapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -54,8 +55,7 @@ class Settings:
         home = Path(os.environ.get("VAXPULSE_HOME") or REPOSITORY / "var").absolute()
         if len(str(home / "run" / "supervisor.sock")) > LONGEST_SOCKET_PATH:
             raise SettingsError(f"the path {home} is too long for a Unix socket in it: set VAXPULSE_HOME to a shorter one")
-        kept = home / "ports.json"
-        ports = DEFAULT_PORTS | (json.loads(kept.read_text()) if kept.exists() else {})
+        ports = DEFAULT_PORTS | saved_ports(home)
         for name in ports:
             variable = f"VAXPULSE_{name.upper()}_PORT"
             if value := os.environ.get(variable):
@@ -103,7 +103,7 @@ class Settings:
         path = self.home / "run" / "first-day"
         if not path.exists():
             self.folder("run")
-            path.write_text(datetime.now(UTC).date().isoformat())
+            write_private(path, datetime.now(UTC).date().isoformat())
         return path.read_text()
 
     def save(self) -> None:
@@ -246,6 +246,26 @@ class Settings:
         }
 
 
+def saved_ports(home: Path) -> dict[str, int]:
+    """Return the ports of the last start, none before the first."""
+    file = home / "ports.json"
+    ports: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
+    return ports
+
+
+def bypass_proxy_for_loopback(environment: MutableMapping[str, str]) -> None:
+    """Add our own addresses to those that `environment` excepts from its proxies: our services are never behind one.
+
+    Programs read NO_PROXY, no_proxy or both, and many prefer the second: both are set. A `*` excepts everything already.
+    """
+    given = {name: environment.get(name) or "" for name in ("NO_PROXY", "no_proxy")}
+    for name, value in given.items():
+        hosts = (value or given["NO_PROXY"] or given["no_proxy"]).split(",")
+        excepted = [host.strip() for host in hosts if host.strip()]
+        ours = [] if "*" in excepted else [HOST, "localhost"]
+        environment[name] = ",".join(dict.fromkeys(excepted + ours))
+
+
 def spark_classpath() -> str:
     """Return the class path of Spark's own daemons."""
     return str(site_packages() / "pyspark" / "jars" / "*")
@@ -261,9 +281,11 @@ def hadoop_xml(properties: dict[str, Any]) -> str:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, and never half of it."""
+    """Write a file that only its owner can read. After a crash or a power loss it has its old content or the new one, whole."""
     with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:  # made with mode 600
         file.write(text)
+        file.flush()
+        os.fsync(file.fileno())  # else a power loss may keep the renaming and lose the content
     Path(file.name).replace(path)
 
 

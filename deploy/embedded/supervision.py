@@ -11,6 +11,7 @@ import sys
 import time
 import xmlrpc.client
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
@@ -18,13 +19,14 @@ from typing import Any
 import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
-from deploy.embedded.guard import end, left_of_service
+from deploy.embedded.guard import kill_and_wait, leftover_processes
 from deploy.embedded.install import ENVIRONMENT, REPOSITORY
-from deploy.embedded.services import SERVICES, connect_postgres, hdfs_daemon, postgres_command
-from deploy.embedded.settings import POSTGRES_USER, Settings, is_free
+from deploy.embedded.services import SERVICES, connect_postgres, hdfs_daemon, postgres_command, postgres_data
+from deploy.embedded.settings import POSTGRES_USER, Settings, is_free, saved_ports
 
 HEALTHY_SECONDS = 180  # the first start, when everything is read from disk for the first time, took 60 s at most
 STOP_SECONDS = 60
+RUNNING_STATES = ("RUNNING", "STARTING", "BACKOFF")  # supervisor's own list: it refuses to start a service in one of these
 
 SUPERVISOR_CONFIGURATION = """\
 [supervisord]
@@ -114,6 +116,16 @@ def user_of(port: int) -> str:
         return ""
 
 
+def check_ports_unchanged(settings: Settings) -> None:
+    """Raise StartError when the running services have other ports than those that are asked for now."""
+    for name, port in saved_ports(settings.home).items():
+        if port != settings.ports[name]:
+            raise StartError(
+                f"the platform runs with VAXPULSE_{name.upper()}_PORT={port}, not {settings.ports[name]}: "
+                "`make stop` first, a running service cannot change its port"
+            )
+
+
 def start(settings: Settings, report: Callable[[str], None]) -> None:
     """Bring up every service that does not run, and return when all work.
 
@@ -122,27 +134,50 @@ def start(settings: Settings, report: Callable[[str], None]) -> None:
         report: is told in a few words what is being waited for.
 
     Raises:
-        StartError: a port is taken or a service does not come up. Nothing is left running then.
+        StartError: a port is taken or a service does not come up. What ran before still runs then; what this call has started does not.
     """
-    if not is_up(settings):
+    ran_before = running_services(settings)
+    if is_up(settings):
+        check_ports_unchanged(settings)
+    else:
         check_ports(settings)
     try:
         settings.write_configuration()
         if not is_up(settings):
             start_supervisor(settings)
-        initialize_postgres(settings)
-        initialize_hdfs(settings)
-        launch(settings, "postgres", "namenode", "datanode")
-        await_health(settings, ["postgres"], report)
-        create_databases(settings)
-        # MLflow makes its own tables meanwhile; both use one core each.
-        launch(settings, "mlflow")
-        migrate_airflow(settings, report)
+        with ThreadPoolExecutor(1) as beside:
+            hdfs = beside.submit(start_hdfs, settings)
+            start_databases(settings, report)
+            hdfs.result()
         launch(settings, *SERVICES)
         await_health(settings, list(SERVICES), report)
     except BaseException:
-        stop(settings)
+        if ran_before:
+            stop_services(settings, [name for name in SERVICES if name not in ran_before])
+        else:
+            stop(settings)
         raise
+
+
+def start_hdfs(settings: Settings) -> None:
+    """Start both daemons of the file system, formatted before their first start."""
+    initialize_hdfs(settings)
+    launch(settings, "namenode", "datanode")
+
+
+def start_databases(settings: Settings, report: Callable[[str], None]) -> None:
+    """Start PostgreSQL and make what Airflow and MLflow need in it."""
+    initialize_postgres(settings)
+    launch(settings, "postgres")
+    await_health(settings, ["postgres"], report)
+    create_databases(settings)
+    launch(settings, "mlflow")  # it makes its own tables meanwhile
+    migrate_airflow(settings, report)
+
+
+def running_services(settings: Settings) -> set[str]:
+    """Return the services that supervisor keeps running."""
+    return {name for name, state in states(settings).items() if state in RUNNING_STATES}
 
 
 def start_supervisor(settings: Settings) -> None:
@@ -160,7 +195,7 @@ def start_supervisor(settings: Settings) -> None:
 def launch(settings: Settings, *names: str) -> None:
     """Ask supervisor to start services that it does not run already; return at once."""
     for name in names:
-        if states(settings).get(name) not in ("RUNNING", "STARTING"):
+        if name not in running_services(settings):
             supervisor(settings).startProcess(name, False)
 
 
@@ -170,7 +205,7 @@ def await_health(settings: Settings, names: list[str], report: Callable[[str], N
     deadline = time.monotonic() + HEALTHY_SECONDS
     while waiting:
         current = states(settings)
-        problems = {name: service.problem(settings) for name, service in waiting.items()}
+        problems = {name: service.health_problem(settings) for name, service in waiting.items()}
         gave_up = [name for name in problems if current.get(name) == "FATAL"]
         waiting = {name: service for name, service in waiting.items() if problems[name]}
         if waiting and (gave_up or time.monotonic() > deadline):
@@ -190,35 +225,28 @@ def last_words(settings: Settings, name: str) -> str:
 
 
 def initialize_postgres(settings: Settings) -> None:
-    """Make the database cluster when there is none; a broken-off attempt is made anew."""
-    data = settings.home / "postgres" / "data"
-    if (data / "PG_VERSION").exists() and (data / ".initialized").exists():
+    """Make the database cluster when there is none; under another name until it is whole, so that a broken-off attempt is no cluster."""
+    data = postgres_data(settings)
+    if (data / "PG_VERSION").exists():
         return
-    if data.exists():
-        shutil.rmtree(data)
-    data.mkdir(mode=0o700)
+    if data.exists() and any(data.iterdir()):
+        raise StartError(f"{data} has files but no PG_VERSION, so it is no database of PostgreSQL: move it away, nothing of it was touched")
+    unfinished = data.with_name("data.unfinished")
+    if unfinished.exists():
+        shutil.rmtree(unfinished)
+    unfinished.mkdir(mode=0o700)
     read_end, write_end = os.pipe()  # the password is neither an argument nor a file that another user could read
     os.write(write_end, settings.secrets["postgres_password"].encode())
     os.close(write_end)
     if os.geteuid() == 0:
-        shutil.chown(data, "nobody", "nogroup")
-    initialize = postgres_command(
-        settings,
-        "initdb",
-        "-U",
-        POSTGRES_USER,
-        f"--pwfile=/dev/fd/{read_end}",
-        "--auth=scram-sha-256",
-        "-E",
-        "UTF8",
-        "--locale=C.UTF-8",
-        "--no-sync",
-    )
+        shutil.chown(unfinished, "nobody", "nogroup")
+    arguments = ["-U", POSTGRES_USER, f"--pwfile=/dev/fd/{read_end}", "--auth=scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8"]
+    initialize = postgres_command("initdb", unfinished, *arguments)
     with os.fdopen(read_end):
         made = subprocess.run(initialize, pass_fds=[read_end], capture_output=True, text=True, check=False)
     if made.returncode:
         raise StartError(f"PostgreSQL could not make its folder {data}: {(made.stderr.strip() or made.stdout.strip()).splitlines()[-1]}")
-    (data / ".initialized").touch()
+    unfinished.rename(data)
 
 
 def initialize_hdfs(settings: Settings) -> None:
@@ -262,22 +290,26 @@ def migrate_airflow(settings: Settings, report: Callable[[str], None]) -> None:
 
 
 def stop(settings: Settings) -> None:
-    """Stop every service, the database last, and end whatever does not stop by itself."""
+    """Stop every service, the database last, and kill whatever does not stop by itself."""
     if is_up(settings):
-        daemon = supervisor(settings)
-        for names in ([name for name in SERVICES if name != "postgres"], ["postgres"]):
-            for name in names:
-                with suppress_not_running():
-                    daemon.stopProcess(name, False)
-            wait_until(functools.partial(have_stopped, settings, names), STOP_SECONDS)
+        stop_services(settings, list(SERVICES))
         process = supervisor_process(settings)
-        daemon.shutdown()
+        supervisor(settings).shutdown()
         if process:
             psutil.wait_procs([process], timeout=20)
     for name in SERVICES:
-        end(left_of_service(settings, name))
+        kill_and_wait(leftover_processes(settings, name))
     for name in ("supervisor.sock", "supervisord.pid"):
         (settings.home / "run" / name).unlink(missing_ok=True)
+
+
+def stop_services(settings: Settings, names: list[str]) -> None:
+    """Stop these services and wait for it, the database last: the others write to it until they end."""
+    for group in ([name for name in names if name != "postgres"], [name for name in names if name == "postgres"]):
+        for name in group:
+            with suppress_not_running():
+                supervisor(settings).stopProcess(name, False)
+        wait_until(functools.partial(have_stopped, settings, group), STOP_SECONDS)
 
 
 def have_stopped(settings: Settings, names: list[str]) -> bool:

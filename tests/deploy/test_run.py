@@ -22,7 +22,7 @@ from deploy.embedded import run
     ],
 )
 def test_state_of_a_service_is_what_it_does_not_how_long_it_has_done_so(monkeypatch, supervised, problem, state):
-    monkeypatch.setattr(run, "SERVICES", {"datanode": SimpleNamespace(problem=lambda settings: problem)})
+    monkeypatch.setattr(run, "SERVICES", {"datanode": SimpleNamespace(health_problem=lambda settings: problem)})
     assert run.state_of(None, "datanode", supervised) == state
 
 
