@@ -21,7 +21,7 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from deploy.embedded.guard import kill_and_wait, leftover_processes
 from deploy.embedded.install import ENVIRONMENT, REPOSITORY
-from deploy.embedded.services import SERVICES, connect_postgres, hdfs_daemon, postgres_command, postgres_data
+from deploy.embedded.services import SERVICES, airflow, connect_postgres, hdfs_daemon, postgres_command, postgres_data
 from deploy.embedded.settings import POSTGRES_USER, Settings, is_free, saved_ports
 
 HEALTHY_SECONDS = 180  # the first start, when everything is read from disk for the first time, took 60 s at most
@@ -277,7 +277,7 @@ def migrate_airflow(settings: Settings, report: Callable[[str], None]) -> None:
         return
     report("Airflow's tables")
     made = subprocess.run(
-        [ENVIRONMENT / "bin" / "airflow", "db", "migrate"],
+        airflow("db", "migrate")(settings),
         env=settings.environment(),
         cwd=settings.home,
         capture_output=True,
