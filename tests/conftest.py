@@ -1,4 +1,4 @@
-"""What rooms of tests share: one Spark session for the whole run."""
+"""What all rooms of tests share: no network, and one Spark session for the whole run."""
 
 import logging
 import os
@@ -13,6 +13,22 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 REPOSITORY = Path(__file__).parent.parent
+
+# No test has a socket (pyproject.toml, --disable-socket), but for those in these folders, which may connect to this machine alone.
+LOOPBACK_FOLDERS = {
+    "spark_jobs",  # Spark's JVM and its Python talk over 127.0.0.1
+    "jobs",
+    "laws",
+    "faults",
+    "integration",  # all services of the platform listen there
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Allow connections to loopback where they are needed."""
+    for item in items:
+        if item.path.relative_to(REPOSITORY / "tests").parts[0] in LOOPBACK_FOLDERS:
+            item.add_marker(pytest.mark.allow_hosts(["127.0.0.1", "::1"]))
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +54,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator["SparkSession"]:
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.memory": "2g",
-        "spark.driver.extraJavaOptions": f"-Dderby.system.home={folder} -Djava.io.tmpdir={folder}",
+        "spark.driver.extraJavaOptions": f"-XX:TieredStopAtLevel=1 -Dderby.system.home={folder} -Djava.io.tmpdir={folder}",
         "spark.local.dir": str(folder / "local"),
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
         "spark.sql.shuffle.partitions": "2",

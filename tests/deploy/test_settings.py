@@ -1,6 +1,7 @@
 """Folders, ports and credentials of an embedded platform."""
 
 import json
+import socket
 
 import pytest
 
@@ -77,9 +78,7 @@ def test_no_secret_is_in_a_file_that_others_can_read(home):
             assert not any(secret in path.read_text() for secret in settings.secrets.values()), path
 
 
-def test_busy_port_is_seen(home):
-    import socket
-
+def test_busy_port_is_seen(home, socket_enabled):
     with socket.socket() as busy:
         busy.bind(("127.0.0.1", 0))
         busy.listen()

@@ -22,11 +22,6 @@ FILLER = ["the", "vaccine", "my", "child", "today", "<user>", "<url>", "we", "sh
 
 
 @pytest.fixture(autouse=True)
-def no_network(socket_disabled: None) -> None:
-    """Sockets are off; a test that means to meet a closed port asks for socket_enabled."""
-
-
-@pytest.fixture(autouse=True)
 def environment_as_found(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No tracking server and no Airflow unless a test says so; the process's own SIGTERM handler comes back."""
     for name in [name for name in os.environ if name.startswith(("MLFLOW_", "AIRFLOW_CTX_"))]:
