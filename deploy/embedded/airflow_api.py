@@ -8,7 +8,8 @@ import requests
 
 from deploy.embedded.settings import AIRFLOW_USER, Settings
 
-DAG_IDS = ("ingest_tweets", "clean_tweets", "explore_tweets", "train_classifiers", "maintain_tables")
+REVIEW_DAG = "review_dump"  # its runs wait for a person
+DAG_IDS = ("ingest_tweets", REVIEW_DAG, "retract_dump", "clean_tweets", "explore_tweets", "train_classifiers", "maintain_tables")
 TIMEOUT_SECONDS = 30
 
 
@@ -30,6 +31,11 @@ class AirflowApi:
         if not answer.ok:
             raise requests.HTTPError(f"Airflow answers {answer.status_code} to {method} {path}: {answer.text[:500]}", response=answer)
         return answer.json()
+
+    @property
+    def required_actions_url(self) -> str:
+        """Return the page that lists what waits for a person's decision."""
+        return f"{self.url}/required_actions?response_received=false"
 
     def known_dags(self) -> set[str]:
         """Return the ids of the DAGs that Airflow has read from their files."""

@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import urllib.parse
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from rich.text import Text
 
 from deploy import sample_dump
 from deploy.embedded import summary, supervision
-from deploy.embedded.airflow_api import DAG_IDS, AirflowApi
+from deploy.embedded.airflow_api import DAG_IDS, REVIEW_DAG, AirflowApi
 from deploy.embedded.follow import FollowedRun, RunFailed, follow
 from deploy.embedded.install import InstallError
 from deploy.embedded.progress import Progress, state_text
@@ -91,15 +92,16 @@ def start(settings: Settings, dump: str, presets: str) -> int:
             api.unpause(dag_id)
     run_id = api.trigger("ingest_tweets", {"dump": source})
     runs = follow(api, "ingest_tweets", run_id, progress.step)
-    if runs[0].skipped:
-        progress.console.print("The content of this dump was ingested before: no row is new, nothing was trained.", style="cyan")
+    account = summary.dump_account(settings, run_id, source)
+    for line in explain_ingestion(api, account, ingested=not runs[0].skipped):
+        progress.console.print(line, style="cyan")
     if presets:
         run_id = api.trigger("train_classifiers", {"presets": presets.replace(",", " ").split(), "train_again": True})
         runs += follow(api, "train_classifiers", run_id, progress.step)
     for run in runs:
         for note in run.notes:
             progress.console.print(f"{run.dag_id}: {note}", style="cyan")
-    show_results(settings, progress, source, runs)
+    show_results(settings, progress, account, runs)
     show_addresses(settings, progress.console, api.last_run(REPORTING_DAG))
     return 0
 
@@ -139,12 +141,22 @@ def await_dags(api: AirflowApi) -> None:
     supervision.wait_until(are_known, DAGS_SECONDS, "Airflow has not read the DAGs: see `make logs SERVICE=airflow-dag-processor`")
 
 
-def show_results(settings: Settings, progress: Progress, source: str, runs: list[FollowedRun]) -> None:
+def explain_ingestion(api: AirflowApi, account: dict[str, Any] | None, *, ingested: bool) -> Iterator[str]:
+    """Say why no row is new, and which dumps wait for a person; their review is not followed, it may take days."""
+    state = account["state"] if account else "loaded"
+    if not ingested and state == "loaded":
+        yield "The content of this dump was ingested before: no row is new, nothing was trained."
+    elif not ingested:
+        yield f"This dump is {state}: nothing of it is in the tables."
+    if waiting := api.unfinished_runs(REVIEW_DAG):
+        yield f"Held dumps that wait for a decision: {len(waiting)}. Decide at {api.required_actions_url}"
+
+
+def show_results(settings: Settings, progress: Progress, account: dict[str, Any] | None, runs: list[FollowedRun]) -> None:
     """Print what happened, how long it took, and where to look."""
     run_ids = {run.run_id for run in runs}
     trained = summary.models(settings)
     of_these_runs = [model for model in trained if model["airflow_run_id"] in run_ids]
-    account = summary.dump_account(settings, runs[0].run_id, source)
     console = progress.console
     console.print()
     console.print(summary.result_tables(account, summary.split_counts(settings), of_these_runs or trained[:3]))

@@ -14,7 +14,14 @@ from rich.table import Table
 
 from deploy.embedded.settings import Settings
 
-TABLES = ("dumps", "tweets_raw", "quarantine", "quality_checks", "vocabulary", "tweets_clean")
+TABLES = ("dumps", "tweets_raw", "quarantine", "tweets_clean")
+ACCOUNT_ROWS = {
+    "records": "records in the dump",
+    "accepted": "accepted in the dump",
+    "known": "  of these known before",
+    "duplicates": "duplicates in the dump",
+    "quarantined": "quarantined in the dump",
+}
 EXPERIMENT = "vaxpulse"
 MODEL = "vaxpulse"
 MODEL_FIGURES = {
@@ -50,7 +57,20 @@ def dump_account(settings: Settings, run_id: str, source: str) -> dict[str, Any]
     """Return the row of `dumps` that a run wrote, else the newest one from the same source."""
     dumps = table(settings, "dumps")
     rows = query(dumps, "SELECT * FROM t ORDER BY ingested_at DESC") if dumps else []
-    return next((row for row in rows if row["run_id"] == run_id), next((row for row in rows if row["source"] == source), None))
+    recorded = recorded_source(source)
+    return next((row for row in rows if row["run_id"] == run_id), next((row for row in rows if row["source"] == recorded), None))
+
+
+def recorded_source(source: str) -> str:
+    """Return a dump's source as `dumps` records it: of a URL neither the credentials nor the query, which may hold a signature.
+
+    >>> recorded_source("https://ann:secret@example.org:8443/a.csv?signature=1")
+    'https://example.org:8443/a.csv'
+    """
+    address = urlsplit(source)
+    if not address.netloc:
+        return source
+    return address._replace(netloc=address.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
 def split_counts(settings: Settings) -> dict[str, int]:
@@ -111,13 +131,17 @@ def result_tables(account: dict[str, Any] | None, splits: dict[str, int], traine
 
 def rows_table(account: dict[str, Any] | None, splits: dict[str, int]) -> Table:
     """Return the account of one dump, and the split of all clean tweets."""
-    shown = Table(title="Rows", title_justify="left")
+    shown = Table(title="Rows", title_justify="left", caption_justify="left")
     shown.add_column("")
     shown.add_column("rows", justify="right")
     if account:
-        for name in ("records", "accepted", "duplicates", "quarantined"):
-            shown.add_row(f"{name} in the dump", f"{account[name]:,}")
+        shown.add_row("state of the dump", account["state"])
+        for name, title in ACCOUNT_ROWS.items():
+            if account[name] is not None:  # a dump that could not be read has no counts
+                shown.add_row(title, f"{account[name]:,}")
         shown.add_section()
+        if account["reason"]:
+            shown.caption = f"{account['state']}: {account['reason']}"
     shown.add_row("clean tweets", f"{sum(splits.values()):,}")
     for name, rows in splits.items():
         shown.add_row(f"  {name}", f"{rows:,}")
