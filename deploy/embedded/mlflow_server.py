@@ -1,7 +1,7 @@
 """Run MLflow's tracking server in this process: `python -m deploy.embedded.mlflow_server HOST PORT ARTIFACTS`.
 
 The command `mlflow server` imports MLflow, makes the tables, then starts a second interpreter that imports MLflow again and serves. Here one
-does both, which halves the start (7 of 13.6 s of CPU) and saves the memory of the first. MLFLOW_BACKEND_STORE_URI names the database.
+does both, which halves the start and saves the memory of the first. MLFLOW_BACKEND_STORE_URI names the database.
 """
 
 import os

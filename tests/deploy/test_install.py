@@ -175,3 +175,20 @@ def test_unreachable_registry_is_one_line_and_the_details_are_kept(lock_folder, 
     assert "check the network" in line
     assert (lock_folder / ".venv" / "install.log").exists()
     assert not install.is_current(lock_folder / ".venv", "requirements.txt")
+
+
+def test_packages_are_installed_by_hash_and_compiled(lock_folder, monkeypatch):
+    (lock_folder / "requirements.txt").write_text("uv==0.1 \\\n    --hash=sha256:aa\n")
+    binaries = lock_folder / ".venv" / "bin"
+    binaries.mkdir(parents=True)
+    for name in ("python", "uv"):
+        (binaries / name).touch()
+    monkeypatch.setattr(install, "ENVIRONMENT", lock_folder / ".venv")
+    commands = []
+    monkeypatch.setattr(install, "run_downloader", commands.append)
+    install.install_packages()
+    [[program, *arguments]] = commands
+    assert program == binaries / "uv"
+    assert arguments[:2] == ["pip", "sync"]
+    assert {"--require-hashes", "--compile-bytecode", lock_folder / "requirements.txt"} <= set(arguments)
+    assert install.is_current(lock_folder / ".venv", "requirements.txt")
