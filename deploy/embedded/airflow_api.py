@@ -1,4 +1,4 @@
-"""What `make` asks of Airflow, by its REST API."""
+"""Client of Airflow's REST API, with the calls that `make` needs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TIMEOUT_SECONDS = 30
 
 
 class AirflowApi:
-    """A session of the administrator."""
+    """A session of Airflow's admin user."""
 
     def __init__(self, settings: Settings) -> None:
         """Log in with the generated password."""
@@ -26,7 +26,7 @@ class AirflowApi:
         self.session.headers["Authorization"] = f"Bearer {token}"
 
     def call(self, method: str, path: str, **arguments: Any) -> Any:
-        """Return the decoded answer; raise requests.HTTPError with Airflow's own words when it refuses."""
+        """Return the decoded JSON response; raise requests.HTTPError with Airflow's message for an error status."""
         answer = self.session.request(method, self.url + path, timeout=TIMEOUT_SECONDS, **arguments)
         if not answer.ok:
             raise requests.HTTPError(f"Airflow answers {answer.status_code} to {method} {path}: {answer.text[:500]}", response=answer)
@@ -47,7 +47,7 @@ class AirflowApi:
         return [f"{error['filename']}: {error['stack_trace'].strip().splitlines()[-1]}" for error in errors]
 
     def unpause(self, dag_id: str) -> None:
-        """Let a DAG run when it is triggered or due."""
+        """Unpause a DAG."""
         self.call("PATCH", f"/api/v2/dags/{dag_id}?update_mask=is_paused", json={"is_paused": False})
 
     def trigger(self, dag_id: str, params: dict[str, Any]) -> str:

@@ -24,7 +24,7 @@ CREATION_SECONDS = 60
 
 
 class RunFailed(Exception):  # noqa: N818 (it is no error of this program)
-    """A DAG run ended red; says which task, its last words, and where the whole log is."""
+    """A DAG run failed: the message names the task, its last error line and the address of its log."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def follow(api: AirflowApi, dag_id: str, run_id: str, show: Callable[[str], Call
         The runs in the order in which they were followed.
 
     Raises:
-        RunFailed: a run ended red. The runs it would have caused do not exist.
+        RunFailed: a run failed. The runs that it would have caused do not exist.
     """
     followed: list[FollowedRun] = []
     waiting = [(dag_id, run_id)]
@@ -113,11 +113,11 @@ def skip_notes(api: AirflowApi, dag_id: str, run_id: str, tasks: list[dict[str, 
 
 
 def failure(api: AirflowApi, dag_id: str, run_id: str, tasks: list[dict[str, Any]]) -> str:
-    """Return which task failed, its last words, and where to read on."""
+    """Return which task failed, its last error line, and the address of its log."""
     failed = next((task for task in tasks if task["state"] == "failed"), None)
     if failed is None:
         return f"{dag_id} failed: {api.url}/dags/{dag_id}/runs/{run_id}"
     lines = [line.strip() for line in api.log_lines(dag_id, run_id, failed) if "rror" in line]
-    # Our own programs say `error: what to do`; anything else that speaks of an error comes second.
+    # Our own programs write `error: what to do`; any other line with "error" is second choice.
     said = [line for line in lines if re.search(r"\berror: ", line)] or lines or ["it left no message"]
     return f"{dag_id}.{failed['task_id']} failed: {said[-1]}\nits log: {api.url}/dags/{dag_id}/runs/{run_id}/tasks/{failed['task_id']}"

@@ -27,7 +27,7 @@ STOP_SECONDS = 15  # supervisor waits five more before it kills the guard
 
 
 def main(name: str) -> int:
-    """Run service `name` until it ends or we are told to end it; return its exit status."""
+    """Run service `name` until it exits or SIGTERM tells us to stop it; return its exit status."""
     settings = Settings.load()
     service = SERVICES[name]
     kill_leftovers(settings, name)
@@ -85,14 +85,14 @@ def leftover_processes(settings: Settings, name: str) -> list[psutil.Process]:
     if record["boot"] != boot_id():
         return []
     members = [process for process in psutil.process_iter() if session_of(process.pid) == record["session"]]
-    # The number may have been given to a stranger's session since; a service works in the home of its platform.
+    # The id may belong to another program's session by now; a service's working folder is the home of its platform.
     if not any(working_folder(member).is_relative_to(settings.home) for member in members):
         return []
     return list({process.pid: process for member in members for process in [member, *descendants(member)]}.values())
 
 
 def boot_id() -> str:
-    """Return what tells one start of the machine from the next, when process numbers begin anew."""
+    """Return the kernel's id of this boot: process ids start again at the next one."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 

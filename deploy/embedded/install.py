@@ -90,7 +90,7 @@ def is_current(folder: Path, lock: str) -> bool:
 
 
 def stamp(folder: Path, lock: str) -> None:
-    """Write down which lock file `folder` was installed from."""
+    """Record which lock file `folder` was installed from."""
     (folder / ".lock-sha256").write_text(sha256(REPOSITORY / lock))
 
 

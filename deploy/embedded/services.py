@@ -1,4 +1,4 @@
-"""The services of the embedded platform: how each is started, and how one sees that it works."""
+"""The services of the embedded platform: how each is started, and how its health is checked."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def mlflow_server(settings: Settings) -> list[str]:
 
 
 def postgres_problem(settings: Settings) -> str:
-    """See whether the database accepts connections."""
+    """Return why the database accepts no connections, an empty text when it does."""
     import psycopg2  # only here: the guard imports this module too, and has no use for it
 
     try:
@@ -153,7 +153,7 @@ def connect_postgres(settings: Settings, database: str) -> Any:
 
 
 def namenode_problem(settings: Settings) -> str:
-    """See whether the file system takes writes: out of safe mode, with a live DataNode."""
+    """Return why the file system takes no writes: it needs to be out of safe mode, with a live DataNode."""
     state = java_beans(settings, "namenode", "Hadoop:service=NameNode,name=FSNamesystemState")
     if state.get("FSState") != "Operational":
         return f"is in state {state.get('FSState', 'unknown')}"
@@ -161,7 +161,7 @@ def namenode_problem(settings: Settings) -> str:
 
 
 def datanode_problem(settings: Settings) -> str:
-    """See whether the DataNode answers and is registered with the NameNode: before that it has no blocks to give."""
+    """Return why the DataNode serves no blocks: it needs to be registered with the NameNode."""
     beans = java_beans(settings, "datanode_http", "Hadoop:service=DataNode,name=DataNodeInfo")
     if "DatanodeHostname" not in beans:
         return "does not answer"
@@ -177,7 +177,7 @@ def java_beans(settings: Settings, name: str, query: str) -> dict[str, Any]:
 
 
 def airflow_problem(settings: Settings, part: str) -> str:
-    """See what Airflow says of one of its own parts."""
+    """Return what Airflow's health page reports of one component, an empty text when it is healthy."""
     health = fetch_json(f"{settings.url('airflow')}/api/v2/monitor/health")
     if health is None:
         return "does not answer"
@@ -186,7 +186,7 @@ def airflow_problem(settings: Settings, part: str) -> str:
 
 
 def answers(name: str, path: str) -> Callable[[Settings], str]:
-    """Return a check that a page can be fetched."""
+    """Return a health check that fetches a page."""
 
     def problem(settings: Settings) -> str:
         try:
@@ -199,7 +199,7 @@ def answers(name: str, path: str) -> Callable[[Settings], str]:
 
 
 def fetch_json(url: str) -> Any:
-    """Return what a loopback address answers, None when it does not."""
+    """Return the decoded JSON response of a loopback address, None when there is none."""
     try:
         with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 (our own loopback addresses)
             return json.load(answer)

@@ -99,7 +99,7 @@ class Settings:
 
     @cached_property
     def first_day(self) -> str:
-        """Return the day of the first start: schedules make up no day before it."""
+        """Return the day of the first start: catch-up begins there."""
         path = self.home / "run" / "first-day"
         if not path.exists():
             self.folder("run")
@@ -107,7 +107,7 @@ class Settings:
         return path.read_text()
 
     def save(self) -> None:
-        """Keep the ports for the next start and write what people and scripts need to log in."""
+        """Save the ports for the next start, and the credentials that people and scripts log in with."""
         write_private(self.home / "ports.json", json.dumps(self.ports, indent=2))
         write_private(self.home / "credentials.json", json.dumps(self.credentials(), indent=2))
 

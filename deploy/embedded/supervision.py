@@ -65,7 +65,7 @@ class StartError(Exception):
 
 @contextmanager
 def exclusive(settings: Settings) -> Iterator[None]:
-    """Keep a second `make run` or `make stop` of the same platform out while this one changes it."""
+    """Hold the lock of this platform: a second `make run` or `make stop` fails while this one is at work."""
     with (settings.folder("run") / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -90,7 +90,7 @@ def states(settings: Settings) -> dict[str, str]:
 
 
 def is_up(settings: Settings) -> bool:
-    """Tell whether supervisor answers for this home."""
+    """Tell whether this platform's supervisor runs."""
     return bool(states(settings))
 
 
@@ -127,7 +127,7 @@ def check_ports_unchanged(settings: Settings) -> None:
 
 
 def start(settings: Settings, report: Callable[[str], None]) -> None:
-    """Bring up every service that does not run, and return when all work.
+    """Start every service that does not run, and return when all are healthy.
 
     Args:
         settings: the platform to start.
@@ -200,7 +200,7 @@ def launch(settings: Settings, *names: str) -> None:
 
 
 def await_health(settings: Settings, names: list[str], report: Callable[[str], None]) -> None:
-    """Wait until services work; say which is being waited for."""
+    """Wait until services are healthy; report which are not yet."""
     waiting = {name: SERVICES[name] for name in names}
     deadline = time.monotonic() + HEALTHY_SECONDS
     while waiting:
@@ -211,21 +211,21 @@ def await_health(settings: Settings, names: list[str], report: Callable[[str], N
         if waiting and (gave_up or time.monotonic() > deadline):
             name = (gave_up or list(waiting))[0]
             raise StartError(
-                f"{SERVICES[name].title} {problems[name]}: {last_words(settings, name)} (whole log: {settings.home / 'logs' / name}.log)"
+                f"{SERVICES[name].title} {problems[name]}: {last_log_line(settings, name)} (whole log: {settings.home / 'logs' / name}.log)"
             )
         report(", ".join(service.title for service in waiting.values()))
         time.sleep(0.3 if waiting else 0)
 
 
-def last_words(settings: Settings, name: str) -> str:
-    """Return the last line that a service wrote."""
+def last_log_line(settings: Settings, name: str) -> str:
+    """Return the last line of a service's log."""
     log = settings.home / "logs" / f"{name}.log"
     lines = log.read_text(errors="replace").split("\n") if log.exists() else []
     return next((line.strip() for line in reversed(lines) if line.strip()), "it wrote nothing")
 
 
 def initialize_postgres(settings: Settings) -> None:
-    """Make the database cluster when there is none; under another name until it is whole, so that a broken-off attempt is no cluster."""
+    """Create the database cluster when there is none: under a temporary name, renamed when it is complete."""
     data = postgres_data(settings)
     if (data / "PG_VERSION").exists():
         return
@@ -271,7 +271,7 @@ def create_databases(settings: Settings) -> None:
 
 
 def migrate_airflow(settings: Settings, report: Callable[[str], None]) -> None:
-    """Bring Airflow's tables to the installed version; it costs 8 s, so a stamp says that it was done."""
+    """Migrate Airflow's database to the installed version; it takes seconds, so a stamp file records that it was done."""
     stamp = settings.home / "postgres" / f"airflow-{version('apache-airflow')}-migrated"
     if stamp.exists():
         return
@@ -320,7 +320,7 @@ def have_stopped(settings: Settings, names: list[str]) -> bool:
 
 @contextmanager
 def suppress_not_running() -> Iterator[None]:
-    """Pass over supervisor's complaint that a service is stopped already."""
+    """Ignore supervisor's fault that a service is stopped already."""
     try:
         yield
     except xmlrpc.client.Fault as fault:
