@@ -6,6 +6,7 @@ import getpass
 import json
 import os
 import secrets
+import shlex
 import socket
 import tempfile
 from base64 import urlsafe_b64encode
@@ -17,7 +18,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from deploy.embedded.install import ENVIRONMENT, JARS, REPOSITORY, find_java_home, site_packages
+from deploy.embedded.install import (
+    CLASS_ARCHIVE,
+    ENVIRONMENT,
+    REPOSITORY,
+    class_archive_is_current,
+    find_java_home,
+    site_packages,
+    spark_class_path,
+)
 
 HOST = "127.0.0.1"
 AIRFLOW_USER = "admin"
@@ -35,6 +44,7 @@ DEFAULT_PORTS = {
     "postgres": 5433,  # not 5432, where the machine's own PostgreSQL would be
     "spark_history": 18080,
 }
+SMALL_HDFS_MB = 100  # dumps and tables of some 300,000 tweets
 LONGEST_SOCKET_PATH = 90  # a Unix socket's path has 107 bytes, and supervisor appends a process id while it makes one
 
 
@@ -199,6 +209,7 @@ class Settings:
         )
         spark = self.folder("conf", "spark")
         (spark / "spark-defaults.conf").write_text("".join(f"{key} {value}\n" for key, value in self.spark_defaults().items()))
+        (spark / "spark-env.sh").write_text(self.spark_env())
         # A job's own lines, warnings and errors; Spark's hundred lines about its own start-up would bury them in a task's log.
         (spark / "log4j2.properties").write_text(
             "rootLogger.level = warn\n"
@@ -236,7 +247,9 @@ class Settings:
     def spark_defaults(self) -> dict[str, object]:
         """Return what Spark must know of this deployment; settings of one job are in its DAG or in the job."""
         return {
-            "spark.jars": ",".join(sorted(map(str, (JARS / "spark").glob("*.jar")))),
+            # Not spark.jars: Java shares archived classes only from its class path, and each start would copy 56 MB.
+            "spark.driver.extraClassPath": spark_class_path(),
+            "spark.driver.defaultJavaOptions": " ".join(self.java_options()),
             "spark.hadoop.fs.defaultFS": self.hdfs,
             "spark.hadoop.dfs.replication": 1,  # a client's default of 3 wins over the server's
             "spark.driver.host": HOST,
@@ -244,6 +257,26 @@ class Settings:
             "spark.eventLog.enabled": "true",
             "spark.eventLog.dir": f"file:{self.folder('spark-events')}",
         }
+
+    def java_options(self) -> list[str]:
+        """Return the JVM options of every Spark driver."""
+        # Jars before the configuration's folder hold log4j2.properties of their own.
+        options = [f'"-Dlog4j2.configurationFile={(self.home / "conf" / "spark" / "log4j2.properties").as_uri()}"']
+        if class_archive_is_current(self.java_home):
+            # An archive that no longer fits is passed over; that is not worth a line in each task's log.
+            options += [f'"-XX:SharedArchiveFile={CLASS_ARCHIVE}"', "-Xlog:cds*=off"]
+        return options
+
+    def spark_env(self) -> str:
+        """Return the shell script that spark-submit reads before it starts a driver: it chooses Java's compiler by the size of the work.
+
+        On 8,000 tweets the quick compiler alone saves a quarter to a half of a job's CPU time, on 840,000 it costs 29 % (docs/LOG.md).
+        """
+        return (
+            f'if [ "$(du --summarize --block-size=M {shlex.quote(str(self.folder("hdfs", "data")))} | cut -dM -f1)" -lt {SMALL_HDFS_MB} ]; then\n'
+            '  export SPARK_SUBMIT_OPTS="$SPARK_SUBMIT_OPTS -XX:TieredStopAtLevel=1"\n'
+            "fi\n"
+        )
 
 
 def saved_ports(home: Path) -> dict[str, int]:
