@@ -4,7 +4,7 @@ SHELL := /bin/bash -o pipefail
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 RUN = .venv/bin/python -m deploy.embedded.run
 PYTEST = PYTHONPATH=. .venv/bin/python -m pytest
-UNIT = tests/dags tests/plugins tests/spark_jobs tests/training tests/deploy
+UNIT = tests/dags tests/plugins tests/loading tests/spark_jobs tests/training tests/deploy
 
 .PHONY: help
 help: ## show this help
@@ -48,17 +48,20 @@ fuzz: install ## the laws with 10,000 generated dumps instead of 2,000
 	VAXPULSE_FUZZ_DUMPS=10000 $(PYTEST) tests/laws
 
 .PHONY: faults
-faults: install ## kill -9 of the Spark driver at twenty random moments: VAXPULSE_FAULT_SEED=1
+faults: install ## kill -9 of the loader at a hundred random moments: VAXPULSE_FAULT_SEED=1
 	$(PYTEST) tests/faults
 
 .PHONY: bench-ingest
-bench-ingest: install ## MB/s of load_dump against Spark's own reader and Polars
+bench-ingest: install ## MB/s of load_dumps against Spark's own reader and Polars, small dumps, hard dumps
 	.venv/bin/python -m benchmarks.ingest throughput --megabytes 1000
 	.venv/bin/python -m benchmarks.ingest increment --rows 1000000
+	.venv/bin/python -m benchmarks.ingest hard
 
 .PHONY: bench-clean
 bench-clean: install ## rows/s of clean_tweets against Polars, pandas with NLTK, and reading and writing alone
-	.venv/bin/python -m benchmarks.clean --tweets 2000000
+	.venv/bin/python -m benchmarks.clean throughput --tweets 2000000 --baseline-commit 981bcd8
+	.venv/bin/python -m benchmarks.clean throughput --tweets 2000000 --unique
+	.venv/bin/python -m benchmarks.clean increment --rows 1000000
 
 .PHONY: bench-text
 bench-text: install ## accuracy, macro-F1 and RMSE of minilm on each text column: TWEETS=URI-of-tweets_clean

@@ -2,7 +2,7 @@
 
 Both give the same rows as the job on the benchmark's tweets. Two things they get for free: Rust's patterns have no look-around, so the Polars
 rules see the character before a hashtag or handle by capturing it, and they leave out what the benchmark's tweets do not hold (URLs without
-scheme, handles of lists, entities other than five); and stems are those of the job's own vocabulary, because Spark NLP's Porter, NLTK's and
+scheme, handles of lists, entities other than five); and stems are those of the job, because Spark NLP's Porter, NLTK's and
 Snowball differ in some words. Each rival still pays for a stemmer of its own: Polars once for each distinct word, as a good Polars program
 would, pandas for each word of each row, as the usual recipe does.
 """
@@ -15,16 +15,14 @@ from pathlib import Path
 
 import pandas as pd
 import polars as pl
-import regex
-from emoji import EMOJI_DATA
 from nltk.stem import PorterStemmer
 from py_rust_stemmers import SnowballStemmer
 
-from spark_jobs import twitter_patterns as patterns
-from spark_jobs.emoji_pattern import emoji_pattern, pattern_of, trie_of
-from spark_jobs.split import EVAL_BELOW, SALT
-from spark_jobs.text_rules import NOT_IN_A_WORD, WORD_JOINERS
-from spark_jobs.vocabulary import WORD_CLASSES
+from spark_jobs.cleaning import twitter_patterns as patterns
+from spark_jobs.cleaning.emoji_pattern import emoji_pattern
+from spark_jobs.cleaning.split import EVAL_BELOW, SALT
+from spark_jobs.cleaning.stems import WORD_CLASSES
+from spark_jobs.cleaning.token_rules import NOT_IN_A_WORD, WORD_JOINERS, compiled
 
 ENTITIES = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&#39;": "'", "&amp;": "&"}
 ENTITY = re.compile(r"&#?\w+;")
@@ -36,7 +34,7 @@ RESULT_COLUMNS = ["tweet_id", "hashtags", "emoji", "clean_text", "stemmed_text",
 
 def clean_with_polars(raw: list[Path], vocabulary: pl.DataFrame) -> pl.DataFrame:
     """RESULT_COLUMNS for the Parquet files `raw`; `vocabulary` has word and stem."""
-    emoji = pattern_of(trie_of(EMOJI_DATA))
+    emoji = emoji_pattern()
     emoji_and_marks = emoji + r"|[\x{FE00}-\x{FE0F}\x{20E0}-\x{20E4}]"
     text = pl.col("clean_text")
 
@@ -120,11 +118,6 @@ def polars_stems(texts: pl.Series, vocabulary: pl.DataFrame) -> pl.Series:
     )
 
 
-def python_pattern(java: str) -> regex.Pattern[str]:
-    r"""A pattern of the job for the module regex: `\x{1F489}` is `\U0001F489` there, and `&&` needs its version 1."""
-    return regex.compile("(?V1)" + re.sub(r"\\x\{([0-9A-F]+)\}", lambda match: rf"\U{int(match[1], 16):08X}", java))
-
-
 def clean_with_pandas(tweets: pd.DataFrame, stem_of: Mapping[str, str | None]) -> pd.DataFrame:
     """RESULT_COLUMNS for rows of tweets_raw, by the job's own patterns and the usual recipe: one apply a rule, one stem a word."""
     text = tweets["safe_text"]
@@ -132,12 +125,12 @@ def clean_with_pandas(tweets: pd.DataFrame, stem_of: Mapping[str, str | None]) -
     for full_width, sign in FULL_WIDTH.items():
         text = text.str.replace(full_width, sign, regex=False)
     text = text.str.replace("<url>", " ", regex=False)
-    for java in (patterns.URL_WITH_SCHEME, patterns.URL_WITHOUT_SCHEME):
-        text = substitute(java, text)
+    for pattern in (patterns.URL_WITH_SCHEME, patterns.URL_WITHOUT_SCHEME):
+        text = substitute(pattern, text)
     text = text.str.replace("<user>", " ", regex=False)
-    for java in (patterns.HANDLE, patterns.RETWEET_MARKER):
-        text = substitute(java, text)
-    hashtag, emoji = python_pattern(patterns.HASHTAG), python_pattern(emoji_pattern())
+    for pattern in (patterns.HANDLE, patterns.RETWEET_MARKER):
+        text = substitute(pattern, text)
+    hashtag, emoji = compiled(patterns.HASHTAG), compiled(emoji_pattern())
     emoji_and_marks = f"{emoji_pattern()}|[{patterns.EMOJI_MARKS}]"
     hashtags = text.str.lower().apply(hashtag.findall)
     normalised = text
@@ -162,10 +155,9 @@ def clean_with_pandas(tweets: pd.DataFrame, stem_of: Mapping[str, str | None]) -
     return pd.DataFrame(dict(zip(RESULT_COLUMNS, columns, strict=True)))
 
 
-def substitute(java: str, texts: pd.Series) -> pd.Series:
+def substitute(pattern: str, texts: pd.Series) -> pd.Series:
     """Blanks for what the pattern matches."""
-    pattern = python_pattern(java)
-    return texts.apply(lambda text: pattern.sub(" ", text))
+    return texts.apply(lambda text: compiled(pattern).sub(" ", text))
 
 
 def words_of(texts: pd.Series) -> pd.Series:

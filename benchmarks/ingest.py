@@ -1,14 +1,16 @@
-"""How fast load_dump is, and what a small dump costs on a large table.
+"""How fast load_dumps is, what a small dump costs on a large log, and what hard dumps cost.
 
-    python -m benchmarks.ingest throughput --megabytes 1000    # load_dump, Spark's own multiLine read, Polars; one run
-    python -m benchmarks.ingest increment --rows 1000000       # 10,000 tweets on an empty table and on one of that many rows
+    python -m benchmarks.ingest throughput --megabytes 1000    # load_dumps, Spark's own multiLine read, Polars; local files and HDFS; one run
+    python -m benchmarks.ingest increment --rows 1000000       # 10,000 tweets into an empty log and into one of that many rows
+    python -m benchmarks.ingest hard                           # gzip of many members and of 2 GiB, CR line ends, ids that end alike
 
-Both make their dumps with deploy.sample_dump in a temporary folder (TMPDIR moves it) and print Markdown for docs/benchmarks.md. Each contender
-runs in a process of its own with two cores; the clock starts when its session stands, because a session costs all of Spark's contenders the same.
+Dumps are made with deploy.sample_dump in a temporary folder (TMPDIR moves it); Markdown for docs/benchmarks.md is printed. Each contender runs in a
+process of its own with two cores, of large dumps twice, and the faster run counts. load_dumps is measured as its task runs it, with Python's start; the clock of Spark's contenders starts when
+their session stands.
 """
 
 import argparse
-import hashlib
+import gzip
 import json
 import os
 import shutil
@@ -17,138 +19,116 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.throwaway_hdfs import throwaway_hdfs
 from deploy.embedded.install import find_java_home
 
 REPOSITORY = Path(__file__).parents[1]
 CORES = 2
 BYTES_PER_TWEET = 107
 INCREMENT_TWEETS = 10_000
-# So many of a second increment's tweets are in the large table already.
+# So many of a second increment's tweets are in the large log already.
 KNOWN_TWEETS = 1_000
 REPETITIONS = 5
+ROUNDS = 2
+SPARK_CONTENDERS = ("spark_multiline", "polars_read_csv")
 
 
 def arg_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Measure load_dump.")
+    parser = argparse.ArgumentParser(description="Measure load_dumps.")
     commands = parser.add_subparsers(dest="command", required=True)
     throughput = commands.add_parser(
-        "throughput", help="MB/s of load_dump, of Spark's multiLine CSV read written to Delta, of Polars read_csv"
+        "throughput", help="MB/s of load_dumps, of Spark's multiLine CSV read written to Delta, of Polars read_csv"
     )
     throughput.add_argument("--megabytes", type=int, default=1_000)
-    increment = commands.add_parser("increment", help="seconds for 10,000 tweets on an empty table and on a large one")
+    increment = commands.add_parser("increment", help="seconds for 10,000 tweets into an empty log and into a large one")
     increment.add_argument("--rows", type=int, default=1_000_000)
-    contender = commands.add_parser("contender", help="used by the other two: one contender, result as JSON")
-    contender.add_argument("name", choices=sorted(CONTENDERS))
-    contender.add_argument("folder", type=Path)
-    contender.add_argument("dump", type=Path, nargs="+")
+    hard = commands.add_parser("hard", help="seconds and memory for dumps that are hard to read, at two sizes")
+    hard.add_argument("--megabytes", type=int, default=128, help="the smaller size")
+    contender = commands.add_parser("contender", help="used by the others: one rival, result as JSON")
+    contender.add_argument("name", choices=SPARK_CONTENDERS)
+    contender.add_argument("dump")
+    contender.add_argument("table")
     return parser
 
 
-def make_dump(folder: Path, tweets: int, seed: int) -> Path:
-    """A generated dump in `folder`, named by its hash."""
-    written = folder / "dump"
-    command = [sys.executable, "-m", "deploy.sample_dump", "--tweets", str(tweets), "--seed", str(seed), "--output", str(written)]
+def make_dump(path: Path, tweets: int, seed: int) -> Path:
+    """A generated dump at `path`."""
+    command = [sys.executable, "-m", "deploy.sample_dump", "--tweets", str(tweets), "--seed", str(seed), "--output", str(path)]
     subprocess.run(command, check=True, cwd=REPOSITORY)
-    with written.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
-    return written.rename(folder / f"{digest}.csv")
+    return path
 
 
-def make_increment(folder: Path, large: Path, known_tweets: int) -> Path:
-    """A dump of INCREMENT_TWEETS, `known_tweets` of which lie spread over `large`, every second of them with another label."""
-    new = make_dump(folder, INCREMENT_TWEETS - known_tweets, seed=3)
-    known: list[str] = []
-    with large.open(encoding="utf-8") as lines:
-        step = max(1, large.stat().st_size // BYTES_PER_TWEET // KNOWN_TWEETS // 8)
-        for i, line in enumerate(lines):
-            if i % step == 1 and line.count(",") == 3 and '"' not in line and line.endswith(",0.0,1.0\n") and len(known) < known_tweets:
-                known.append(line if len(known) % 2 else line.replace(",0.0,1.0\n", ",1.0,1.0\n"))
-    content = new.read_bytes() + "".join(known).encode()
-    dump = folder / f"{hashlib.sha256(content).hexdigest()}.csv"
-    dump.write_bytes(content)
-    return dump
+@dataclass(frozen=True)
+class Loaded:
+    """What a call of load_dumps cost: seconds by the clock, of its CPUs, its largest memory, and the last line of its output."""
+
+    seconds: float
+    cpu_seconds: float
+    memory_mb: float
+    summary: dict
 
 
-def spark_load_dump(folder: Path, dumps: list[Path]) -> dict[str, object]:
-    """Load the dumps one after the other; the seconds are those of the last one."""
-    from spark_jobs.load_dump import arg_parser as load_arguments
-    from spark_jobs.load_dump import load
-    from spark_jobs.session import open_session
-
-    spark = open_session("benchmark")
-    for dump in dumps:
-        tables = [f"--{name}={folder / name}" for name in ("tweets-raw", "quarantine", "dumps")]
-        started = time.monotonic()
-        summary = load(spark, load_arguments().parse_args([f"--dump={dump}", "--source=benchmark", "--run-id=benchmark", *tables]))
-        seconds = time.monotonic() - started
-    return {"seconds": seconds, "rows": summary.accepted, "records": summary.records}
-
-
-def spark_increments(folder: Path, dumps: list[Path]) -> dict[str, object]:
-    """Load the last dump REPETITIONS times, each time into a copy of tables that hold all the dumps before it."""
-    from spark_jobs.load_dump import arg_parser as load_arguments
-    from spark_jobs.load_dump import load
-    from spark_jobs.session import open_session
-
-    spark = open_session("benchmark")
-
-    def run(place: Path, dump: Path) -> float:
-        tables = [f"--{name}={place / name}" for name in ("tweets-raw", "quarantine", "dumps")]
-        started = time.monotonic()
-        load(spark, load_arguments().parse_args([f"--dump={dump}", "--source=benchmark", "--run-id=benchmark", *tables]))
-        return time.monotonic() - started
-
-    *before, last = dumps
-    tables = {name: folder / name for name in ("empty", "large")}
-    run(tables["empty"], before[0])
-    for dump in before:
-        run(tables["large"], dump)
-    seconds: dict[str, list[float]] = {name: [] for name in tables}
-    for i in range(REPETITIONS + 1):
-        # In turn, so that the machine's moods meet both.
-        for name, template in tables.items():
-            copy = folder / f"{name}{i}"
-            shutil.copytree(template, copy)
-            seconds[name].append(run(copy, last))
-            shutil.rmtree(copy)
-    # The first round warms the JVM up.
-    return {name: values[1:] for name, values in seconds.items()}
+def load_dumps(store: str) -> Loaded:
+    """Load what is delivered in `store`, a folder or an HDFS URI with the folders delivered, raw and tables."""
+    places = [f"--{name}={store}/{name}" for name in ("delivered", "raw")]
+    places += [f"--{name.replace('_', '-')}={store}/tables/{name}" for name in ("tweets_raw", "quarantine", "dumps")]
+    gate = ["--most-quarantined=1", "--most-label-distance=1", "--shortest-text=0", "--longest-text=1e9"]
+    command = [sys.executable, "-m", "loading.load_dumps", *places, *gate, "--run-id=benchmark"]
+    os.sync()  # what others have written must not be written out at our expense
+    started = time.monotonic()
+    process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    lines = process.stdout.read().splitlines()
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.monotonic() - started
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"load_dumps ended with status {process.returncode}: {lines}")
+    return Loaded(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, {"line": lines[-2], **json.loads(lines[-1])})
 
 
-def spark_multiline(folder: Path, dumps: list[Path]) -> dict[str, object]:
+def fastest(rounds: int, load: Callable[[int], Loaded]) -> Loaded:
+    """The fastest of some rounds: the first one pays for memory that others have just given back."""
+    return min((load(i) for i in range(rounds)), key=lambda loaded: loaded.seconds)
+
+
+def local_store(folder: Path, *dumps: Path) -> str:
+    """A new store in which `dumps` are delivered."""
+    (folder / "delivered").mkdir(parents=True)
+    for i, dump in enumerate(dumps):
+        os.link(dump, folder / "delivered" / f"20261101T00{i:02d}00.000Z-{dump.name}")
+    return str(folder)
+
+
+def spark_multiline(dump: str, table: str) -> dict[str, object]:
     from spark_jobs.session import open_session
 
     spark = open_session("benchmark")
     started = time.monotonic()
     rows = spark.read.csv(
-        str(dumps[0]), header=True, multiLine=True, escape='"', schema="tweet_id string, safe_text string, label double, agreement double"
+        dump, header=True, multiLine=True, escape='"', schema="tweet_id string, safe_text string, label double, agreement double"
     )
-    rows.write.format("delta").save(str(folder / "multiline"))
-    seconds = time.monotonic() - started
-    return {"seconds": seconds, "rows": spark.read.format("delta").load(str(folder / "multiline")).count()}
+    rows.write.format("delta").save(table)
+    return {"seconds": time.monotonic() - started}
 
 
-def polars_read_csv(folder: Path, dumps: list[Path]) -> dict[str, object]:
+def polars_read_csv(dump: str, table: str) -> dict[str, object]:
     import polars
 
     started = time.monotonic()
-    rows = polars.read_csv(dumps[0], infer_schema=False, truncate_ragged_lines=True)
-    return {"seconds": time.monotonic() - started, "rows": rows.height}
+    polars.read_csv(dump, infer_schema=False, truncate_ragged_lines=True)
+    return {"seconds": time.monotonic() - started}
 
 
-CONTENDERS: dict[str, Callable[[Path, list[Path]], dict[str, object]]] = {
-    "load_dump": spark_load_dump,
-    "spark_multiline": spark_multiline,
-    "polars_read_csv": polars_read_csv,
-    "increments": spark_increments,
-}
+CONTENDERS: dict[str, Callable[[str, str], dict[str, object]]] = {"spark_multiline": spark_multiline, "polars_read_csv": polars_read_csv}
 
 
-def run_contender(name: str, folder: Path, dumps: list[Path]) -> dict:
-    """Run one contender in a process of its own and return what it measured."""
+def run_contender(name: str, dump: str, table: str, folder: Path) -> float:
+    """Run one rival in a process of its own and return its seconds."""
     jars = ",".join(str(jar) for jar in sorted((REPOSITORY / ".jars/spark").glob("delta-*.jar")))
     environment = os.environ | {
         "PYTHONPATH": str(REPOSITORY),
@@ -156,49 +136,142 @@ def run_contender(name: str, folder: Path, dumps: list[Path]) -> dict:
         "JAVA_HOME": str(find_java_home()),
         "POLARS_MAX_THREADS": str(CORES),
         "PYSPARK_SUBMIT_ARGS": f"--master local[{CORES}] --driver-memory 4g --jars {jars} --conf spark.ui.enabled=false "
-        f"--conf spark.driver.host=127.0.0.1 --conf spark.local.dir={folder} pyspark-shell",
+        f"--conf spark.driver.host=127.0.0.1 --conf spark.hadoop.dfs.replication=1 --conf spark.local.dir={folder} pyspark-shell",
     }
-    command = [sys.executable, "-m", "benchmarks.ingest", "contender", name, str(folder), *map(str, dumps)]
+    command = [sys.executable, "-m", "benchmarks.ingest", "contender", name, dump, table]
+    os.sync()
     done = subprocess.run(command, check=True, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, text=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    return float(json.loads(done.stdout.splitlines()[-1])["seconds"])
 
 
 def measure_throughput(folder: Path, megabytes: int) -> None:
-    dump = make_dump(folder, megabytes * 1_000_000 // BYTES_PER_TWEET, seed=7)
+    dump = make_dump(folder / "dump.csv", megabytes * 1_000_000 // BYTES_PER_TWEET, seed=7)
     size = dump.stat().st_size / 1e6
-    results = {name: run_contender(name, folder, [dump]) for name in ("load_dump", "spark_multiline", "polars_read_csv")}
-    print(f"Generated dump of {size:.0f} MB, {results['load_dump']['records']:,} records, {CORES} cores, load {os.getloadavg()[0]:.1f}\n")
-    print("| contender | s | MB/s | rows | against Spark multiLine |\n|---|---|---|---|---|")
-    for name, result in results.items():
-        ratio = results["spark_multiline"]["seconds"] / result["seconds"]
-        print(f"| {name} | {result['seconds']:.1f} | {size / result['seconds']:.1f} | {result['rows']:,} | {ratio:.2f} x |")
+    print(f"Generated dump of {size:.0f} MB, {CORES} cores, load {os.getloadavg()[0]:.1f}\n")
+    print("| from and into | contender | s | MB/s | CPU s | peak memory, MB | against Spark multiLine |\n|---|---|---|---|---|---|---|")
+
+    def show(place: str, name: str, seconds: float, rival: float, loaded: Loaded | None = None) -> None:
+        more = f"{loaded.cpu_seconds:.1f} | {loaded.memory_mb:.0f}" if loaded else " | "
+        print(f"| {place} | {name} | {seconds:.1f} | {size / seconds:.1f} | {more} | {rival / seconds:.2f} x |", flush=True)
+
+    loaded = fastest(ROUNDS, lambda i: load_dumps(local_store(folder / f"store{i}", dump)))
+    spark = min(run_contender("spark_multiline", str(dump), str(folder / f"multiline{i}"), folder) for i in range(ROUNDS))
+    polars = run_contender("polars_read_csv", str(dump), "", folder)
+    show("local files", "load_dumps", loaded.seconds, spark, loaded)
+    show("local files", "spark_multiline", spark, spark)
+    show("local files", "polars_read_csv (reads only)", polars, spark)
+    print(f"\n{loaded.summary['line']}\n", file=sys.stderr)
+    for i in range(ROUNDS):
+        for name in (f"store{i}", f"multiline{i}"):
+            shutil.rmtree(folder / name)
+    with throwaway_hdfs(folder / "hdfs") as (uri, client):
+        for i in range(ROUNDS):
+            client.upload(f"/store{i}/delivered/20261101T000000.000Z-dump.csv", str(dump))
+        client.upload("/dump.csv", str(dump))
+        loaded = fastest(ROUNDS, lambda i: load_dumps(f"{uri}/store{i}"))
+        spark = min(run_contender("spark_multiline", f"{uri}/dump.csv", f"{uri}/multiline{i}", folder) for i in range(ROUNDS))
+        show("HDFS", "load_dumps", loaded.seconds, spark, loaded)
+        show("HDFS", "spark_multiline", spark, spark)
+
+
+def make_increment(path: Path, large: Path, known_tweets: int) -> Path:
+    """A dump of INCREMENT_TWEETS, `known_tweets` of which lie spread over `large`, every second of them with another label."""
+    new = make_dump(path, INCREMENT_TWEETS - known_tweets, seed=3)
+    known: list[str] = []
+    with large.open(encoding="utf-8") as lines:
+        step = max(1, large.stat().st_size // BYTES_PER_TWEET // KNOWN_TWEETS // 8)
+        for i, line in enumerate(lines):
+            if i % step == 1 and line.count(",") == 3 and '"' not in line and line.endswith(",0.0,1.0\n") and len(known) < known_tweets:
+                known.append(line if len(known) % 2 else line.replace(",0.0,1.0\n", ",1.0,1.0\n"))
+    with new.open("a", encoding="utf-8") as file:
+        file.writelines(known)
+    return new
 
 
 def measure_increment(folder: Path, rows: int) -> None:
-    small, large = (make_dump(folder, tweets, seed) for seed, tweets in ((1, 1), (2, rows)))
+    small, large = (make_dump(folder / f"{name}.csv", tweets, seed) for name, seed, tweets in (("small", 1, 1), ("large", 2, rows)))
+    templates = {"empty": local_store(folder / "empty", small), "large": local_store(folder / "large-log", small, large)}
+    for store in templates.values():
+        load_dumps(store)
     print(f"{INCREMENT_TWEETS:,} tweets, {CORES} cores, median (smallest, largest) of {REPETITIONS}\n")
-    print(
-        "| of them known, half of these corrected | empty table, s | table of " + f"{rows:,} rows, s | against empty |\n|---|---|---|---|"
-    )
+    print(f"| of them known, half of these corrected | empty log, s | log of {rows:,} rows, s | against empty |\n|---|---|---|---|")
     for known_tweets in (0, KNOWN_TWEETS):
-        tables = folder / f"known{known_tweets}"
-        tables.mkdir()
-        values = run_contender("increments", tables, [small, large, make_increment(folder, large, known_tweets)])
-        empty, full = (f"{statistics.median(values[of]):.2f} ({min(values[of]):.2f}, {max(values[of]):.2f})" for of in ("empty", "large"))
-        ratio = statistics.median(values["large"]) / statistics.median(values["empty"])
+        increment = make_increment(folder / f"increment{known_tweets}.csv", large, known_tweets)
+        seconds: dict[str, list[float]] = {name: [] for name in templates}
+        for _ in range(REPETITIONS + 1):
+            # In turn, so that changes in load affect both alike.
+            for name, template in templates.items():
+                copy = folder / "copy"
+                shutil.copytree(template, copy)
+                shutil.copy(increment, copy / "delivered" / "20261102T000000.000Z-increment.csv")
+                seconds[name].append(load_dumps(str(copy)).seconds)
+                shutil.rmtree(copy)
+        # The first round warms the page cache.
+        shown = {name: values[1:] for name, values in seconds.items()}
+        empty, full = (f"{statistics.median(of):.2f} ({min(of):.2f}, {max(of):.2f})" for of in (shown["empty"], shown["large"]))
+        ratio = statistics.median(shown["large"]) / statistics.median(shown["empty"])
         print(f"| {known_tweets:,} | {empty} | {full} | {ratio:.2f} x |", flush=True)
+
+
+def hard_dumps(content: Path, folder: Path) -> Iterator[tuple[str, Path]]:
+    """Dumps with the records of `content` that are hard to read, one after the other."""
+    header, _, records = content.read_bytes().partition(b"\n")
+    hard = folder / "hard.csv"
+    with hard.open("wb") as file:
+        file.write(header + b"\n")
+        file.writelines(f"{n:032d}0000000000000000,text {n},0.0,1.0\n".encode() for n in range(len(records) // 80))
+    yield "ids that end alike", hard
+    hard.write_bytes(header + b"\r" + records.replace(b"\r\n", b"\n").replace(b"\n", b"\r"))
+    yield "CR line ends", hard
+    hard.write_bytes(header + b'\nA0,"never closed,0.0,1.0\n' + records.replace(b'"', b"'"))
+    yield "a quote that is never closed", hard
+    with hard.open("wb") as file:
+        file.write(gzip.compress(header + b"\n", 1))
+        size = 2_000
+        file.writelines(gzip.compress(records[i : i + size], 1) for i in range(0, len(records), size))
+    yield f"gzip, a member for each {size:,} bytes", hard
+    with gzip.open(hard, "wb", 1) as file:
+        file.write(header + b"\n" + records)
+    yield "gzip, one member", hard
+
+
+def measure_hard(folder: Path, megabytes: int) -> None:
+    tweets = megabytes * 1_000_000 // BYTES_PER_TWEET
+    print("| dump | content, MB | s | MB/s | CPU s | peak memory, MB |\n|---|---|---|---|---|---|")
+    for factor in (1, 4):
+        content = make_dump(folder / "content.csv", tweets * factor, seed=5)
+        for name, dump in hard_dumps(content, folder):
+            show_hard(folder, name, dump, megabytes * factor)
+    # gzip of 2 GiB: texts that do not compress, stored.
+    with (folder / "hard.csv").open("wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=0) as file:
+        file.write(b"tweet_id,safe_text\n")
+        line = b"%020d," + b"vaccine " * 120 + b"\n"
+        for n in range(2**31 // len(line) + 1):
+            file.write(line % n)
+    show_hard(folder, "gzip file of 2 GiB", folder / "hard.csv", 2_148)
+
+
+def show_hard(folder: Path, name: str, dump: Path, megabytes: int) -> None:
+    loaded = load_dumps(local_store(folder / "store", dump))
+    print(
+        f"| {name} | {megabytes:,} | {loaded.seconds:.1f} | {megabytes / loaded.seconds:.0f} | {loaded.cpu_seconds:.1f} | {loaded.memory_mb:.0f} |",
+        flush=True,
+    )
+    shutil.rmtree(folder / "store")
 
 
 def main() -> None:
     options = arg_parser().parse_args()
     if options.command == "contender":
-        print(json.dumps(CONTENDERS[options.name](options.folder, options.dump)))
+        print(json.dumps(CONTENDERS[options.name](options.dump, options.table)))
         return
     with tempfile.TemporaryDirectory(prefix="bench-ingest-") as folder:
         if options.command == "throughput":
             measure_throughput(Path(folder), options.megabytes)
-        else:
+        elif options.command == "increment":
             measure_increment(Path(folder), options.rows)
+        else:
+            measure_hard(Path(folder), options.megabytes)
 
 
 if __name__ == "__main__":

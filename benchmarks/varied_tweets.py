@@ -18,6 +18,7 @@ URLS = 50_000
 # Words a tweet: 4 to 28, 17 on average, as in the 13,188 real ones.
 FEWEST_WORDS, MOST_WORDS = 4, 29
 CHUNK_TWEETS = 100_000
+DELIVERED_AT = pa.array([datetime.datetime(2026, 11, 23, tzinfo=datetime.UTC)], pa.timestamp("us", "UTC"))
 
 FREQUENT = [
     "the",
@@ -197,6 +198,7 @@ def chunk(
             "label": pa.array(label, mask=unlabelled),
             "agreement": pa.array(np.full(size, 1.0), mask=unlabelled),
             "dump_sha256": pa.array(["0" * 64] * size),
-            "ingested_at": pa.array([datetime.datetime(2026, 11, 23, tzinfo=datetime.UTC)] * size, pa.timestamp("us", "UTC")),
+            "delivered_at": DELIVERED_AT.take(pa.array(np.zeros(size, int))),
+            "ingested_at": DELIVERED_AT.take(pa.array(np.zeros(size, int))),
         }
     )

@@ -1,21 +1,22 @@
 """### Explore the tweets: a report that people look at
 
-**What.** One Spark job counts, draws and writes a page: labels, text lengths, agreement of the annotators, word clouds, the hashtags, emoji
-and word pairs that tell the labels apart, duplicates and conflicting labels, what cleaning removed, and what has changed since the version
-before. It is shown in the tab *Report* of the run, kept in HDFS below `/vaxpulse/reports`, and logged to MLflow (experiment `vaxpulse-reports`).
+**What.** One Spark job counts the tweets, draws figures and writes a page. The page shows labels, text lengths, agreement of the annotators, and
+word clouds. It lists the hashtags, emoji and word pairs that tell the labels apart, and duplicates with conflicting labels. It shows what cleaning
+removed, and what has changed since the version before. Airflow shows it in the tab *Report* of the run. HDFS keeps it below `/vaxpulse/reports`,
+MLflow in the experiment `vaxpulse-reports`.
 
 **When.** After every run that changed `tweets_clean`; or when somebody presses *Trigger*.
 
 **Needs.** The connection `spark_default`, and MLflow at `MLFLOW_TRACKING_URI`.
 
-**If it fails.** The log's last line says why. The report is written anew by each try: clear the task.
+**If it fails.** The log's last line says why. Clear the task to try again: each try writes the same files.
 """
 
 from __future__ import annotations
 
 from airflow.sdk import dag
 
-from common.assets import TWEETS_CLEAN, TWEETS_RAW, report_uri
+from common.assets import TWEETS_CLEAN, report_uri
 from common.defaults import DEFAULT_ARGS, FIRST_DAY, spark_job
 
 
@@ -35,7 +36,6 @@ def explore_tweets() -> None:
         "explore_tweets",
         {
             "tweets-clean": TWEETS_CLEAN.uri,
-            "tweets-raw": TWEETS_RAW.uri,
             "report": "{{ report_uri(dag.dag_id, run_id) }}",
             "run-id": "{{ run_id }}",
         },

@@ -1,17 +1,20 @@
 """### Take dumps of tweets into HDFS and into the table `tweets_raw`
 
-**What.** Fetches CSV files, keeps each byte for byte in HDFS under the SHA-256 of its content, then one Spark job a dump reads its
-records into `tweets_raw`. Records that break a rule go to `quarantine` with the reason; one row in `dumps` accounts for all of them.
+**What.** A dump is *delivered* once: it is moved out of the landing folder, and nobody writes to it any more. Then it is read once and
+settled. A dump is **loaded** into `tweets_raw`, where of each tweet the newest delivery counts. It is **held** when the data-quality gate
+finds something unusual; nothing of it is loaded until a person decides in a run of `review_dump`. It is **refused** when no record of it can
+be read. Records that break a rule go to `quarantine` with the reason. One row in `dumps` accounts for each dump. The bytes stay
+in HDFS under their SHA-256.
 
-**When.** Within a minute after a file has landed in the HDFS folder `/vaxpulse/landing`; every day for whatever lies in the landing
-folders, days that were missed included; and when somebody presses *Trigger*, with the address of a dump or without.
-The same content again, under whatever name, changes nothing: the run ends green with `load_dump` skipped.
+**When.** Within half a minute after a file has landed in the HDFS folder `/vaxpulse/landing`. Every day for whatever lies in the landing
+folders, days that were missed included. And when somebody presses *Trigger*, with the address of a dump or without.
+The same content again, under whatever name, changes nothing: the run ends green with `load_dumps` skipped.
 
-**Needs.** The connections `webhdfs_default` and `spark_default`, and `VAXPULSE_LANDING`, the landing folder on the workers' machine.
+**Needs.** The connection `webhdfs_default`, and `VAXPULSE_LANDING`, the landing folder on the workers' machine.
 Write a file under a hidden or `.part` name and rename it when it is whole.
 
-**If it fails.** Read the log of the red task: the last line says what is wrong with the dump. Nothing of a refused dump is written.
-After a crash clear the task; it replaces exactly what it had begun.
+**If it fails.** Read the log of the red task; its last line says what is wrong. A red `report` names the dumps that were refused.
+Nothing is lost: a delivery that was not settled is found again by the next run. Clear the task to try at once.
 """
 
 from __future__ import annotations
@@ -21,59 +24,50 @@ import os
 from pathlib import Path
 from typing import Any
 
-from airflow.providers.apache.hdfs.hooks.webhdfs import WebHDFSHook
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, dag, get_current_context, task
-from vaxpulse_airflow.dumps import claim_dump, keep_claimed, landed_dumps, landed_local_dumps, store_dump
+from airflow.sdk.exceptions import AirflowFailException
+from vaxpulse_airflow import deliveries
 
-from common.assets import CLAIMED_FOLDER, DUMPS, HDFS, LANDED_DUMPS, LANDING_FOLDER, QUARANTINE, RAW_FOLDER, TWEETS_RAW
-from common.defaults import DEFAULT_ARGS, FIRST_DAY, spark_job_arguments, spark_jobs
+from common.assets import DELIVERED_FOLDER, HDFS, LANDED_DUMPS, LANDING_FOLDER, LOADING_ARGUMENTS, TWEETS_RAW
+from common.defaults import DEFAULT_ARGS, FIRST_DAY, loading_task
+from common.dumps import read_dumps
 
 log = logging.getLogger(__name__)
 
 
-def loaded_hashes(dumps_uri: str) -> set[str]:
-    """Return the hashes of all dumps that the table `dumps` accounts for; without a JVM, in a second."""
-    import pyarrow
-    from deltalake import DeltaTable, QueryBuilder
-
-    if not DeltaTable.is_deltatable(dumps_uri):
-        return set()
-    rows = QueryBuilder().register("dumps", DeltaTable(dumps_uri)).execute("SELECT dump_sha256 FROM dumps").read_all()
-    return set(pyarrow.table(rows)["dump_sha256"].to_pylist())
-
-
-def collect(dump: str | None, client: Any, local_landing: Path) -> dict[str, str]:
-    """Bring dumps to where they are kept in HDFS.
+def deliver(dump: str | None, client: Any, local_landing: Path) -> None:
+    """Deliver one dump, or everything in the landing folders.
 
     Args:
-        dump: the address of one dump; without it everything in the landing folders.
+        dump: the address of one dump; without it everything that has landed.
         client: the WebHDFS client.
         local_landing: the landing folder on this machine.
 
-    Returns:
-        The source of each dump by its hash, in the order in which they are to be loaded: the oldest first, so that the newest wins.
+    Raises:
+        ValueError, OSError: the dump cannot be read; says what to do.
+        RuntimeError: some landed files cannot be delivered; all others were.
     """
     if dump:
-        return {store_dump(dump, client, RAW_FOLDER): dump}
-    for path in landed_dumps(client, LANDING_FOLDER):
-        claim_dump(path, client, CLAIMED_FOLDER, RAW_FOLDER)
-    return keep_claimed(client, CLAIMED_FOLDER, RAW_FOLDER) | {
-        store_dump(path, client, RAW_FOLDER): path for path in landed_local_dumps(local_landing)
-    }
+        log.info("delivered: %s", deliveries.deliver_dump(client, dump, local_landing, HDFS, DELIVERED_FOLDER))
+        return
+    in_hdfs = deliveries.deliver_landed(client, LANDING_FOLDER, DELIVERED_FOLDER)
+    locally = deliveries.deliver_landed_locally(client, local_landing, DELIVERED_FOLDER)
+    for source in (*in_hdfs.sources, *locally.sources):
+        log.info("delivered: %s", source)
+    if problems := [*in_hdfs.problems, *locally.problems]:
+        raise RuntimeError("could not be delivered: " + "; ".join(problems))
 
 
-def load_arguments(sha256: str, source: str, run_id: str) -> list[str]:
-    """Return the arguments of the job that loads one dump."""
-    return spark_job_arguments(
+def review_runs(held: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return, for each held dump, the run of `review_dump` in which a person decides; always the same for the same delivery."""
+    return [
         {
-            "dump": f"{HDFS}{RAW_FOLDER}/{sha256}.csv",
-            "source": source,
-            "run-id": run_id,
-            "tweets-raw": TWEETS_RAW.uri,
-            "quarantine": QUARANTINE,
-            "dumps": DUMPS,
+            "trigger_run_id": f"held__{dump['dump_sha256'][:16]}__{dump['delivered_at']:%Y%m%dT%H%M%S}",
+            "conf": {"dump_sha256": dump["dump_sha256"]},
         }
-    )
+        for dump in held
+    ]
 
 
 @dag(
@@ -81,7 +75,7 @@ def load_arguments(sha256: str, source: str, run_id: str) -> list[str]:
     schedule=AssetOrTimeSchedule(timetable=CronTriggerTimetable("0 0 * * *", timezone="UTC"), assets=[LANDED_DUMPS]),
     start_date=FIRST_DAY,
     catchup=True,  # a day that was missed is made up; a run with nothing new ends in seconds
-    max_active_runs=1,  # one writer on the tables at a time; further triggers wait their turn
+    max_active_runs=1,  # dumps are loaded in the order of delivery; further triggers wait their turn
     default_args=DEFAULT_ARGS,
     doc_md=__doc__,
     tags=["ingest"],
@@ -91,26 +85,78 @@ def load_arguments(sha256: str, source: str, run_id: str) -> list[str]:
             type=["null", "string"],
             minLength=1,
             title="Dump",
-            description="A CSV file, plain or gzip: a path on the machine that runs Airflow's tasks, an hdfs:// URI, or an http(s) URL. It needs "
-            "the columns `tweet_id` and `safe_text` (or `safe_tweet`); `label` and `agreement` are optional. "
+            description="A CSV file, plain or gzip: an http(s) URL, an hdfs:// URI, or a path in the landing folder of the machine that runs "
+            "Airflow's tasks. It needs the columns `tweet_id` and `safe_text` (or `safe_tweet`); `label` and `agreement` are optional. "
             "Leave it empty to take whatever lies in the landing folders.",
-        )
+        ),
+        # The gate's thresholds. 4 of 13,189 real records are in quarantine; real texts have some 100 characters.
+        "most_quarantined": Param(
+            0.05, type="number", minimum=0, maximum=1, title="Hold above: quarantined", description="Share of a dump's records."
+        ),
+        "most_label_distance": Param(
+            0.15,
+            type="number",
+            minimum=0,
+            maximum=1,
+            title="Hold above: label distance",
+            description="Total variation distance between the label shares of a dump and of the dumps before it, 0 to 1.",
+        ),
+        "shortest_text": Param(10, type="number", minimum=0, title="Hold below: median text", description="In characters."),
+        "longest_text": Param(1000, type="number", minimum=0, title="Hold above: median text", description="In characters."),
     },
 )
 def ingest_tweets() -> None:
-    """Link the two halves: the files into HDFS, their records into the tables."""
+    """Deliver, load, and tell what wants a person."""
 
-    @task
-    def collect_dumps() -> list[list[str]]:
-        context = get_current_context()
-        collected = collect(context["params"]["dump"], WebHDFSHook().get_conn(), Path(os.environ["VAXPULSE_LANDING"]))
-        known = loaded_hashes(DUMPS)
-        for sha256, source in collected.items():
-            log.info("%s: %s %s", "loaded before" if sha256 in known else "new", sha256, source)
-        return [load_arguments(sha256, source, context["run_id"]) for sha256, source in collected.items() if sha256 not in known]
+    @task(task_id="deliver")
+    def deliver_dumps() -> None:
+        client = deliveries.TimedWebHDFSHook().get_conn()
+        try:
+            deliver(get_current_context()["params"]["dump"], client, Path(os.environ["VAXPULSE_LANDING"]))
+        except ValueError as error:
+            raise AirflowFailException(f"error: {error}") from None  # another try would find the same
 
-    # None at all is a run with nothing to do: Airflow then skips the task, and no Asset changes.
-    spark_jobs("load_dump", collect_dumps(), outlets=[TWEETS_RAW])
+    @task(trigger_rule="all_done")  # a file that cannot be delivered or loaded keeps nobody from deciding about another
+    def find_held() -> list[dict[str, Any]]:
+        held = read_dumps("state = 'held'")
+        for dump in held:
+            log.warning("%s is held: %s", dump["source"], dump["reason"])
+        return review_runs(held)
+
+    @task(trigger_rule="none_failed")  # also when nothing was loaded
+    def report() -> None:
+        run_id = get_current_context()["run_id"]
+        failed = (get_current_context()["ti"].xcom_pull(task_ids="load_dumps") or {}).get("failed", [])
+        wrong = [f"{source} could not be read or stored: see the log of load_dumps" for source in failed]
+        wrong += [f"{dump['source']} is refused: {dump['reason']}" for dump in read_dumps("state = 'refused'") if dump["run_id"] == run_id]
+        if wrong:
+            raise AirflowFailException("error: " + "; ".join(wrong))
+
+    load = loading_task(
+        "load_dumps",
+        {
+            "delivered": f"{HDFS}{DELIVERED_FOLDER}",
+            **LOADING_ARGUMENTS,
+            "run-id": "{{ run_id }}",
+            "most-quarantined": "{{ params.most_quarantined }}",
+            "most-label-distance": "{{ params.most_label_distance }}",
+            "shortest-text": "{{ params.shortest_text }}",
+            "longest-text": "{{ params.longest_text }}",
+            # A run that has loaded something and then died tells nobody: the nightly run does, of all that came since the night before.
+            "signalled-until": "'{{ prev_end_date_success or '' }}'",
+        },
+        outlets=[TWEETS_RAW],
+        trigger_rule="all_done",  # what was delivered does not wait for what could not be
+    )
+    delivered, held = deliver_dumps(), find_held()
+    delivered >> load >> held
+    [delivered, load] >> report()
+    TriggerDagRunOperator.partial(
+        task_id="ask_for_review",
+        trigger_dag_id="review_dump",
+        logical_date=None,  # the run is about a dump, not about a day
+        skip_when_already_exists=True,
+    ).expand_kwargs(held)
 
 
 ingest_tweets()

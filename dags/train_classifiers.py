@@ -4,8 +4,8 @@
 macro-F1, and the RMSE of p(+1) - p(-1). Parameters, losses, metrics, the table's version and the model go to MLflow.
 
 **When.** After every run that changed `tweets_clean`, with the presets below; or when somebody presses *Trigger* and chooses others.
-When neither the labelled tweets nor the settings have changed since a finished run, that run stands and nothing is trained,
-unless *Train again* is chosen.
+When neither the labelled tweets nor the settings have changed since a finished run, that run stands and `train` is skipped,
+unless *Train again* is chosen. It is skipped, too, when no tweet has a label.
 
 **Needs.** MLflow at `MLFLOW_TRACKING_URI`. Presets other than `minilm` need their weights: see `docs/training.md`.
 
@@ -21,7 +21,7 @@ from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import Param, dag, get_current_context, task
 
 from common.assets import MODELS, TWEETS_CLEAN
-from common.defaults import DEFAULT_ARGS, FIRST_DAY, REPOSITORY
+from common.defaults import DEFAULT_ARGS, FIRST_DAY, REPOSITORY, SHELL_ENVIRONMENT
 
 PRESETS = ["minilm", "bert", "roberta"]
 
@@ -63,7 +63,7 @@ def train_classifiers() -> None:
     """Run the trainer once for each chosen preset."""
 
     @task
-    def choose_presets() -> list[str]:
+    def build_commands() -> list[str]:
         return training_commands(get_current_context()["params"])
 
     BashOperator.partial(
@@ -71,12 +71,10 @@ def train_classifiers() -> None:
         cwd=str(REPOSITORY),
         queue="gpu",  # the stack's worker with a GPU; an executor without queues passes it over
         max_active_tis_per_dagrun=1,
-        # With a socket as its standard input, which Airflow gives it, bash takes itself for a remote login and reads ~/.bashrc, which may put
-        # another Python first on PATH; but not where it is told that it is the second shell.
-        env={"SHLVL": "1"},
+        env=SHELL_ENVIRONMENT,
         append_env=True,
         outlets=[MODELS],
-    ).expand(bash_command=choose_presets())
+    ).expand(bash_command=build_commands())
 
 
 train_classifiers()

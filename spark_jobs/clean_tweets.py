@@ -1,8 +1,10 @@
-"""Cleans the new and changed tweets of `tweets_raw` into `tweets_clean`.
+"""Cleans the current tweets of `tweets_raw` into `tweets_clean`.
 
-The rules for rows are native Spark SQL (`text_rules`), stems come through the table `vocabulary`, which grows by the words not seen before.
-Only what `tweets_raw`'s change data feed says is new goes through the rules; a change of the rules (RULES_VERSION, STEMS_VERSION, SALT) cleans
-everything again. A retry is a no-op, and where nothing is new nothing is committed.
+    spark-submit spark_jobs/clean_tweets.py --tweets-raw URI --tweets-clean URI
+
+`tweets_clean` is a function of the current tweets (cleaning/current_tweets.py) and of the rules (cleaning/token_rules.py). The change data
+feed of `tweets_raw` names the tweets that may have changed; only rows that really differ are written. Other rules (RULES) clean everything
+again. A retry is a no-op. The last line of the output is JSON.
 """
 
 import argparse
@@ -13,35 +15,24 @@ from datetime import UTC, datetime
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
-from spark_jobs import split as splitting
-from spark_jobs import text_rules
-from spark_jobs.read_position import changes_are_kept, current_position, last_position, latest_changes, recorded
+from spark_jobs.cleaning import rows, split, stems, token_rules
+from spark_jobs.cleaning.current_tweets import CURRENT_TWEET, current_tweets
+from spark_jobs.read_position import changed_keys, changes_are_kept, current_position, last_position, record_position, recorded
 from spark_jobs.schemas import TWEETS_CLEAN
 from spark_jobs.session import open_session
-from spark_jobs.vocabulary import STEMS_VERSION, distinct_tokens, grow_vocabulary, map_words
 
 STAGE = "clean_tweets"
 SETTINGS = {
-    # HotSpot compiles no method above 8,000 bytes, and all rules in one generated method are: interpreted, they take 2.5 times as long.
-    "spark.sql.codegen.hugeMethodLimit": "8000",
+    # The larger the batch, the more often a token comes again in it: 10 % less processor time than with Spark's default of 10,000 rows.
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "100000",
 }
 # What a row of tweets_clean depends on besides its tweet.
-RULES = f"rules {text_rules.RULES_VERSION}, stems {STEMS_VERSION}, salt {splitting.SALT}"
-# A tweet's identity and content: rows that agree in all of these are exact duplicates.
-CONTENT = ["tweet_id", "safe_text", "label", "agreement"]
+RULES = f"rules {token_rules.RULES_VERSION}, stems {stems.STEMS_VERSION}, salt {split.SALT}"
 
-BEFORE_HASHTAGS = (
-    text_rules.decode_html_entities,
-    text_rules.fold_full_width_signs,
-    text_rules.strip_url_placeholders,
-    text_rules.strip_urls_with_scheme,
-    text_rules.strip_urls_without_scheme,
-    text_rules.strip_handle_placeholders,
-    text_rules.strip_handles,
-    text_rules.strip_retweet_markers,
-)
-AFTER_EMOJI = (text_rules.strip_emoji, text_rules.strip_punctuation, text_rules.collapse_white_space)
+# Delta keeps the smallest and largest value of these in each file. Nobody looks for a range of texts, and comparing them takes time.
+STATISTICS_COLUMNS = "tweet_id,label,split,dump_sha256"
 
 
 def arg_parser() -> argparse.ArgumentParser:
@@ -49,152 +40,125 @@ def arg_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tweets-raw", required=True, metavar="URI", help="Delta table to read")
     parser.add_argument("--tweets-clean", required=True, metavar="URI", help="Delta table to write")
-    parser.add_argument("--vocabulary", required=True, metavar="URI", help="Delta table of words and stems, grown by new words")
     return parser
 
 
-def drop_null_text(tweets: DataFrame) -> DataFrame:
-    """Tweets with a text."""
-    return tweets.where(F.col("safe_text").isNotNull())
+def clean(tweets: DataFrame, texts: DataFrame) -> DataFrame:
+    """The rows of `tweets_clean` for CURRENT_TWEET rows; `texts` has a column `safe_text` with at least all texts of `tweets`."""
+    stem_of = stems.stem_words(texts.select("safe_text").mapInArrow(rows.distinct_words, "word string"))
+    tweets = tweets.select(*CURRENT_TWEET)
+    clean_rows = rows.clean_rows(tweets.sparkSession.sparkContext.broadcast(stem_of), "safe_text")
+    cleaned = tweets.mapInArrow(clean_rows, StructType([*tweets.schema, *rows.CLEANED_TEXT]))
+    text_group = split.text_group(F.lower("normalised"))
+    columns = {
+        "label": F.col("label").cast("int"),
+        "hashtags": F.transform("hashtags", F.lower),
+        "text_group": text_group,
+        "split": split.split(text_group, F.col("label")),
+    }
+    return cleaned.select(*(columns[name].alias(name) if name in columns else name for name in TWEETS_CLEAN.names))
 
 
-def drop_exact_duplicates(tweets: DataFrame) -> DataFrame:
-    """One of the rows that agree in CONTENT."""
-    return tweets.dropDuplicates(CONTENT)
+def compare(tweets: DataFrame, cleaned: DataFrame) -> DataFrame:
+    """The tweets whose row in `tweets_clean` is not that of the current tweet: CURRENT_TWEET and `change`: insert, update or delete.
+
+    Both sides are CURRENT_TWEET rows; of a deleted tweet only the id is left.
+    """
+    content = F.struct("safe_text", F.col("label").cast("int").alias("label"), "agreement", "dump_sha256")
+    now, before = tweets.select("tweet_id", content.alias("now")), cleaned.select("tweet_id", content.alias("before"))
+    change = F.when(F.col("before").isNull(), "insert").when(F.col("now").isNull(), "delete").otherwise("update")
+    differing = now.join(before, "tweet_id", how="full_outer").where(~F.col("now").eqNullSafe(F.col("before")))
+    return differing.select("tweet_id", "now.*", change.alias("change"))
 
 
-def apply_rules(tweets: DataFrame) -> DataFrame:
-    """Columns `hashtags`, `emoji`, `clean_text` and `text_group` beside those of `tweets`, from its column `safe_text`."""
-    # One withColumn a rule: Spark then evaluates each once, where one nested expression would repeat its input in every condition.
-    tweets = tweets.withColumn("clean_text", F.col("safe_text"))
-    for rule in BEFORE_HASHTAGS:
-        tweets = tweets.withColumn("clean_text", rule(F.col("clean_text")))
-    tweets = tweets.withColumn("hashtags", text_rules.extract_hashtags(F.col("clean_text")))
-    tweets = tweets.withColumn("normalised", F.col("clean_text"))
-    tweets = tweets.withColumn("clean_text", text_rules.strip_hashtags(F.col("clean_text")))
-    tweets = tweets.withColumn("emoji", text_rules.extract_emoji(F.col("clean_text")))
-    for rule in AFTER_EMOJI:
-        tweets = tweets.withColumn("clean_text", rule(F.col("clean_text")))
-    with_tags = text_rules.strip_punctuation(text_rules.strip_emoji(F.col("normalised")))
-    normalised = F.when(F.size("hashtags") == 0, F.col("clean_text")).otherwise(with_tags)
-    tweets = tweets.withColumn("normalised", F.lower(F.replace(normalised, F.lit(" "), F.lit(""))))
-    return tweets.withColumn("text_group", splitting.text_group(F.col("normalised"))).drop("normalised")
+def read_log(spark: SparkSession, uri: str, version: int) -> DataFrame:
+    """The rows of `tweets_raw` at a version."""
+    return spark.read.format("delta").option("versionAsOf", version).load(uri)
 
 
-def words_of(tokens: DataFrame) -> DataFrame:
-    """The distinct words, lower case, that the rules leave of `tokens` (column `token`): column `word`."""
-    cleaned = apply_rules(tokens.withColumnRenamed("token", "safe_text"))
-    return cleaned.select(F.explode(F.split(F.lower("clean_text"), " ")).alias("word")).where("word != ''").distinct()
+def create_table(spark: SparkSession, clean_uri: str) -> None:
+    """An empty `tweets_clean`. A writer alone would leave every column nullable.
+
+    Outside `recorded`: the commit must not say that a run has read anything.
+    """
+    table = DeltaTable.create(spark).location(clean_uri).addColumns(TWEETS_CLEAN)
+    table.property("delta.dataSkippingStatsColumns", STATISTICS_COLUMNS).execute()
 
 
-def with_stems(spark: SparkSession, tweets: DataFrame, vocabulary_uri: str) -> DataFrame:
-    """The rows of `tweets_clean` for those of `tweets_raw`; the vocabulary has grown by their new words when this returns."""
-    stem_of = grow_vocabulary(spark, words_of(distinct_tokens(tweets, "safe_text")), vocabulary_uri)
-    cleaned = apply_rules(tweets).select(
-        "tweet_id",
-        "safe_text",
-        F.col("label").cast("int"),
-        "agreement",
-        "hashtags",
-        "emoji",
-        "clean_text",
-        F.lower("clean_text").alias("stemmed_text"),
-        "text_group",
-        splitting.split(F.col("text_group"), F.col("label")).alias("split"),
-        "dump_sha256",
-    )
-    return cleaned.mapInArrow(map_words(spark.sparkContext.broadcast(stem_of), "stemmed_text"), TWEETS_CLEAN)
-
-
-def clean_all(spark: SparkSession, raw_uri: str, raw_version: int, clean_uri: str, vocabulary_uri: str) -> int:
-    """Replaces `tweets_clean` by the whole of `tweets_raw` at `raw_version`; rows read."""
-    raw = spark.read.format("delta").option("versionAsOf", raw_version).load(raw_uri)
-    counted = raw.agg(F.count("*").alias("rows"), F.countDistinct("tweet_id").alias("tweets")).first()
-    assert counted is not None
-    if not counted["rows"]:
-        raise SystemExit(f"{raw_uri} holds no tweets: ingest a dump first")
-    tweets = drop_null_text(raw)
-    # Exact duplicates share their tweet_id; without any the shuffle of all texts is saved.
-    if counted["tweets"] < counted["rows"]:
-        tweets = drop_exact_duplicates(tweets)
-    cleaned = with_stems(spark, tweets, vocabulary_uri)
-    # Made from its contract, because a writer alone would leave every column nullable. Columns that are new in the contract are added.
-    DeltaTable.createIfNotExists(spark).location(clean_uri).addColumns(TWEETS_CLEAN).execute()
+def clean_all(spark: SparkSession, log: DataFrame, clean_uri: str) -> None:
+    """Replaces `tweets_clean` by the current tweets of the whole `log`."""
+    first_dump, last_dump = log.agg(F.min("dump_sha256"), F.max("dump_sha256")).first() or (None, None)
+    if first_dump is None:
+        raise SystemExit("tweets_raw holds no tweets: ingest a dump first")
+    # A dump has each id once: the rows of a single dump are its current tweets.
+    cleaned = clean(log if first_dump == last_dump else current_tweets(log), log)
+    # Columns that are new in the contract are added.
     cleaned.write.format("delta").mode("overwrite").option("mergeSchema", "true").save(clean_uri)
-    return int(counted["rows"])
 
 
-def clean_changes(spark: SparkSession, raw_uri: str, versions: tuple[int, int], clean_uri: str, vocabulary_uri: str) -> int:
-    """Brings the changes of `tweets_raw` in the versions (after, to] into `tweets_clean`; rows read, 0 where there is none and no commit."""
-    changes = latest_changes(spark, raw_uri, *versions, key="tweet_id").persist()
-    is_gone = (F.col("_change_type") == "delete") | F.col("safe_text").isNull()
-    counted = changes.agg(F.count("*").alias("rows"), F.count_if(is_gone | ~F.col("_is_new")).alias("old")).first()
-    assert counted is not None
-    if counted["rows"]:
-        cleaned = with_stems(spark, changes.where(~is_gone), vocabulary_uri)
-        if counted["old"]:
-            gone = changes.where(is_gone).select("tweet_id", F.lit(True).alias("_gone"))
-            source = cleaned.withColumn("_gone", F.lit(False)).unionByName(gone, allowMissingColumns=True)
-            merge_into(DeltaTable.forPath(spark, clean_uri), source)
-        else:
-            # None of these can be in tweets_clean yet: no look at what it holds.
-            cleaned.write.format("delta").mode("append").save(clean_uri)
+def clean_changes(spark: SparkSession, log: DataFrame, touched: DataFrame, clean_uri: str) -> dict[str, int]:
+    """Brings the tweets whose ids are `touched` up to date in one commit, which has no rows where none differs; counts the rows of each change."""
+    touched = touched.persist()
+    # Once it is in the cache, Spark knows its size, and sends a small one to every task instead of shuffling the log.
+    touched.count()
+    held = spark.read.format("delta").load(clean_uri).join(touched, "tweet_id", how="left_semi")
+    changes = compare(current_tweets(log.join(touched, "tweet_id", how="left_semi")), held).persist()
+    counts = {row.change: int(row["count"]) for row in changes.groupBy("change").count().collect()}
+    is_delete = F.col("change") == "delete"
+    if not counts:
+        record_position(spark, clean_uri)
+    elif counts.keys() == {"insert"}:
+        clean(changes, changes).write.format("delta").mode("append").save(clean_uri)
+    else:
+        upserts = changes.where(~is_delete)
+        deletes = changes.where(is_delete).select("tweet_id", F.lit(True).alias("is_delete"))
+        source = clean(upserts, upserts).withColumn("is_delete", F.lit(False)).unionByName(deletes, allowMissingColumns=True)
+        merge_into(DeltaTable.forPath(spark, clean_uri), source)
     changes.unpersist()
-    return int(counted["rows"])
+    touched.unpersist()
+    return counts
 
 
 def merge_into(tweets_clean: DeltaTable, source: DataFrame) -> None:
-    """Updates, inserts, and deletes where `_gone`."""
+    """Updates, inserts, and deletes where `is_delete`."""
     columns = {name: f"new.{name}" for name in TWEETS_CLEAN.names}
     (
         tweets_clean.alias("old")
         .merge(source.alias("new"), "old.tweet_id = new.tweet_id")
-        .whenMatchedDelete("new._gone")
+        .whenMatchedDelete("new.is_delete")
         .whenMatchedUpdate(set=columns)  # type: ignore[arg-type]  # the stub wants Column | str, and dict is invariant
-        .whenNotMatchedInsert("not new._gone", values=columns)  # type: ignore[arg-type]
+        .whenNotMatchedInsert(values=columns)  # type: ignore[arg-type]
         .execute()
     )
 
 
-def clean_tweets(spark: SparkSession, raw_uri: str, clean_uri: str, vocabulary_uri: str) -> dict[str, object]:
-    """Brings `tweets_clean` up to date; a summary: what was done and rows read, cleaned and dropped.
+def clean_tweets(spark: SparkSession, raw_uri: str, clean_uri: str) -> dict[str, object]:
+    """Brings `tweets_clean` up to date; a summary: what was done, and the rows inserted, updated and deleted.
 
     Raises SystemExit with what to do where `tweets_raw` does not exist or is empty.
     """
     if not DeltaTable.isDeltaTable(spark, raw_uri):
         raise SystemExit(f"no table tweets_raw at {raw_uri}: ingest a dump first")
     raw = DeltaTable.forPath(spark, raw_uri)
-    last, current = last_position(spark, clean_uri, STAGE), current_position(raw, STAGE, RULES)
-    scope, rows_read = "nothing", 0
-    if last != current:
-        same_table = last is not None and (last.rules, last.source_id) == (current.rules, current.source_id)
+    last, current = last_position(spark, clean_uri, STAGE), current_position(spark, raw_uri, STAGE, RULES)
+    summary: dict[str, object] = {"job": STAGE, "scope": "nothing", "tweets_raw_version": current.source_version}
+    if last == current:
+        return summary
+    log = read_log(spark, raw_uri, current.source_version)
+    if (
+        last is not None
+        and (last.rules, last.source_id) == (current.rules, current.source_id)
+        and changes_are_kept(raw, last.source_version, datetime.now(UTC))
+    ):
+        touched = changed_keys(spark, raw_uri, last.source_version, current.source_version, key="tweet_id")
         with recorded(spark, current):
-            if last is not None and same_table and changes_are_kept(raw, last.source_version, datetime.now(UTC)):
-                versions = (last.source_version, current.source_version)
-                rows_read = clean_changes(spark, raw_uri, versions, clean_uri, vocabulary_uri)
-                scope = "changes" if rows_read else "nothing"
-            else:
-                scope = "all"
-                rows_read = clean_all(spark, raw_uri, current.source_version, clean_uri, vocabulary_uri)
-    rows_cleaned = rows_written(spark, clean_uri) if rows_read else 0
-    return {
-        "job": STAGE,
-        "scope": scope,
-        "tweets_raw_version": current.source_version,
-        "rows_read": rows_read,
-        "rows_cleaned": rows_cleaned,
-        "rows_dropped": rows_read - rows_cleaned,
-    }
-
-
-def rows_written(spark: SparkSession, uri: str) -> int:
-    """Rows that the newest commit of a table inserted or updated."""
-    newest = DeltaTable.forPath(spark, uri).history(1).first()
-    assert newest is not None
-    metrics = newest["operationMetrics"]
-    if newest["operation"] == "MERGE":
-        return int(metrics["numTargetRowsInserted"]) + int(metrics["numTargetRowsUpdated"])
-    return int(metrics["numOutputRows"])
+            counts = clean_changes(spark, log, touched, clean_uri)
+        return summary | {"scope": "changes", **counts}
+    if not DeltaTable.isDeltaTable(spark, clean_uri):
+        create_table(spark, clean_uri)
+    with recorded(spark, current):
+        clean_all(spark, log, clean_uri)
+    return summary | {"scope": "all", "insert": spark.read.format("delta").load(clean_uri).count()}
 
 
 def main() -> None:
@@ -204,10 +168,9 @@ def main() -> None:
     spark = open_session(STAGE)
     for key, value in SETTINGS.items():
         spark.conf.set(key, value)
-    summary = clean_tweets(spark, arguments.tweets_raw, arguments.tweets_clean, arguments.vocabulary)
+    summary = clean_tweets(spark, arguments.tweets_raw, arguments.tweets_clean)
     summary["seconds"] = round(time.monotonic() - started, 1)
     spark.stop()
-    print("cleaned {scope}: {rows_read} rows read, {rows_cleaned} cleaned, {rows_dropped} dropped in {seconds} s".format(**summary))
     print(json.dumps(summary))
 
 

@@ -1,107 +1,162 @@
 """Explores one version of `tweets_clean`: a self-contained HTML report with figures, in HDFS and in MLflow.
 
-    spark-submit spark_jobs/explore_tweets.py --tweets-clean URI --tweets-raw URI --report FOLDER --run-id ID
+    spark-submit spark_jobs/explore_tweets.py --tweets-clean URI --report FOLDER --run-id ID
 
-Spark counts (`findings`), matplotlib and wordcloud draw (`figures`), the page is made by `report`. The folder gets report.html, each figure as
-PNG and figures.json with all numbers; a retry writes the same files again. The report is logged to the MLflow server that MLFLOW_TRACKING_URI
-names. The last line of the output is JSON.
+Spark counts (`exploring.findings`), matplotlib and wordcloud draw (`exploring.figures`), Jinja renders the page (`exploring.report`). The folder
+gets report.html, each figure as PNG, and figures.json with all numbers; a retry writes the same files again. The report is logged to the MLflow
+server that MLFLOW_TRACKING_URI names (`exploring.publishing`). The last line of the output is JSON.
 """
 
 import argparse
 import json
-import os
-import tempfile
 import time
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from importlib import import_module
+from threading import Thread
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from delta.tables import DeltaTable
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.utils import AnalysisException
 
-from spark_jobs import findings, report
-from spark_jobs.clean_tweets import SETTINGS
 from spark_jobs.clean_tweets import STAGE as CLEANING
-from spark_jobs.read_position import last_position
-from spark_jobs.report import Findings, Section
+from spark_jobs.cleaning.stems import stop_words
+from spark_jobs.exploring import findings
+from spark_jobs.exploring.publishing import log_to_mlflow, report_files, write_files
 from spark_jobs.session import open_session
-from spark_jobs.vocabulary import stop_words
+
+if TYPE_CHECKING:
+    from spark_jobs.exploring.report import Comparison, Section
 
 STAGE = "explore_tweets"
-EXPERIMENT = "vaxpulse-reports"
-WORDS_IN_A_CLOUD = 150
-TERMS_IN_A_TABLE = 20
-GROUPS_SHOWN = 15
+WORDS_IN_CLOUD = 150
+TERMS_IN_TABLE = 20
+GROUPS_IN_TABLE = 15
+COLUMNS = ["tweet_id", "safe_text", "label", "agreement", "hashtags", "emoji", "clean_text", "text_group", "split"]
+# While the driver plans one query, the tasks of another run.
+QUERIES_AT_ONCE = 2
+# Their import takes seconds, and the job needs them only when Spark has counted.
+SLOW_IMPORTS = ("spark_jobs.exploring.report", "mlflow")
+
+Key = TypeVar("Key", bound=Hashable)
 
 
 def arg_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tweets-clean", required=True, metavar="URI", help="Delta table to explore")
-    parser.add_argument("--tweets-raw", required=True, metavar="URI", help="Delta table it was made from")
-    parser.add_argument("--report", required=True, metavar="FOLDER", help="folder on the tables' file system for the report")
-    parser.add_argument("--run-id", required=True, help="the Airflow run that asks for it")
+    parser.add_argument("--report", required=True, metavar="FOLDER", help="folder on the table's file system for the report")
+    parser.add_argument("--run-id", required=True, help="the Airflow run that asks for the report")
     return parser
 
 
+def start_slow_imports() -> None:
+    """Imports SLOW_IMPORTS in a thread. One that fails does so again, with its error, where it is needed."""
+    Thread(target=lambda: [import_module(name) for name in SLOW_IMPORTS], daemon=True).start()
+
+
 def data_versions(tweets_clean: DeltaTable) -> list[int]:
-    """The versions in which clean_tweets has changed the rows, newest first; the table's upkeep makes versions too."""
-    history = tweets_clean.history().where("operation != 'CREATE TABLE'")
-    of_stage = history.where(F.get_json_object("userMetadata", "$.stage") == CLEANING)
-    return [row.version for row in of_stage.select("version").orderBy(F.desc("version")).collect()]
+    """The versions in which clean_tweets has changed the rows, newest first; other commits are those of table maintenance."""
+    stage = F.get_json_object("userMetadata", "$.stage").alias("stage")
+    commits = tweets_clean.history().select("version", "operation", stage).collect()
+    of_stage = [row for row in commits if row.stage == CLEANING and row.operation not in ("CREATE TABLE", "DELETE")]
+    return sorted((row.version for row in of_stage), reverse=True)
 
 
-def readable_version(spark: SparkSession, uri: str, version: int) -> DataFrame | None:
-    """A version of a Delta table, None where its log entry or one of its files has been removed since."""
+def read_version(spark: SparkSession, uri: str, version: int) -> DataFrame:
+    """The rows of one version of a Delta table."""
+    return spark.read.format("delta").option("versionAsOf", version).load(uri)
+
+
+def is_readable(spark: SparkSession, rows: DataFrame) -> bool:
+    """Whether all data files that `rows` is read from are still there."""
     jvm: Any = spark.sparkContext._jvm
     configuration = spark.sparkContext._jsc.hadoopConfiguration()
-    try:
-        rows = spark.read.format("delta").option("versionAsOf", version).load(uri)
-        paths = [jvm.org.apache.hadoop.fs.Path(file) for file in rows.inputFiles()]
-    except AnalysisException:
+    paths = [jvm.org.apache.hadoop.fs.Path(file) for file in rows.inputFiles()]
+    return all(path.getFileSystem(configuration).exists(path) for path in paths)
+
+
+def compare(spark: SparkSession, uri: str, tweets: DataFrame, older: int | None) -> "Comparison | None":
+    """What distinguishes `tweets` from the version `older` of their table; None where there is no older version."""
+    from spark_jobs.exploring.report import Comparison
+
+    if older is None:
         return None
-    return rows if all(path.getFileSystem(configuration).exists(path) for path in paths) else None
+    try:
+        before = read_version(spark, uri, older)
+        if not is_readable(spark, before):
+            return Comparison(older)
+    except AnalysisException:  # its entry in Delta's log is gone
+        return Comparison(older)
+    counts = only_row(findings.differences(before, tweets))
+    labels = {name.removeprefix("before_"): counts.pop(name) for name in list(counts) if name.startswith("before_")}
+    return Comparison(older, counts, labels)
 
 
-def explore(spark: SparkSession, clean_uri: str, raw_uri: str, versions: list[int]) -> Findings:
-    """Counts everything about the newest of `versions`, and compares it with the one before."""
-    newest, *older = versions
-    tweets = spark.read.format("delta").option("versionAsOf", newest).load(clean_uri).persist()
-    position = last_position(spark, clean_uri, CLEANING)
-    raw = readable_version(spark, raw_uri, position.source_version) if position else None
+def explore(spark: SparkSession, uri: str, versions: list[int]) -> "tuple[list[Section], dict[str, float]]":
+    """The sections of the report on the newest of `versions`, compared with the one before, and the metrics for MLflow.
+
+    Sections are drawn while Spark counts for the next ones. Raises SystemExit where the table holds no tweets.
+    """
+    tweets = read_version(spark, uri, versions[0]).select(COLUMNS).persist()
     groups = findings.text_groups(tweets).persist()
     terms = findings.term_counts(tweets, stop_words()).persist()
-    before = readable_version(spark, clean_uri, older[0]) if older else None
-    lengths: dict[int | None, dict[int, int]] = {}
-    for label, characters, count in findings.length_counts(tweets).collect():
-        lengths.setdefault(label, {})[characters] = count
-    found = Findings(
-        labels=labels_of(tweets),
-        lengths=lengths,
-        agreements={(row.agreement, row.label): row.tweets for row in findings.agreement_counts(tweets).collect()},
-        copies=only_row(findings.copies(groups)),
-        largest_groups=[row.asDict() for row in groups.orderBy(F.desc("tweets"), "example").limit(GROUPS_SHOWN).collect()],
-        removed=only_row(findings.removed_by_rules(tweets)),
-        raw_rows=None if raw is None else raw.count(),
-        frequent={
-            name: dict(findings.most_frequent(terms, "word", name, WORDS_IN_A_CLOUD).collect())
-            for name in ("all", *findings.LABELS.values())
-        },
-        telling=[row.asDict() for row in findings.telling_terms(terms, TERMS_IN_A_TABLE).collect()],
-        previous_version=older[0] if older else None,
-        previous_labels=labels_of(before) if before else {},
-        differences=only_row(findings.differences(before, tweets)) if before else None,
-    )
+    with ThreadPoolExecutor(QUERIES_AT_ONCE) as pool:
+        # In the order in which the report needs them.
+        counting = pool.submit(findings.tweet_counts(tweets).collect)
+        words = pool.submit(findings.most_frequent_words(terms, WORDS_IN_CLOUD).collect)
+        distinctive = pool.submit(findings.distinctive_terms(terms, TERMS_IN_TABLE).collect)
+        duplicates = pool.submit(only_row, findings.duplicate_counts(groups))
+        largest = pool.submit(findings.largest_groups(groups, GROUPS_IN_TABLE).collect)
+        removed = pool.submit(only_row, findings.removed_by_rules(tweets))
+        previous = pool.submit(compare, spark, uri, tweets, versions[1] if len(versions) > 1 else None)
+
+        from spark_jobs.exploring import report
+
+        counts = counting.result()
+        total = sum(row.tweets for row in counts)
+        if not total:
+            raise SystemExit(f"{uri} holds no tweets: ingest a dump first")
+        labels = sum_tweets(counts, lambda row: (row.label, row.split))
+        lengths = {label: sum_tweets((row for row in counts if row.label == label), lambda row: row.characters) for label, _ in labels}
+        voted = [row for row in counts if row.label is not None and row.agreement is not None]
+        terms_by_rank = [row.asDict() for row in sorted(distinctive.result(), key=lambda row: (row.label, row.rank))]
+        per_label = report.tweets_per_label(labels)
+        sections = [
+            report.labels_section(labels),
+            report.lengths_section(lengths),
+            report.agreement_section(sum_tweets(voted, lambda row: (row.agreement, row.label))),
+            report.words_section(words_by_column(words.result())),
+            *(report.distinctive_section(terms_by_rank, kind) for kind in findings.KINDS),
+            report.duplicates_section(duplicates.result(), [row.asDict() for row in largest.result()], total),
+            report.removed_section(removed.result(), total),
+            report.difference_section(previous.result(), per_label),
+        ]
     for cached in (terms, groups, tweets):
         cached.unpersist()
-    return found
+    of_labels = {f"tweets_{name}": count for name, count in per_label.items()}
+    of_copies = {f"copies_{name}": count for name, count in duplicates.result().items()}
+    return sections, {"tweets": total, **of_labels, **of_copies}
 
 
-def labels_of(tweets: DataFrame) -> dict[tuple[int | None, str], int]:
-    """Tweets of each label on each side."""
-    return {(row.label, row.split): row.tweets for row in findings.label_counts(tweets).collect()}
+def sum_tweets(counts: Iterable[Row], key: Callable[[Row], Key]) -> dict[Key, int]:
+    """The tweets in rows of findings.tweet_counts, added up for each value of `key`."""
+    sums: Counter[Key] = Counter()
+    for row in counts:
+        sums[key(row)] += row.tweets
+    return dict(sums)
+
+
+def words_by_column(rows: Iterable[Row]) -> dict[str, dict[str, int]]:
+    """The rows of findings.most_frequent_words: occurrences of each word, most frequent first, in `all` tweets and each label's."""
+    words: dict[str, dict[str, int]] = {name: {} for name in ("all", *findings.LABELS.values())}
+    for row in sorted(rows, key=lambda row: row.rank):
+        words[row.column][row.term] = row.occurrences
+    return words
 
 
 def only_row(rows: DataFrame) -> dict[str, int]:
@@ -111,84 +166,34 @@ def only_row(rows: DataFrame) -> dict[str, int]:
     return row.asDict()
 
 
-def files_of(page: str, parts: list[Section]) -> dict[str, bytes]:
-    """The files of a report by name."""
-    pictures = {f"{picture.name}.png": picture.png for part in parts for picture in part.pictures}
-    numbers = [{"title": part.title, "text": part.text, "tables": [vars(table) for table in part.tables]} for part in parts]
-    return {"report.html": page.encode(), "figures.json": json.dumps(numbers, indent=1, ensure_ascii=False).encode(), **pictures}
-
-
-def store(spark: SparkSession, folder: str, files: dict[str, bytes]) -> None:
-    """Writes each file whole or not at all, in place of one of the same name; report.html last, so that it stands for all of them."""
-    jvm: Any = spark.sparkContext._jvm
-    path = jvm.org.apache.hadoop.fs.Path
-    target = path(folder)
-    file_system = target.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
-    for name in sorted(files, key=lambda name: name == "report.html"):
-        part, whole = path(target, f".{name}.part"), path(target, name)
-        stream = file_system.create(part, True)
-        stream.write(bytearray(files[name]))
-        stream.close()
-        file_system.delete(whole, False)
-        if not file_system.rename(part, whole):
-            raise OSError(f"{part} could not be renamed to {name}")
-
-
-def log_to_mlflow(files: dict[str, bytes], found: Findings, version: int, run_id: str) -> str | None:
-    """Logs the report to the run of `run_id`, a new one at the first try; the MLflow run's id, None where no server is named."""
-    if not os.environ.get("MLFLOW_TRACKING_URI"):
-        return None
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    import mlflow  # seconds; after all that can fail without it
-
-    experiment = mlflow.set_experiment(EXPERIMENT).experiment_id
-    earlier = mlflow.search_runs([experiment], f"tags.airflow_run_id = '{run_id}'", max_results=1, output_format="list")
-    name = f"tweets_clean version {version}"
-    with (
-        mlflow.start_run(run_id=earlier[0].info.run_id if earlier else None, experiment_id=experiment, run_name=name) as run,
-        tempfile.TemporaryDirectory() as folder,
-    ):
-        mlflow.set_tags({"airflow_dag_id": STAGE, "airflow_run_id": run_id})
-        mlflow.log_params({"tweets_clean_version": version})
-        mlflow.log_metrics({f"tweets_{name}": count for name, count in report.by_label(found.labels).items()})
-        mlflow.log_metrics({"tweets": found.tweets, **{f"copies_{name}": count for name, count in found.copies.items()}})
-        for name, content in files.items():
-            (Path(folder) / name).write_bytes(content)
-        mlflow.log_artifacts(folder)
-        return str(run.info.run_id)
-
-
 def main() -> None:
     """Runs the job and prints its summary, the last line as JSON."""
     arguments = arg_parser().parse_args()
     started = time.monotonic()
+    start_slow_imports()
     spark = open_session(STAGE)
-    for key, value in SETTINGS.items():
-        spark.conf.set(key, value)
     if not DeltaTable.isDeltaTable(spark, arguments.tweets_clean):
         raise SystemExit(f"no table tweets_clean at {arguments.tweets_clean}: run clean_tweets first")
     versions = data_versions(DeltaTable.forPath(spark, arguments.tweets_clean))
     if not versions:
         raise SystemExit(f"clean_tweets has written nothing to {arguments.tweets_clean} yet: run it first")
-    found = explore(spark, arguments.tweets_clean, arguments.tweets_raw, versions)
-    if not found.tweets:
-        raise SystemExit(f"{arguments.tweets_clean} holds no tweets: ingest a dump first")
-    parts = report.sections(found)
+    sections, metrics = explore(spark, arguments.tweets_clean, versions)
+    from spark_jobs.exploring import report
+
     facts = {
         "Table": f"{arguments.tweets_clean}, version {versions[0]}",
         "Run": arguments.run_id,
         "Made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
     }
-    files = files_of(report.render(f"{found.tweets:,} tweets about vaccines", facts, parts), parts)
-    store(spark, arguments.report, files)
-    mlflow_run = log_to_mlflow(files, found, versions[0], arguments.run_id)
+    files = report_files(report.render(f"{metrics['tweets']:,} tweets about vaccines", facts, sections), sections)
+    write_files(spark, arguments.report, files)
+    mlflow_run = log_to_mlflow(files, metrics, versions[0], {"airflow_dag_id": STAGE, "airflow_run_id": arguments.run_id})
     spark.stop()
     seconds = round(time.monotonic() - started, 1)
-    print(f"explored {found.tweets} tweets of version {versions[0]} in {seconds} s: {arguments.report}/report.html")
+    print(f"explored {metrics['tweets']} tweets of version {versions[0]} in {seconds} s: {arguments.report}/report.html")
     if mlflow_run is None:
         print("not logged to MLflow: MLFLOW_TRACKING_URI is not set")
-    summary = {"job": STAGE, "tweets_clean_version": versions[0], "tweets": found.tweets, "report": arguments.report}
+    summary = {"job": STAGE, "tweets_clean_version": versions[0], "tweets": metrics["tweets"], "report": arguments.report}
     print(json.dumps({**summary, "mlflow_run": mlflow_run, "seconds": seconds}))
 
 

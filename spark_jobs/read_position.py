@@ -8,16 +8,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from delta.tables import DeltaTable
-from pyspark.sql import DataFrame, SparkSession, Window
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, SparkSession
 
 USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 # VACUUM removes data files that no version of the last 7 days needs (Delta's default), and with them older changes.
 CHANGE_FEED_KEPT = timedelta(days=7)
+# Commits that change no row, and that leave the change feed of other commits readable.
+MAINTENANCE = ("OPTIMIZE", "VACUUM START", "VACUUM END")
 # Enough to pass over the commits of table maintenance without reading the whole history.
 RECENT_COMMITS = 20
+# Delta leaves out the commits of UPDATE, DELETE and MERGE that change nothing, unless it is told not to.
+SKIP_EMPTY_COMMITS = "spark.databricks.delta.skipRecordingEmptyCommits"
 
 
 @dataclass(frozen=True)
@@ -33,12 +37,14 @@ class ReadPosition:
     source_version: int
 
 
-def current_position(source: DeltaTable, stage: str, rules: str) -> ReadPosition:
-    """The position of a reader that has seen all of `source`."""
-    detail, newest = source.detail().first(), source.history(1).first()
-    assert detail is not None
-    assert newest is not None
-    return ReadPosition(stage, rules, detail["id"], newest["version"])
+def current_position(spark: SparkSession, source_uri: str, stage: str, rules: str) -> ReadPosition:
+    """The position of a reader that has seen all of the source table.
+
+    From Delta's own snapshot: `DeltaTable.detail` also adds up the files of the table, which takes seconds in a new session.
+    """
+    jvm: Any = spark._jvm
+    snapshot = jvm.org.apache.spark.sql.delta.DeltaLog.forTableWithSnapshot(spark._jsparkSession, source_uri)._2()
+    return ReadPosition(stage, rules, snapshot.metadata().id(), snapshot.version())
 
 
 def last_position(spark: SparkSession, target_uri: str, stage: str) -> ReadPosition | None:
@@ -47,60 +53,48 @@ def last_position(spark: SparkSession, target_uri: str, stage: str) -> ReadPosit
         return None
     target = DeltaTable.forPath(spark, target_uri)
     for history in (target.history(RECENT_COMMITS), target.history()):
-        of_stage = history.where(F.get_json_object("userMetadata", "$.stage") == stage)
-        newest = of_stage.orderBy(F.desc("version")).select("userMetadata").first()
-        if newest is not None:
-            return ReadPosition(**json.loads(newest["userMetadata"]))
+        # Newest first. Collecting what Delta has already read starts no Spark job, filtering it would.
+        for commit in history.select("userMetadata").collect():
+            if f'"stage": "{stage}"' in (commit.userMetadata or ""):
+                return ReadPosition(**json.loads(commit.userMetadata))
     return None
 
 
 @contextmanager
 def recorded(spark: SparkSession, position: ReadPosition) -> Iterator[None]:
-    """Commits made inside carry `position`, those of an inner `recorded` its own. A session setting, because MERGE takes no writer option."""
-    outer = spark.conf.get(USER_METADATA, None)
+    """Commits made inside carry `position`. A session setting, because MERGE takes no writer option."""
     spark.conf.set(USER_METADATA, json.dumps(asdict(position)))
     try:
         yield
     finally:
-        if outer is None:
-            spark.conf.unset(USER_METADATA)
-        else:
-            spark.conf.set(USER_METADATA, outer)
+        spark.conf.unset(USER_METADATA)
+
+
+def record_position(spark: SparkSession, target_uri: str) -> None:
+    """Inside `recorded`: a commit to the target table that carries the position and nothing else."""
+    spark.conf.set(SKIP_EMPTY_COMMITS, "false")
+    try:
+        DeltaTable.forPath(spark, target_uri).delete("false")
+    finally:
+        spark.conf.unset(SKIP_EMPTY_COMMITS)
 
 
 def changes_are_kept(source: DeltaTable, after_version: int, now: datetime) -> bool:
     """Whether all changes after `after_version` can still be read: VACUUM may have removed files of older commits."""
-    oldest = (
-        source.history()
-        .where(F.col("version") > after_version)
-        .agg(F.min("timestamp").cast("long"), F.count("*"), F.max("version"))
-        .first()
-    )
-    assert oldest is not None
-    epoch_seconds, commits, newest_version = oldest
-    return commits == newest_version - after_version and now - datetime.fromtimestamp(epoch_seconds, UTC) < CHANGE_FEED_KEPT
+    unread = [commit for commit in source.history().select("version", "timestamp", "operation").collect() if commit.version > after_version]
+    if len(unread) != max(commit.version for commit in unread) - after_version:  # Delta has removed entries of its log
+        return False
+    row_changes = [commit.timestamp.astimezone(UTC) for commit in unread if commit.operation not in MAINTENANCE]
+    return all(now - time < CHANGE_FEED_KEPT for time in row_changes)
 
 
-def latest_changes(spark: SparkSession, source_uri: str, after_version: int, to_version: int, key: str) -> DataFrame:
-    """The last change of each row of the source in (after_version, to_version].
-
-    Columns of the source, `_change_type` (insert, update_postimage or delete) and `_is_new`: the row was not there at `after_version`.
-    """
+def changed_keys(spark: SparkSession, source_uri: str, after_version: int, to_version: int, key: str) -> DataFrame:
+    """The distinct values of column `key` in the rows that were inserted, updated or deleted in the versions (after, to]."""
     changes = (
         spark.read.format("delta")
         .option("readChangeFeed", "true")
         .option("startingVersion", after_version + 1)
         .option("endingVersion", to_version)
         .load(source_uri)
-        .where("_change_type != 'update_preimage'")
     )
-    # A commit that deletes a row and inserts it again leaves the row, and it was there before.
-    is_delete = F.col("_change_type") == "delete"
-    newest_first = Window.partitionBy(key).orderBy(F.desc("_commit_version"), is_delete)
-    oldest_first = Window.partitionBy(key).orderBy("_commit_version", ~is_delete)
-    return (
-        changes.withColumn("_is_new", F.first("_change_type").over(oldest_first) == "insert")
-        .withColumn("_age", F.row_number().over(newest_first))
-        .where("_age = 1")
-        .drop("_age")
-    )
+    return changes.select(key).distinct()

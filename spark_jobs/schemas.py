@@ -5,7 +5,7 @@ Labels are -1 negative, 0 neutral, 1 positive. `dump_sha256` is the SHA-256 of a
 
 from pyspark.sql.types import ArrayType, DoubleType, IntegerType, LongType, StringType, StructField, StructType, TimestampType
 
-# Key tweet_id; a newer dump wins.
+# An append-only log, key (tweet_id, dump_sha256): a row for each accepted record of each dump. cleaning/current_tweets.py says which counts.
 TWEETS_RAW = StructType(
     [
         StructField("tweet_id", StringType(), nullable=False),
@@ -13,6 +13,7 @@ TWEETS_RAW = StructType(
         StructField("label", DoubleType()),
         StructField("agreement", DoubleType()),
         StructField("dump_sha256", StringType(), nullable=False),
+        StructField("delivered_at", TimestampType(), nullable=False),
         StructField("ingested_at", TimestampType(), nullable=False),
     ]
 )
@@ -56,14 +57,6 @@ TWEETS_CLEAN = StructType(
         StructField("text_group", StringType(), nullable=False),
         StructField("split", StringType(), nullable=False),
         StructField("dump_sha256", StringType(), nullable=False),
-    ]
-)
-
-# Key word; stem is null for a stop word.
-VOCABULARY = StructType(
-    [
-        StructField("word", StringType(), nullable=False),
-        StructField("stem", StringType()),
     ]
 )
 

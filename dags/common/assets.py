@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from airflow.sdk import Asset, AssetWatcher
-from vaxpulse_airflow.dump_trigger import LandedDumpTrigger
+from vaxpulse_airflow.delivery_trigger import LandedDumpTrigger
 from vaxpulse_airflow.reports import report_folder
 
 # hdfs://host:port of the deployment. Without it nothing can work, so a missing value stops the parsing of every DAG.
@@ -13,25 +13,26 @@ HDFS = os.environ["VAXPULSE_HDFS"].rstrip("/")
 
 # Paths within HDFS: WebHDFS wants no scheme.
 LANDING_FOLDER = "/vaxpulse/landing"  # people and programs put new dumps here
-CLAIMED_FOLDER = "/vaxpulse/claimed"  # on their way from there to the next
+DELIVERED_FOLDER = "/vaxpulse/delivered"  # from there they are renamed to here, until they are loaded, held or refused
 RAW_FOLDER = "/vaxpulse/raw"  # each content once, as <sha256>.csv
 
 TABLES = f"{HDFS}/vaxpulse/tables"
 QUARANTINE = f"{TABLES}/quarantine"
 DUMPS = f"{TABLES}/dumps"
-QUALITY_CHECKS = f"{TABLES}/quality_checks"
-VOCABULARY = f"{TABLES}/vocabulary"
 
 LANDED_DUMPS = Asset(
     name="landed_dumps",
     uri=f"{HDFS}{LANDING_FOLDER}",
-    watchers=[AssetWatcher(name="landing_folder", trigger=LandedDumpTrigger(LANDING_FOLDER, CLAIMED_FOLDER, RAW_FOLDER))],
+    watchers=[AssetWatcher(name="landing_folder", trigger=LandedDumpTrigger(LANDING_FOLDER, DELIVERED_FOLDER))],
 )
 TWEETS_RAW = Asset(name="tweets_raw", uri=f"{TABLES}/tweets_raw")
 TWEETS_CLEAN = Asset(name="tweets_clean", uri=f"{TABLES}/tweets_clean")
 MODELS = Asset(name="models", uri="vaxpulse://mlflow/models")
 
-TABLE_URIS = [TWEETS_RAW.uri, QUARANTINE, DUMPS, QUALITY_CHECKS, VOCABULARY, TWEETS_CLEAN.uri]
+TABLE_URIS = [TWEETS_RAW.uri, QUARANTINE, DUMPS, TWEETS_CLEAN.uri]
+
+# What every command of the room `loading` is told.
+LOADING_ARGUMENTS = {"raw": f"{HDFS}{RAW_FOLDER}", "tweets-raw": TWEETS_RAW.uri, "quarantine": QUARANTINE, "dumps": DUMPS}
 
 
 def report_uri(dag_id: str, run_id: str) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import XComArg, timezone
+from airflow.providers.standard.operators.bash import BashOperator
+from airflow.sdk import timezone
 from vaxpulse_airflow.spark_job import SparkJobOperator
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -23,10 +25,53 @@ DEFAULT_ARGS: dict[str, Any] = {
     "execution_timeout": timedelta(hours=2),
 }
 
+# With a socket as its standard input, which Airflow gives it, bash takes itself for a remote login and reads ~/.bashrc, which may put
+# another Python first on PATH; but not where it is told that it is the second shell.
+SHELL_ENVIRONMENT = {"SHLVL": "1"}
+
 SPARK_CONF: dict[str, str] = {
     # In local mode the driver does all the work; its default of 1 GB is less than Spark NLP and a MERGE want side by side.
     "spark.driver.memory": "3g",
 }
+
+
+# A decision about a dump says why in at least so many characters.
+SHORTEST_REASON = 10
+
+
+def loading_task(
+    command: str, arguments: dict[str, str], *, task_id: str | None = None, reason: str | None = None, **operator_arguments: Any
+) -> BashOperator:
+    """Return the task that runs `loading/<command>.py` with `--name value` for each argument.
+
+    Args:
+        command: the file's name.
+        arguments: what it is told; none of them may come from free text.
+        task_id: the name of the task, if it is not the command's.
+        reason: what a person wrote. It goes through the environment, so that the shell does not read it.
+        operator_arguments: what BashOperator takes besides.
+    """
+    words = [f"--{name} {value}" for name, value in arguments.items()]
+    if reason is not None:
+        words.append('--reason="$REASON"')
+    return BashOperator(
+        task_id=task_id or command,
+        bash_command=" ".join(["python", "-m", f"loading.{command}", *words]),
+        cwd=str(REPOSITORY),
+        env=SHELL_ENVIRONMENT | ({} if reason is None else {"REASON": reason}),
+        append_env=True,
+        # The last line that the command prints is JSON for the tasks after it.
+        output_processor=read_json,
+        **operator_arguments,
+    )
+
+
+def read_json(line: str) -> Any:
+    """Return the value in a line of JSON, None where it is no JSON."""
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError:
+        return None
 
 
 def spark_job(task_id: str, arguments: dict[str, str], **operator_arguments: Any) -> SparkJobOperator:
@@ -34,16 +79,6 @@ def spark_job(task_id: str, arguments: dict[str, str], **operator_arguments: Any
     return SparkJobOperator(
         task_id=task_id, application_args=spark_job_arguments(arguments), **spark_settings(task_id), **operator_arguments
     )
-
-
-def spark_jobs(task_id: str, argument_lists: XComArg, **operator_arguments: Any) -> Any:
-    """Return the task that runs `spark_jobs/<task_id>.py` once for each list of arguments, one after the other."""
-    return SparkJobOperator.partial(
-        task_id=task_id,
-        max_active_tis_per_dag=1,  # one writer on the tables at a time
-        **spark_settings(task_id),
-        **operator_arguments,
-    ).expand(application_args=argument_lists)
 
 
 def spark_job_arguments(arguments: dict[str, str]) -> list[str]:

@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import urllib.parse
+import uuid
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -40,7 +41,7 @@ def arg_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m deploy.embedded.run", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     start = commands.add_parser("start", help="start what does not run, ingest a dump, follow all that it causes")
-    start.add_argument("--dump", default="", help="path or http(s) URL of a CSV file; without it a generated sample")
+    start.add_argument("--dump", default="", help="path, hdfs:// URI or http(s) URL of a CSV file; without it a generated sample")
     start.add_argument("--presets", default="", help="train these again, e.g. 'minilm,bert', also when nothing has changed")
     commands.add_parser("stop", help="stop all services")
     status = commands.add_parser("status", help="show services, last runs, tables and the champion")
@@ -90,7 +91,7 @@ def start(settings: Settings, dump: str, presets: str) -> int:
         await_dags(api)
         for dag_id in DAG_IDS:
             api.unpause(dag_id)
-    run_id = api.trigger("ingest_tweets", {"dump": source})
+    run_id = api.trigger("ingest_tweets", {"dump": hand_over(settings, source)})
     runs = follow(api, "ingest_tweets", run_id, progress.step)
     account = summary.dump_account(settings, run_id, source)
     for line in explain_ingestion(api, account, ingested=not runs[0].skipped):
@@ -113,12 +114,30 @@ def find_dump(settings: Settings, dump: str) -> str:
         if not sample.exists():
             sample_dump.write_dump(SAMPLE_TWEETS, SAMPLE_SEED, sample)
         return str(sample)
-    if urllib.parse.urlsplit(dump).scheme in ("http", "https"):
+    if is_url(dump):
         return dump
-    path = Path(dump).expanduser().absolute()
+    path = Path(dump).expanduser().resolve()
     if not path.is_file():
-        raise SettingsError(f"there is no file {path}: DUMP takes the path of a CSV file or an http(s) URL")
+        raise SettingsError(f"there is no file {path}: DUMP takes the path of a CSV file, an hdfs:// URI or an http(s) URL")
     return str(path)
+
+
+def hand_over(settings: Settings, source: str) -> str:
+    """Put a file into the landing folder, the only one from which dumps are read; return what `ingest_tweets` is to be told."""
+    if is_url(source):
+        return source
+    path = Path(source)
+    landed = settings.folder("landing", "requested", uuid.uuid4().hex) / path.name
+    try:
+        landed.hardlink_to(path)
+    except OSError:  # another file system, or a file of another user
+        shutil.copyfile(path, landed)
+    return str(landed)
+
+
+def is_url(dump: str) -> bool:
+    """Tell whether a dump is an http(s) URL or an hdfs:// URI."""
+    return urllib.parse.urlsplit(dump).scheme in ("http", "https", "hdfs")
 
 
 def check_disk(settings: Settings) -> None:
@@ -147,7 +166,7 @@ def explain_ingestion(api: AirflowApi, account: dict[str, Any] | None, *, ingest
     if not ingested and state == "loaded":
         yield "The content of this dump was ingested before: no row is new, nothing was trained."
     elif not ingested:
-        yield f"This dump is {state}: nothing of it is in the tables."
+        yield f"This dump is {state}: none of its tweets is in the tables."
     if waiting := api.unfinished_runs(REVIEW_DAG):
         yield f"Held dumps that wait for a decision: {len(waiting)}. Decide at {api.required_actions_url}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -62,14 +63,16 @@ def dump_account(settings: Settings, run_id: str, source: str) -> dict[str, Any]
 
 
 def recorded_source(source: str) -> str:
-    """Return a dump's source as `dumps` records it: of a URL neither the credentials nor the query, which may hold a signature.
+    """Return a dump's source as `dumps` records it: a file's name, a path in HDFS, a URL without credentials and query.
 
-    >>> recorded_source("https://ann:secret@example.org:8443/a.csv?signature=1")
-    'https://example.org:8443/a.csv'
+    >>> recorded_source("https://ann:secret@example.org:8443/a.csv?signature=1"), recorded_source("dumps/a.csv")
+    ('https://example.org:8443/a.csv', 'a.csv')
     """
     address = urlsplit(source)
-    if not address.netloc:
-        return source
+    if not address.scheme:
+        return PurePosixPath(source).name
+    if address.scheme == "hdfs":
+        return address.path
     return address._replace(netloc=address.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 

@@ -49,8 +49,8 @@ def test_account_of_a_dump_that_is_not_loaded_gives_the_reason():
     ("source", "recorded"),
     [
         ("https://ann:secret@example.org:8443/a.csv?signature=1#x", "https://example.org:8443/a.csv"),
-        ("hdfs://namenode:8020/a.csv", "hdfs://namenode:8020/a.csv"),
-        ("/a folder/what?.csv", "/a folder/what?.csv"),
+        ("hdfs://namenode:8020/dumps/a.csv", "/dumps/a.csv"),
+        ("/a folder/what?.csv", "what?.csv"),
     ],
 )
 def test_source_is_looked_up_as_it_is_recorded(source, recorded):
@@ -81,13 +81,13 @@ def test_account_is_the_row_of_the_run_else_the_newest_of_the_source(tmp_path, m
         (account(), False, [], ["The content of this dump was ingested before: no row is new, nothing was trained."]),
         # a known dump from another source has no account here
         (None, False, [], ["The content of this dump was ingested before: no row is new, nothing was trained."]),
-        (account("rejected", "spam"), False, [], ["This dump is rejected: nothing of it is in the tables."]),
+        (account("rejected", "spam"), False, [], ["This dump is rejected: none of its tweets is in the tables."]),
         (
             account("held", "share_quarantined is 0.4"),
             False,
             ["review_1", "review_2"],
             [
-                "This dump is held: nothing of it is in the tables.",
+                "This dump is held: none of its tweets is in the tables.",
                 "Held dumps that wait for a decision: 2. Decide at http://airflow/required_actions?response_received=false",
             ],
         ),

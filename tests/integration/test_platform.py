@@ -14,11 +14,11 @@ import psutil
 import pytest
 import requests
 from hdfs import InsecureClient
-from vaxpulse_airflow.dumps import is_closed
+from vaxpulse_airflow.deliveries import is_closed
 
 from deploy.embedded import summary, supervision
 from deploy.embedded.follow import follow
-from deploy.embedded.guard import left_of_service
+from deploy.embedded.guard import leftover_processes
 from deploy.embedded.services import SERVICES
 
 pytestmark = pytest.mark.timeout(600)
@@ -46,16 +46,19 @@ def test_every_record_is_accounted_for(platform):
     rows = platform.status()["tables"]
     assert account["records"] == account["accepted"] + account["duplicates"] + account["quarantined"]
     assert account["quarantined"] == rows["quarantine"] > 0
-    assert account["accepted"] == rows["tweets_raw"]
+    assert account["accepted"] == rows["tweets_raw"] == rows["tweets_clean"]
     assert account["duplicates"] > 0
+    assert account["state"] == "loaded"
 
 
 def test_no_text_stands_on_both_sides_of_the_split(platform):
     groups = summary.query(
         summary.table(platform.settings, "tweets_clean"),
-        "SELECT text_group FROM t GROUP BY text_group HAVING count(DISTINCT split) > 1 AND min(split) <> 'unlabelled'",
+        "SELECT text_group FROM t WHERE split <> 'unlabelled' GROUP BY text_group HAVING count(DISTINCT split) > 1",
     )
-    assert [group for group in groups if group] == []
+    assert groups == []
+    sides = summary.query(summary.table(platform.settings, "tweets_clean"), "SELECT DISTINCT split FROM t")
+    assert {row["split"] for row in sides} >= {"train", "eval"}
 
 
 def test_training_run_names_its_data_and_its_airflow_run(platform):
@@ -106,8 +109,10 @@ def test_second_run_with_the_same_dump_changes_nothing_and_says_so(platform):
 
 def test_twenty_triggers_at_once_all_end_green(platform):
     api = platform.api()
+    [account] = summary.query(summary.table(platform.settings, "dumps"), "SELECT dump_sha256 FROM t")
+    known = f"/vaxpulse/raw/{account['dump_sha256']}.csv"
     with concurrent.futures.ThreadPoolExecutor(20) as pool:
-        run_ids = list(pool.map(lambda _: api.trigger("ingest_tweets", {"dump": str(platform.dump)}), range(20)))
+        run_ids = list(pool.map(lambda _: api.trigger("ingest_tweets", {"dump": f"{platform.settings.hdfs}{known}"}), range(20)))
     assert len(set(run_ids)) == 20
     states = {}
     deadline = time.monotonic() + 400
@@ -158,14 +163,45 @@ def test_dump_that_lands_in_hdfs_is_picked_up_within_a_minute_and_loaded(platfor
     follow(api, "ingest_tweets", api.last_run("ingest_tweets")["dag_run_id"], lambda _: contextlib.nullcontext(lambda _: None))
 
 
-def test_content_that_lands_again_fires_no_second_event(platform, hdfs):
-    api = platform.api()
+def test_content_that_lands_again_is_settled_without_a_change(platform, hdfs):
     content = b"tweet_id,safe_text,label,agreement\nLANDED1,a vaccine for everyone,1,1.0\nLANDED2,no needle for me,-1,1.0\n"
-    first = last_landing(api)
+    before = platform.status()["tables"]
     land(hdfs, "june again.csv", content)
-    # The watcher takes it away without a word; then it has been seen.
-    assert await_that(lambda: hdfs.list("/vaxpulse/landing") == [], 60)
-    assert last_landing(api) == first
+    # It leaves the landing folder, is found to be known, and leaves the folder of deliveries.
+    assert await_that(lambda: hdfs.list("/vaxpulse/landing") == [] and hdfs.list("/vaxpulse/delivered") == [], 90)
+    assert platform.status()["tables"] == before
+
+
+def test_held_dump_waits_for_a_person_while_others_go_on_and_is_loaded_with_a_reason(platform, hdfs):
+    api = platform.api()
+    content = b"tweet_id,safe_text\nHELD1,hm\nHELD2,ok\n"
+    land(hdfs, "short texts.csv", content)
+    held = "SELECT dump_sha256, state, reason FROM t WHERE source = 'short texts.csv'"
+    [row] = await_that(lambda: summary.query(summary.table(platform.settings, "dumps"), held), 90)
+    assert row["state"] == "held"
+    # A person finds it under Required Actions.
+    questions = "/api/v2/dags/~/dagRuns/~/hitlDetails?dag_id=review_dump&response_received=false"
+    [question] = await_that(lambda: api.call("GET", questions)["hitl_details"], 90)
+    assert "2 characters" in question["body"]
+    task = question["task_instance"]
+    api.call(
+        "PATCH",
+        f"/api/v2/dags/review_dump/dagRuns/{quote(task['dag_run_id'], safe='')}/taskInstances/{task['task_id']}/-1/hitlDetails",
+        json={"chosen_options": ["Let it pass"], "params_input": {"reason": "a test of short texts"}},
+    )
+    decided = f"SELECT reason FROM t WHERE dump_sha256 = '{row['dump_sha256']}' AND state = 'loaded'"
+    [row] = await_that(lambda: summary.query(summary.table(platform.settings, "dumps"), decided), 90)
+    assert row["reason"].startswith("let pass: a test of short texts (held because its median text has 2 characters")
+    follow(api, "review_dump", task["dag_run_id"], lambda _: contextlib.nullcontext(lambda _: None))
+
+
+def test_retracted_dump_leaves_the_tables(platform, hdfs):
+    api = platform.api()
+    [row] = summary.query(summary.table(platform.settings, "dumps"), "SELECT dump_sha256 FROM t WHERE source = 'short texts.csv'")
+    run_id = api.trigger("retract_dump", {"dump_sha256": row["dump_sha256"], "reason": "a test of retraction"})
+    follow(api, "retract_dump", run_id, lambda _: contextlib.nullcontext(lambda _: None))
+    clean = "SELECT tweet_id FROM t WHERE tweet_id LIKE 'HELD%'"
+    assert summary.query(summary.table(platform.settings, "tweets_clean"), clean) == []
 
 
 def test_file_that_somebody_writes_to_hdfs_is_not_whole_until_it_is_closed(hdfs):
@@ -178,18 +214,18 @@ def test_file_that_somebody_writes_to_hdfs_is_not_whole_until_it_is_closed(hdfs)
     assert hdfs.delete(path)
 
 
-def test_refused_dump_fails_at_once_and_writes_nothing(platform):
+def test_refused_dump_fails_at_once_and_changes_no_tweet(platform):
     wrong = platform.settings.home / "wrong.csv"
     wrong.write_text("who,what\nme,a sentence\n")
     before = platform.status()["tables"]
     finished = platform.make("run", f"DUMP={wrong}", check=False)
     assert finished.returncode != 0
-    assert "ingest_tweets.load_dump failed" in finished.stderr
+    assert "ingest_tweets.report failed" in finished.stderr
     assert "safe_text" in finished.stderr  # the missing column
     api = platform.api()
-    [load] = [task for task in api.tasks("ingest_tweets", api.last_run("ingest_tweets")["dag_run_id"]) if task["task_id"] == "load_dump"]
-    assert load["try_number"] == 1
-    assert platform.status()["tables"] == before
+    [report] = [task for task in api.tasks("ingest_tweets", api.last_run("ingest_tweets")["dag_run_id"]) if task["task_id"] == "report"]
+    assert report["try_number"] == 1
+    assert platform.status()["tables"] == before | {"dumps": before["dumps"] + 1}  # which says why
 
 
 def test_credentials_file_lets_in_and_is_private(platform):
@@ -203,7 +239,7 @@ def test_credentials_file_lets_in_and_is_private(platform):
 
 
 def test_nothing_listens_beyond_loopback(platform):
-    ours = {process.pid for name in SERVICES for process in left_of_service(platform.settings, name)}
+    ours = {process.pid for name in SERVICES for process in leftover_processes(platform.settings, name)}
     listening = [
         connection for connection in psutil.net_connections("inet") if connection.status == psutil.CONN_LISTEN and connection.pid in ours
     ]
@@ -214,7 +250,7 @@ def test_nothing_listens_beyond_loopback(platform):
 @pytest.mark.parametrize("name", SERVICES)
 def test_killed_service_answers_again_and_leaves_no_process_behind(platform, name):
     before = platform.status()["tables"]
-    belonging = left_of_service(platform.settings, name)
+    belonging = leftover_processes(platform.settings, name)
     main = session_leader(belonging)
     main.kill()
     assert await_restart(platform, name, main.pid) == ""
@@ -225,7 +261,7 @@ def test_killed_service_answers_again_and_leaves_no_process_behind(platform, nam
 def test_service_whose_guard_is_killed_comes_back_alone(platform):
     # The guard is what supervisor started; without it the kernel ends the service, and the next guard what the service left.
     name = "airflow-scheduler"
-    belonging = left_of_service(platform.settings, name)
+    belonging = leftover_processes(platform.settings, name)
     main = session_leader(belonging)
     main.parent().kill()
     assert await_restart(platform, name, main.pid) == ""
@@ -248,9 +284,9 @@ def await_restart(platform, name, old_pid):
     problem = "no new process"
     while problem and time.monotonic() < deadline:
         time.sleep(0.2)
-        sessions = {os.getsid(process.pid) for process in left_of_service(platform.settings, name) if process.is_running()}
+        sessions = {os.getsid(process.pid) for process in leftover_processes(platform.settings, name) if process.is_running()}
         if sessions and old_pid not in sessions:
-            problem = SERVICES[name].problem(platform.settings) or stale_heartbeat(platform, name, killed_at)
+            problem = SERVICES[name].health_problem(platform.settings) or stale_heartbeat(platform, name, killed_at)
     return problem
 
 
@@ -264,9 +300,13 @@ def stale_heartbeat(platform, name, since):
     return "" if heartbeat > since else "no heartbeat yet"
 
 
-def test_pipeline_still_works_after_all_that(platform):
-    finished = platform.make("run", f"DUMP={platform.dump}")
-    assert "was ingested before" in finished.stdout
+def test_pipeline_still_loads_and_cleans_a_new_dump_after_all_that(platform, tmp_path):
+    before = platform.status()["tables"]
+    dump = tmp_path / "after all that.csv"
+    dump.write_text("tweet_id,safe_text\nAFTER1,everything still works after all that\n")
+    platform.make("run", f"DUMP={dump}")
+    after = platform.status()["tables"]
+    assert {name: after[name] - rows for name, rows in before.items()} == {"dumps": 1, "tweets_raw": 1, "quarantine": 0, "tweets_clean": 1}
 
 
 def test_busy_port_is_named_and_nothing_is_left_running(platform, tmp_path):
@@ -287,7 +327,7 @@ def test_busy_port_is_named_and_nothing_is_left_running(platform, tmp_path):
 
 
 def test_stop_leaves_no_process_behind(platform):
-    belonging = [process for name in SERVICES for process in left_of_service(platform.settings, name)]
+    belonging = [process for name in SERVICES for process in leftover_processes(platform.settings, name)]
     assert len(belonging) >= len(SERVICES)
     platform.make("stop")
     assert [process for process in belonging if process.is_running()] == []

@@ -1,5 +1,8 @@
-"""clean_tweets on small invented tables: what it writes, and that it writes only what is new."""
+"""clean_tweets on small invented logs: what it writes, and that it writes only what differs."""
 
+import json
+import os
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,11 +12,11 @@ from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
-from spark_jobs import clean_tweets, read_position
-from spark_jobs.schemas import TWEETS_CLEAN, TWEETS_RAW
-
-NOW = datetime(2026, 11, 23, tzinfo=UTC)
-Tweet = tuple[str, str, float | None, float | None]
+from spark_jobs import clean_tweets
+from spark_jobs.maintain_tables import drop_superseded_rows
+from spark_jobs.read_position import last_position
+from spark_jobs.schemas import TWEETS_CLEAN
+from tests.laws.tweet_log import FIRST_DELIVERY, Dump, Tweet, TweetLog
 
 
 class Tables:
@@ -21,37 +24,36 @@ class Tables:
 
     def __init__(self, spark: SparkSession, folder: Path) -> None:
         self.spark = spark
-        self.raw, self.clean, self.vocabulary = (str(folder / name) for name in ("tweets_raw", "tweets_clean", "vocabulary"))
-
-    def rows(self, *tweets: Tweet, dump: str = "d1") -> DataFrame:
-        return self.spark.createDataFrame([(*tweet, dump, NOW) for tweet in tweets], TWEETS_RAW)
-
-    def create_raw(self) -> None:
-        DeltaTable.createIfNotExists(self.spark).location(self.raw).addColumns(TWEETS_RAW).execute()
-
-    def append(self, *tweets: Tweet, dump: str = "d1") -> None:
-        self.rows(*tweets, dump=dump).write.format("delta").mode("append").save(self.raw)
-
-    def merge(self, *tweets: Tweet, dump: str) -> None:
-        source = self.rows(*tweets, dump=dump).alias("new")
-        target = DeltaTable.forPath(self.spark, self.raw).alias("old")
-        target.merge(source, "old.tweet_id = new.tweet_id").whenMatchedUpdateAll().whenNotMatchedInsertAll().execute()
+        self.log = TweetLog(folder)
+        self.clean = str(folder / "tweets_clean")
 
     def run(self) -> dict[str, object]:
-        return clean_tweets.clean_tweets(self.spark, self.raw, self.clean, self.vocabulary)
-
-    def counts(self) -> tuple[object, ...]:
-        summary = self.run()
-        return tuple(summary[key] for key in ("scope", "rows_read", "rows_cleaned", "rows_dropped"))
+        """The rows of each change, and whether all was cleaned."""
+        summary = clean_tweets.clean_tweets(self.spark, self.log.uri, self.clean)
+        return {key: value for key, value in summary.items() if key not in ("job", "tweets_raw_version")}
 
     def cleaned(self) -> DataFrame:
         return self.spark.read.format("delta").load(self.clean)
 
-    def texts(self) -> dict[str, tuple[str, int | None, str]]:
-        return {row.tweet_id: (row.clean_text, row.label, row.dump_sha256) for row in self.cleaned().collect()}
+    def texts(self) -> dict[str, tuple[str, int | None, float | None, str]]:
+        return {row.tweet_id: (row.clean_text, row.label, row.agreement, row.dump_sha256) for row in self.cleaned().collect()}
 
-    def commits(self) -> int:
-        return DeltaTable.forPath(self.spark, self.clean).history().count()
+    def newest_commit(self) -> dict[str, object]:
+        row = DeltaTable.forPath(self.spark, self.clean).history(1).first()
+        assert row is not None
+        return row.asDict()
+
+    def wrote_no_file(self) -> bool:
+        """Whether the newest commit holds nothing but the position."""
+        newest = max(Path(self.clean, "_delta_log").glob("*.json"))
+        return [list(json.loads(line)) for line in newest.read_text().splitlines()] == [["commitInfo"]]
+
+    def position(self) -> int | None:
+        position = last_position(self.spark, self.clean, clean_tweets.STAGE)
+        return position.source_version if position else None
+
+    def log_version(self) -> int:
+        return DeltaTable.forPath(self.spark, self.log.uri).history(1).first()["version"]
 
 
 @pytest.fixture
@@ -61,68 +63,152 @@ def tables(spark: SparkSession, tmp_path: Path) -> Tables:
 
 def test_a_tweet_becomes_a_row_of_the_contract(tables: Tables, spark: SparkSession) -> None:
     text = "RT @nurse: the children's vaccinations &amp; #FluShots work 💉 https://example.org/a"
-    tables.create_raw()
-    tables.append(("A1", text, 1.0, 2 / 3), ("A2", "why?", None, None))
-    assert tables.counts() == ("all", 2, 2, 0)
+    tables.log.append(Dump("d1", [Tweet("A1", text, 1.0, 2 / 3), Tweet("A2", "why?"), Tweet("A3", "")]))
+    assert tables.run() == {"scope": "all", "insert": 3}
     expected = [
-        ("A1", text, 1, 2 / 3, ["flushots"], ["💉"], "the childrens vaccinations work", "children vaccin work", "eval", "d1"),
+        ("A1", text, 1, 2 / 3, ["flushots"], ["💉"], "the childrens vaccinations work", "child vaccin work", "eval", "d1"),
         ("A2", "why?", None, None, [], [], "why", "", "unlabelled", "d1"),
+        ("A3", "", None, None, [], [], "", "", "unlabelled", "d1"),
     ]
     without_group = StructType([field for field in TWEETS_CLEAN if field.name != "text_group"])
     assert_df_equality(tables.cleaned().drop("text_group"), spark.createDataFrame(expected, without_group), ignore_row_order=True)
     assert tables.cleaned().schema == TWEETS_CLEAN
 
 
-def test_exact_duplicates_and_null_texts_are_dropped_and_counted(tables: Tables, spark: SparkSession) -> None:
-    # a table that somebody else wrote: its columns may be null
-    same: Tweet = ("A1", "same", 0.0, 1.0)
-    nullable = "tweet_id string, safe_text string, label double, agreement double, dump_sha256 string, ingested_at timestamp"
-    rows = [(*same, "d1", NOW), (*same, "d2", NOW), ("A2", "same", 0.0, 1.0, "d1", NOW), ("A3", None, 0.0, 1.0, "d1", NOW)]
-    spark.createDataFrame(rows, nullable).write.format("delta").save(tables.raw)
-    assert tables.counts() == ("all", 4, 2, 2)
-    assert sorted(tables.texts()) == ["A1", "A2"]
-
-
-def test_only_what_is_new_or_changed_is_cleaned_and_a_retry_is_a_no_op(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
-    tables.create_raw()
-    tables.append(("A1", "first text", 0.0, 1.0), ("A2", "second text", 1.0, 1.0))
-    assert tables.counts() == ("all", 2, 2, 0)
+def test_the_newest_delivery_of_a_tweet_counts_and_each_write_is_of_rows_that_differ(tables: Tables) -> None:
+    tables.log.append(Dump("d2", [Tweet("A1", "first", 0.0, 1.0), Tweet("A2", "second", 1.0, 1.0)], 2))
+    assert tables.run() == {"scope": "all", "insert": 2}
     # nothing new: nothing committed
-    before = tables.commits()
-    assert tables.counts() == ("nothing", 0, 0, 0)
-    assert tables.commits() == before
-    # new tweets are appended without a look at the others
-    tables.append(("A3", "third #tag", -1.0, 1.0), dump="d2")
-    assert tables.counts() == ("changes", 1, 1, 0)
-    assert DeltaTable.forPath(tables.spark, tables.clean).history(1).first()["operation"] == "WRITE"
-    # a corrected label, a changed text and a new tweet in one; two changes of one tweet: the last counts
-    tables.merge(("A1", "first text", -1.0, 1.0), ("A2", "not the last", 1.0, 1.0), dump="d3")
-    tables.merge(("A2", "second, changed", 1.0, 1.0), ("A4", "fourth", None, None), dump="d4")
-    assert tables.counts() == ("changes", 3, 3, 0)
-    # a tweet taken out of tweets_raw is taken out
-    DeltaTable.forPath(tables.spark, tables.raw).delete("tweet_id = 'A3'")
-    assert tables.counts() == ("changes", 1, 0, 1)
+    before = tables.newest_commit()["version"]
+    assert tables.run() == {"scope": "nothing"}
+    assert tables.newest_commit()["version"] == before
+    # only new tweets: an append, which looks at no other row
+    tables.log.append(Dump("d3", [Tweet("A3", "third #tag", -1.0, 1.0)], 3))
+    assert tables.run() == {"scope": "changes", "insert": 1}
+    assert tables.newest_commit()["operation"] == "WRITE"
+    # a corrected label, a dump without labels, which erases none, and a new tweet in one run
+    tables.log.append(Dump("d4", [Tweet("A1", "first", -1.0, 1.0), Tweet("A4", "fourth")], 4))
+    tables.log.append(Dump("d5", [Tweet("A2", "second, changed")], 5))
+    assert tables.run() == {"scope": "changes", "insert": 1, "update": 2}
+    current = {
+        "A1": ("first", -1, 1.0, "d4"),
+        "A2": ("second changed", 1, 1.0, "d5"),
+        "A3": ("third", -1, 1.0, "d3"),
+        "A4": ("fourth", None, None, "d4"),
+    }
+    assert tables.texts() == current
+    # an older delivery that was loaded late gives only a tweet that no other dump has
+    tables.log.append(Dump("d1", [Tweet("A1", "older", 1.0, 0.5), Tweet("A5", "fifth")], 1))
+    assert tables.run() == {"scope": "changes", "insert": 1}
+    assert tables.texts() == current | {"A5": ("fifth", None, None, "d1")}
+    # a dump is retracted: the tweets of the dumps before it are current again, or none
+    tables.log.retract("d4")
+    assert tables.run() == {"scope": "changes", "update": 1, "delete": 1}
+    assert tables.texts() == {"A1": ("first", 0, 1.0, "d2"), "A2": current["A2"], "A3": current["A3"], "A5": ("fifth", None, None, "d1")}
+
+
+def test_other_rules_clean_everything_again_to_the_same_rows(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    tables.log.append(Dump("d1", [Tweet("A1", "first", 0.0, 1.0), Tweet("A2", "second", 1.0, 1.0)], 1))
+    tables.run()
+    tables.log.append(Dump("d2", [Tweet("A2", "changed"), Tweet("A3", "third")], 2))
+    tables.run()
     incremental = tables.texts()
-    assert incremental == {"A1": ("first text", -1, "d3"), "A2": ("second changed", 1, "d4"), "A4": ("fourth", None, "d4")}
-    # a commit of tweets_raw without changes of rows, and one of tweets_clean by table maintenance
-    DeltaTable.forPath(tables.spark, tables.raw).optimize().executeCompaction()
-    DeltaTable.forPath(tables.spark, tables.clean).optimize().executeCompaction()
-    before = tables.commits()
-    assert tables.counts() == ("nothing", 0, 0, 0)
-    assert tables.commits() == before
-    # other rules: all again, to the same rows as in steps
     monkeypatch.setattr(clean_tweets, "RULES", "others")
-    assert tables.counts() == ("all", 3, 3, 0)
+    assert tables.run() == {"scope": "all", "insert": 3}
     assert tables.texts() == incremental
-    # changes that VACUUM may have removed: all again
-    tables.append(("A5", "fifth", 0.0, 1.0), dump="d5")
-    monkeypatch.setattr(read_position, "CHANGE_FEED_KEPT", timedelta(0))
-    assert tables.counts() == ("all", 4, 4, 0)
+
+
+def test_a_first_run_that_dies_after_it_has_made_the_table_is_made_up_for(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    tables.log.append(Dump("d1", [Tweet("A1", "first")]))
+
+    def die(*_: object) -> None:
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as context:
+        context.setattr(clean_tweets, "clean_all", die)
+        with pytest.raises(RuntimeError, match="killed"):
+            tables.run()
+    assert tables.cleaned().count() == 0
+    assert tables.run() == {"scope": "all", "insert": 1}
+    assert sorted(tables.texts()) == ["A1"]
+
+
+def test_a_run_in_which_no_row_differs_keeps_its_position_with_an_empty_commit(tables: Tables) -> None:
+    tables.log.append(Dump("d2", [Tweet("A1", "first", 0.0, 1.0)], 2))
+    tables.run()
+    # an older delivery of the same tweet
+    tables.log.append(Dump("d1", [Tweet("A1", "older", 1.0, 0.5)], 1))
+    assert tables.run() == {"scope": "changes"}
+    assert tables.position() == tables.log_version()
+    assert tables.wrote_no_file()
+    # so that the next run finds nothing unread
+    assert tables.run() == {"scope": "nothing"}
+
+
+def age_commits(uri: str, operations: set[str], age: timedelta) -> None:
+    """Makes the commits of these operations older, as if their clock had stood then."""
+    for commit in (Path(uri) / "_delta_log").glob("*.json"):
+        content = commit.read_text()
+        operation = re.search(r'"operation":"([^"]*)"', content)
+        if operation and operation[1] in operations:
+            then = datetime.now(UTC) - age
+            commit.with_name(f".{commit.name}.crc").unlink(missing_ok=True)  # Hadoop's checksum of the file as it was
+            commit.write_text(re.sub(r'"timestamp":\d+', f'"timestamp":{int(then.timestamp() * 1000)}', content))
+            os.utime(commit, (then.timestamp(), then.timestamp()))
+
+
+def test_old_commits_of_maintenance_do_not_force_a_full_clean(tables: Tables) -> None:
+    tables.log.append(Dump("d1", [Tweet("A1", "first")], 1))
+    tables.log.append(Dump("d2", [Tweet("A2", "second")], 2))
+    tables.run()
+    raw = DeltaTable.forPath(tables.spark, tables.log.uri)
+    raw.optimize().executeCompaction()
+    raw.vacuum(168)
+    age_commits(tables.log.uri, {"WRITE", "OPTIMIZE", "VACUUM START", "VACUUM END"}, timedelta(days=8))
+    tables.log.append(Dump("d3", [Tweet("A3", "third")], 3))
+    assert tables.run() == {"scope": "changes", "insert": 1}
+
+
+def test_changes_that_vacuum_may_have_removed_force_a_full_clean(tables: Tables) -> None:
+    tables.log.append(Dump("d1", [Tweet("A1", "first")], 1))
+    tables.run()
+    tables.log.append(Dump("d2", [Tweet("A2", "second")], 2))
+    age_commits(tables.log.uri, {"WRITE"}, timedelta(days=8))
+    assert tables.run() == {"scope": "all", "insert": 2}
+
+
+def test_maintenance_of_the_log_changes_no_tweet(tables: Tables) -> None:
+    tables.log.append(Dump("d1", [Tweet("A1", "labelled", 1.0, None), Tweet("A2", "superseded", 0.0, 1.0)], 1))
+    tables.log.append(Dump("d2", [Tweet("A1", "newer"), Tweet("A2", "newer", 0.0, 1.0)], 2))
+    tables.run()
+    before = tables.texts()
+    assert drop_superseded_rows(tables.spark, tables.log.uri, FIRST_DELIVERY + timedelta(days=3)) == 1
+    assert tables.run() == {"scope": "changes"}
+    assert tables.wrote_no_file()
+    assert tables.position() == tables.log_version()
+    assert tables.texts() == before
+
+
+def test_a_scheme_in_mixed_case_after_another_url_is_a_url(tables: Tables) -> None:
+    # `hTTp` passed the gate of the whole text, because of the `http` before it, but not that of its own token
+    tables.log.append(Dump("d1", [Tweet("A1", "see http://a.org hTTp://B.org/c now"), Tweet("A2", "hTTp://B.org/c now")]))
+    tables.run()
+    assert {text for text, *_ in tables.texts().values()} == {"see now", "now"}
 
 
 def test_a_missing_or_empty_tweets_raw_is_an_error_that_says_what_to_do(tables: Tables) -> None:
     with pytest.raises(SystemExit, match=r"no table tweets_raw at .*: ingest a dump first"):
         tables.run()
-    tables.create_raw()
+    tables.log.append()
     with pytest.raises(SystemExit, match="holds no tweets: ingest a dump first"):
         tables.run()
+
+
+def test_the_last_line_of_the_output_is_the_summary(tables: Tables, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    tables.log.append(Dump("d1", [Tweet("A1", "first")]))
+    monkeypatch.setattr(clean_tweets, "open_session", lambda name: tables.spark)
+    monkeypatch.setattr(SparkSession, "stop", lambda session: None)
+    monkeypatch.setattr("sys.argv", ["clean_tweets", f"--tweets-raw={tables.log.uri}", f"--tweets-clean={tables.clean}"])
+    clean_tweets.main()
+    summary = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (summary["job"], summary["scope"], summary["insert"]) == ("clean_tweets", "all", 1)

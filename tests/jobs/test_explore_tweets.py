@@ -2,7 +2,6 @@
 
 import json
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
 import mlflow
@@ -11,7 +10,10 @@ from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 
 from spark_jobs import clean_tweets, explore_tweets
-from spark_jobs.schemas import TWEETS_RAW
+from spark_jobs.exploring.publishing import EXPERIMENT
+from spark_jobs.exploring.report import Comparison
+from spark_jobs.read_position import USER_METADATA
+from tests.laws.tweet_log import Dump, Tweet, TweetLog
 
 RUN_ID = "manual__2026-11-23T00:00:00+00:00"
 
@@ -21,22 +23,25 @@ class Tables:
 
     def __init__(self, spark: SparkSession, folder: Path) -> None:
         self.spark = spark
-        self.raw, self.clean, self.vocabulary = (str(folder / name) for name in ("tweets_raw", "tweets_clean", "vocabulary"))
+        self.log = TweetLog(folder)
+        self.log.append()
+        self.raw, self.clean = self.log.uri, str(folder / "tweets_clean")
         self.report = folder / "reports/run"
-        DeltaTable.createIfNotExists(spark).location(self.raw).addColumns(TWEETS_RAW).execute()
+        self.dumps = 0
 
     def dump(self, *tweets: tuple[str, str, float | None]) -> None:
-        rows = [(tweet_id, text, label, 1.0, "d", datetime(2026, 11, 23, tzinfo=UTC)) for tweet_id, text, label in tweets]
-        source = self.spark.createDataFrame(rows, TWEETS_RAW).alias("new")
-        target = DeltaTable.forPath(self.spark, self.raw).alias("old")
-        target.merge(source, "old.tweet_id = new.tweet_id").whenMatchedUpdateAll().whenNotMatchedInsertAll().execute()
-        clean_tweets.clean_tweets(self.spark, self.raw, self.clean, self.vocabulary)
+        self.dumps += 1
+        self.log.append(Dump(f"d{self.dumps}", [Tweet(*tweet, 1.0) for tweet in tweets], self.dumps))
+        clean_tweets.clean_tweets(self.spark, self.raw, self.clean)
 
     def versions(self) -> list[int]:
         return explore_tweets.data_versions(DeltaTable.forPath(self.spark, self.clean))
 
-    def explore(self) -> explore_tweets.Findings:
-        return explore_tweets.explore(self.spark, self.clean, self.raw, self.versions())
+    def compare(self) -> Comparison | None:
+        """The newest version with the one before."""
+        newest, *older = self.versions()
+        tweets = explore_tweets.read_version(self.spark, self.clean, newest)
+        return explore_tweets.compare(self.spark, self.clean, tweets, older[0] if older else None)
 
 
 @pytest.fixture
@@ -49,7 +54,7 @@ def run_job(tables: Tables, monkeypatch: pytest.MonkeyPatch):
     """The whole job by its command line, in the tests' session."""
     monkeypatch.setattr(explore_tweets, "open_session", lambda name: tables.spark)
     monkeypatch.setattr(SparkSession, "stop", lambda session: None)
-    paths = [f"--tweets-clean={tables.clean}", f"--tweets-raw={tables.raw}", f"--report={tables.report}"]
+    paths = [f"--tweets-clean={tables.clean}", f"--report={tables.report}"]
     monkeypatch.setattr(sys, "argv", ["explore_tweets", *paths, f"--run-id={RUN_ID}"])
     return explore_tweets.main
 
@@ -68,7 +73,7 @@ def test_a_report_is_left_in_the_folder_and_in_mlflow_and_a_retry_leaves_the_sam
     assert (tables.report / "labels.png").read_bytes().startswith(b"\x89PNG")
     assert "3 tweets about vaccines" in (tables.report / "report.html").read_text()
     # one run in MLflow, though the job ran twice
-    [run] = mlflow.search_runs(experiment_names=[explore_tweets.EXPERIMENT], output_format="list")
+    [run] = mlflow.search_runs(experiment_names=[EXPERIMENT], output_format="list")
     assert run.info.run_id == summary["mlflow_run"]
     assert (run.data.tags["airflow_run_id"], run.data.metrics["tweets"], run.data.metrics["tweets_positive"]) == (RUN_ID, 3, 1)
     assert {file.path for file in mlflow.artifacts.list_artifacts(run_id=run.info.run_id)} == left
@@ -82,16 +87,45 @@ def test_without_a_tracking_server_the_report_is_made_and_says_so(tables, run_jo
     assert (tables.report / "report.html").exists()
 
 
+def test_the_numbers_in_the_folder_are_those_of_the_tweets(tables, run_job, monkeypatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    tables.dump(("A1", "vaccines work #flu", 1.0), ("A2", "no vaccines", -1.0), ("A3", "No vaccines!", None), ("A4", "no, vaccines", 1.0))
+    run_job()
+    sections = {part["title"]: part for part in json.loads((tables.report / "figures.json").read_text())}
+    assert [row[:3] for row in sections["Labels"]["tables"][0]["rows"]] == [
+        ["negative", 1, "33.3 %"],
+        ["neutral", 0, "0.0 %"],
+        ["positive", 2, "66.7 %"],
+        ["unlabelled", 1, ""],
+    ]
+    # label, tweets, least characters, ..., most characters, mean
+    assert [(row[0], row[1], row[2], row[-2], row[-1]) for row in sections["Text lengths"]["tables"][0]["rows"]] == [
+        ("negative", 1, 11, 11, "11.0"),
+        ("positive", 2, 12, 18, "15.0"),
+        ("unlabelled", 1, 12, 12, "12.0"),
+        ("all", 4, 11, 18, "13.2"),
+    ]
+    assert sections["Agreement"]["tables"][0]["rows"] == [["1", 1, 0, 2, 3]]
+    assert sections["Words"]["tables"][0]["header"] == ["rank", "all", "negative", "neutral", "positive"]
+    assert sections["Words"]["tables"][0]["rows"][0] == [1, "vaccines (4)", "vaccines (1)", "", "vaccines (2)"]
+    assert sections["Duplicates and conflicting labels"]["tables"][0]["rows"] == [["No vaccines!", 3, 1, 0, 1]]
+    assert sections["What cleaning removed"]["text"].startswith("Of 53 characters 46 are left")
+
+
 def test_a_version_is_compared_with_the_one_before_whatever_maintenance_came_between(tables: Tables) -> None:
     tables.dump(("A1", "vaccines work", 1.0), ("A2", "no", -1.0))
-    first = tables.explore()
-    assert (first.previous_version, first.differences) == (None, None)
+    assert tables.compare() is None
     tables.dump(("A2", "no", 0.0), ("A3", "new", None))
-    DeltaTable.forPath(tables.spark, tables.clean).optimize().executeCompaction()
-    second = tables.explore()
-    assert second.differences == {"added": 1, "removed": 0, "relabelled": 1, "retexted": 0, "unchanged": 1}
-    assert second.previous_version == tables.versions()[1]
-    assert (second.tweets, second.raw_rows) == (3, 3)
+    tables.spark.conf.set(USER_METADATA, "compacted by hand")
+    try:
+        DeltaTable.forPath(tables.spark, tables.clean).optimize().executeCompaction()
+    finally:
+        tables.spark.conf.unset(USER_METADATA)
+    assert tables.compare() == Comparison(
+        version=tables.versions()[1],
+        differences={"added": 1, "removed": 0, "relabelled": 1, "retexted": 0, "unchanged": 1},
+        labels={"negative": 1, "neutral": 0, "positive": 1, "unlabelled": 0},
+    )
 
 
 def test_a_version_whose_files_are_gone_is_not_compared(tables: Tables, spark: SparkSession) -> None:
@@ -102,8 +136,15 @@ def test_a_version_whose_files_are_gone_is_not_compared(tables: Tables, spark: S
         DeltaTable.forPath(spark, tables.clean).vacuum(0)
     finally:
         spark.conf.unset("spark.databricks.delta.retentionDurationCheck.enabled")
-    found = tables.explore()
-    assert (found.previous_version, found.differences) == (tables.versions()[1], None)
+    assert tables.compare() == Comparison(version=tables.versions()[1], differences=None, labels=None)
+
+
+def test_a_table_without_tweets_is_an_error_that_says_what_to_do(tables: Tables, run_job) -> None:
+    tables.dump(("A1", "vaccines work", 1.0))
+    DeltaTable.forPath(tables.spark, tables.clean).delete()
+    (newest,) = tables.versions()
+    with pytest.raises(SystemExit, match=r"holds no tweets: ingest a dump first"):
+        explore_tweets.explore(tables.spark, tables.clean, [newest + 1])
 
 
 def test_a_missing_table_is_an_error_that_says_what_to_do(run_job) -> None:

@@ -1,4 +1,4 @@
-"""What load_dump should make of a dump, said in plain Python: one record at a time, with the csv module, and a dict for the table."""
+"""What is in a dump, said in plain Python: one record at a time, with the csv module."""
 
 import csv
 import re
@@ -140,10 +140,10 @@ def is_tail(record: Record, columns: int) -> bool:
         return False
     if not is_id(fields[0]):
         return True
-    if columns == 2 or not (fields[1] or fields[2]):
+    if columns == 2:
         return False
     label, agreement = number(fields[1]), number(fields[2])
-    return label in (None, -1, 0, 1) and (agreement is None or (agreement != "wrong" and 0 <= agreement <= 1))
+    return label in (-1, 0, 1) and agreement not in (None, "wrong") and 0 <= agreement <= 1
 
 
 def is_head(record: Record, columns: int) -> bool:
@@ -152,13 +152,3 @@ def is_head(record: Record, columns: int) -> bool:
 
 def is_middle(record: Record, columns: int) -> bool:
     return len(record.fields) <= columns and not is_id(record.fields[0]) and bool(record.fields[0].strip()) and not any(record.fields[1:])
-
-
-def load_into(table: dict[str, tuple], dump: bytes, name: str) -> tuple[Outcome, int]:
-    """Load `dump` into `table`, {id: (text, label, agreement, name of the dump)}; returns its outcome and how many tweets it gave."""
-    outcome = judge(dump)
-    last = {ident: values for _, ident, *values in outcome.tweets}
-    for ident, values in last.items():
-        if ident not in table or table[ident][:3] != tuple(values):
-            table[ident] = (*values, name)
-    return outcome, sum(row[3] == name for row in table.values())

@@ -1,19 +1,20 @@
-"""Laws of loading dumps: what the fast parser finds is what plain Python finds, in whatever blocks the file is read."""
+"""Laws of reading a dump: what the fast parser finds is what plain Python finds, in whatever pieces the file is read."""
 
+import gzip
+import io
 import itertools
 import os
-import re
+import tempfile
+from pathlib import Path
+from unittest.mock import patch
 
 import pyarrow as pa
-import pyarrow.compute
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spark_jobs.block_seams import Exit, block_exits, compose_seams, skip_bytes
-from spark_jobs.csv_records import find_records
-from spark_jobs.gzip_blocks import whole_lines
-from spark_jobs.parse_dump import ARROW_SCHEMA, continues_previous, parse_blocks
-from spark_jobs.record_rules import Layout, read_header
+from loading import dump_bytes
+from loading.dump_bytes import whole_lines
+from loading.judged_dump import JudgedDump, judge_dump
 from tests.laws.csv_reference import Outcome, judge
 from tests.laws.dump_strategies import dumps
 
@@ -21,80 +22,45 @@ DUMPS = int(os.environ.get("VAXPULSE_FUZZ_DUMPS", "2000"))
 AS_MANY_AS_ASKED = settings(max_examples=DUMPS, deadline=None, suppress_health_check=list(HealthCheck))
 
 
-def layout_of(dump: bytes) -> Layout:
-    return read_header(find_records(dump.removeprefix(b"\xef\xbb\xbf") + b"\n").raw(0))
-
-
-def outcome_of(batches: list[pa.RecordBatch]) -> Outcome:
-    rows = sorted(pa.Table.from_batches(batches, ARROW_SCHEMA).to_pylist(), key=lambda row: row["position"])
-    assert [row["position"] for row in rows] == list(range(len(rows)))
-    outcome = Outcome(records=len(rows))
-    for number, row in enumerate(rows, start=1):
-        if row["reason"] is None:
-            outcome.tweets.append((number, row["tweet_id"], row["safe_text"], row["label"], row["agreement"]))
-        else:
-            other = row["other_position"]
-            outcome.reasons[number] = row["reason"] + ("" if other is None else f" {other + 1}")
-            outcome.raw[number] = row["raw_record"]
+def outcome_of(dump: JudgedDump) -> Outcome:
+    """What was found in a dump, of each id the last tweet."""
+    outcome = Outcome(records=dump.records)
+    if dump.refusal is None:
+        tweets = pa.Table.from_batches(dump.tweets()).to_pylist() if dump.accepted else []
+        outcome.tweets = [tuple(row.values()) for row in tweets]
+        for batch in dump.bad_records():
+            outcome.reasons |= dict(zip(batch["row_number"].to_pylist(), batch["reason"].to_pylist(), strict=True))
+            outcome.raw |= dict(zip(batch["row_number"].to_pylist(), batch["raw_record"].to_pylist(), strict=True))
     return outcome
 
 
 def expected(dump: bytes) -> Outcome:
     outcome = judge(dump)
+    last = {ident: number for number, ident, *_ in outcome.tweets}
+    outcome.tweets = [tweet for tweet in outcome.tweets if last[tweet[1]] == tweet[0]]
     outcome.raw = {number: raw.decode("utf-8", "backslashreplace") for number, raw in outcome.raw.items()}
     return outcome
 
 
-def cut(dump: bytes, places: list[float]) -> list[bytes]:
-    """`dump` in blocks of whole lines, without a byte order mark, cut near these shares of its length."""
-    dump = dump.removeprefix(b"\xef\xbb\xbf")
-    dump += b"" if dump.endswith(b"\n") else b"\n"
-    line_starts = [match.end() for match in re.finditer(rb"\n", dump)]
-    cuts = sorted({line_starts[int(place * (len(line_starts) - 1))] for place in places} | {0, len(dump)})
-    return [dump[a:b] for a, b in itertools.pairwise(cuts)]
-
-
-shares = st.lists(st.floats(0, 1), max_size=4)
+@AS_MANY_AS_ASKED
+@given(dump=dumps(), block_bytes=st.sampled_from([1, 2, 3, 7, 50, 400, 4 * 2**20]), compressed=st.booleans())
+def test_a_dump_read_in_any_pieces_gives_what_plain_python_gives(dump: bytes, block_bytes: int, compressed: bool) -> None:
+    outcome = expected(dump)
+    content = gzip.compress(dump[:40], mtime=0) + gzip.compress(dump[40:], mtime=0) if compressed else dump
+    with tempfile.TemporaryDirectory() as folder, patch.object(dump_bytes, "BLOCK_BYTES", block_bytes):
+        judged = judge_dump(io.BytesIO(content), Path(folder))
+        assert outcome_of(judged) == outcome
+    assert judged.bytes == len(content)
+    assert judged.records == judged.accepted + judged.duplicates + judged.quarantined
+    assert (judged.refusal is None) == bool(outcome.records)
 
 
 @AS_MANY_AS_ASKED
-@given(dump=dumps(), places=shares, first_lines=st.sampled_from([1, 2, 1000]))
-def test_a_dump_read_in_any_blocks_gives_what_plain_python_gives(dump: bytes, places: list[float], first_lines: int) -> None:
-    layout, blocks, outcome = layout_of(dump), cut(dump, places), expected(dump)
-    assert outcome_of(list(parse_blocks(blocks, layout, has_header=True))) == outcome, "one block after another"
-
-    seams = compose_seams(list(range(len(blocks))), [exits_of(block, first_lines, layout) for block in blocks])
-    if seams is None:
-        # Then load_dump reads the file from end to end.
-        return
-    records, batches = 0, []
-    for i, block in enumerate(blocks):
-        pieces = [*skip_bytes([block], seams[i].skip), seams[i].suffix]
-        for batch in parse_blocks(pieces, layout, has_header=i == 0, may_end_open=seams[i].may_end_open):
-            batches.append(moved(batch, records))
-        records = sum(batch.num_rows for batch in batches)
-    assert outcome_of(batches) == outcome, "all blocks side by side"
-
-
-def exits_of(block: bytes, first_lines: int, layout: Layout) -> tuple[Exit, Exit]:
-    lines = re.findall(rb"[^\n]*\n", block)
-    quoted = b"".join(line for line in lines[first_lines:] if b'"' in line)
-    return block_exits(b"".join(lines[:first_lines]), quoted, lambda record: continues_previous(layout, record))
-
-
-def moved(batch: pa.RecordBatch, by: int) -> pa.RecordBatch:
-    """`batch` with its positions `by` higher."""
-    for name in ("position", "other_position"):
-        column = batch.schema.get_field_index(name)
-        batch = batch.set_column(column, name, pa.compute.add(batch.column(column), by))
-    return batch
-
-
-@AS_MANY_AS_ASKED
-@given(content=st.binary(max_size=200), cuts=st.lists(st.integers(0, 200), max_size=4))
-def test_pieces_are_cut_after_line_feeds_and_nothing_is_lost(content: bytes, cuts: list[int]) -> None:
-    places = sorted({0, len(content), *(place for place in cuts if place < len(content))})
-    pieces = list(whole_lines(content[a:b] for a, b in itertools.pairwise(places)))
-    assert all(piece.endswith(b"\n") for piece in pieces)
-    text = content.removeprefix(b"\xef\xbb\xbf")
-    assert b"".join(pieces) == (text if text.endswith(b"\n") or not text else text + b"\n")
+@given(content=st.text("ab\r\n", max_size=60).map(str.encode), cuts=st.lists(st.integers(0, 60), max_size=6), has_mark=st.booleans())
+def test_pieces_are_cut_where_lines_end_and_nothing_is_lost(content: bytes, cuts: list[int], has_mark: bool) -> None:
+    whole = (b"\xef\xbb\xbf" if has_mark else b"") + content
+    places = sorted({0, len(whole), *(place for place in cuts if place < len(whole))})
+    pieces = list(whole_lines(whole[a:b] for a, b in itertools.pairwise(places)))
+    assert all(piece.endswith((b"\n", b"\r")) for piece in pieces)
+    assert not any(a.endswith(b"\r") and b.startswith(b"\n") for a, b in itertools.pairwise(pieces))
+    assert b"".join(pieces) == (content if content.endswith((b"\n", b"\r")) or not content else content + b"\n")

@@ -1,123 +1,197 @@
-"""Laws of load_dump as a Spark job: its tables are what a dict becomes, whatever the dumps and their order."""
+"""Laws of loading: whatever is delivered, in whatever order, and whatever dies, the tables are what plain Python says they are."""
 
-import random
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
-from pyspark.sql import SparkSession
 
-from spark_jobs import dump_file
-from tests.laws.csv_reference import load_into
+from loading import quality, tables
+from loading.files import DumpFiles
+from tests.laws.csv_reference import judge, records_of
 from tests.laws.dump_strategies import dumps
-from tests.laws.table_model import SparkTables
-from tests.laws.test_dump_laws import DUMPS, expected
+from tests.laws.loading_model import Model, Store, current_tweets, moment, sha256_of
 
+EXAMPLES = int(os.environ.get("VAXPULSE_FUZZ_DUMPS", "2000"))
 REPOSITORY = Path(__file__).parents[2]
 TRAIN, TEST = (REPOSITORY.parent / "shared/data" / name for name in ("Train.csv", "Test.csv"))
 needs_real_data = pytest.mark.skipif(
     not TRAIN.exists(),
     reason="../shared/data is absent: the real rows may not be redistributed; elsewhere generated dumps stand in for them",
 )
-# Each load takes seconds, most of them Delta's: the generated dumps go through Spark in a few large ones.
-LOADS = 4
 
 
-def bodies(count: int) -> list[bytes]:
-    """The records of `count` generated dumps of four columns, each ending in a line end."""
-    found: list[bytes] = []
-
-    # Nothing is to be shrunk here, and the same dumps every time make the same tables.
-    @settings(
-        max_examples=count, deadline=None, database=None, derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
-    )
-    @given(dumps(4, wild=False))
-    def collect(dump: bytes) -> None:
-        body = dump.removeprefix(b"\xef\xbb\xbf").split(b"agreement", 1)[1].lstrip(b"\r\n")
-        found.append(body if body.endswith(b"\n") or not body else body + b"\n")
-
-    collect()
-    return found
+class Killed(BaseException):
+    """A process that dies."""
 
 
-def test_thousands_of_generated_dumps_make_the_tables_that_a_dict_predicts(
-    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@contextmanager
+def dies_at(step: int, *, after: bool) -> Iterator[None]:
+    """Whoever commits or moves a file inside dies at its `step`th such step, before it or after it."""
+    steps = 0
+
+    def dying(real: Callable) -> Callable:
+        def call(*arguments: object, **named: object) -> object:
+            nonlocal steps
+            steps += 1
+            dies = steps == step
+            if dies and not after:
+                raise Killed
+            result = real(*arguments, **named)
+            if dies:
+                raise Killed
+            return result
+
+        return call
+
+    with (
+        patch.object(tables, "append_dump", dying(tables.append_dump)),
+        patch.object(tables, "record_dump", dying(tables.record_dump)),
+        patch.object(tables, "remove_dump", dying(tables.remove_dump)),
+        patch.object(DumpFiles, "keep", dying(DumpFiles.keep)),
+    ):
+        yield
+
+
+histories = st.lists(
+    st.one_of(
+        # deliver some of the dumps, each at some minute, and load them: undisturbed, with a death, or twice at once
+        st.tuples(
+            st.just("load"),
+            st.lists(st.tuples(st.integers(0, 5), st.integers(0, 8)), min_size=1, max_size=3, unique_by=lambda delivery: delivery[1]),
+            st.one_of(st.none(), st.tuples(st.integers(1, 8), st.booleans()), st.just("two loaders")),
+        ),
+        # decide about one of the dumps; nothing happens where the decision does not fit
+        st.tuples(
+            st.sampled_from(["pass", "reject", "retract"]),
+            st.integers(0, 5),
+            st.one_of(st.none(), st.tuples(st.integers(1, 4), st.booleans())),
+        ),
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(contents=st.lists(dumps(), min_size=6, max_size=6), history=histories)
+def test_any_history_of_deliveries_deaths_and_decisions_makes_the_tables_that_dicts_make(
+    tmp_path_factory: pytest.TempPathFactory, contents: list[bytes], history: list
 ) -> None:
-    tables = SparkTables(spark, tmp_path)
-    model: dict[str, tuple] = {}
-    generated = bodies(DUMPS)
-    for i in range(LOADS):
-        # The second half is read in blocks, whose seams lie anywhere.
-        monkeypatch.setattr(dump_file, "BLOCK_BYTES", 2**20 if i < LOADS // 2 else 20_011)
-        content = b"tweet_id,safe_text,label,agreement\n" + b"".join(generated[i::LOADS])
-        name = tables.write(content).stem
-        summary = tables.load(content)
-        outcome, accepted = load_into(model, content, name)
-        assert (summary.records, summary.quarantined, summary.accepted) == (outcome.records, len(outcome.reasons), accepted)
-        assert summary.records == summary.accepted + summary.duplicates + summary.quarantined
-        reasons = expected(content)
-        assert tables.quarantine(name) == {number: (reasons.raw[number], reason) for number, reason in reasons.reasons.items()}
-    assert tables.tweets() == model
+    store, model = Store(tmp_path_factory.mktemp("store")), Model()
+    exact = True
+    with patch.object(quality, "FEWEST_ROWS", 1):
+        for step, (action, what, disturbance) in enumerate(history):
+            if action == "load":
+                # A delivery is settled in the order of delivery, whatever the order in which it comes.
+                for number, minute in what:
+                    store.deliver(contents[number], moment(minute), f"{number}.csv")
+                for number, minute in sorted(what, key=lambda delivery: delivery[1]):
+                    model.load(contents[number], moment(minute), f"{number}.csv")
+                load(store, disturbance)
+                exact = exact and disturbance != "two loaders"
+            else:
+                decide(store, model, sha256_of(contents[what]), action, disturbance, f"decision {step}")
+    assert store.log() == model.log
+    assert current_tweets(store.log()) == current_tweets(model.log)
+    assert store.quarantine() == model.quarantine
+    # How many tweets were known, and how the labels differ from those before, depends on which of two loaders was faster.
+    left_out = () if exact else ("known", "label_distance")
+    rows = [
+        {sha256: {k: v for k, v in row.items() if k not in left_out} for sha256, row in of.items()} for of in (store.dumps(), model.dumps)
+    ]
+    assert rows[0] == rows[1]
+    assert store.files().deliveries() == []
+    for sha256, row in model.dumps.items():
+        event(row["state"])
+        assert (store.folder / "raw" / f"{sha256}.csv").read_bytes() == model.contents[sha256]
+        assert row["records"] == row["accepted"] + row["duplicates"] + row["quarantined"]
+
+
+def load(store: Store, disturbance: object) -> None:
+    if disturbance == "two loaders":
+        failures: list[BaseException] = []
+
+        def settle_all() -> None:
+            loader = store.loader()
+            for delivery in loader.files.deliveries():
+                try:
+                    loader.settle(delivery)
+                except Exception as error:
+                    if loader.files.exists(delivery.path):
+                        failures.append(error)
+
+        threads = [threading.Thread(target=settle_all) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failures == []
+    elif disturbance:
+        step, after = disturbance  # type: ignore[misc]
+        try:
+            with dies_at(step, after=after):
+                store.load()
+        except Killed:
+            event("died while loading")
+            store.load()
+    else:
+        store.load()
+
+
+def decide(store: Store, model: Model, sha256: str, decision: str, disturbance: tuple[int, bool] | None, run_id: str) -> None:
+    needed = {"pass": "held", "reject": "held", "retract": "loaded"}[decision]
+    if sha256 not in model.dumps or model.dumps[sha256]["state"] != needed:
+        assert store.decide(sha256, decision, run_id) == os.EX_DATAERR
+        return
+    event(decision)
+    model.decide(sha256, decision)
+    if disturbance:
+        try:
+            with dies_at(disturbance[0], after=disturbance[1]):
+                store.decide(sha256, decision, run_id)
+        except Killed:
+            event("died while deciding")
+    assert store.decide(sha256, decision, run_id) == (99 if decision == "reject" else 0)
 
 
 @needs_real_data
-def test_the_real_files_are_accounted_for_record_by_record(spark: SparkSession, tmp_path: Path) -> None:
-    tables = SparkTables(spark, tmp_path)
-    model: dict[str, tuple] = {}
-    for path, records in ((TRAIN, 8_012), (TEST, 5_177)):
+def test_the_real_files_are_accounted_for_record_by_record(tmp_path: Path) -> None:
+    store, model = Store(tmp_path), Model()
+    for minute, (path, records) in enumerate(((TRAIN, 8_012), (TEST, 5_177))):
         content = path.read_bytes()
-        summary = tables.load(content)
-        outcome, accepted = load_into(model, content, tables.write(content).stem)
-        assert (summary.records, summary.accepted, summary.quarantined) == (records, accepted, 2)
-        assert summary.records == summary.accepted + summary.duplicates + summary.quarantined
-        reasons = tables.quarantine(summary.dump_sha256)
-        assert {number: reason for number, (_, reason) in reasons.items()} == outcome.reasons
+        store.deliver(content, moment(minute), path.name)
+        model.load(content, moment(minute), path.name)
+        [row] = store.load()
+        assert (row["records"], row["accepted"], row["quarantined"]) == (records, records - 2, 2)
         # Head and tail name each other.
-        (head, (_, of_head)), (tail, (_, of_tail)) = sorted(reasons.items())
+        of_dump = {number: values for (sha256, number), values in store.quarantine().items() if sha256 == row["dump_sha256"]}
+        (head, (_, of_head)), (tail, (_, of_tail)) = sorted(of_dump.items())
         assert tail == head + 1
         assert of_head.endswith(f" {tail}")
         assert of_tail.endswith(f" {head}")
         if path == TRAIN:
-            assert reasons[head][0].startswith("RQMQ0L2A,")
+            assert of_dump[head][0].startswith("RQMQ0L2A,")
     # Byte for byte: Python's csv reads the same texts from the files.
-    assert {ident: text.encode() for ident, (text, *_) in tables.tweets().items()} == {
-        ident: row[0].encode() for ident, row in model.items()
-    }
-    assert tables.tweets() == model
-    assert "RQMQ0L2A" not in model
+    assert store.log() == model.log
+    assert store.quarantine() == model.quarantine
+    assert "RQMQ0L2A" not in current_tweets(store.log())
 
 
 @needs_real_data
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
-def test_three_overlapping_parts_in_any_order_make_the_same_tweets_as_the_whole(
-    spark: SparkSession, tmp_path: Path, order: tuple[int, ...]
-) -> None:
-    from tests.laws.csv_reference import records_of
-
+def test_three_overlapping_parts_in_any_order_make_the_same_tweets_as_the_whole(tmp_path: Path, order: tuple[int, ...]) -> None:
     header, *records = (record.raw for record in records_of(TRAIN.read_bytes()))
     parts = [records[:3_000], records[2_500:6_000], records[5_500:]]
-    tables = SparkTables(spark, tmp_path)
-    for i in order:
-        summary = tables.load(b"\n".join([header, *parts[i], b""]))
-        assert summary.records == len(parts[i])
-    whole: dict[str, tuple] = {}
-    load_into(whole, TRAIN.read_bytes(), "whole")
-    assert {ident: row[:3] for ident, row in tables.tweets().items()} == {ident: row[:3] for ident, row in whole.items()}
-
-
-@settings(max_examples=25, deadline=None, derandomize=True)
-@given(seed=st.integers(0, 2**32))
-def test_the_model_of_the_tables_does_not_depend_on_how_a_file_of_different_tweets_is_cut(seed: int) -> None:
-    """Guards the law above against a reference that agrees with anything."""
-    draw = random.Random(seed)
-    lines = [f"ID{n},text {n},{n % 3 - 1}.0,1.0\n".encode() for n in range(20)]
-    header = b"tweet_id,safe_text,label,agreement\n"
-    whole: dict[str, tuple] = {}
-    load_into(whole, header + b"".join(lines), "whole")
-    parts: dict[str, tuple] = {}
-    cut = draw.randrange(1, 19)
-    for part in draw.sample([lines[: cut + 1], lines[cut:]], 2):
-        load_into(parts, header + b"".join(part), "part")
-    assert {k: v[:3] for k, v in parts.items()} == {k: v[:3] for k, v in whole.items()}
-    assert len(whole) == 20
+    store = Store(tmp_path)
+    for minute, i in enumerate(order):
+        store.deliver(b"\n".join([header, *parts[i], b""]), moment(minute))
+        [row] = store.load()
+        assert row["records"] == len(parts[i])
+    whole = {ident: tuple(values) for _, ident, *values in judge(TRAIN.read_bytes()).tweets}
+    assert current_tweets(store.log()) == whole

@@ -1,9 +1,14 @@
-"""What the code asks of a WebHDFS client, with a file system in memory that can lose bytes."""
+"""What the code asks of a WebHDFS client, with a file system in memory that can lose bytes, refuse and break."""
 
+import hashlib
 import time
 from contextlib import contextmanager
 
 from hdfs import HdfsError
+
+
+def missing(path):
+    return HdfsError(f"File does not exist: {path}", exception="FileNotFoundException")
 
 
 class Chunks:
@@ -31,10 +36,15 @@ class MemoryHdfs:
         self.uploads = []
         self.open_files = set()
         self.lost_bytes = lost_bytes
+        self.faults = {}  # what a call about a path answers instead
 
     def put(self, path, content, seconds_ago=60):
         self.files[path] = content
         self.modified[path] = int((time.time() - seconds_ago) * 1000)
+
+    def check(self, path):
+        if path in self.faults:
+            raise self.faults[path]
 
     def write(self, path, data):
         self.uploads.append(path)
@@ -43,17 +53,19 @@ class MemoryHdfs:
 
     @contextmanager
     def read(self, path, chunk_size=0):
+        self.check(path)
         if path not in self.files:
-            raise HdfsError(f"File does not exist: {path}")
+            raise missing(path)
         yield Chunks(self.files[path], chunk_size)
 
     def status(self, path, strict=True):
+        self.check(path)
         if path in self.files:
             return {"length": len(self.files[path]), "type": "FILE", "modificationTime": self.modified[path]}
         if any(name.startswith(f"{path}/") for name in self.files):
             return {"length": 0, "type": "DIRECTORY", "modificationTime": 0}
         if strict:
-            raise HdfsError(f"File does not exist: {path}")
+            raise missing(path)
         return None
 
     def list(self, folder, status=False):
@@ -65,15 +77,20 @@ class MemoryHdfs:
         self.status(path)
         if path in self.open_files:
             raise HdfsError(f"Fail to get checksum, since file {path} is under construction.")
-        return {"algorithm": "MD5-of-0MD5-of-512CRC32C"}
+        return {"algorithm": "MD5-of-0MD5-of-512CRC32C", "bytes": hashlib.md5(self.files[path]).hexdigest()}
 
     def makedirs(self, path):
         pass
 
     def rename(self, source, destination):
+        self.check(source)
         if destination in self.files or source not in self.files:
             raise HdfsError(f"Unable to rename {source} to {destination}")
-        self.put(destination, self.files.pop(source))
+        self.files[destination] = self.files.pop(source)
+        self.modified[destination] = self.modified.pop(source)  # a rename leaves the time of modification
+        if source in self.open_files:
+            self.open_files.remove(source)
+            self.open_files.add(destination)
 
     def delete(self, path):
         return self.files.pop(path, None) is not None

@@ -6,7 +6,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from spark_jobs import findings
+from spark_jobs.exploring import findings
 
 COLUMNS = (
     "tweet_id string, safe_text string, clean_text string, hashtags array<string>, emoji array<string>, label int, agreement double, "
@@ -26,19 +26,25 @@ def collected(rows: DataFrame) -> list[tuple[object, ...]]:
     return sorted((tuple(row) for row in rows.collect()), key=str)
 
 
-def test_labels_lengths_and_agreements_are_counted_with_the_unlabelled_apart(spark: SparkSession) -> None:
+def test_tweets_are_counted_by_label_side_agreement_and_length(spark: SparkSession) -> None:
     given = tweets(
         spark,
+        # agreements are equal to three decimals
         {"label": -1, "agreement": 1 / 3, "safe_text": "abc"},
         {"label": -1, "agreement": 0.33333, "safe_text": "abc"},
+        # a length is in characters, not in bytes
         {"label": 1, "agreement": 1.0, "safe_text": "é💉", "split": "eval"},
-        # no agreement, no label
+        # a label without an agreement
         {"label": 0, "safe_text": "abc"},
+        # an agreement without a label
         {"agreement": 1.0, "safe_text": "abcd", "split": "unlabelled"},
     )
-    assert collected(findings.label_counts(given)) == [(-1, "train", 2), (0, "train", 1), (1, "eval", 1), (None, "unlabelled", 1)]
-    assert collected(findings.length_counts(given)) == [(-1, 3, 2), (0, 3, 1), (1, 2, 1), (None, 4, 1)]
-    assert collected(findings.agreement_counts(given)) == [(0.333, -1, 2), (1.0, 1, 1)]
+    assert collected(findings.tweet_counts(given)) == [
+        (-1, "train", 0.333, 3, 2),
+        (0, "train", None, 3, 1),
+        (1, "eval", 1.0, 2, 1),
+        (None, "unlabelled", 1.0, 4, 1),
+    ]
 
 
 def test_copies_of_a_text_conflict_when_their_labels_differ(spark: SparkSession) -> None:
@@ -58,8 +64,9 @@ def test_copies_of_a_text_conflict_when_their_labels_differ(spark: SparkSession)
         ("a", 2, 2, 1, 0, 1, "X"),
         ("b", 2, 1, 0, 1, 0, ""),
     ]
-    assert collected(findings.copies(groups)) == [(2, 4, 1, 2)]
-    assert collected(findings.copies(groups.where("false"))) == [(0, 0, 0, 0)]
+    assert collected(findings.duplicate_counts(groups)) == [(2, 4, 1, 2)]
+    assert collected(findings.duplicate_counts(groups.where("false"))) == [(0, 0, 0, 0)]
+    assert [row.text_group for row in findings.largest_groups(groups, 1).collect()] == ["b"]
 
 
 def test_what_a_rule_removes_is_counted_at_that_rule(spark: SparkSession) -> None:
@@ -71,17 +78,23 @@ def test_what_a_rule_removes_is_counted_at_that_rule(spark: SparkSession) -> Non
         for number, rule in enumerate(findings.REMOVING_RULES, start=1)
     }
     assert row["characters"] == 27 + 9 + 5
-    assert {name: figures for name, figures in of_rule.items() if figures[0]} == {
+    # The first text, a dot for each blank: `RT·@nurse:·get·#flu·shots·💉`
+    assert {name: counts for name, counts in of_rule.items() if counts != (0, 0)} == {
+        # `a·&·b`
         "decode_html_entities": (1, 4),
-        "strip_handles": (1, 5),  # `@nurse`, a blank for it
-        "strip_retweet_markers": (1, of_rule["strip_retweet_markers"][1]),
-        "strip_hashtags": (1, 3),  # `#flu`, a blank for it
-        "strip_emoji": (1, 0),  # one character, a blank for it
-        "strip_punctuation": (2, of_rule["strip_punctuation"][1]),
-        "collapse_white_space": (2, of_rule["collapse_white_space"][1]),
+        # `RT··:·get·#flu·shots·💉`
+        "strip_handles": (1, 5),
+        # `···:·get·#flu·shots·💉`
+        "strip_retweet_markers": (1, 1),
+        # `···:·get···shots·💉`
+        "strip_hashtags": (1, 3),
+        # `···:·get···shots··`
+        "strip_emoji": (1, 0),
+        # `····get···shots··`, `a··b`: the blank after the mark goes with it
+        "strip_punctuation": (2, 1 + 1),
+        # `get·shots`, `a·b`
+        "collapse_white_space": (2, 8 + 1),
     }
-    # what is left: `get shots`, `a b`, `plain`
-    assert row["characters"] - sum(characters for _, characters in of_rule.values()) == 9 + 3 + 5
 
 
 @pytest.mark.parametrize(("words", "pairs"), [("a b c", ["a b", "b c"]), ("a b", ["a b"]), ("a", []), ("", [])])
@@ -98,25 +111,30 @@ def test_terms_are_counted_for_each_label_without_stop_words(spark: SparkSession
         {"clean_text": "vaccines"},
         {"label": 0, "clean_text": ""},
     )
+    counted = findings.term_counts(given, ["the"])
     # kind, term, negative, neutral, positive, all; `work the` and `the work` hold a stop word
-    assert collected(findings.term_counts(given, ["the"])) == [
+    assert collected(counted) == [
         ("bigram", "vaccines work", 0, 0, 1, 1),
         ("emoji", "💉", 0, 0, 2, 2),
         ("hashtag", "flu", 0, 0, 1, 1),
         ("word", "vaccines", 1, 0, 1, 3),
         ("word", "work", 0, 0, 2, 2),
     ]
-    frequent = findings.most_frequent(findings.term_counts(given, ["the"]), "word", "positive", 1)
-    assert [tuple(row) for row in frequent.collect()] == [("work", 2)]
+    # the most frequent word of each column; no neutral tweet has one
+    assert collected(findings.most_frequent_words(counted, 1)) == [
+        ("all", 1, "vaccines", 3),
+        ("negative", 1, "vaccines", 1),
+        ("positive", 1, "work", 2),
+    ]
 
 
-def test_telling_terms_are_scored_by_the_log_odds_ratio_with_a_dirichlet_prior(spark: SparkSession) -> None:
+def test_distinctive_terms_are_scored_by_the_log_odds_ratio_with_a_dirichlet_prior(spark: SparkSession) -> None:
     # term -> occurrences in negative, neutral and positive tweets
     counts = {"autism": (40, 5, 5), "measles": (10, 80, 20), "work": (0, 2, 30), "rare": (4, 0, 0)}
     rows = [("hashtag", term, *of, sum(of)) for term, of in counts.items()]
     rows += [("word", "not of a kind that is scored", 50, 0, 0, 50)]
     terms = spark.createDataFrame(rows, "kind string, term string, negative long, neutral long, positive long, all long")
-    told = {(row.label, row.term): row for row in findings.telling_terms(terms, 3).collect()}
+    best = {(row.label, row.term): row for row in findings.distinctive_terms(terms, 3).collect()}
 
     def z(term: str, label: int) -> float:
         """By the paper, step by step: y counts here, rest elsewhere, alpha the prior."""
@@ -128,8 +146,8 @@ def test_telling_terms_are_scored_by_the_log_odds_ratio_with_a_dirichlet_prior(s
         odds_rest = (y_rest + alpha) / (n_rest + alpha_0 - y_rest - alpha)
         return (math.log(odds_here) - math.log(odds_rest)) / math.sqrt(1 / (y_here + alpha) + 1 / (y_rest + alpha))
 
-    assert told.keys() == {("negative", "autism"), ("neutral", "measles"), ("positive", "work")}
-    for (label, term), row in told.items():
+    assert best.keys() == {("negative", "autism"), ("neutral", "measles"), ("positive", "work")}
+    for (label, term), row in best.items():
         assert row.z == pytest.approx(z(term, {"negative": 0, "neutral": 1, "positive": 2}[label]))
         assert (row.kind, row["rank"], (row.negative, row.neutral, row.positive)) == ("hashtag", 1, counts[term])
 
@@ -142,4 +160,14 @@ def test_differences_tell_added_removed_relabelled_and_retexted_tweets_apart(spa
     now = version(("same", None, "a"), ("added", 1, "a"), ("relabelled", 0, "a"), ("retexted", 1, "b"), ("both", 0, "b"))
     row = findings.differences(before, now).first()
     assert row is not None
-    assert row.asDict() == {"added": 1, "removed": 1, "relabelled": 2, "retexted": 2, "unchanged": 1}
+    assert row.asDict() == {
+        "added": 1,
+        "removed": 1,
+        "relabelled": 2,
+        "retexted": 2,
+        "unchanged": 1,
+        "before_negative": 0,
+        "before_neutral": 0,
+        "before_positive": 3,
+        "before_unlabelled": 2,
+    }

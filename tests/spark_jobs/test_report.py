@@ -1,37 +1,48 @@
-"""The report's page: that it says what was counted, to everybody, and needs nothing else."""
+"""The report's page: it shows what was counted, also as text, and loads nothing from elsewhere."""
 
 import re
-from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
-from spark_jobs import report
-from spark_jobs.findings import REMOVING_RULES
-from spark_jobs.report import Findings
+from spark_jobs.exploring import report
+from spark_jobs.exploring.findings import KINDS, REMOVING_RULES
+from spark_jobs.exploring.report import Comparison, Section
 
 RULES = range(1, len(REMOVING_RULES) + 1)
-FOUND = Findings(
-    labels={(-1, "train"): 8, (-1, "eval"): 2, (0, "train"): 40, (1, "train"): 30, (None, "unlabelled"): 1_000},
-    lengths={-1: {3: 10}, 0: {20: 40}, 1: {30: 29, 153: 1}, None: {50: 1_000}},
-    agreements={(0.333, -1): 4, (0.667, -1): 6, (0.667, 0): 20, (1.0, 0): 20, (1.0, 1): 30},
-    copies={"texts": 7, "tweets": 21, "conflicting_texts": 2, "conflicting_tweets": 5},
-    largest_groups=[{"example": '<b>buy</b> & "sell"', "tweets": 9, "negative": 1, "neutral": 0, "positive": 2}],
-    removed={"characters": 1_000, **{f"tweets_{i}": i for i in RULES}, **{f"characters_{i}": 10 for i in RULES}},
-    raw_rows=1_083,
-    frequent={"all": {"measles": 5, "لقاح": 2}, "negative": {"autism": 3}, "neutral": {}, "positive": {"kids": 1}},
-    telling=[
-        {"kind": "hashtag", "label": "negative", "rank": 1, "term": "疫苗", "z": 3.14, "negative": 7, "neutral": 0, "positive": 1},
-        {"kind": "emoji", "label": "positive", "rank": 1, "term": "💉", "z": 2.5, "negative": 0, "neutral": 1, "positive": 6},
-    ],
-    previous_version=3,
-    previous_labels={(-1, "train"): 8, (0, "train"): 42},
+LABELS = {(-1, "train"): 8, (-1, "eval"): 2, (0, "train"): 40, (1, "train"): 30, (None, "unlabelled"): 1_000}
+LENGTHS = {-1: {3: 10}, 0: {20: 40}, 1: {30: 29, 153: 1}, None: {50: 1_000}}
+AGREEMENTS = {(0.333, -1): 4, (0.667, -1): 6, (0.667, 0): 20, (1.0, 0): 20, (1.0, 1): 30}
+WORDS = {"all": {"measles": 5, "لقاح": 2}, "negative": {"autism": 3}, "neutral": {}, "positive": {"kids": 1}}
+DISTINCTIVE = [
+    {"kind": "hashtag", "label": "negative", "rank": 1, "term": "疫苗", "z": 3.14, "negative": 7, "neutral": 0, "positive": 1},
+    {"kind": "emoji", "label": "positive", "rank": 1, "term": "💉", "z": 2.5, "negative": 0, "neutral": 1, "positive": 6},
+]
+DUPLICATES = {"texts": 7, "tweets": 21, "conflicting_texts": 2, "conflicting_tweets": 5}
+LARGEST_GROUPS = [{"example": '<b>buy</b> & "sell"', "tweets": 9, "negative": 1, "neutral": 0, "positive": 2}]
+REMOVED = {"characters": 1_000, **{f"tweets_{i}": i for i in RULES}, **{f"characters_{i}": 10 for i in RULES}}
+PREVIOUS = Comparison(
+    version=3,
     differences={"added": 1_030, "removed": 0, "relabelled": 2, "retexted": 0, "unchanged": 48},
+    labels={"negative": 8, "neutral": 42},
 )
 
 
-def page_of(found: Findings) -> str:
-    return report.render("a heading", {"Table": "t"}, report.sections(found))
+def all_sections() -> list[Section]:
+    return [
+        report.labels_section(LABELS),
+        report.lengths_section(LENGTHS),
+        report.agreement_section(AGREEMENTS),
+        report.words_section(WORDS),
+        *(report.distinctive_section(DISTINCTIVE, kind) for kind in KINDS),
+        report.duplicates_section(DUPLICATES, LARGEST_GROUPS, 1_080),
+        report.removed_section(REMOVED, 1_080),
+        report.difference_section(PREVIOUS, report.tweets_per_label(LABELS)),
+    ]
+
+
+def page_of(*sections: Section) -> str:
+    return report.render("a heading", {"Table": "t"}, sections)
 
 
 class Pictures(HTMLParser):
@@ -50,7 +61,7 @@ class Pictures(HTMLParser):
 
 @pytest.fixture(scope="module")
 def page() -> str:
-    return page_of(FOUND)
+    return page_of(*all_sections())
 
 
 def text_of(page: str) -> str:
@@ -98,7 +109,7 @@ def test_numbers_stand_under_the_figures(page: str) -> None:
         "💉 syringe positive 2.5 0 1 6",
         "7 texts occur more than once, in 21 tweets",
         "2 of them carry different labels, in 5 tweets",
-        "Of 1,083 ingested rows 3 were dropped",
+        f"Of 1,000 characters {1_000 - 10 * len(RULES)} are left",
         "strip urls with scheme 4 0.4 % 10",
         "Against version 3: 1,030 added, 0 removed, 2 relabelled, 0 retexted, 48 unchanged.",
         "neutral 42 40 -2 84.0 % 50.0 %",
@@ -112,23 +123,39 @@ def test_text_of_a_tweet_is_text_and_no_markup(page: str) -> None:
 
 
 def test_agreement_of_1_with_one_label_is_no_artefact_when_nothing_is_known_beside_it() -> None:
-    assert "artefact" not in page_of(replace(FOUND, agreements={(1.0, 1): 5}))
+    assert "Every tweet" in report.agreement_section(AGREEMENTS).text
+    assert "Every tweet" not in report.agreement_section({(1.0, 1): 5}).text
 
 
-def test_what_is_not_there_is_said_in_words() -> None:
-    bare = replace(
-        FOUND, labels={(None, "unlabelled"): 5}, lengths={None: {7: 5}}, agreements={}, telling=[], largest_groups=[],
-        frequent={"all": {}, "negative": {}, "neutral": {}, "positive": {}}, raw_rows=None, previous_version=None,
-    )  # fmt: skip
-    text = text_of(page_of(bare))
-    for sentence in (
-        "No labelled tweet says how far its annotators agreed.",
-        "None occurs often enough in labelled tweets.",
-        "This is the first version of the table.",
-    ):
-        assert sentence in text
-    assert "have been removed (VACUUM)" in text_of(page_of(replace(FOUND, differences=None)))
+@pytest.mark.parametrize(
+    ("section", "sentence"),
+    [
+        (report.agreement_section({}), "No labelled tweet says how far its annotators agreed."),
+        (report.distinctive_section([], "hashtag"), "None occurs often enough in labelled tweets."),
+        (report.difference_section(None, {}), "This is the first version of the table."),
+        (
+            report.difference_section(Comparison(3), {}),
+            "The files of version 3 have been removed (VACUUM): it cannot be compared any more.",
+        ),
+    ],
+)
+def test_what_is_not_there_is_said_in_words_without_a_figure(section: Section, sentence: str) -> None:
+    assert (section.text, len(section.pictures), len(section.tables)) == (sentence, 0, 0)
+    assert sentence in page_of(section)
+
+
+def test_sections_without_labels_and_words_are_rendered() -> None:
+    bare = [
+        report.labels_section({(None, "unlabelled"): 5}),
+        report.lengths_section({None: {7: 5}}),
+        report.words_section({"all": {}, "negative": {}, "neutral": {}, "positive": {}}),
+        report.duplicates_section(DUPLICATES, [], 0),
+    ]
+    text = text_of(page_of(*bare))
+    assert "5 tweets, 0 of them labelled" in text
+    assert "Texts as delivered have 7 to 7 characters" in text
 
 
 def test_the_same_numbers_give_the_same_page(page: str) -> None:
-    assert page_of(FOUND) == page
+    # Every figure is drawn anew: what differs between two drawings (ids, dates) must not be in the page.
+    assert page_of(*all_sections()) == page

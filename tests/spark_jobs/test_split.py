@@ -1,12 +1,10 @@
 """Which side a tweet falls on. Every text is invented."""
 
-import hashlib
-
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from spark_jobs.clean_tweets import apply_rules
-from spark_jobs.split import SALT, split, text_group
+from spark_jobs.cleaning.split import split, text_group
+from spark_jobs.cleaning.token_rules import apply_rules
 
 
 def test_the_side_is_read_off_the_hash_alone_and_a_fifth_is_eval(spark: SparkSession) -> None:
@@ -17,10 +15,15 @@ def test_the_side_is_read_off_the_hash_alone_and_a_fifth_is_eval(spark: SparkSes
     assert abs(sum(row.split == "eval" for row in sides) / 20_000 - 0.2) < 0.01
 
 
-def test_the_group_is_the_salted_md5_of_the_normalised_text(spark: SparkSession) -> None:
-    # Nothing may ever change this: tweets would change sides.
-    (row,) = spark.createDataFrame([("vaccineswork",)], "t string").select(text_group(F.col("t")).alias("g")).collect()
-    assert row.g == hashlib.md5(f"{SALT}vaccineswork".encode()).hexdigest()
+def test_the_group_of_a_text_never_changes(spark: SparkSession) -> None:
+    # Tweets would change sides: these digests stand for those of every table.
+    digests = {
+        "": "36396c183fdeb561c7219777b4e96c9e",
+        "vaccineswork": "9070aad3c5faf03be274bb9ff82bc196",
+        "εμβολιο": "0c258bcae57c395da9d57fe343c6c503",
+    }
+    rows = spark.createDataFrame([(text,) for text in digests], "t string").select("t", text_group(F.col("t")).alias("g")).collect()
+    assert {row.t: row.g for row in rows} == digests
 
 
 def test_a_tweet_without_label_is_on_no_side(spark: SparkSession) -> None:
@@ -28,7 +31,7 @@ def test_a_tweet_without_label_is_on_no_side(spark: SparkSession) -> None:
     assert [row.split for row in rows.collect()] == ["unlabelled", "train"]
 
 
-def test_copies_of_a_text_share_a_group_however_they_are_dressed(spark: SparkSession) -> None:
+def test_copies_of_a_text_share_a_group_however_they_are_dressed() -> None:
     copies = [
         "Vaccines work, get your flu shot!",
         # retweeted, to somebody, with a link, shouted, escaped, with an emoji
@@ -39,8 +42,7 @@ def test_copies_of_a_text_share_a_group_however_they_are_dressed(spark: SparkSes
         "#Vaccines work, get your #flu shot!",
     ]
     others = ["Vaccines work, get your flu shots!", "", "💉"]
-    tweets = spark.createDataFrame([(text,) for text in copies + others], "safe_text string")
-    group_of = {row.safe_text: row.text_group for row in apply_rules(tweets).select("safe_text", "text_group").collect()}
-    assert len({group_of[text] for text in copies}) == 1
+    normalised = {text: apply_rules(text).normalised.lower() for text in copies + others}
+    assert {normalised[text] for text in copies} == {"vaccinesworkgetyourflushot"}
     # nothing but the two without any letter share one
-    assert len({group_of[text] for text in copies + others}) == 3
+    assert {normalised[text] for text in others} == {"vaccinesworkgetyourflushots", ""}

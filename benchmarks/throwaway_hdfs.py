@@ -1,0 +1,44 @@
+"""One NameNode and one DataNode in a folder, on free ports, for as long as a benchmark runs."""
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from unittest.mock import patch
+
+from hdfs import InsecureClient
+
+from deploy.embedded.services import SERVICES
+from deploy.embedded.settings import DEFAULT_PORTS, Settings
+
+START_SECONDS = 60
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of which none is in use now."""
+    with ExitStack() as probes:
+        sockets = [probes.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [probe.getsockname()[1] for probe in sockets]
+
+
+@contextmanager
+def throwaway_hdfs(folder: Path) -> Iterator[tuple[str, InsecureClient]]:
+    """The URI of a new HDFS whose data is in `folder`, and a WebHDFS client for it."""
+    settings = Settings(folder, dict(zip(DEFAULT_PORTS, free_ports(len(DEFAULT_PORTS)), strict=True)))
+    settings.write_configuration()
+    namenode, datanode = (SERVICES[name].command(settings) for name in ("namenode", "datanode"))
+    subprocess.run([*namenode, "-format", "-nonInteractive"], check=True, capture_output=True)
+    # Loopback is never behind a proxy.
+    with patch.dict(os.environ, {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}), ExitStack() as daemons:
+        for command in (namenode, datanode):
+            daemon = daemons.enter_context(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+            daemons.callback(daemon.kill)
+        deadline = time.monotonic() + START_SECONDS
+        while problem := SERVICES["namenode"].health_problem(settings):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the NameNode {problem} after {START_SECONDS} s")
+            time.sleep(0.5)
+        yield settings.hdfs, InsecureClient(settings.url("namenode"), user=os.environ.get("HADOOP_USER_NAME", "root"))

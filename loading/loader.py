@@ -1,0 +1,131 @@
+"""Settling deliveries: which rows a dump gives to which table, in which order."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from loading import tables as delta
+from loading.files import Delivery, DumpFiles
+from loading.judged_dump import JudgedDump, Progress, judge_dump
+from loading.quality import LABEL_COLUMNS, Thresholds, find_breaches, label_distance
+from loading.tables import HELD, LOADED, REFUSED, RETRACTED, Tables
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Loader:
+    """Loads dumps.
+
+    Args:
+        tables: where to.
+        files: where from.
+        run_id: the run that asks, for the table `dumps`.
+        thresholds: of the data-quality gate; None lets everything pass.
+        progress: makes, of a dump's source and bytes, a function that is told how far it has been read.
+    """
+
+    tables: Tables
+    files: DumpFiles
+    run_id: str
+    thresholds: Thresholds | None
+    progress: Callable[[str, int], Progress]
+
+    def settle(self, delivery: Delivery) -> Row:
+        """Load, hold or refuse a delivered dump and keep its file; returns its row in `dumps`."""
+        with self.judge(delivery.path, delivery.source) as dump:
+            row = delta.read_dumps(self.tables).get(dump.sha256)
+            if row is None or row["state"] == RETRACTED:
+                row = self.record(dump, delivery)
+        self.files.keep(delivery.path, row["dump_sha256"])
+        return row
+
+    @contextmanager
+    def judge(self, path: str, source: str) -> Iterator[JudgedDump]:
+        """Read a dump; its judged records are on disk until the context ends."""
+        with tempfile.TemporaryDirectory(prefix="vaxpulse-dump-") as folder, self.files.open(path) as file:
+            yield judge_dump(file, Path(folder), self.progress(source, self.files.size_bytes(path)))
+
+    def record(self, dump: JudgedDump, delivery: Delivery, reason: str | None = None) -> Row:
+        """Put the records of a dump where they belong and write its row in `dumps`; returns the row.
+
+        Args:
+            dump: the dump.
+            delivery: where it came from, and when.
+            reason: why a person lets it pass.
+        """
+        row = self.describe(dump, delivery)
+        if dump.refusal is not None:
+            return self.write_row(row | {"state": REFUSED, "reason": dump.refusal})
+        breaches = find_breaches(row, self.thresholds) if self.thresholds else []
+        # Side by side: a commit in HDFS is half a second of waiting.
+        with ThreadPoolExecutor(1) as thread:
+            prepared: list[Future[Any]] = [thread.submit(self.append_bad_records, dump), thread.submit(delta.open_dumps, self.tables)]
+            appended = not breaches and self.append_tweets(dump, delivery)
+            for done in prepared:
+                done.result()
+        if breaches:
+            return self.write_row(row | {"state": HELD, "reason": "; ".join(breaches)})
+        if not appended:
+            # An earlier try, or another loader, has appended it: the log says when it was delivered.
+            row["delivered_at"] = delta.delivery_time(self.tables, dump.sha256) or delivery.delivered_at
+        known = delta.count_known(self.tables, dump.sorted_id_hashes, row["delivered_at"], dump.sha256)
+        return self.write_row(row | {"state": LOADED, "reason": reason, "known": known})
+
+    def append_bad_records(self, dump: JudgedDump) -> None:
+        """Append the dump's bad records to the quarantine, unless they are there."""
+        delta.append_dump(delta.open_quarantine(self.tables), dump.sha256, quarantine_rows(dump), delta.QUARANTINE)
+
+    def append_tweets(self, dump: JudgedDump, delivery: Delivery) -> bool:
+        """Append the dump's tweets to the log, unless they are there; returns whether this call did it."""
+        tweets_raw = delta.open_tweets_raw(self.tables)
+        return delta.append_dump(tweets_raw, dump.sha256, log_rows(dump, delivery.delivered_at), delta.TWEETS_RAW)
+
+    def describe(self, dump: JudgedDump, delivery: Delivery) -> Row:
+        """The row of a dump in `dumps`, but for its state and reason."""
+        before = [
+            row
+            for row in delta.read_dumps(self.tables).values()
+            if row["state"] == LOADED and (row["delivered_at"], row["dump_sha256"]) < (delivery.delivered_at, dump.sha256)
+        ]
+        return {
+            "dump_sha256": dump.sha256,
+            "source": delivery.source,
+            "delivered_at": delivery.delivered_at,
+            "bytes": dump.bytes,
+            "records": dump.records,
+            "accepted": dump.accepted,
+            "known": 0,
+            "duplicates": dump.duplicates,
+            "quarantined": dump.quarantined,
+            **dict(zip(LABEL_COLUMNS, dump.label_counts.tolist(), strict=True)),
+            "median_text_length": dump.median_text_length,
+            "label_distance": label_distance(dump.label_counts, before),
+            "run_id": self.run_id,
+        }
+
+    def write_row(self, row: Row) -> Row:
+        """Write a row of `dumps` unless somebody else has settled the dump meanwhile; returns the row that stands."""
+        return delta.record_dump(self.tables, row, replaces=(HELD, RETRACTED))
+
+
+def log_rows(dump: JudgedDump, delivered_at: datetime) -> Iterator[pa.RecordBatch]:
+    """The rows of a dump for `tweets_raw`."""
+    ingested_at = datetime.now(UTC)
+    for batch in dump.tweets():
+        constants = [(dump.sha256, pa.string()), (delivered_at, delta.TIMESTAMP), (ingested_at, delta.TIMESTAMP)]
+        columns = [pa.repeat(pa.scalar(value, type_), batch.num_rows) for value, type_ in constants]
+        yield pa.RecordBatch.from_arrays([*batch.columns[1:], *columns], schema=delta.TWEETS_RAW)
+
+
+def quarantine_rows(dump: JudgedDump) -> Iterator[pa.RecordBatch]:
+    """The rows of a dump for `quarantine`."""
+    for batch in dump.bad_records():
+        yield pa.RecordBatch.from_arrays([pa.repeat(dump.sha256, batch.num_rows), *batch.columns], schema=delta.QUARANTINE)

@@ -1,0 +1,299 @@
+"""The tables that loading writes (docs: DESIGN.md, *Data contracts*), and how it commits to them.
+
+`tweets_raw` and `quarantine` are append-only logs. Each append and each removal of a dump's rows carries a Delta transaction id: the dump's hash
+as the application, and a version that counts up, odd after an append and even after a removal. So the table itself says whether it holds a
+dump, in the same commit as the rows: whoever tries a second time, or at the same time, finds it done.
+"""
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, DeltaTable, QueryBuilder, Schema, Transaction
+from deltalake.exceptions import CommitFailedError
+from deltalake.fs import DeltaStorageHandler
+from deltalake.transaction import AddAction, RemoveAction
+from pyarrow.fs import PyFileSystem
+
+from loading.judging import hash_ids
+from loading.threads import in_threads
+
+TIMESTAMP = pa.timestamp("us", tz="UTC")
+
+
+def _required(name: str, type_: pa.DataType) -> pa.Field:
+    return pa.field(name, type_, nullable=False)
+
+
+# Key (tweet_id, dump_sha256): one row for each accepted tweet of each dump. A column that the dump does not have is null.
+TWEETS_RAW = pa.schema(
+    [
+        _required("tweet_id", pa.string()),
+        _required("safe_text", pa.string()),
+        pa.field("label", pa.float64()),
+        pa.field("agreement", pa.float64()),
+        _required("dump_sha256", pa.string()),
+        _required("delivered_at", TIMESTAMP),
+        _required("ingested_at", TIMESTAMP),
+    ]
+)
+# Key (dump_sha256, row_number); row_number counts the records after the header from 1.
+QUARANTINE = pa.schema(
+    [
+        _required("dump_sha256", pa.string()),
+        _required("row_number", pa.int64()),
+        _required("raw_record", pa.string()),
+        _required("reason", pa.string()),
+    ]
+)
+# Key dump_sha256; records = accepted + duplicates + quarantined. `known` of the accepted tweets came in earlier deliveries too. The figures of
+# quality count all good records, repeats included; `reason` says why a dump is in its state, null where nothing is to be said.
+DUMPS = pa.schema(
+    [
+        _required("dump_sha256", pa.string()),
+        _required("source", pa.string()),
+        _required("delivered_at", TIMESTAMP),
+        _required("state", pa.string()),
+        _required("bytes", pa.int64()),
+        _required("records", pa.int64()),
+        _required("accepted", pa.int64()),
+        _required("known", pa.int64()),
+        _required("duplicates", pa.int64()),
+        _required("quarantined", pa.int64()),
+        _required("negative", pa.int64()),
+        _required("neutral", pa.int64()),
+        _required("positive", pa.int64()),
+        pa.field("median_text_length", pa.float64()),
+        pa.field("label_distance", pa.float64()),
+        pa.field("reason", pa.string()),
+        _required("ingested_at", TIMESTAMP),
+        _required("run_id", pa.string()),
+    ]
+)
+
+LOADED, HELD, REFUSED, REJECTED, RETRACTED = "loaded", "held", "refused", "rejected", "retracted"
+
+TABLE_PROPERTIES = {
+    # clean_tweets reads what has changed.
+    "delta.enableChangeDataFeed": "true",
+    # Smallest and largest texts, which are in no order, help no reader.
+    "delta.dataSkippingStatsColumns": "dump_sha256,delivered_at",
+}
+QUARANTINE_PROPERTIES = {"delta.dataSkippingStatsColumns": "dump_sha256,row_number"}
+# A commit is tried again when another one came between; so many at once never do.
+COMMIT_TRIES = 50
+
+# Files that Spark reads one a task, in groups that a reader can hold.
+ROWS_PER_FILE = 400_000
+ROWS_PER_GROUP = 200_000
+# More than there are cores: to create and close a file in HDFS is waiting.
+WRITING_THREADS = 3
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The URIs of the tables."""
+
+    tweets_raw: str
+    quarantine: str
+    dumps: str
+
+
+def open_or_create(uri: str, schema: pa.Schema, properties: Mapping[str, str]) -> DeltaTable:
+    """The newest version of the table at `uri`, created if it does not exist."""
+    if not DeltaTable.is_deltatable(uri):
+        DeltaTable.create(uri, schema=Schema.from_arrow(schema), mode="ignore", configuration=dict(properties))
+    return DeltaTable(uri)
+
+
+def open_tweets_raw(tables: Tables) -> DeltaTable:
+    return open_or_create(tables.tweets_raw, TWEETS_RAW, TABLE_PROPERTIES)
+
+
+def open_quarantine(tables: Tables) -> DeltaTable:
+    return open_or_create(tables.quarantine, QUARANTINE, QUARANTINE_PROPERTIES)
+
+
+def open_dumps(tables: Tables) -> DeltaTable:
+    return open_or_create(tables.dumps, DUMPS, {})
+
+
+def until_committed(attempt: Callable[[], Result]) -> Result:
+    """The result of `attempt`, which reads the newest version and commits; made again as long as other commits come between."""
+    for _ in range(COMMIT_TRIES - 1):
+        try:
+            return attempt()
+        except CommitFailedError:
+            continue
+    return attempt()
+
+
+def holds_dump(table: DeltaTable, sha256: str) -> bool:
+    """Whether the rows of a dump are in the table."""
+    return (table.transaction_version(sha256) or 0) % 2 == 1
+
+
+def next_transaction(table: DeltaTable, sha256: str) -> CommitProperties:
+    """What makes a commit the next one about this dump, and fail where another one has come first."""
+    return CommitProperties(app_transactions=[Transaction(sha256, (table.transaction_version(sha256) or 0) + 1)])
+
+
+def append_dump(table: DeltaTable, sha256: str, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> bool:
+    """Append the rows of a dump in one commit, unless the table holds them; returns whether this call did it.
+
+    Args:
+        table: a table whose newest version was read before the call.
+        sha256: the dump's hash.
+        batches: its rows, none of them against `schema`: the commit does not check them.
+        schema: the table's columns.
+    """
+    if holds_dump(table, sha256):
+        return False
+    files: list[AddAction | RemoveAction] = list(
+        in_threads(partial(write_file, table.table_uri, sha256), in_files(batches, schema), WRITING_THREADS)
+    )
+    try:
+        table.create_write_transaction(
+            files, mode="append", schema=table.schema(), partition_by=[], commit_properties=next_transaction(table, sha256)
+        )
+    except CommitFailedError:
+        if holds_dump(DeltaTable(table.table_uri), sha256):
+            return False  # another loader was faster
+        raise
+    return True
+
+
+def in_files(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
+    """`batches` in tables of about ROWS_PER_FILE rows."""
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        waiting.append(batch)
+        if sum(map(len, waiting)) >= ROWS_PER_FILE:
+            yield pa.Table.from_batches(waiting, schema)
+            waiting = []
+    if waiting:
+        yield pa.Table.from_batches(waiting, schema)
+
+
+def write_file(table_uri: str, sha256: str, rows: pa.Table) -> AddAction:
+    """Write rows of a dump into a file of a table; returns what a commit must say about it."""
+    name, files = f"part-{uuid.uuid4()}.zstd.parquet", PyFileSystem(DeltaStorageHandler(table_uri))
+    # Ids never repeat and texts seldom do: a dictionary of them would be tried in vain.
+    repeating = [column for column in rows.column_names if column not in ("tweet_id", "safe_text", "raw_record", "row_number")]
+    pq.write_table(
+        rows,
+        name,
+        filesystem=files,
+        compression="zstd",
+        use_dictionary=repeating,
+        row_group_size=ROWS_PER_GROUP,
+        write_statistics=repeating,
+    )
+    [info] = files.get_file_info([name])
+    indexed = {"dump_sha256": sha256} | (
+        {"delivered_at": stats_time(rows["delivered_at"][0].as_py())} if "delivered_at" in repeating else {}
+    )
+    stats = {"numRecords": len(rows), "minValues": indexed, "maxValues": indexed, "nullCount": dict.fromkeys(indexed, 0)}
+    return AddAction(name, info.size, {}, int(time.time() * 1000), True, json.dumps(stats))
+
+
+def stats_time(moment: datetime) -> str:
+    """A time, whole in milliseconds, as Delta's statistics have it."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def remove_dump(uri: str, sha256: str) -> int:
+    """Delete the rows of a dump; returns how many there were, 0 where there are none any more."""
+
+    def attempt() -> int:
+        if not DeltaTable.is_deltatable(uri):
+            return 0
+        table = DeltaTable(uri)
+        if not holds_dump(table, sha256):
+            return 0
+        properties = next_transaction(table, sha256)
+        metrics = table.delete(f"dump_sha256 = '{sha256}'", commit_properties=properties)
+        if not metrics["num_deleted_rows"]:
+            # Maintenance has dropped them all. Nothing was committed, and the transaction must be.
+            table.create_write_transaction([], mode="append", schema=table.schema(), partition_by=[], commit_properties=properties)
+        return int(metrics["num_deleted_rows"] or 0)
+
+    return until_committed(attempt)
+
+
+def delivery_time(tables: Tables, sha256: str) -> datetime | None:
+    """When the dump whose rows the log holds was delivered; None where the log holds none of it."""
+    sql = f"SELECT min(delivered_at) AS delivered_at FROM t WHERE dump_sha256 = '{sha256}'"  # noqa: S608 (a hash)
+    [row] = read_batches(DeltaTable(tables.tweets_raw), sql).read_all().to_pylist()
+    moment: datetime | None = row["delivered_at"]
+    return moment
+
+
+def count_known(tables: Tables, sorted_id_hashes: npt.NDArray[np.uint64], delivered_at: datetime, sha256: str) -> int:
+    """How many of a dump's ids the log holds from earlier deliveries.
+
+    Ids are told apart by 64-bit hashes: with 10 million ids in a log of 100 million, the chance that the count is off by one is 1 in 20,000.
+    """
+    if not len(sorted_id_hashes):
+        return 0
+    moment = f"TIMESTAMP '{delivered_at.isoformat()}'"
+    is_earlier = f"delivered_at < {moment} OR (delivered_at = {moment} AND dump_sha256 < '{sha256}')"
+    is_known = np.zeros(len(sorted_id_hashes), dtype=bool)
+    for batch in read_batches(DeltaTable(tables.tweets_raw), f"SELECT tweet_id FROM t WHERE {is_earlier}"):  # noqa: S608 (a time and a hash)
+        of_log = hash_ids(batch.column("tweet_id"))
+        places = np.minimum(np.searchsorted(sorted_id_hashes, of_log), len(sorted_id_hashes) - 1)
+        # A hash that comes more than once in the dump is marked at its first place alone.
+        is_known[places[sorted_id_hashes[places] == of_log]] = True
+    return int(np.count_nonzero(is_known))
+
+
+def read_batches(table: DeltaTable, sql: str) -> pa.RecordBatchReader:
+    """The rows of a query on a table, which it knows as `t`, as they are read."""
+    return pa.RecordBatchReader.from_stream(QueryBuilder().register("t", table).execute(sql))
+
+
+def read_dumps(tables: Tables) -> dict[str, dict[str, Any]]:
+    """The rows of `dumps` by hash; empty where the table does not exist yet."""
+    if not DeltaTable.is_deltatable(tables.dumps):
+        return {}
+    rows = read_batches(DeltaTable(tables.dumps), "SELECT * FROM t").read_all().to_pylist()
+    return {row["dump_sha256"]: row for row in rows}
+
+
+def record_dump(tables: Tables, row: Mapping[str, Any], *, replaces: tuple[str, ...]) -> dict[str, Any]:
+    """Write the row of a dump unless there is one in a state that it may not replace; returns the row that stands then."""
+    sha256 = row["dump_sha256"]
+
+    def attempt() -> dict[str, Any]:
+        table = open_dumps(tables)
+        standing = read_dumps(tables).get(sha256)
+        if standing and standing["state"] not in replaces:
+            return standing
+        source = pa.Table.from_pylist([dict(row) | {"ingested_at": datetime.now(UTC)}], schema=DUMPS)
+        states = ", ".join(f"'{state}'" for state in replaces)
+        (
+            table.merge(
+                source,
+                "old.dump_sha256 = new.dump_sha256",
+                source_alias="new",
+                target_alias="old",
+                commit_properties=next_transaction(table, sha256),
+            )
+            .when_matched_update_all(f"old.state IN ({states})")
+            .when_not_matched_insert_all()
+            .execute()
+        )
+        return read_dumps(tables)[sha256]
+
+    return until_committed(attempt)

@@ -1,0 +1,178 @@
+"""Loading said in plain Python, with dicts for tables, and the real tables in a folder to compare them with."""
+
+import hashlib
+import resource
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pyarrow as pa
+from deltalake import DeltaTable, QueryBuilder
+
+from loading import decide_dump
+from loading.files import DumpFiles
+from loading.judged_dump import Progress
+from loading.loader import Loader
+from loading.quality import Thresholds
+from loading.tables import Tables
+from tests.laws.csv_reference import judge
+
+# Of small dumps: the gate holds those with more than a third of their records in quarantine.
+THRESHOLDS = Thresholds(most_quarantined=0.34, most_label_distance=2.0, shortest_text=0.0, longest_text=1e9)
+FIRST_MOMENT = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+def sha256_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def moment(minutes: int) -> datetime:
+    return FIRST_MOMENT + timedelta(minutes=minutes)
+
+
+def no_progress(source: str, total_bytes: int) -> Progress:
+    return lambda bytes_, records: None
+
+
+class Store:
+    """Delivered and kept dumps and the tables, in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "delivered").mkdir(parents=True)
+        self.tables = Tables(*(str(folder / name) for name in ("tweets_raw", "quarantine", "dumps")))
+
+    def files(self) -> DumpFiles:
+        return DumpFiles(str(self.folder / "delivered"), str(self.folder / "raw"))
+
+    def deliver(self, content: bytes, delivered_at: datetime = FIRST_MOMENT, source: str = "june.csv") -> Path:
+        """Put a dump where a delivery puts it."""
+        path = self.folder / "delivered" / f"{delivered_at:%Y%m%dT%H%M%S}.000Z-{source}"
+        path.write_bytes(content)
+        return path
+
+    def loader(self, run_id: str = "run", thresholds: Thresholds | None = THRESHOLDS) -> Loader:
+        return Loader(self.tables, self.files(), run_id, thresholds, no_progress)
+
+    def load(self, thresholds: Thresholds | None = THRESHOLDS) -> list[dict[str, Any]]:
+        """Settle every delivery; returns their rows in `dumps`."""
+        loader = self.loader(thresholds=thresholds)
+        return [loader.settle(delivery) for delivery in loader.files.deliveries()]
+
+    def decide(self, sha256: str, decision: str, run_id: str = "decision") -> int:
+        places = [f"--{name.replace('_', '-')}={getattr(self.tables, name)}" for name in ("tweets_raw", "quarantine", "dumps")]
+        words = [f"--dump-sha256={sha256}", f"--decision={decision}", "--reason=somebody has looked at it", f"--run-id={run_id}"]
+        with patch.object(resource, "setrlimit"):  # the limit would stay with this process
+            return decide_dump.main([*words, f"--raw={self.folder / 'raw'}", *places])
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        uri = getattr(self.tables, name)
+        if not DeltaTable.is_deltatable(uri):
+            return []
+        found: list[dict[str, Any]] = pa.table(
+            QueryBuilder().register("t", DeltaTable(uri)).execute("SELECT * FROM t").read_all()
+        ).to_pylist()
+        return found
+
+    def log(self) -> dict[tuple[str, str], tuple]:
+        """The rows of tweets_raw by id and dump; each key comes once."""
+        rows = self.rows("tweets_raw")
+        found = {
+            (row["dump_sha256"], row["tweet_id"]): (row["safe_text"], row["label"], row["agreement"], row["delivered_at"]) for row in rows
+        }
+        assert len(found) == len(rows)
+        return found
+
+    def quarantine(self) -> dict[tuple[str, int], tuple[str, str]]:
+        rows = self.rows("quarantine")
+        found = {(row["dump_sha256"], row["row_number"]): (row["raw_record"], row["reason"]) for row in rows}
+        assert len(found) == len(rows)
+        return found
+
+    def dumps(self) -> dict[str, dict[str, Any]]:
+        rows = self.rows("dumps")
+        found = {row["dump_sha256"]: {name: value for name, value in row.items() if name not in ("ingested_at", "run_id")} for row in rows}
+        assert len(found) == len(rows)
+        return found
+
+
+@dataclass
+class Model:
+    """What the tables must hold."""
+
+    log: dict[tuple[str, str], tuple] = field(default_factory=dict)
+    quarantine: dict[tuple[str, int], tuple[str, str]] = field(default_factory=dict)
+    dumps: dict[str, dict[str, Any]] = field(default_factory=dict)
+    contents: dict[str, bytes] = field(default_factory=dict)
+
+    def load(self, content: bytes, delivered_at: datetime, source: str = "june.csv", *, held_before: str | None = None) -> None:
+        """Settle a delivery; `held_before` is why it was held, when a person has let it pass."""
+        sha256 = sha256_of(content)
+        if held_before is None and sha256 in self.dumps and self.dumps[sha256]["state"] != "retracted":
+            return
+        self.contents[sha256] = content
+        outcome = judge(content)
+        tweets = {ident: values for _, ident, *values in outcome.tweets}
+        labels = [values[1] for _, _, *values in outcome.tweets]
+        counts = [labels.count(label) for label in (-1, 0, 1)]
+        lengths = sorted(len(text) for _, _, text, *_ in outcome.tweets)
+        is_earlier = lambda other: other["state"] == "loaded" and (other["delivered_at"], other["dump_sha256"]) < (delivered_at, sha256)  # noqa: E731
+        earlier = [row for row in self.dumps.values() if is_earlier(row)]
+        known = {ident for row in earlier for of, ident in self.log if of == row["dump_sha256"]}
+        row = {
+            "dump_sha256": sha256,
+            "source": source,
+            "delivered_at": delivered_at,
+            "bytes": len(content),
+            "records": outcome.records,
+            "accepted": len(tweets),
+            "known": 0,
+            "duplicates": len(outcome.tweets) - len(tweets),
+            "quarantined": len(outcome.reasons),
+            **dict(zip(("negative", "neutral", "positive"), counts, strict=True)),
+            "median_text_length": float(lengths[len(lengths) // 2]) if lengths else None,
+            "label_distance": distance(counts, [sum(other[name] for other in earlier) for name in ("negative", "neutral", "positive")]),
+            "reason": None,
+        }
+        share = len(outcome.reasons) / outcome.records if outcome.records else 0
+        if not outcome.records:
+            row |= {"state": "refused", "reason": "it has a header and no records"}
+        elif share > THRESHOLDS.most_quarantined and held_before is None:
+            row |= {"state": "held", "reason": f"{share:.1%} of its records are in quarantine, at most 34.0% are usual"}
+        else:
+            passed = held_before and f"let pass: somebody has looked at it (held because {held_before})"
+            row |= {"state": "loaded", "known": len(known & set(tweets)), "reason": passed}
+            self.log |= {(sha256, ident): (*values, delivered_at) for ident, values in tweets.items()}
+        raw = {number: record.decode("utf-8", "backslashreplace") for number, record in outcome.raw.items()}
+        self.quarantine |= {(sha256, number): (raw[number], reason) for number, reason in outcome.reasons.items()}
+        self.dumps[sha256] = row
+
+    def decide(self, sha256: str, decision: str) -> None:
+        row = self.dumps[sha256]
+        if decision == "pass":
+            self.load(self.contents[sha256], row["delivered_at"], row["source"], held_before=row["reason"])
+        else:
+            self.dumps[sha256] = row | {
+                "state": {"reject": "rejected", "retract": "retracted"}[decision],
+                "reason": "somebody has looked at it",
+            }
+        if decision == "retract":
+            self.log = {key: values for key, values in self.log.items() if key[0] != sha256}
+            self.quarantine = {key: values for key, values in self.quarantine.items() if key[0] != sha256}
+
+
+def distance(own: list[int], other: list[int]) -> float | None:
+    if not sum(own) or not sum(other):
+        return None
+    return sum(abs(a / sum(own) - b / sum(other)) for a, b in zip(own, other, strict=True)) / 2
+
+
+def current_tweets(log: dict[tuple[str, str], tuple]) -> dict[str, tuple[str, float | None, float | None]]:
+    """What the log says now: of each tweet the newest text, and the newest label and agreement that any dump gave."""
+    tweets: dict[str, tuple] = {}
+    for (_, ident), (text, label, agreement, _) in sorted(log.items(), key=lambda item: (item[1][3], item[0][0])):
+        _, old_label, old_agreement = tweets.get(ident, (None, None, None))
+        tweets[ident] = (text, old_label if label is None else label, old_agreement if agreement is None else agreement)
+    return tweets

@@ -1,0 +1,139 @@
+"""What is a tweet, what is a piece of one, and what is neither."""
+
+import doctest
+from functools import partial
+
+import pytest
+
+from loading import record_rules
+from loading.csv_records import Records, find_records, read_records
+from loading.judging import belongs_to_previous, judge_records
+from loading.record_rules import RefusedDumpError, read_header
+
+
+def reasons(content: str) -> dict[int, str]:
+    """The reasons of the bad records of a dump by their number, from 1."""
+    header, _, body = content.partition("\n")
+    layout = read_header(header.encode())
+    found, first = {}, 1
+    for records in read_records([body.encode()], partial(belongs_to_previous, layout)):
+        bad_records = judge_records(records, layout, first).bad_records
+        found |= dict(zip(bad_records["row_number"].to_pylist(), bad_records["reason"].to_pylist(), strict=True))
+        first += len(records)
+    return found
+
+
+def test_the_examples_in_the_docstrings_hold() -> None:
+    results = doctest.testmod(record_rules)
+    assert results.attempted
+    assert not results.failed
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        ("A1,text,0.0,1.0", None),
+        ("A1,text,,", None),
+        ("123456789012345678,text,-1,0", None),
+        (",text,0.0,1.0", "tweet_id is missing"),
+        (" ,text,0.0,1.0", "tweet_id is missing"),
+        ("A 1,text,0.0,1.0", "tweet_id is no id: an id has 1 to 64 letters, digits, '_' or '-'"),
+        ("Ä1,text,0.0,1.0", "tweet_id is no id: an id has 1 to 64 letters, digits, '_' or '-'"),
+        ("A1,,0.0,1.0", "text is missing"),
+        ('A1," \n ",0.0,1.0', "text is missing"),
+        ("A1,text,0.5,1.0", "label is not -1, 0 or 1"),
+        ("A1,text,nan,1.0", "label is not -1, 0 or 1"),
+        ("A1,text,0_1,1.0", "label is not -1, 0 or 1"),
+        ("A1,text,0.0,1.01", "agreement is not between 0 and 1"),
+        ("A1,text,0.0,-0.1", "agreement is not between 0 and 1"),
+        ("A1,text,0.0", "3 fields instead of 4"),
+        ("A1,text, with comma,0.0,1.0", "5 fields instead of 4"),
+        ('A1,"text" more,0.0,1.0', "there is text after a closing quote"),
+        ('A1,"text,0.0,1.0', "a quote is opened and never closed"),
+        ('A1,he said "text",0.0,1.0', None),
+    ],
+)
+def test_a_record_is_a_tweet_or_has_one_reason_why_it_is_none(record: str, reason: str | None) -> None:
+    content = f"tweet_id,safe_text,label,agreement\nA0,before,0.0,1.0\n{record}\n"
+    assert reasons(content) == ({2: reason} if reason else {})
+
+
+@pytest.mark.parametrize(
+    ("header", "head", "tail"),
+    [
+        ("tweet_id,safe_text,label,agreement", "A1,begins,,", "and ends,1.0,1.0,"),
+        ("tweet_id,safe_text,label,agreement", "A1,begins,,", "and ends,,,"),
+        # not filled up with empty fields
+        ("tweet_id,safe_text,label,agreement", "A1,begins", "and ends,1.0,1.0"),
+        # a single word in the place of the id, which passes for one; with agreement 1.0 the whole tail passes for a tweet
+        ("tweet_id,safe_text,label,agreement", "A1,begins,,", "ends,0.0,0.6666666666666666,"),
+        ("tweet_id,safe_text,label,agreement", "A1,begins,,", "ends,0.0,1.0,"),
+        ("tweet_id,safe_text", "A1,begins", "and ends,"),
+        ("tweet_id,safe_text", "A1,begins", "and ends"),
+        # the text elsewhere
+        ("tweet_id,label,agreement,safe_text", "A1,0.0,1.0,begins", "and ends,,,"),
+        ("label,tweet_id,safe_text,agreement", "0.0,A1,begins,", "and ends,1.0,,"),
+    ],
+)
+def test_both_pieces_of_a_record_broken_by_a_line_break_name_each_other(header: str, head: str, tail: str) -> None:
+    assert reasons(f"{header}\n{head}\n{tail}\n") == {
+        1: "cut by an unquoted line break: its text goes on in record 2",
+        2: "not a record of its own: after an unquoted line break it continues record 1",
+    }
+
+
+def test_a_record_broken_over_three_is_found_as_a_chain() -> None:
+    assert reasons("tweet_id,safe_text,label,agreement\nA1,begins,,\ngoes on,,,\nand ends,1.0,1.0,\n") == {
+        1: "cut by an unquoted line break: its text goes on in record 2",
+        2: "not a record of its own: after an unquoted line break it continues record 1",
+        3: "not a record of its own: after an unquoted line break it continues record 2",
+    }
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        # the record before is whole: it has its votes
+        "A1,whole,0.0,1.0\nno id,1.0,1.0,",
+        # another bad record, whose text stands where a tail has its label
+        "A1,unlabelled,,\nA2,text,9.0,",
+        "A1,unlabelled,,\nA 2,1,,5",
+        "A1,unlabelled,,\nA2,,,",
+    ],
+)
+def test_a_good_record_before_a_bad_one_is_not_taken_for_its_head(records: str) -> None:
+    assert list(reasons(f"tweet_id,safe_text,label,agreement\n{records}\n")) == [2]
+
+
+def test_two_unlabelled_tweets_are_not_pieces_of_one_although_the_second_text_is_a_number() -> None:
+    assert reasons("tweet_id,safe_text,label,agreement\nA1,some text,,\nA2,1,,\n") == {}
+    assert reasons("tweet_id,safe_text,label\nA1,some text,\nA2,1,\n") == {}
+
+
+def test_a_record_that_is_open_for_many_blocks_is_not_searched_again_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched = []
+
+    def counting(data: bytes) -> Records:
+        searched.append(len(data))
+        return find_records(data)
+
+    monkeypatch.setattr("loading.csv_records.find_records", counting)
+    blocks = [b'A1,"opened\n', *[b"line\n" * 100] * 1_000, b'closed",,\n']
+    [records] = read_records(blocks, lambda previous, record: False)
+    assert len(records) == 1
+    # Doubling: the sum of all searches is a few times the file, not a thousand times.
+    assert sum(searched) < 6 * sum(map(len, blocks))
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        (b"id,text", "no column tweet_id and safe_text"),
+        (b"tweet_id,\xff", "not in UTF-8"),
+        ("tweet_id".encode("utf-16"), "UTF-16"),
+        (b"tweet_id,tweet_id,safe_text", "'tweet_id' is there twice"),
+    ],
+)
+def test_a_header_that_does_not_fit_is_refused(header: bytes, reason: str) -> None:
+    with pytest.raises(RefusedDumpError, match=reason):
+        read_header(header)
