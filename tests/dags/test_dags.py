@@ -100,6 +100,11 @@ def test_a_file_that_cannot_be_delivered_or_loaded_keeps_nobody_from_deciding_ab
     assert held.downstream_task_ids == {"ask_for_review"}
 
 
+def test_a_question_can_be_asked_before_anybody_has_answered_it(dag_bag):
+    # Airflow validates the params of a task when it starts.
+    assert dag_bag.dags["review_dump"].get_task("decide").params.validate() == {"reason": None}
+
+
 def test_words_of_a_person_do_not_reach_the_shell(dag_bag):
     for dag_id, task_id in (("review_dump", "carry_out"), ("retract_dump", "retract")):
         task = dag_bag.dags[dag_id].get_task(task_id)
