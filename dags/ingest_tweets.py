@@ -26,11 +26,10 @@ from typing import Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, dag, get_current_context, task
-from airflow.sdk.exceptions import AirflowFailException
 from vaxpulse_airflow import deliveries
 
 from common.assets import DELIVERED_FOLDER, HDFS, LANDED_DUMPS, LANDING_FOLDER, LOADING_ARGUMENTS, TWEETS_RAW
-from common.defaults import DEFAULT_ARGS, FIRST_DAY, loading_task
+from common.defaults import DEFAULT_ARGS, FIRST_DAY, fail_for_good, loading_task
 from common.dumps import read_dumps
 
 log = logging.getLogger(__name__)
@@ -114,7 +113,7 @@ def ingest_tweets() -> None:
         try:
             deliver(get_current_context()["params"]["dump"], client, Path(os.environ["VAXPULSE_LANDING"]))
         except ValueError as error:
-            raise AirflowFailException(f"error: {error}") from None  # another try would find the same
+            fail_for_good(str(error))  # another try would find the same
 
     @task(trigger_rule="all_done")  # a file that cannot be delivered or loaded keeps nobody from deciding about another
     def find_held() -> list[dict[str, Any]]:
@@ -130,7 +129,7 @@ def ingest_tweets() -> None:
         wrong = [f"{source} could not be read or stored: see the log of load_dumps" for source in failed]
         wrong += [f"{dump['source']} is refused: {dump['reason']}" for dump in read_dumps("state = 'refused'") if dump["run_id"] == run_id]
         if wrong:
-            raise AirflowFailException("error: " + "; ".join(wrong))
+            fail_for_good("; ".join(wrong))
 
     load = loading_task(
         "load_dumps",

@@ -18,10 +18,9 @@ from typing import Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import Param, dag, get_current_context, task
-from airflow.sdk.exceptions import AirflowFailException
 
 from common.assets import LOADING_ARGUMENTS, TWEETS_RAW
-from common.defaults import DEFAULT_ARGS, FIRST_DAY, SHORTEST_REASON, loading_task
+from common.defaults import DEFAULT_ARGS, FIRST_DAY, SHORTEST_REASON, fail_for_good, loading_task
 from common.dumps import read_dumps
 
 LET_PASS, REJECT = "Let it pass", "Reject it"
@@ -51,9 +50,7 @@ def read_answer(answer: dict[str, Any]) -> dict[str, str]:
     """Return decision and reason of a person's answer. Raises AirflowFailException where there is no reason."""
     reason = (answer["params_input"].get("reason") or "").strip()
     if len(reason) < SHORTEST_REASON:
-        raise AirflowFailException(
-            f"error: the decision needs a reason of at least {SHORTEST_REASON} characters: clear `decide` and answer again"
-        )
+        fail_for_good(f"the decision needs a reason of at least {SHORTEST_REASON} characters: clear `decide` and answer again")
     return {"decision": DECISIONS[answer["chosen_options"][0]], "reason": reason}
 
 
@@ -75,7 +72,7 @@ def review_dump() -> None:
         sha256 = get_current_context()["params"]["dump_sha256"]
         found = read_dumps(f"state = 'held' AND dump_sha256 = '{sha256}'")
         if not found:
-            raise AirflowFailException(f"error: no dump {sha256} is held")
+            fail_for_good(f"no dump {sha256} is held")
         return describe(found[0])
 
     @task(task_id="answer", multiple_outputs=False)

@@ -209,8 +209,8 @@ def test_file_that_somebody_writes_to_hdfs_is_not_whole_until_it_is_closed(hdfs)
     with hdfs.write(path) as writer:
         writer.write(b"tweet_id,safe_text\n")
         assert await_that(lambda: hdfs.status(path, strict=False), 30)
-        assert not is_closed(path, hdfs)
-    assert is_closed(path, hdfs)
+        assert not is_closed(hdfs, path)
+    assert is_closed(hdfs, path)
     assert hdfs.delete(path)
 
 
