@@ -4,7 +4,10 @@ SHELL := /bin/bash -o pipefail
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 RUN = .venv/bin/python -m deploy.embedded.run
 PYTEST = PYTHONPATH=. .venv/bin/python -m pytest
-UNIT = tests/dags tests/plugins tests/loading tests/spark_jobs tests/training tests/deploy
+UNIT = tests/spark_jobs tests/training tests/dags tests/plugins tests/loading tests/deploy
+# Two workers, whatever the machine has: each holds a Spark session. One starts with the platform's tests, which mostly wait for services, the
+# other with the laws. A file stays in one worker, because its tests may build on each other; files are handed out in the order in which they are named.
+IN_TWO_WORKERS = -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help
 help: ## show this help
@@ -37,7 +40,7 @@ clean: ## stop, ask, then remove var/ with all tables, runs and models
 
 .PHONY: test
 test: check ## everything: checks, unit tests, whole jobs, laws, and the whole platform on a small dump
-	$(PYTEST) $(UNIT) tests/jobs tests/laws tests/integration
+	$(PYTEST) $(IN_TWO_WORKERS) --durations=15 tests/integration tests/laws tests/jobs $(UNIT)
 
 .PHONY: test-unit
 test-unit: install ## unit tests of all rooms

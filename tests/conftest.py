@@ -1,4 +1,4 @@
-"""What all rooms of tests share: no network, and one Spark session for the whole run."""
+"""What all rooms of tests share: no network, and one Spark session for the whole run (with pytest-xdist, for each worker)."""
 
 import logging
 import os
@@ -36,25 +36,28 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator["SparkSession"]:
     """A `local[2]` session with Delta and Spark NLP, its warehouse in a temporary folder; started by the first test that needs it."""
     from pyspark.sql import SparkSession
 
-    from deploy.embedded.install import find_java_home
+    from deploy.embedded.install import CLASS_ARCHIVE, class_archive_is_current, find_java_home, spark_class_path
     from spark_jobs.session import JOB_SETTINGS
 
-    jars = sorted(str(jar) for jar in (REPOSITORY / ".jars/spark").glob("*.jar"))
-    if not jars:
+    if not any((REPOSITORY / ".jars/spark").glob("*.jar")):
         pytest.fail("no jars in .jars/spark: run `make install` first")
+    java_home = find_java_home()
     # The machine may have no Java, or another one.
-    os.environ["JAVA_HOME"] = str(find_java_home())
+    os.environ["JAVA_HOME"] = str(java_home)
     # Workers import the jobs' modules, in the driver's Python.
     os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ["PYTHONPATH"] = os.pathsep.join([str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])])
     folder = tmp_path_factory.mktemp("spark")
+    java_options = ["-XX:TieredStopAtLevel=1", f"-Dderby.system.home={folder}", f"-Djava.io.tmpdir={folder}"]
+    if class_archive_is_current(java_home):  # as in deployment; a session of a few seconds spends most of its time on loading classes
+        java_options += [f"-XX:SharedArchiveFile={CLASS_ARCHIVE}", "-Xlog:cds*=off"]
     builder = SparkSession.builder.appName("tests").master("local[2]")
     settings = JOB_SETTINGS | {
-        "spark.driver.extraClassPath": os.pathsep.join(jars),
+        "spark.driver.extraClassPath": spark_class_path(),
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.memory": "2g",
-        "spark.driver.extraJavaOptions": f"-XX:TieredStopAtLevel=1 -Dderby.system.home={folder} -Djava.io.tmpdir={folder}",
+        "spark.driver.extraJavaOptions": " ".join(java_options),
         "spark.local.dir": str(folder / "local"),
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
         "spark.sql.shuffle.partitions": "2",

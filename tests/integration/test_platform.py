@@ -43,12 +43,19 @@ def test_first_run_takes_a_dump_to_a_trained_model(platform):
 
 def test_every_record_is_accounted_for(platform):
     [account] = summary.query(summary.table(platform.settings, "dumps"), "SELECT * FROM t")
-    rows = platform.status()["tables"]
+    rows = platform.rows()
     assert account["records"] == account["accepted"] + account["duplicates"] + account["quarantined"]
     assert account["quarantined"] == rows["quarantine"] > 0
     assert account["accepted"] == rows["tweets_raw"] == rows["tweets_clean"]
     assert account["duplicates"] > 0
     assert account["state"] == "loaded"
+
+
+def test_status_says_what_works_and_what_there_is(platform):
+    status = json.loads(platform.make("status", "FORMAT=json").stdout)  # which fails unless every service works
+    assert {name: service["state"] for name, service in status["services"].items()} == dict.fromkeys(SERVICES, "healthy")
+    assert status["tables"] == platform.rows()
+    assert {run["state"] for dag_id, run in status["dags"].items() if dag_id in ("ingest_tweets", "clean_tweets")} == {"success"}
 
 
 def test_no_text_stands_on_both_sides_of_the_split(platform):
@@ -80,7 +87,7 @@ def test_report_is_shown_in_airflow_to_those_who_are_logged_in(platform):
     assert requests.get(address, timeout=30).status_code == 401
     answer = api.session.get(address, timeout=30)
     assert answer.status_code == 200
-    tweets = platform.status()["tables"]["tweets_clean"]
+    tweets = platform.rows()["tweets_clean"]
     assert f"<h1>{tweets:,} tweets about vaccines</h1>" in answer.text
     # and who opens the run in Airflow finds it in a tab
     views = [view for plugin in api.call("GET", "/api/v2/plugins")["plugins"] for view in plugin["external_views"]]
@@ -98,12 +105,12 @@ def test_report_is_kept_in_mlflow(platform):
 
 
 def test_second_run_with_the_same_dump_changes_nothing_and_says_so(platform):
-    before = platform.status()["tables"]
+    before = platform.rows()
     start = time.monotonic()
     finished = platform.make("run", f"DUMP={platform.dump}")
     assert time.monotonic() - start < 90
     assert "was ingested before" in finished.stdout
-    assert platform.status()["tables"] == before
+    assert platform.rows() == before
     assert len(summary.models(platform.settings)) == 1
 
 
@@ -114,13 +121,9 @@ def test_twenty_triggers_at_once_all_end_green(platform):
     with concurrent.futures.ThreadPoolExecutor(20) as pool:
         run_ids = list(pool.map(lambda _: api.trigger("ingest_tweets", {"dump": f"{platform.settings.hdfs}{known}"}), range(20)))
     assert len(set(run_ids)) == 20
-    states = {}
-    deadline = time.monotonic() + 400
-    while set(states.values()) != {"success"} and time.monotonic() < deadline:
-        states = {run_id: api.run("ingest_tweets", run_id)["state"] for run_id in run_ids}
-        assert "failed" not in states.values()
-        time.sleep(2)
-    assert list(states.values()) == ["success"] * 20
+    # One question about all of them: twenty questions would keep the API server busy, which the runs need as well.
+    assert await_that(lambda: not set(run_ids) & set(api.unfinished_runs("ingest_tweets")), 400, pause_seconds=2)
+    assert [api.run("ingest_tweets", run_id)["state"] for run_id in run_ids] == ["success"] * 20
     assert len(summary.query(summary.table(platform.settings, "dumps"), "SELECT * FROM t")) == 1
 
 
@@ -142,19 +145,22 @@ def last_landing(api):
     return asset["last_asset_event"]["id"]
 
 
-def await_that(holds, seconds):
+def await_that(holds, seconds, pause_seconds=0.5):
     """Ask until it holds or the time is over; return what the last answer was."""
     deadline = time.monotonic() + seconds
     while not (answer := holds()) and time.monotonic() < deadline:
-        time.sleep(0.5)
+        time.sleep(pause_seconds)
     return answer
+
+
+# Without labels: what is not new to the trainer is not trained again, and the first run has shown that it trains.
+LANDED = b"tweet_id,safe_text\nLANDED1,a vaccine for everyone\nLANDED2,no needle for me\n"
 
 
 def test_dump_that_lands_in_hdfs_is_picked_up_within_a_minute_and_loaded(platform, hdfs):
     api = platform.api()
-    content = b"tweet_id,safe_text,label,agreement\nLANDED1,a vaccine for everyone,1,1.0\nLANDED2,no needle for me,-1,1.0\n"
     assert last_landing(api) is None
-    land(hdfs, "june.csv", content)
+    land(hdfs, "june.csv", LANDED)
     assert await_that(lambda: last_landing(api) is not None, 60)
     june = "SELECT records FROM t WHERE source = 'june.csv'"
     assert await_that(lambda: summary.query(summary.table(platform.settings, "dumps"), june) == [{"records": 2}], 120)
@@ -164,12 +170,11 @@ def test_dump_that_lands_in_hdfs_is_picked_up_within_a_minute_and_loaded(platfor
 
 
 def test_content_that_lands_again_is_settled_without_a_change(platform, hdfs):
-    content = b"tweet_id,safe_text,label,agreement\nLANDED1,a vaccine for everyone,1,1.0\nLANDED2,no needle for me,-1,1.0\n"
-    before = platform.status()["tables"]
-    land(hdfs, "june again.csv", content)
+    before = platform.rows()
+    land(hdfs, "june again.csv", LANDED)
     # It leaves the landing folder, is found to be known, and leaves the folder of deliveries.
     assert await_that(lambda: hdfs.list("/vaxpulse/landing") == [] and hdfs.list("/vaxpulse/delivered") == [], 90)
-    assert platform.status()["tables"] == before
+    assert platform.rows() == before
 
 
 def test_held_dump_waits_for_a_person_while_others_go_on_and_is_loaded_with_a_reason(platform, hdfs):
@@ -217,7 +222,7 @@ def test_file_that_somebody_writes_to_hdfs_is_not_whole_until_it_is_closed(hdfs)
 def test_refused_dump_fails_at_once_and_changes_no_tweet(platform):
     wrong = platform.settings.home / "wrong.csv"
     wrong.write_text("who,what\nme,a sentence\n")
-    before = platform.status()["tables"]
+    before = platform.rows()
     finished = platform.make("run", f"DUMP={wrong}", check=False)
     assert finished.returncode != 0
     assert "ingest_tweets.report failed" in finished.stderr
@@ -225,7 +230,7 @@ def test_refused_dump_fails_at_once_and_changes_no_tweet(platform):
     api = platform.api()
     [report] = [task for task in api.tasks("ingest_tweets", api.last_run("ingest_tweets")["dag_run_id"]) if task["task_id"] == "report"]
     assert report["try_number"] == 1
-    assert platform.status()["tables"] == before | {"dumps": before["dumps"] + 1}  # which says why
+    assert platform.rows() == before | {"dumps": before["dumps"] + 1}  # which says why
 
 
 def test_credentials_file_lets_in_and_is_private(platform):
@@ -249,13 +254,13 @@ def test_nothing_listens_beyond_loopback(platform):
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_killed_service_answers_again_and_leaves_no_process_behind(platform, name):
-    before = platform.status()["tables"]
+    before = platform.rows()
     belonging = leftover_processes(platform.settings, name)
     main = session_leader(belonging)
     main.kill()
     assert await_restart(platform, name, main.pid) == ""
     assert still_running(belonging) == []
-    assert platform.status()["tables"] == before
+    assert platform.rows() == before
 
 
 def test_service_whose_guard_is_killed_comes_back_alone(platform):
@@ -301,11 +306,11 @@ def stale_heartbeat(platform, name, since):
 
 
 def test_pipeline_still_loads_and_cleans_a_new_dump_after_all_that(platform, tmp_path):
-    before = platform.status()["tables"]
+    before = platform.rows()
     dump = tmp_path / "after all that.csv"
     dump.write_text("tweet_id,safe_text\nAFTER1,everything still works after all that\n")
     platform.make("run", f"DUMP={dump}")
-    after = platform.status()["tables"]
+    after = platform.rows()
     assert {name: after[name] - rows for name, rows in before.items()} == {"dumps": 1, "tweets_raw": 1, "quarantine": 0, "tweets_clean": 1}
 
 
