@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.embedded.install import ENVIRONMENT, JARS, site_packages
-from deploy.embedded.settings import HOST, POSTGRES_USER, Settings, spark_classpath
+from deploy.embedded.settings import CONFIGURATION, HOST, POSTGRES_USER, Settings, spark_classpath
 
 DAEMON_HEAP = "256m"  # each HDFS daemon was measured at 220 MB in all
 
@@ -85,7 +85,7 @@ def hdfs_daemon(class_name: str) -> Callable[[Settings], list[str]]:
     """Return a function that gives the command of an HDFS daemon."""
 
     def command(settings: Settings) -> list[str]:
-        class_path = f"{settings.home / 'conf' / 'hadoop'}:{JARS / 'hdfs'}/*"
+        class_path = f"{CONFIGURATION / 'hadoop'}:{JARS / 'hdfs'}/*"
         return java_daemon(settings, class_path, f"org.apache.hadoop.hdfs.server.{class_name}")
 
     return command
@@ -93,13 +93,7 @@ def hdfs_daemon(class_name: str) -> Callable[[Settings], list[str]]:
 
 def spark_history_server(settings: Settings) -> list[str]:
     """Return the command of Spark's History Server: the pages of a job, also after it has ended."""
-    properties = {
-        "spark.history.fs.logDirectory": f"file:{settings.folder('spark-events')}",
-        "spark.history.ui.port": settings.ports["spark_history"],
-        "spark.history.fs.cleaner.enabled": "true",  # event logs are kept for a week, then removed
-    }
-    options = (f"-D{name}={value}" for name, value in properties.items())
-    return java_daemon(settings, spark_classpath(), *options, "org.apache.spark.deploy.history.HistoryServer")
+    return java_daemon(settings, spark_classpath(), "org.apache.spark.deploy.history.HistoryServer")
 
 
 def python_module(module: str, *arguments: str) -> list[str]:

@@ -6,7 +6,7 @@ import getpass
 import json
 import os
 import secrets
-import shlex
+import shutil
 import socket
 import tempfile
 from base64 import urlsafe_b64encode
@@ -28,6 +28,7 @@ from deploy.embedded.install import (
     spark_class_path,
 )
 
+CONFIGURATION = REPOSITORY / "deploy" / "conf"  # files that every deployment reads
 HOST = "127.0.0.1"
 AIRFLOW_USER = "admin"
 POSTGRES_USER = "vaxpulse"
@@ -44,7 +45,6 @@ DEFAULT_PORTS = {
     "postgres": 5433,  # not 5432, where the machine's own PostgreSQL would be
     "spark_history": 18080,
 }
-SMALL_HDFS_MB = 100  # dumps and tables of some 300,000 tweets
 LONGEST_SOCKET_PATH = 90  # a Unix socket's path has 107 bytes, and supervisor appends a process id while it makes one
 
 
@@ -67,7 +67,7 @@ class Settings:
             raise SettingsError(f"the path {home} is too long for a Unix socket in it: set VAXPULSE_HOME to a shorter one")
         ports = DEFAULT_PORTS | saved_ports(home)
         for name in ports:
-            variable = f"VAXPULSE_{name.upper()}_PORT"
+            variable = port_variable(name)
             if value := os.environ.get(variable):
                 if not (value.isdecimal() and 0 < int(value) < 65536):
                     raise SettingsError(f"{variable}={value} is no port: give a number from 1 to 65535")
@@ -140,7 +140,6 @@ class Settings:
         airflow = {
             "CORE__DAGS_FOLDER": REPOSITORY / "dags",
             "CORE__PLUGINS_FOLDER": REPOSITORY / "plugins",
-            "CORE__LOAD_EXAMPLES": False,
             "CORE__EXECUTOR": "LocalExecutor",
             # A Spark job uses all cores by itself. More processes at once only wait; four leave room for short tasks beside it.
             "CORE__PARALLELISM": 4,
@@ -154,12 +153,8 @@ class Settings:
             "API__BASE_URL": self.url("airflow"),
             "API__WORKERS": 1,
             "API__SECRET_KEY": self.secrets["airflow_secret_key"],
-            "API__INSTANCE_NAME": "vaxpulse",
             "API_AUTH__JWT_SECRET": self.secrets["airflow_jwt_secret"],
             "LOGGING__BASE_LOG_FOLDER": self.home / "logs" / "airflow",
-            "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": 0.2,  # a task starts 0.7 s sooner than with the default of 1 s
-            "DAG_PROCESSOR__PARSING_PROCESSES": 1,
-            "DAG_PROCESSOR__REFRESH_INTERVAL": 30,  # a changed or new DAG file is seen after half a minute, not after five
         }
         connections = {
             "SPARK_DEFAULT": {"conn_type": "spark", "host": "local[*]", "extra": {"deploy-mode": "client"}},
@@ -167,6 +162,7 @@ class Settings:
         }
         return {
             **os.environ,
+            **common_environment(),
             "PATH": f"{ENVIRONMENT / 'bin'}:{self.java_home / 'bin'}:{os.environ.get('PATH', '/usr/bin:/bin')}",
             "PYTHONPATH": str(REPOSITORY),
             "PYTHONUNBUFFERED": "1",
@@ -174,109 +170,72 @@ class Settings:
             "AIRFLOW_HOME": str(self.home / "airflow"),
             **{f"AIRFLOW__{name}": str(value) for name, value in airflow.items()},
             **{f"AIRFLOW_CONN_{name}": json.dumps(value) for name, value in connections.items()},
-            "VAXPULSE_HDFS": self.hdfs,
+            **{port_variable(name): str(port) for name, port in self.ports.items()},
             "VAXPULSE_HOME": str(self.home),
+            "VAXPULSE_HDFS": self.hdfs,
+            "VAXPULSE_HDFS_BIND_HOST": HOST,
+            "VAXPULSE_HDFS_REPLICATION": "1",
+            "VAXPULSE_HDFS_STORAGE": str(self.folder("hdfs")),
+            "VAXPULSE_DATANODE_HOSTNAME": HOST,
             "VAXPULSE_LANDING": str(self.folder("landing")),
             "VAXPULSE_FIRST_DAY": self.first_day,
             "VAXPULSE_MLFLOW_URL": self.url("mlflow"),
             "VAXPULSE_HDFS_URL": f"{self.url('namenode')}/explorer.html#/vaxpulse",
             "VAXPULSE_SPARK_URL": self.url("spark_history"),
-            "HADOOP_CONF_DIR": str(self.home / "conf" / "hadoop"),
+            "VAXPULSE_SPARK_EVENTS": f"file:{self.folder('spark-events')}",
+            "HADOOP_CONF_DIR": str(CONFIGURATION / "hadoop"),
             "SPARK_CONF_DIR": str(self.home / "conf" / "spark"),
-            "SPARK_LOCAL_IP": HOST,  # driver, block manager and web pages listen here and nowhere else
+            # Driver, block manager and web pages of a job listen on loopback and nowhere else.
+            "SPARK_LOCAL_IP": HOST,
+            "SPARK_LOCAL_HOSTNAME": HOST,
             "SPARK_LOCAL_DIRS": str(self.folder("spark-local")),
             "PYSPARK_PYTHON": str(ENVIRONMENT / "bin" / "python"),
             "MLFLOW_TRACKING_URI": self.url("mlflow"),
             "MLFLOW_BACKEND_STORE_URI": self.database_uri("mlflow"),  # by the environment: arguments can be read by every user
-            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # 0.4 GB of memory instead of 1.9; nothing here uses its jobs
-            "GIT_PYTHON_REFRESH": "quiet",  # the machine may have no git
         }
 
     def write_configuration(self) -> None:
-        """Write the files that Hadoop, Spark and Airflow read, from scratch: a port or a JDK may have changed."""
+        """Write what deploy/conf cannot hold, from scratch: a port or a JDK may have changed."""
         for folder in ("run", "logs", "hdfs", "postgres", "mlflow", "airflow", "spark-events"):
             self.folder(folder)
-        hadoop = self.folder("conf", "hadoop")
-        (hadoop / "core-site.xml").write_text(
-            hadoop_xml({"fs.defaultFS": self.hdfs, "hadoop.tmp.dir": self.folder("hdfs", "tmp")}),
-        )
-        (hadoop / "hdfs-site.xml").write_text(hadoop_xml(self.hdfs_site()))
-        (hadoop / "log4j.properties").write_text(
-            "log4j.rootLogger=INFO,console\n"
-            "log4j.appender.console=org.apache.log4j.ConsoleAppender\n"
-            "log4j.appender.console.layout=org.apache.log4j.PatternLayout\n"
-            "log4j.appender.console.layout.ConversionPattern=%d{ISO8601} %p %c{1}: %m%n\n"
-        )
         spark = self.folder("conf", "spark")
-        (spark / "spark-defaults.conf").write_text("".join(f"{key} {value}\n" for key, value in self.spark_defaults().items()))
-        (spark / "spark-env.sh").write_text(self.spark_env())
-        # A job's own lines, warnings and errors; Spark's hundred lines about its own start-up would bury them in a task's log.
-        (spark / "log4j2.properties").write_text(
-            "rootLogger.level = warn\n"
-            "rootLogger.appenderRef.stderr.ref = stderr\n"
-            "appender.stderr.type = Console\n"
-            "appender.stderr.name = stderr\n"
-            "appender.stderr.target = SYSTEM_ERR\n"
-            "appender.stderr.layout.type = PatternLayout\n"
-            "appender.stderr.layout.pattern = %d{HH:mm:ss} %p %c{1}: %m%n%ex\n"
-            # Said on every start and never of use: Hadoop's native library is not shipped, and long plans are cut in the log.
-            "logger.native.name = org.apache.hadoop.util.NativeCodeLoader\n"
-            "logger.native.level = error\n"
-            "logger.plans.name = org.apache.spark.sql.catalyst.util.SparkStringUtils\n"
-            "logger.plans.level = error\n"
-        )
+        shutil.copy(CONFIGURATION / "spark" / "spark-env.sh", spark)
+        defaults = (CONFIGURATION / "spark" / "spark-defaults.conf").read_text()
+        (spark / "spark-defaults.conf").write_text(defaults + "".join(f"{key} {value}\n" for key, value in self.driver_settings().items()))
         write_private(self.home / "run" / "airflow-passwords.json", json.dumps({AIRFLOW_USER: self.secrets["airflow_password"]}))
         self.save()
 
-    def hdfs_site(self) -> dict[str, object]:
-        """Return the settings of one NameNode and one DataNode on loopback."""
-        return {
-            "dfs.namenode.rpc-address": f"{HOST}:{self.ports['namenode_rpc']}",
-            "dfs.namenode.http-address": f"{HOST}:{self.ports['namenode']}",
-            "dfs.namenode.name.dir": self.folder("hdfs", "name"),
-            "dfs.datanode.data.dir": self.folder("hdfs", "data"),
-            "dfs.datanode.address": f"{HOST}:{self.ports['datanode']}",
-            "dfs.datanode.http.address": f"{HOST}:{self.ports['datanode_http']}",
-            "dfs.datanode.ipc.address": f"{HOST}:{self.ports['datanode_ipc']}",
-            "dfs.datanode.hostname": HOST,
-            "dfs.replication": 1,
-            "dfs.namenode.safemode.extension": 0,  # the default of 30 s would delay every start
-            "dfs.namenode.datanode.registration.ip-hostname-check": False,
-        }
-
-    def spark_defaults(self) -> dict[str, object]:
-        """Return what Spark must know of this deployment; settings of one job are in its DAG or in the job."""
+    def driver_settings(self) -> dict[str, str]:
+        """Return what spark-defaults.conf says on this machine alone; spark-submit reads these lines before Spark could substitute variables."""
         return {
             # Not spark.jars: Java shares archived classes only from its class path, and each start would copy 56 MB.
             "spark.driver.extraClassPath": spark_class_path(),
             "spark.driver.defaultJavaOptions": " ".join(self.java_options()),
-            "spark.hadoop.fs.defaultFS": self.hdfs,
-            "spark.hadoop.dfs.replication": 1,  # a client's default of 3 wins over the server's
-            "spark.driver.host": HOST,
-            "spark.driver.bindAddress": HOST,
-            "spark.eventLog.enabled": "true",
-            "spark.eventLog.dir": f"file:{self.folder('spark-events')}",
         }
 
     def java_options(self) -> list[str]:
         """Return the JVM options of every Spark driver."""
         # Jars before the configuration's folder hold log4j2.properties of their own.
-        options = [f'"-Dlog4j2.configurationFile={(self.home / "conf" / "spark" / "log4j2.properties").as_uri()}"']
+        options = [f'"-Dlog4j2.configurationFile={(CONFIGURATION / "spark" / "log4j2.properties").as_uri()}"']
         if class_archive_is_current(self.java_home):
             # An archive that no longer fits is passed over; that is not worth a line in each task's log.
             options += [f'"-XX:SharedArchiveFile={CLASS_ARCHIVE}"', "-Xlog:cds*=off"]
         return options
 
-    def spark_env(self) -> str:
-        """Return the shell script that spark-submit reads before it starts a driver: it chooses Java's compiler by the size of the work.
 
-        On 8,000 tweets the quick compiler alone saves a quarter to a half of a job's CPU time, on 840,000 it costs 29 % (docs/LOG.md).
-        """
-        return (
-            f'if [ "$(du --summarize --block-size=M {shlex.quote(str(self.folder("hdfs", "data")))} | cut -dM -f1)" -lt {SMALL_HDFS_MB} ]; then\n'
-            '  export SPARK_SUBMIT_OPTS="$SPARK_SUBMIT_OPTS -XX:TieredStopAtLevel=1"\n'
-            "fi\n"
-        )
+def port_variable(name: str) -> str:
+    """Return the environment variable that moves a port.
+
+    >>> port_variable("namenode_rpc")
+    'VAXPULSE_NAMENODE_RPC_PORT'
+    """
+    return f"VAXPULSE_{name.upper()}_PORT"
+
+
+def common_environment() -> dict[str, str]:
+    """Return the variables that every deployment has: the lines `NAME=value` of deploy/conf/*.env."""
+    lines = [line for file in sorted(CONFIGURATION.glob("*.env")) for line in file.read_text().splitlines()]
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
 def saved_ports(home: Path) -> dict[str, int]:
@@ -302,15 +261,6 @@ def bypass_proxy_for_loopback(environment: MutableMapping[str, str]) -> None:
 def spark_classpath() -> str:
     """Return the class path of Spark's own daemons."""
     return str(site_packages() / "pyspark" / "jars" / "*")
-
-
-def hadoop_xml(properties: dict[str, Any]) -> str:
-    """Return a Hadoop configuration file's text."""
-    lines = (
-        f"  <property><name>{name}</name><value>{str(value).lower() if isinstance(value, bool) else value}</value></property>"
-        for name, value in properties.items()
-    )
-    return "\n".join(["<configuration>", *lines, "</configuration>", ""])
 
 
 def write_private(path: Path, text: str) -> None:

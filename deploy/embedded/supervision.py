@@ -22,7 +22,7 @@ from supervisor.xmlrpc import SupervisorTransport
 from deploy.embedded.guard import kill_and_wait, leftover_processes
 from deploy.embedded.install import ENVIRONMENT, REPOSITORY
 from deploy.embedded.services import SERVICES, airflow, connect_postgres, hdfs_daemon, postgres_command, postgres_data
-from deploy.embedded.settings import POSTGRES_USER, Settings, is_free, saved_ports
+from deploy.embedded.settings import POSTGRES_USER, Settings, is_free, port_variable, saved_ports
 
 HEALTHY_SECONDS = 180  # the first start, when everything is read from disk for the first time, took 60 s at most
 STOP_SECONDS = 60
@@ -102,7 +102,7 @@ def check_ports(settings: Settings) -> None:
             if not is_free(port):
                 raise StartError(
                     f"port {port} ({service.title}) is in use{user_of(port)}: end that program, "
-                    f"or choose another port with `VAXPULSE_{name.upper()}_PORT={port + 1} make run`"
+                    f"or choose another port with `{port_variable(name)}={port + 1} make run`"
                 )
 
 
@@ -121,7 +121,7 @@ def check_ports_unchanged(settings: Settings) -> None:
     for name, port in saved_ports(settings.home).items():
         if port != settings.ports[name]:
             raise StartError(
-                f"the platform runs with VAXPULSE_{name.upper()}_PORT={port}, not {settings.ports[name]}: "
+                f"the platform runs with {port_variable(name)}={port}, not {settings.ports[name]}: "
                 "`make stop` first, a running service cannot change its port"
             )
 
@@ -254,7 +254,7 @@ def initialize_hdfs(settings: Settings) -> None:
     if (settings.home / "hdfs" / "name" / "current" / "VERSION").exists():
         return
     format_command = [*hdfs_daemon("namenode.NameNode")(settings), "-format", "-nonInteractive"]
-    made = subprocess.run(format_command, capture_output=True, text=True, check=False)
+    made = subprocess.run(format_command, env=settings.environment(), capture_output=True, text=True, check=False)
     if made.returncode:
         raise StartError(f"HDFS could not format {settings.home / 'hdfs' / 'name'}: {made.stderr.strip().splitlines()[-1]}")
 

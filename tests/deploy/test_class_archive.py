@@ -1,12 +1,13 @@
 """Class data sharing: a driver gets the archive only while it fits, and nothing that is wrong with it can fail an installation or a job."""
 
+import os
 import subprocess
 
 import pytest
 
 from deploy.embedded import install
 from deploy.embedded import settings as settings_module
-from deploy.embedded.settings import Settings
+from deploy.embedded.settings import CONFIGURATION, Settings
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def install_archive(archive, java_home):
 
 
 def shares_classes(platform):
-    return "SharedArchiveFile" in platform.spark_defaults()["spark.driver.defaultJavaOptions"]
+    return "SharedArchiveFile" in platform.driver_settings()["spark.driver.defaultJavaOptions"]
 
 
 def test_driver_gets_the_archive_that_was_made_for_its_jdk_and_jars(archive, platform):
@@ -95,10 +96,19 @@ def test_java_starts_without_a_word_when_the_archive_is_missing_or_is_none(tmp_p
     assert started.stderr == ""
 
 
-@pytest.mark.parametrize(("megabytes", "option"), [(0, "-XX:TieredStopAtLevel=1"), (3, "")])
-def test_compiler_is_chosen_by_what_hdfs_holds(platform, monkeypatch, megabytes, option):
-    monkeypatch.setattr(settings_module, "SMALL_HDFS_MB", 2)
-    (platform.folder("hdfs", "data", "current") / "blk_1").write_bytes(b"x" * (megabytes << 20))
-    script = platform.spark_env() + 'echo "$SPARK_SUBMIT_OPTS"'
-    shown = subprocess.run(["bash", "-o", "posix", "-c", script], capture_output=True, text=True, check=True, env={"PATH": "/usr/bin:/bin"})
+@pytest.mark.parametrize(
+    ("storage", "megabytes", "option"),
+    [
+        ("hdfs", 0, "-XX:TieredStopAtLevel=1"),
+        ("hdfs", 101, ""),
+        ("on another machine", 0, ""),
+    ],
+)
+def test_compiler_is_chosen_by_what_hdfs_holds(tmp_path, storage, megabytes, option):
+    (tmp_path / "hdfs" / "data").mkdir(parents=True)
+    with (tmp_path / "hdfs" / "data" / "blk_1").open("wb") as block:
+        os.posix_fallocate(block.fileno(), 0, max(1, megabytes << 20))
+    script = (CONFIGURATION / "spark" / "spark-env.sh").read_text() + 'echo "$SPARK_SUBMIT_OPTS"'
+    environment = {"PATH": "/usr/bin:/bin", "VAXPULSE_HDFS_STORAGE": str(tmp_path / storage)}
+    shown = subprocess.run(["bash", "-o", "posix", "-c", script], capture_output=True, text=True, check=True, env=environment)
     assert (shown.stdout.strip(), shown.stderr) == (option, "")
