@@ -27,6 +27,7 @@ from typing import Any
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, dag, get_current_context, task
 from vaxpulse_airflow import deliveries
+from vaxpulse_airflow.webhdfs import TimedWebHDFSHook
 
 from common.assets import DELIVERED_FOLDER, HDFS, LANDED_DUMPS, LANDING_FOLDER, LOADING_ARGUMENTS, TWEETS_RAW
 from common.defaults import DEFAULT_ARGS, FIRST_DAY, fail_for_good, loading_task
@@ -109,7 +110,7 @@ def ingest_tweets() -> None:
 
     @task(task_id="deliver")
     def deliver_dumps() -> None:
-        client = deliveries.TimedWebHDFSHook().get_conn()
+        client = TimedWebHDFSHook().get_conn()
         try:
             deliver(get_current_context()["params"]["dump"], client, Path(os.environ["VAXPULSE_LANDING"]))
         except ValueError as error:

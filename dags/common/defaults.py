@@ -101,6 +101,7 @@ def spark_settings(task_id: str) -> dict[str, Any]:
     return {
         "name": task_id,
         "application": str(REPOSITORY / "spark_jobs" / f"{task_id}.py"),
+        "package": str(REPOSITORY / "spark_jobs"),
         "conf": SPARK_CONF,
         # Reattaching to a running driver needs YARN or Kubernetes; said here so that no warning says it in each log.
         "durable": False,

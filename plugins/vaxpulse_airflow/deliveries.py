@@ -20,15 +20,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 import requests
-from airflow.providers.apache.hdfs.hooks.webhdfs import WebHDFSHook
 from urllib3.exceptions import HTTPError
+
+from vaxpulse_airflow.webhdfs import TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
     from hdfs import Client
 
 BLOCK_BYTES = 1 << 20
-# To connect, and between two answers: a server that hangs must not hold a task or the trigger for ever.
-TIMEOUT_SECONDS = (10, 60)
 # A file that nobody has written to for this long counts as whole. Writers that rename when they are done need no grace; those that write
 # in place move the modification time of a local file. In HDFS it stands still until they close the file: see is_closed.
 SETTLE_SECONDS = 10.0
@@ -39,15 +38,6 @@ UPLOAD_KEPT = timedelta(days=1)  # an upload that is older has died
 # HDFS takes names of up to 255 bytes; the time takes 21 of them.
 LONGEST_SOURCE_BYTES = 220
 MOST_REDIRECTS = 5
-
-
-class TimedWebHDFSHook(WebHDFSHook):
-    """WebHDFS with TIMEOUT_SECONDS: the provider's hook waits for ever."""
-
-    def _get_client(self, *arguments: Any) -> Client:
-        client = super()._get_client(*arguments)
-        client._timeout = TIMEOUT_SECONDS  # the client takes it as an argument, which the hook does not pass
-        return client
 
 
 class Delivered(NamedTuple):
@@ -196,7 +186,12 @@ def deliver_landed_locally(client: Client, landing: Path, delivered_folder: str)
 
     A file is renamed into the subfolder `uploading`, and removed there once HDFS has all of it.
     """
-    sources, problems = [], []
+    sources: list[str] = []
+    try:
+        require_landing_folder(landing)
+    except ValueError as error:
+        return Delivered(sources, [str(error)])
+    problems = []
     for path in landed_local_files(landing):
         try:
             claim_local_file(path, landing, datetime.fromtimestamp(path.stat().st_ctime, UTC))
@@ -211,10 +206,19 @@ def deliver_landed_locally(client: Client, landing: Path, delivered_folder: str)
     return Delivered(sources, problems)
 
 
+def worker() -> str:
+    """Return what to call this machine in a message: of several workers, the one that took the task."""
+    return f"the worker {socket.gethostname()}"
+
+
+def require_landing_folder(landing: Path) -> None:
+    """Raise ValueError where this worker lacks the landing folder: any worker may get the task, so all must see the same files."""
+    if not landing.is_dir():
+        raise ValueError(f"{worker()} has no folder {landing}: VAXPULSE_LANDING must name a folder that all workers share")
+
+
 def landed_local_files(landing: Path) -> list[Path]:
     """Return the whole files in a landing folder on this machine in the order of their arrival; a link could lead to any file, and is none."""
-    if not landing.is_dir():
-        return []
     files = [(path.lstat(), path) for path in landing.iterdir() if is_finished(path.name)]
     whole = [(status.st_ctime, path) for status, path in files if stat.S_ISREG(status.st_mode) and is_settled(status.st_mtime)]
     return [path for _, path in sorted(whole)]
@@ -337,6 +341,7 @@ def deliver_dump(client: Client, dump: str, landing: Path, hdfs: str, delivered_
         return path
     if scheme not in ("", "file"):
         raise ValueError(f"cannot read a dump from {scheme}://: give a path in the landing folder, an hdfs:// URI or an http(s) URL")
+    require_landing_folder(landing)
     local = landing / dump.removeprefix("file://")
     if not local.resolve().is_relative_to(landing.resolve()):
         raise ValueError(f"{dump} is outside of the landing folder {landing}: put the file there")
@@ -346,7 +351,7 @@ def deliver_dump(client: Client, dump: str, landing: Path, hdfs: str, delivered_
     suffix = delivered_name(moment, local.name).split("-", 1)[1]
     claimed = [file for file in claimed_files(landing) if file.name.split("-", 1)[1] == suffix]
     if not claimed:
-        raise ValueError(f"there is no dump {local} on this machine: put the file into the landing folder {landing}")
+        raise ValueError(f"{worker()} has no file {local}: put it into the landing folder {landing}, which all workers share")
     for claimed_file in claimed:
         upload_local_file(client, claimed_file, delivered_folder)
     return local.name

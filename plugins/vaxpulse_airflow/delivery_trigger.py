@@ -8,7 +8,8 @@ from typing import Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from vaxpulse_airflow.deliveries import TimedWebHDFSHook, deliver_landed
+from vaxpulse_airflow.deliveries import deliver_landed
+from vaxpulse_airflow.webhdfs import TimedWebHDFSHook
 
 
 class LandedDumpTrigger(BaseEventTrigger):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
@@ -15,17 +16,20 @@ PAGES = {
 }
 
 
-def external_views(environment: dict[str, str]) -> list[dict[str, Any]]:
-    """Return a menu entry for each page, in the form that Airflow asks of plugins.
+def external_views(environment: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return a menu entry for each page with an address, in the form that Airflow asks of plugins.
 
-    Raises:
-        KeyError: the environment lacks the address of a page.
+    Every component of Airflow loads this file, and only the API server needs the addresses; a deployment may also lack a page.
     """
-    return [{"name": name, "href": environment[variable], "destination": "nav", "category": "browse"} for name, variable in PAGES.items()]
+    return [
+        {"name": name, "href": environment[variable], "destination": "nav", "category": "browse"}
+        for name, variable in PAGES.items()
+        if environment.get(variable)
+    ]
 
 
 class PlatformLinks(AirflowPlugin):
     """The entries in Airflow's Browse menu."""
 
     name = "vaxpulse_links"
-    external_views = external_views(dict(os.environ))
+    external_views = external_views(os.environ)

@@ -42,11 +42,13 @@ def report_app(webhdfs_conn_id: str = "webhdfs_default") -> "FastAPI":
     """Return the web application that gives out reports to those who may see the run."""
     # Every component of Airflow loads this file, only the API server needs these: two seconds.
     from airflow.api_fastapi.core_api.security import DagAccessEntity, requires_access_dag
-    from airflow.providers.apache.hdfs.hooks.webhdfs import AirflowWebHDFSHookException, WebHDFSHook
+    from airflow.providers.apache.hdfs.hooks.webhdfs import AirflowWebHDFSHookException
     from fastapi import Depends, FastAPI
     from fastapi.responses import HTMLResponse
     from hdfs import HdfsError
     from requests import RequestException
+
+    from vaxpulse_airflow.webhdfs import TimedWebHDFSHook
 
     app = FastAPI(title="vaxpulse reports", docs_url=None, redoc_url=None, openapi_url=None)
 
@@ -60,7 +62,7 @@ def report_app(webhdfs_conn_id: str = "webhdfs_default") -> "FastAPI":
     def report(dag_id: str, run_id: str) -> HTMLResponse:
         try:
             path = f"{report_folder(dag_id, run_id)}/report.html"
-            client = WebHDFSHook(webhdfs_conn_id).get_conn()
+            client = TimedWebHDFSHook(webhdfs_conn_id).get_conn()
             if client.status(path, strict=False) is None:
                 return message(
                     404, "This run has no report", "Reports are made by explore_tweets: this is another DAG, or the run is not done."

@@ -1,9 +1,12 @@
-"""Spark jobs that tell bad input from a fault."""
+"""Spark jobs that bring their own code along, and that tell bad input from a fault."""
 
 from __future__ import annotations
 
 import os
 import re
+import tempfile
+import zipfile
+from pathlib import Path
 from typing import Any
 
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
@@ -14,13 +17,36 @@ REFUSED = rf"Error code is: {os.EX_DATAERR}\b"
 
 
 class SparkJobOperator(SparkSubmitOperator):
-    """Submits a job and fails at once, without further tries, when the job says that its input is wrong (exit status 65)."""
+    """Submits a job with its Python package, and fails at once, without further tries, when the job says that its input is wrong (exit status 65).
+
+    The package goes with each job (`--py-files`, 40 kB), so that driver and executors run the same version of it wherever they are. What the
+    package imports must be installed there.
+
+    Args:
+        package: the folder of the Python package that the job imports.
+    """
+
+    def __init__(self, *, package: str, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.package = package
 
     def execute(self, context: Any) -> Any:
         """Run the job; raise AirflowFailException when its input is refused."""
-        try:
-            return super().execute(context)
-        except AirflowException as error:
-            if re.search(REFUSED, str(error)):
-                raise AirflowFailException("the job refused its input and wrote nothing; the lines above say why") from error
-            raise
+        with tempfile.TemporaryDirectory(prefix="vaxpulse-job-") as folder:
+            self.py_files = str(archive_package(Path(self.package), Path(folder)))
+            try:
+                return super().execute(context)
+            except AirflowException as error:
+                if re.search(REFUSED, str(error)):
+                    raise AirflowFailException("the job refused its input and wrote nothing; the lines above say why") from error
+                raise
+
+
+def archive_package(package: Path, folder: Path) -> Path:
+    """Write a Python package into a zip file in a folder; return its path. Python imports from such a file."""
+    archive = folder / f"{package.name}.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        for path in sorted(package.rglob("*")):
+            if path.is_file() and path.suffix != ".pyc":
+                file.write(path, path.relative_to(package.parent))
+    return archive

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
+from importlib import resources
 from typing import Any
 
 import jinja2
@@ -246,7 +246,7 @@ def page_template() -> jinja2.Template:
     """`report.html.j2` beside this file."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"data_uri": data_uri, "number": number}
-    return environment.from_string(Path(__file__).with_suffix(".html.j2").read_text(encoding="utf-8"))
+    return environment.from_string(resources.files(__package__).joinpath("report.html.j2").read_text(encoding="utf-8"))
 
 
 def data_uri(content: bytes, is_svg: bool) -> Markup:

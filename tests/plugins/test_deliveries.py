@@ -3,6 +3,7 @@
 import doctest
 import io
 import os
+import re
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -206,10 +207,9 @@ def test_file_system_that_refuses_or_breaks_is_an_error_and_not_an_empty_folder(
         deliver_landed(hdfs, LANDING, DELIVERED)
 
 
-def test_missing_file_has_no_status_and_a_missing_folder_has_no_files(hdfs, tmp_path):
+def test_missing_file_has_no_status_and_a_missing_folder_has_no_files(hdfs):
     assert find_status(hdfs, "/nowhere") is None
     assert deliver_landed(hdfs, LANDING, DELIVERED) == ([], [])
-    assert deliver_landed_locally(hdfs, tmp_path / "nowhere", DELIVERED) == ([], [])
 
 
 def test_local_file_is_uploaded_under_a_hidden_name_and_then_removed(hdfs, landing):
@@ -246,6 +246,17 @@ def test_empty_local_file_does_not_stop_the_others(hdfs, landing):
     os.utime(landing / "0.csv", (0, 0))
     # What is wrong with it is said when it is loaded, and kept in `dumps`. In which order is not told: both have arrived at about the same time.
     assert sorted(deliver_landed_locally(hdfs, landing, DELIVERED).sources) == ["0.csv", "a dump.csv"]
+
+
+def test_worker_without_the_landing_folder_says_so(hdfs, landing):
+    # Any worker may get the task.
+    missing = landing / "not mounted"
+    message = "the worker .* has no folder .*not mounted: VAXPULSE_LANDING must name a folder that all workers share"
+    with pytest.raises(ValueError, match=message):
+        deliver_dump(hdfs, "june.csv", missing, HDFS, DELIVERED)
+    delivered, [problem] = deliver_landed_locally(hdfs, missing, DELIVERED)
+    assert delivered == []
+    assert re.fullmatch(message, problem)
 
 
 def test_short_upload_is_an_error_and_leaves_nothing(landing):
@@ -340,7 +351,7 @@ def test_dump_in_another_hdfs_is_not_looked_for_in_this_one(hdfs):
 @pytest.mark.parametrize(
     ("dump", "message"),
     [
-        ("no such dump.csv", "there is no dump .*no such dump.csv on this machine"),
+        ("no such dump.csv", "the worker .* has no file .*no such dump.csv: put it into the landing folder .*, which all workers share"),
         (f"{HDFS}/no/such.csv", "there is no dump /no/such.csv in HDFS"),
         ("ftp://example.org/dump.csv", "cannot read a dump from ftp"),
     ],
@@ -415,8 +426,3 @@ def test_address_that_only_workers_can_reach_is_not_read_not_even_by_a_redirect(
     web.answers["http://inner/latest"] = 200, {}, CONTENT
     deliver_dump(hdfs, "https://example.org/away", None, HDFS, DELIVERED)
     assert list(hdfs.files.values()) == [CONTENT]
-
-
-def test_webhdfs_is_asked_with_a_time_limit(monkeypatch):
-    monkeypatch.setattr(deliveries.WebHDFSHook, "_get_client", lambda *_: MemoryHdfs())
-    assert deliveries.TimedWebHDFSHook()._get_client()._timeout == (10, 60)

@@ -1,6 +1,8 @@
 """The menu entries in Airflow."""
 
-import pytest
+import runpy
+
+from vaxpulse_airflow import links
 from vaxpulse_airflow.links import external_views
 
 ENVIRONMENT = {
@@ -20,6 +22,11 @@ def test_each_page_is_one_entry_in_the_browse_menu():
     assert {(view["destination"], view["category"]) for view in views} == {("nav", "browse")}
 
 
-def test_missing_address_is_an_error():
-    with pytest.raises(KeyError, match="VAXPULSE_SPARK_URL"):
-        external_views({name: value for name, value in ENVIRONMENT.items() if name != "VAXPULSE_SPARK_URL"})
+def test_page_without_an_address_has_no_entry():
+    assert [view["name"] for view in external_views(ENVIRONMENT | {"VAXPULSE_SPARK_URL": ""})] == ["MLflow", "HDFS"]
+
+
+def test_a_component_that_knows_no_page_loads_the_plugin(monkeypatch):
+    for variable in links.PAGES.values():
+        monkeypatch.delenv(variable, raising=False)
+    assert runpy.run_path(links.__file__)["PlatformLinks"].external_views == []
