@@ -16,21 +16,26 @@ from __future__ import annotations
 from airflow.sdk import dag
 
 from common.assets import TWEETS_CLEAN, TWEETS_RAW
-from common.defaults import DEFAULT_ARGS, FIRST_DAY, spark_job
+from common.defaults import CLEAN, DEFAULT_ARGS, FIRST_DAY, spark_job, writes_tables
 
 
 @dag(
     schedule=[TWEETS_RAW],
     start_date=FIRST_DAY,
     catchup=False,  # one run reads all that is new, however many dumps came before it
-    max_active_runs=1,  # one writer on the table at a time
+    max_active_runs=1,  # what is new meanwhile is the next run's
     default_args=DEFAULT_ARGS,
     doc_md=__doc__,
     tags=["clean"],
 )
 def clean_tweets() -> None:
     """Run the one job."""
-    spark_job("clean_tweets", {"tweets-raw": TWEETS_RAW.uri, "tweets-clean": TWEETS_CLEAN.uri}, outlets=[TWEETS_CLEAN])
+    spark_job(
+        "clean_tweets",
+        {"tweets-raw": TWEETS_RAW.uri, "tweets-clean": TWEETS_CLEAN.uri},
+        outlets=[TWEETS_CLEAN],
+        **writes_tables(CLEAN),
+    )
 
 
 clean_tweets()

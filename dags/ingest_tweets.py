@@ -30,7 +30,7 @@ from vaxpulse_airflow import deliveries
 from vaxpulse_airflow.webhdfs import TimedWebHDFSHook
 
 from common.assets import DELIVERED_FOLDER, HDFS, LANDED_DUMPS, LANDING_FOLDER, LOADING_ARGUMENTS, TWEETS_RAW
-from common.defaults import DEFAULT_ARGS, FIRST_DAY, fail_for_good, loading_task
+from common.defaults import DEFAULT_ARGS, FIRST_DAY, LOAD, fail_for_good, loading_task, writes_tables
 from common.dumps import read_dumps
 
 log = logging.getLogger(__name__)
@@ -146,6 +146,7 @@ def ingest_tweets() -> None:
             "signalled-until": "'{{ prev_end_date_success or '' }}'",
         },
         outlets=[TWEETS_RAW],
+        **writes_tables(LOAD),
         trigger_rule="all_done",  # what was delivered does not wait for what could not be
     )
     delivered, held = deliver_dumps(), find_held()

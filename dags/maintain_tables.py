@@ -16,7 +16,7 @@ from __future__ import annotations
 from airflow.sdk import Param, dag
 
 from common.assets import TABLE_URIS, TWEETS_RAW
-from common.defaults import DEFAULT_ARGS, FIRST_DAY, spark_job
+from common.defaults import DEFAULT_ARGS, FIRST_DAY, SELDOM, spark_job, writes_tables
 
 
 @dag(
@@ -42,6 +42,7 @@ def maintain_tables() -> None:
     spark_job(
         "maintain_tables",
         {"tables": ",".join(TABLE_URIS), "tweets-raw": TWEETS_RAW.uri, "retention-hours": "{{ params.retention_hours }}"},
+        **writes_tables(SELDOM),
     )
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from airflow.sdk import Param, dag
 
 from common.assets import LOADING_ARGUMENTS, TWEETS_RAW
-from common.defaults import DEFAULT_ARGS, FIRST_DAY, SHORTEST_REASON, loading_task
+from common.defaults import DEFAULT_ARGS, FIRST_DAY, SELDOM, SHORTEST_REASON, loading_task, writes_tables
 
 
 @dag(
@@ -40,6 +40,7 @@ def retract_dump() -> None:
         task_id="retract",
         reason="{{ params.reason }}",
         outlets=[TWEETS_RAW],
+        **writes_tables(SELDOM),
     )
 
 

@@ -20,7 +20,7 @@ from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import Param, dag, get_current_context, task
 
 from common.assets import LOADING_ARGUMENTS, TWEETS_RAW
-from common.defaults import DEFAULT_ARGS, FIRST_DAY, SHORTEST_REASON, fail_for_good, loading_task
+from common.defaults import DEFAULT_ARGS, FIRST_DAY, SELDOM, SHORTEST_REASON, fail_for_good, loading_task, writes_tables
 from common.dumps import read_dumps
 
 LET_PASS, REJECT = "Let it pass", "Reject it"
@@ -58,7 +58,7 @@ def read_answer(answer: dict[str, Any]) -> dict[str, str]:
     schedule=None,  # ingest_tweets starts it
     start_date=FIRST_DAY,
     catchup=False,
-    max_active_runs=16,  # dumps wait side by side; loading commits to the tables so that several may write
+    max_active_runs=16,  # dumps wait for a person side by side
     default_args=DEFAULT_ARGS,
     doc_md=__doc__,
     tags=["ingest"],
@@ -101,6 +101,7 @@ def review_dump() -> None:
         task_id="carry_out",
         reason="{{ ti.xcom_pull(task_ids='answer')['reason'] }}",
         outlets=[TWEETS_RAW],
+        **writes_tables(SELDOM),
     )
     describe_dump() >> decide >> read() >> carry_out
 

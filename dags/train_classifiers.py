@@ -21,7 +21,7 @@ from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import Param, dag, get_current_context, task
 
 from common.assets import MODELS, TWEETS_CLEAN
-from common.defaults import DEFAULT_ARGS, FIRST_DAY, REPOSITORY, SHELL_ENVIRONMENT
+from common.defaults import DEFAULT_ARGS, FIRST_DAY, GPU, REPOSITORY, SHELL_ENVIRONMENT
 
 PRESETS = ["minilm", "bert", "roberta"]
 
@@ -69,11 +69,11 @@ def train_classifiers() -> None:
     BashOperator.partial(
         task_id="train",
         cwd=str(REPOSITORY),
-        queue="gpu",  # the stack's worker with a GPU; an executor without queues passes it over
         max_active_tis_per_dagrun=1,
         env=SHELL_ENVIRONMENT,
         append_env=True,
         outlets=[MODELS],
+        **GPU,
     ).expand(bash_command=build_commands())
 
 

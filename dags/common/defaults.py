@@ -33,10 +33,28 @@ DEFAULT_ARGS: dict[str, Any] = {
 # another Python first on PATH; but not where it is told that it is the second shell.
 SHELL_ENVIRONMENT = {"SHLVL": "1"}
 
+# A training takes its turn on the device, and goes to a worker that has one; an executor without queues passes the queue over.
+GPU: dict[str, Any] = {"pool": "gpu", "queue": "gpu"}
+
 SPARK_CONF: dict[str, str] = {
     # In local mode the driver does all the work; its default of 1 GB is less than Spark NLP and a MERGE want side by side.
     "spark.driver.memory": "3g",
 }
+
+
+# Of the tasks that wait for their turn to write the tables, the one with the highest number comes first. What runs seldom, or only after
+# another stage, goes before what runs often: else a stream of dumps would keep cleaning, maintenance and people's decisions waiting for ever.
+LOAD, CLEAN, SCORE, SELDOM = range(1, 5)
+
+
+def writes_tables(priority: int) -> dict[str, Any]:
+    """Return the arguments of an operator that writes the Delta tables: one such task at a time, in all DAGs.
+
+    Args:
+        priority: LOAD, CLEAN, SCORE or SELDOM.
+    """
+    # Airflow would add the weights of the tasks behind it, and so put loading first.
+    return {"pool": "delta_writer", "priority_weight": priority, "weight_rule": "absolute"}
 
 
 # A decision about a dump says why in at least so many characters.

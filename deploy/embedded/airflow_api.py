@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -45,6 +47,13 @@ class AirflowApi:
         """Return what is wrong with DAG files."""
         errors = self.call("GET", "/api/v2/importErrors")["import_errors"]
         return [f"{error['filename']}: {error['stack_trace'].strip().splitlines()[-1]}" for error in errors]
+
+    def import_pools(self, file: Path) -> None:
+        """Make the pools of a file as `airflow pools import` reads it; one that exists gets the file's slots."""
+        pools = [{"name": name, **pool} for name, pool in json.loads(file.read_text()).items()]
+        create = {"action": "create", "action_on_existence": "overwrite", "entities": pools}
+        if errors := self.call("PATCH", "/api/v2/pools", json={"actions": [create]})["create"]["errors"]:
+            raise requests.HTTPError(f"Airflow cannot make the pools of {file}: {errors}")
 
     def unpause(self, dag_id: str) -> None:
         """Unpause a DAG."""

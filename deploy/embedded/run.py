@@ -26,7 +26,7 @@ from deploy.embedded.follow import FollowedRun, RunFailed, follow
 from deploy.embedded.install import InstallError
 from deploy.embedded.progress import Progress, state_text
 from deploy.embedded.services import SERVICES
-from deploy.embedded.settings import Settings, SettingsError, bypass_proxy_for_loopback
+from deploy.embedded.settings import CONFIGURATION, Settings, SettingsError, bypass_proxy_for_loopback
 from deploy.embedded.supervision import StartError
 
 REPORTING_DAG = "explore_tweets"
@@ -89,6 +89,7 @@ def start(settings: Settings, dump: str, presets: str) -> int:
     with progress.step("DAGs") as tell:
         api = AirflowApi(settings)
         await_dags(api)
+        api.import_pools(CONFIGURATION / "pools.json")
         for dag_id in DAG_IDS:
             api.unpause(dag_id)
     run_id = api.trigger("ingest_tweets", {"dump": hand_over(settings, source)})

@@ -1,8 +1,11 @@
 """House rules for every DAG, and the exact set of them."""
 
+import json
 from pathlib import Path
 
 from airflow.providers.standard.operators.hitl import HITLOperator
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from common.defaults import REPOSITORY
 from vaxpulse_airflow.spark_job import SparkJobOperator
 
 
@@ -38,9 +41,48 @@ def test_every_dag_says_what_when_needs_and_what_to_do_if_it_fails(dag_bag):
             assert heading in dag.doc_md, (dag.dag_id, heading)
 
 
-def test_one_run_of_a_dag_at_a_time_writes_the_tables(dag_bag):
-    # Held dumps wait for a person side by side; loading commits so that several may write.
+def test_one_run_of_a_dag_at_a_time(dag_bag):
+    # Held dumps wait for a person side by side.
     assert [dag_id for dag_id, dag in dag_bag.dags.items() if dag.max_active_runs != 1] == ["review_dump"]
+
+
+def test_whatever_writes_the_tables_takes_turns_and_what_runs_seldom_goes_first(dag_bag):
+    tasks = {f"{dag_id}.{task.task_id}": task for dag_id, dag in dag_bag.dags.items() for task in dag.tasks}
+    writers = {name: task.priority_weight for name, task in tasks.items() if task.pool == "delta_writer"}
+    # Not those of the tasks behind it on top.
+    assert {tasks[name].weight_rule for name in writers} == {"absolute"}
+    assert writers == {
+        "ingest_tweets.load_dumps": 1,
+        "clean_tweets.clean_tweets": 2,
+        "review_dump.carry_out": 4,
+        "retract_dump.retract": 4,
+        "maintain_tables.maintain_tables": 4,
+    }
+    # What says that it has changed a table has written it.
+    tables = {"tweets_raw", "tweets_clean"}
+    assert {name for name, task in tasks.items() if tables & {outlet.name for outlet in task.outlets}} <= writers.keys()
+
+
+def test_training_takes_its_turn_on_the_device_on_a_worker_that_has_one(dag_bag):
+    tasks = [task for dag in dag_bag.dags.values() for task in dag.tasks]
+    on_device = [task for task in tasks if task.task_id == "train"]
+    assert on_device
+    assert {(task.pool, task.queue) for task in on_device} == {("gpu", "gpu")}
+    assert {(task.pool, task.queue) for task in tasks if task not in on_device} == {
+        ("delta_writer", "default"),
+        ("default_pool", "default"),
+    }
+
+
+def test_every_pool_is_made_by_the_deployment_and_nobody_waits_in_one_for_something_else(dag_bag):
+    pools = json.loads((REPOSITORY / "deploy" / "conf" / "pools.json").read_text())
+    assert {task.pool for dag in dag_bag.dags.values() for task in dag.tasks} == {*pools, "default_pool"}
+    assert {name: pool["slots"] for name, pool in pools.items()} == {"delta_writer": 1, "gpu": 1}
+    for dag in dag_bag.dags.values():
+        for task in dag.tasks:
+            # A person, another run, or a file.
+            if isinstance(task, HITLOperator | TriggerDagRunOperator) or task.operator_name.endswith("Sensor"):
+                assert task.pool == "default_pool", task
 
 
 def test_only_ingestion_makes_up_missed_days_and_only_since_the_first_day(dag_bag):
