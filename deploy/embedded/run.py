@@ -26,7 +26,7 @@ from deploy.embedded.follow import FollowedRun, RunFailed, follow
 from deploy.embedded.install import InstallError
 from deploy.embedded.progress import Progress, state_text
 from deploy.embedded.services import SERVICES
-from deploy.embedded.settings import CONFIGURATION, Settings, SettingsError, bypass_proxy_for_loopback
+from deploy.embedded.settings import CONFIGURATION, Settings, SettingsError, bypass_proxy_for_loopback, common_environment
 from deploy.embedded.supervision import StartError
 
 REPORTING_DAG = "explore_tweets"
@@ -57,6 +57,7 @@ def main() -> int:
     """Run one command; every expected failure is one line and exit status 1."""
     arguments = arg_parser().parse_args()
     bypass_proxy_for_loopback(os.environ)
+    os.environ |= common_environment()  # MLflow's client in this process, too, keeps what it sees to itself
     try:
         settings = Settings.load()
         if arguments.command == "start":

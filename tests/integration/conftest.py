@@ -15,7 +15,7 @@ import pytest
 from deploy import sample_dump
 from deploy.embedded import summary, supervision
 from deploy.embedded.airflow_api import AirflowApi
-from deploy.embedded.settings import DEFAULT_PORTS, Settings
+from deploy.embedded.settings import DEFAULT_PORTS, Settings, bypass_proxy_for_loopback
 
 REPOSITORY = Path(__file__).parents[2]
 SAMPLE_TWEETS = 600
@@ -53,6 +53,7 @@ def free_ports(count: int) -> list[int]:
 
 @pytest.fixture(scope="session")
 def platform() -> Iterator[Platform]:
+    bypass_proxy_for_loopback(os.environ)
     # Not pytest's own folder: its path is too long for a Unix socket.
     home = Path(tempfile.mkdtemp(prefix="vaxpulse-"))
     ports = dict(zip(DEFAULT_PORTS, free_ports(len(DEFAULT_PORTS)), strict=True))

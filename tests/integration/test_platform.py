@@ -71,13 +71,12 @@ def test_no_text_stands_on_both_sides_of_the_split(platform):
 def test_training_run_names_its_data_and_its_airflow_run(platform):
     [model] = summary.models(platform.settings)
     assert model["airflow_run_id"]
-    run = summary.mlflow(platform.settings, "GET", "runs/get", params={"run_id": model["run_id"]})["run"]
-    for given in run["inputs"]["dataset_inputs"]:
-        assert given["dataset"]["source_type"] == "delta_table"
-        [version] = [tag["value"] for tag in given["tags"] if tag["key"] == "delta_table_version"]
+    run = summary.mlflow_client(platform.settings).get_run(model["run_id"])
+    for given in run.inputs.dataset_inputs:
+        assert given.dataset.source_type == "delta_table"
+        [version] = [tag.value for tag in given.tags if tag.key == "delta_table_version"]
         assert int(version) == summary.table(platform.settings, "tweets_clean").version()
-    metrics = {metric["key"] for metric in run["data"]["metrics"]}
-    assert {"eval_accuracy", "eval_macro_f1", "eval_rmse", "train_runtime_seconds", "eval_f1_negative"} <= metrics
+    assert {"eval_accuracy", "eval_macro_f1", "eval_rmse", "train_runtime_seconds", "eval_f1_negative"} <= run.data.metrics.keys()
 
 
 def test_report_is_shown_in_airflow_to_those_who_are_logged_in(platform):
@@ -95,13 +94,9 @@ def test_report_is_shown_in_airflow_to_those_who_are_logged_in(platform):
 
 
 def test_report_is_kept_in_mlflow(platform):
-    experiment = summary.mlflow(platform.settings, "GET", "experiments/get-by-name", params={"experiment_name": "vaxpulse-reports"})
-    runs = summary.mlflow(platform.settings, "POST", "runs/search", json={"experiment_ids": [experiment["experiment"]["experiment_id"]]})[
-        "runs"
-    ]
-    assert len(runs) == 1
-    files = summary.mlflow(platform.settings, "GET", "artifacts/list", params={"run_id": runs[0]["info"]["run_id"]})["files"]
-    assert {"report.html", "labels.png", "figures.json"} <= {file["path"] for file in files}
+    client = summary.mlflow_client(platform.settings)
+    [run] = client.search_runs([client.get_experiment_by_name("vaxpulse-reports").experiment_id])
+    assert {"report.html", "labels.png", "figures.json"} <= {file.path for file in client.list_artifacts(run.info.run_id)}
 
 
 def test_second_run_with_the_same_dump_changes_nothing_and_says_so(platform):
