@@ -1,0 +1,159 @@
+"""Each deployment sets every environment variable and Connection that the code and the files of deploy/conf read.
+
+Embedded, all processes have one environment. In docker-compose.yaml each service has its own, of `environment` and `env_file`.
+"""
+
+import ast
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.embedded import settings as settings_module
+from deploy.embedded.settings import DEFAULT_PORTS, Settings
+
+REPOSITORY = Path(__file__).parents[2]
+COMPOSE = REPOSITORY / "docker-compose.yaml"
+ROOMS = ("dags", "plugins", "loading", "spark_jobs", "training")
+NAME = re.compile(r"(AIRFLOW|HADOOP|HF|MLFLOW|PYSPARK|SPARK|VAXPULSE)_[A-Z0-9_]+")
+
+PAGES = {"VAXPULSE_MLFLOW_URL", "VAXPULSE_HDFS_URL", "VAXPULSE_SPARK_URL"}
+TASKS = {"VAXPULSE_HDFS", "VAXPULSE_FIRST_DAY", "VAXPULSE_LANDING"}
+DRIVERS = {"HADOOP_CONF_DIR", "SPARK_CONF_DIR", "VAXPULSE_HDFS", "VAXPULSE_HDFS_REPLICATION", "VAXPULSE_SPARK_EVENTS"}
+TRACKING = {"MLFLOW_TRACKING_URI"}
+CONNECTIONS = {"AIRFLOW_CONN_SPARK_DEFAULT", "AIRFLOW_CONN_WEBHDFS_DEFAULT"}
+HDFS = {"HADOOP_CONF_DIR", "VAXPULSE_HDFS", "VAXPULSE_HDFS_BIND_HOST", "VAXPULSE_HDFS_REPLICATION"}
+HISTORY = {"SPARK_CONF_DIR", "VAXPULSE_SPARK_EVENTS", "VAXPULSE_SPARK_HISTORY_PORT"}
+# What a deployment need not set, and why.
+NOT_REQUIRED = {
+    # people name hosts there
+    "VAXPULSE_DUMP_HOSTS",
+    # an image has it, a checkout has git
+    "VAXPULSE_COMMIT",
+    # only where MLflow asks for a login
+    "MLFLOW_TRACKING_USERNAME",
+    "MLFLOW_TRACKING_PASSWORD",
+    # Airflow sets these for each task
+    "AIRFLOW_CTX_DAG_ID",
+    "AIRFLOW_CTX_DAG_RUN_ID",
+    # the code chooses, who sets them knows why
+    "HF_HUB_ETAG_TIMEOUT",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT",
+    "PYSPARK_PYTHON",
+    # spark-submit's own, which spark-env.sh adds to
+    "SPARK_SUBMIT_OPTS",
+    # messages to people name them
+    "HF_HOME",
+    "HF_TOKEN",
+    # deploy/conf has a default
+    "VAXPULSE_DATANODE_PORT",
+    "VAXPULSE_DATANODE_HTTP_PORT",
+    "VAXPULSE_DATANODE_IPC_PORT",
+    "VAXPULSE_NAMENODE_PORT",
+    # entrypoints set them for the daemon that they start
+    "VAXPULSE_DATANODE_HOSTNAME",
+    "VAXPULSE_HDFS_STORAGE",
+}
+SET_BY_STACK = {
+    "airflow-apiserver": PAGES | {"AIRFLOW_CONN_WEBHDFS_DEFAULT"},
+    "airflow-dag-processor": TASKS,
+    "airflow-triggerer": {"AIRFLOW_CONN_WEBHDFS_DEFAULT"},
+    "airflow-worker": TASKS | DRIVERS | TRACKING | CONNECTIONS,
+    "airflow-worker-gpu": TASKS | TRACKING,
+    "namenode": HDFS,
+    "datanode": HDFS,
+    "spark-worker": {"HADOOP_CONF_DIR", "VAXPULSE_HDFS", "VAXPULSE_HDFS_REPLICATION"},
+    "spark-history": HISTORY,
+}
+
+
+def trees() -> Iterator[tuple[Path, ast.Module]]:
+    for room in ROOMS:
+        for path in sorted((REPOSITORY / room).rglob("*.py")):
+            yield path, ast.parse(path.read_text())
+
+
+def is_environ(node: ast.AST) -> bool:
+    return isinstance(node, ast.Attribute | ast.Name) and ast.unparse(node) in ("os.environ", "environ")
+
+
+def variables_of(tree: ast.Module) -> Iterator[str]:
+    """What is looked up in os.environ by a literal, and every string that has the form of such a name: a key may come from a constant."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Subscript) and is_environ(node.value) and isinstance(node.slice, ast.Constant):
+            yield str(node.slice.value)
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            function = node.func
+            looks_up = isinstance(function, ast.Attribute) and is_environ(function.value)
+            if looks_up or ast.unparse(function) in ("os.getenv", "getenv"):
+                yield str(node.args[0].value)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield from (match.group() for match in NAME.finditer(node.value))
+
+
+def connections_of(tree: ast.Module) -> Iterator[str]:
+    """The values of arguments whose name ends in conn_id, and their defaults."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.keyword) and (node.arg or "").endswith("conn_id") and isinstance(node.value, ast.Constant):
+            yield str(node.value.value)
+        elif isinstance(node, ast.arguments):
+            named = [*node.posonlyargs, *node.args]
+            defaults = [
+                *zip(named[len(named) - len(node.defaults) :], node.defaults, strict=True),
+                *zip(node.kwonlyargs, node.kw_defaults, strict=True),
+            ]
+            for argument, default in defaults:
+                if argument.arg.endswith("conn_id") and isinstance(default, ast.Constant):
+                    yield str(default.value)
+
+
+def variables_of_configuration() -> set[str]:
+    files = [path for path in (REPOSITORY / "deploy" / "conf").rglob("*") if path.suffix in (".xml", ".conf", ".sh")]
+    found = re.findall(r"\$\{env[.:]([A-Z0-9_]+)|\$([A-Z][A-Z0-9_]+)", "\n".join(file.read_text() for file in files))
+    return {name for names in found for name in names if name} - {"NAME"}  # in a comment
+
+
+@pytest.fixture
+def embedded(tmp_path, monkeypatch):
+    """What the embedded platform sets, and nothing of this machine's."""
+    for name in list(os.environ):
+        monkeypatch.delenv(name)
+    settings = Settings(tmp_path, DEFAULT_PORTS)
+    monkeypatch.setitem(settings.__dict__, "java_home", tmp_path)
+    return settings.environment()
+
+
+def test_every_variable_that_is_read_is_known_here():
+    read = {name for _, tree in trees() for name in variables_of(tree)} | variables_of_configuration()
+    known = PAGES | TASKS | DRIVERS | TRACKING | HDFS | HISTORY | NOT_REQUIRED
+    # These two are read by Spark and Hadoop themselves.
+    assert read | {"HADOOP_CONF_DIR", "SPARK_CONF_DIR"} == known
+
+
+def test_every_connection_that_is_used_is_known_here():
+    # The operators that start Spark leave theirs to the provider.
+    used = {name for _, tree in trees() for name in connections_of(tree)} | {"spark_default"}
+    assert {f"AIRFLOW_CONN_{name.upper()}" for name in used} == CONNECTIONS
+
+
+def test_no_setting_hides_in_airflows_own_variables():
+    for path, tree in trees():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                assert not re.search(r"\{\{[^}]*\b(var|conn)\.", node.value), path
+            assert not (isinstance(node, ast.Attribute) and ast.unparse(node) == "Variable.get"), path
+
+
+def test_embedded_platform_sets_what_is_read(embedded):
+    assert embedded.keys() >= PAGES | TASKS | DRIVERS | TRACKING | CONNECTIONS | HDFS | HISTORY
+    assert {"VAXPULSE_DATANODE_HOSTNAME", "VAXPULSE_HDFS_STORAGE"} <= embedded.keys()
+    assert {settings_module.port_variable(name) for name in DEFAULT_PORTS} <= embedded.keys()
+    assert all(embedded[name] for name in PAGES | TASKS | DRIVERS | TRACKING | CONNECTIONS | HDFS | HISTORY)
+
+
+@pytest.mark.parametrize("service", SET_BY_STACK)
+def test_stack_sets_what_is_read(stack, service):
+    assert {name for name in SET_BY_STACK[service] if not stack[service].get(name)} == set()
