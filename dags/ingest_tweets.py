@@ -10,7 +10,7 @@ in HDFS under their SHA-256.
 folders, days that were missed included. And when somebody presses *Trigger*, with the address of a dump or without.
 The same content again, under whatever name, changes nothing: the run ends green with `load_dumps` skipped.
 
-**Needs.** The connection `webhdfs_default`, and `VAXPULSE_LANDING`, the landing folder on the workers' machine.
+**Needs.** The connection `webhdfs_default`, and `VAXPULSE_LANDING`, the landing folder that all workers share.
 Write a file under a hidden or `.part` name and rename it when it is whole.
 
 **If it fails.** Read the log of the red task; its last line says what is wrong. A red `report` names the dumps that were refused.
@@ -85,8 +85,8 @@ def review_runs(held: list[dict[str, Any]]) -> list[dict[str, Any]]:
             type=["null", "string"],
             minLength=1,
             title="Dump",
-            description="A CSV file, plain or gzip: an http(s) URL, an hdfs:// URI, or a path in the landing folder of the machine that runs "
-            "Airflow's tasks. It needs the columns `tweet_id` and `safe_text` (or `safe_tweet`); `label` and `agreement` are optional. "
+            description="A CSV file, plain or gzip: an http(s) URL, an hdfs:// URI, or a path in the landing folder that "
+            "Airflow's workers share. It needs the columns `tweet_id` and `safe_text` (or `safe_tweet`); `label` and `agreement` are optional. "
             "Leave it empty to take whatever lies in the landing folders.",
         ),
         # The gate's thresholds. 4 of 13,189 real records are in quarantine; real texts have some 100 characters.
