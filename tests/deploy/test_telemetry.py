@@ -14,8 +14,8 @@ SWITCHES = {
     "SCARF_ANALYTICS": "false",
     "HF_HUB_DISABLE_TELEMETRY": "1",
 }
-# Programs that report nothing.
-SILENT = {"postgres", "redis"}
+# These run no Python, and none of their programs reports anything. A Spark worker runs the jobs' Python.
+SILENT = {"postgres", "redis", "namenode", "datanode", "spark-master", "spark-history"}
 ASK_THE_LIBRARIES = """
 import json
 from huggingface_hub import constants
