@@ -43,12 +43,12 @@ def arg_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def clean(tweets: DataFrame, texts: DataFrame) -> DataFrame:
-    """The rows of `tweets_clean` for CURRENT_TWEET rows; `texts` has a column `safe_text` with at least all texts of `tweets`."""
-    stem_of = stems.stem_words(texts.select("safe_text").mapInArrow(rows.distinct_words, "word string"))
+def clean(tweets: DataFrame) -> DataFrame:
+    """The rows of `tweets_clean` for CURRENT_TWEET rows."""
     tweets = tweets.select(*CURRENT_TWEET)
-    clean_rows = rows.clean_rows(tweets.sparkSession.sparkContext.broadcast(stem_of), "safe_text")
-    cleaned = tweets.mapInArrow(clean_rows, StructType([*tweets.schema, *rows.CLEANED_TEXT]))
+    with_words = tweets.mapInArrow(rows.find_tokens("safe_text"), rows.TURN)
+    with_stems = with_words.withColumn("stems", F.transform("words", stems.stem))
+    cleaned = with_stems.mapInArrow(rows.join_tokens, StructType([*tweets.schema, *rows.CLEANED_TEXT]))
     text_group = split.text_group(F.lower("normalised"))
     columns = {
         "label": F.col("label").cast("int"),
@@ -91,7 +91,7 @@ def clean_all(spark: SparkSession, log: DataFrame, clean_uri: str) -> None:
     if first_dump is None:
         raise SystemExit("tweets_raw holds no tweets: ingest a dump first")
     # A dump has each id once: the rows of a single dump are its current tweets.
-    cleaned = clean(log if first_dump == last_dump else current_tweets(log), log)
+    cleaned = clean(log if first_dump == last_dump else current_tweets(log))
     # Columns that are new in the contract are added.
     cleaned.write.format("delta").mode("overwrite").option("mergeSchema", "true").save(clean_uri)
 
@@ -108,11 +108,11 @@ def clean_changes(spark: SparkSession, log: DataFrame, touched: DataFrame, clean
     if not counts:
         record_position(spark, clean_uri)
     elif counts.keys() == {"insert"}:
-        clean(changes, changes).write.format("delta").mode("append").save(clean_uri)
+        clean(changes).write.format("delta").mode("append").save(clean_uri)
     else:
         upserts = changes.where(~is_delete)
         deletes = changes.where(is_delete).select("tweet_id", F.lit(True).alias("is_delete"))
-        source = clean(upserts, upserts).withColumn("is_delete", F.lit(False)).unionByName(deletes, allowMissingColumns=True)
+        source = clean(upserts).withColumn("is_delete", F.lit(False)).unionByName(deletes, allowMissingColumns=True)
         merge_into(DeltaTable.forPath(spark, clean_uri), source)
     changes.unpersist()
     touched.unpersist()

@@ -1,11 +1,12 @@
-"""The stem of each distinct word, by Spark NLP's Porter stemmer.
+"""The stem of a word, by Spark NLP's Porter stemmer.
 
-Words follow Zipf's law: Spark NLP over whole rows takes 15 to 40 times as long as all other rules together.
+Words follow Zipf's law: Spark NLP over whole rows takes 15 to 40 times as long as all other rules together. So cleaning/rows.py asks for the
+stem of a word once in each task.
 """
 
 import re
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 # Raise it with every change of a stem: `clean_tweets` then cleans all tweets again.
@@ -46,16 +47,11 @@ def stem(word: Column) -> Column:
 
 
 def stem_key(word: str) -> str | None:
-    """Under which word `stem_words` has the stem of `word`; None for a word that is its own stem.
+    """The word to ask `stem` for in place of `word`; None for a word that is its own stem.
 
     The JVM lower-cases other words than ASCII ones, because Python treats a sigma at the end of a word differently. A word without a
-    Latin letter or upper case is its own stem, so that numbers and Chinese texts, which seldom come again, are not collected.
+    Latin letter or upper case is its own stem, so that no task holds numbers and Chinese texts, which seldom come again.
     """
     if word.isascii():
         return None if word.isdigit() or not word else word.lower()
     return word if LATIN_LETTER.search(word) or word.lower() != word else None
-
-
-def stem_words(words: DataFrame) -> dict[str, str | None]:
-    """The stem of each of `words` (column `word`), None for a stop word."""
-    return {row.word: row.stem for row in words.distinct().select("word", stem(F.col("word")).alias("stem")).collect()}

@@ -28,8 +28,6 @@ NOT_IN_A_WORD = r"[^\p{L}\p{M}\p{N}]"
 NOT_IN_A_WORD_NOR_BLANK = r"[^\p{L}\p{M}\p{N} ]"
 ENTITY = r"&(?:#([0-9]{1,8})|#[xX]([0-9A-Fa-f]{1,7})|([A-Za-z][A-Za-z0-9]{1,31}));"
 REPLACEMENT_CHARACTER = "\ufffd"
-# In ASCII letters and digits alone no rule finds anything but these.
-RETWEET_MARKERS = frozenset(["RT", "Rt", "rt"])
 
 # A worker remembers so many tokens, none longer than this many characters: at most about 50 MB. Words follow Zipf's law, so this is enough;
 # links and numbers, which never come again, and Chinese or Thai text, which has no blanks, push no frequent token out for long.
@@ -169,8 +167,6 @@ class CleanedToken(NamedTuple):
 
 def clean_token(token: str) -> CleanedToken:
     """Applies the rules; upper and lower case stay as they are."""
-    if token.isascii() and token.isalnum() and token not in RETWEET_MARKERS:
-        return CleanedToken(token, token, [], [])
     return clean_short_token(token) if len(token) <= LONGEST_TOKEN_REMEMBERED else apply_rules(token)
 
 
@@ -182,7 +178,7 @@ def apply_all(rules: Iterable[Rule], text: str) -> str:
 
 
 def apply_rules(text: str) -> CleanedToken:
-    """Applies every rule; `clean_token` without its shortcuts."""
+    """Applies every rule; `clean_token` without its memory."""
     tagged = apply_all(BEFORE_HASHTAGS, text)
     plain = apply_all(WORDS_ONLY, tagged)
     words = apply_all(LAST, plain)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from spark_jobs import clean_tweets
+from spark_jobs.cleaning import rows
 from spark_jobs.cleaning.stems import WORD_CLASSES, stop_words
 from spark_jobs.cleaning.token_rules import apply_rules
 from spark_jobs.maintain_tables import drop_superseded_rows
@@ -92,6 +94,27 @@ def test_every_rule_looks_at_one_token_at_a_time() -> None:
         assert whole.normalised == "".join(token.normalised for token in tokens)
         assert whole.hashtags == [tag for token in tokens for tag in token.hashtags]
         assert whole.emoji == [emoji for token in tokens for emoji in token.emoji]
+
+
+class OwnStems(dict[str, str | None]):
+    """Each word is its own stem."""
+
+    def __missing__(self, word: str) -> str:
+        return word
+
+
+def test_rows_cleaned_in_arrow_are_what_the_rules_make_of_each_whole_text() -> None:
+    texts = generated_texts()
+    columns = rows.cleaned_text(rows.clean_tokens(pa.array(texts, pa.string())), OwnStems())
+    cleaned = pa.record_batch(columns, rows.CLEANED_TEXT.names).to_pylist()
+    for text, row in zip(texts, cleaned, strict=True):
+        whole = apply_rules(text)
+        assert (whole.words, whole.normalised, whole.hashtags, whole.emoji) == (
+            row["clean_text"],
+            row["normalised"],
+            row["hashtags"],
+            row["emoji"],
+        ), text
 
 
 def is_in_a_word(character: str) -> bool:

@@ -1,23 +1,37 @@
 """Rows cleaned in Arrow, without Spark. Every text is invented."""
 
-from types import SimpleNamespace
+from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 import pytest
 
 from spark_jobs.cleaning import rows
+from spark_jobs.cleaning.token_rules import apply_rules
 
-STEMS = {"the": None, "shots": "shot", "work": "work", "a": None, "and": None, "flu": "flu"}
+STEMS = {"the": None, "shots": "shot", "work": "work", "a": None, "and": None, "b": "b", "flu": "flu"}
 
 
 def batch_of(texts: list[str]) -> pa.RecordBatch:
     return pa.record_batch([pa.array(range(len(texts))), pa.array(texts, pa.string())], ["number", "safe_text"])
 
 
-def clean(texts: list[str], stems: dict[str, str | None] = STEMS) -> list[dict[str, object]]:
-    (cleaned,) = rows.clean_rows(SimpleNamespace(value=stems), "safe_text")([batch_of(texts)])
-    assert cleaned.column("number").to_pylist() == list(range(len(texts)))
-    return cleaned.drop_columns(["number", "safe_text"]).to_pylist()
+def with_stems(turns: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """What Spark makes of the first step's rows."""
+    for turn in turns:
+        stems = [words and [STEMS[word] for word in words] for words in turn.column("words").to_pylist()]
+        yield turn.append_column("stems", pa.array(stems, pa.list_(pa.string())))
+
+
+def clean(*batches: pa.RecordBatch) -> list[dict[str, object]]:
+    turns = list(with_stems(rows.find_tokens("safe_text")(batches)))
+    assert sum(turn.num_rows for turn in turns) == sum(batch.num_rows for batch in batches)
+    cleaned = [row for batch in rows.join_tokens(turns) for row in batch.to_pylist()]
+    assert [row.pop("number") for row in cleaned] == [number for batch in batches for number in batch.column("number").to_pylist()]
+    return [{key: value for key, value in row.items() if key != "safe_text"} for row in cleaned]
+
+
+def words_asked_for(*texts: list[str]) -> list[list[str]]:
+    return [sorted(turn.column("words").to_pylist()[0]) for turn in rows.find_tokens("safe_text")(map(batch_of, texts))]
 
 
 def test_each_row_gets_what_the_rules_make_of_its_tokens_in_their_order() -> None:
@@ -30,33 +44,48 @@ def test_each_row_gets_what_the_rules_make_of_its_tokens_in_their_order() -> Non
         ([], ["💉", "💉"], "work shots", "work shot", "workshots"),
         (["Flu"], [], "", "", "Flu"),
     ]
-    assert clean(texts) == [dict(zip(names, row, strict=True)) for row in expected]
+    assert clean(batch_of(texts)) == [dict(zip(names, row, strict=True)) for row in expected]
 
 
 def test_a_slice_of_a_batch_is_cleaned_by_itself() -> None:
-    (cleaned,) = rows.clean_rows(SimpleNamespace(value=STEMS), "safe_text")([batch_of(["the flu", "work", "shots", "a"]).slice(1, 2)])
-    assert cleaned.column("clean_text").to_pylist() == ["work", "shots"]
+    assert [row["clean_text"] for row in clean(batch_of(["the flu", "work", "shots", "a"]).slice(1, 2))] == ["work", "shots"]
 
 
 def test_a_batch_without_rows_is_cleaned() -> None:
-    assert clean([]) == []
+    assert clean(batch_of([])) == []
 
 
-def test_a_word_without_a_known_stem_is_an_error() -> None:
-    with pytest.raises(KeyError, match="polio"):
-        clean(["polio"])
+@pytest.mark.parametrize(
+    "token",
+    ["vaccine", "H1N1", "(flu)", "flu.", "RT", "rt", "Rt", "rT", '"RT"', "rt:", "...", "", "http:", "https://t.co/aB1", "(@a)", "flu.co"],
+)
+def test_a_token_that_no_rule_is_tried_on_comes_out_as_by_the_rules(token: str) -> None:
+    (cleaned,) = rows.clean_distinct_tokens(pa.array([token])).to_pylist()
+    assert cleaned == apply_rules(token)._asdict()
 
 
-def words_of(*batches: list[str]) -> list[list[str]]:
-    texts = (pa.record_batch([pa.array(batch, pa.string())], ["safe_text"]) for batch in batches)
-    return [sorted(batch.column("word").to_pylist()) for batch in rows.distinct_words(texts)]
+def test_the_stem_of_a_word_is_asked_for_once_and_only_where_a_row_needs_it() -> None:
+    # links, numbers and texts without blanks have none
+    texts = ["Flu flu, shots-work https://t.co/a1 12345 接種しました"], ["flu #tag work the"]
+    assert words_asked_for(*texts) == [["flu", "shots", "work"], ["the"]]
+    assert [row["stemmed_text"] for row in clean(*map(batch_of, texts))] == ["flu flu shot work 12345 接種しました", "flu work"]
 
 
-def test_the_distinct_words_are_those_whose_stems_rows_need() -> None:
-    # links, numbers and texts without blanks are none
-    assert words_of(["Flu flu, shots-work https://t.co/a1 12345 接種しました"], ["flu #tag"]) == [["flu", "shots", "work"]]
-
-
-def test_words_are_handed_on_before_they_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_words_are_forgotten_before_they_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "WORDS_HELD", 1)
-    assert words_of(["flu shots"], ["work"]) == [["flu", "shots"], ["work"]]
+    texts = ["flu shots"], ["work flu"], ["work"]
+    assert words_asked_for(*texts) == [["flu", "shots"], ["flu", "work"], ["work"]]
+    assert [row["stemmed_text"] for row in clean(*map(batch_of, texts))] == ["flu shot", "work flu", "work"]
+
+
+def test_long_texts_are_cleaned_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "TURN_BYTES", 6)
+    texts = ["the flu", "a", "", "work and shots", "work"]
+    assert [turn.num_rows for turn in rows.find_tokens("safe_text")([batch_of(texts)])] == [1, 3, 1]
+    assert [row["clean_text"] for row in clean(batch_of(texts))] == texts
+
+
+def test_a_word_that_was_given_no_stem_is_an_error() -> None:
+    _, later = with_stems(rows.find_tokens("safe_text")([batch_of(["flu"]), batch_of(["flu"])]))
+    with pytest.raises(KeyError, match="flu"):
+        list(rows.join_tokens([later]))

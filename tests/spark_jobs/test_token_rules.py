@@ -269,11 +269,6 @@ def test_a_scheme_in_any_case_makes_a_url() -> None:
         assert rules.apply_rules(text).words == ""
 
 
-@pytest.mark.parametrize("token", ["vaccine", "RT", "rt", "Rt", "rT", "H1N1", "https", "1", ""])
-def test_the_short_cut_for_plain_tokens_changes_no_result(token: str) -> None:
-    assert rules.clean_token(token) == rules.apply_rules(token)
-
-
 def test_unique_and_long_tokens_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     rules.clean_short_token.cache_clear()
     long = "接種" * 100
