@@ -10,7 +10,9 @@ again. A retry is a no-op. The last line of the output is JSON.
 import argparse
 import json
 import time
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
@@ -19,7 +21,16 @@ from pyspark.sql.types import StructType
 
 from spark_jobs.cleaning import rows, split, stems, token_rules
 from spark_jobs.cleaning.current_tweets import CURRENT_TWEET, current_tweets
-from spark_jobs.read_position import changed_keys, changes_are_kept, current_position, last_position, record_position, recorded
+from spark_jobs.read_position import (
+    changed_keys,
+    changes_are_kept,
+    file_statistics,
+    last_position,
+    newest_snapshot,
+    position_at,
+    record_position,
+    recorded,
+)
 from spark_jobs.schemas import TWEETS_CLEAN
 from spark_jobs.session import open_session
 
@@ -85,15 +96,23 @@ def create_table(spark: SparkSession, clean_uri: str) -> None:
     table.property("delta.dataSkippingStatsColumns", STATISTICS_COLUMNS).execute()
 
 
-def clean_all(spark: SparkSession, log: DataFrame, clean_uri: str) -> None:
-    """Replaces `tweets_clean` by the current tweets of the whole `log`."""
-    first_dump, last_dump = log.agg(F.min("dump_sha256"), F.max("dump_sha256")).first() or (None, None)
-    if first_dump is None:
+def clean_all(log: DataFrame, files: Sequence[Mapping[str, Any]], clean_uri: str) -> None:
+    """Replaces `tweets_clean` by the current tweets of the whole `log`, whose files have the statistics `files`."""
+    if not any(file.get("numRecords", 1) for file in files):
         raise SystemExit("tweets_raw holds no tweets: ingest a dump first")
-    # A dump has each id once: the rows of a single dump are its current tweets.
-    cleaned = clean(log if first_dump == last_dump else current_tweets(log))
+    cleaned = clean(log if hold_one_dump(files) else current_tweets(log))
     # Columns that are new in the contract are added.
     cleaned.write.format("delta").mode("overwrite").option("mergeSchema", "true").save(clean_uri)
+
+
+def hold_one_dump(files: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether the statistics of all files name one dump. It has each id once, so that its rows are the current tweets.
+
+    False where a file has none or OPTIMIZE has cut them short: then all rows are compared, which takes longer. Asking the rows themselves takes
+    a Spark job, 10 of the 47 CPU seconds of cleaning 500,000 tweets.
+    """
+    bounds = {file.get(side, {}).get("dump_sha256") for file in files for side in ("minValues", "maxValues")}
+    return len(bounds) == 1 and None not in bounds
 
 
 def clean_changes(spark: SparkSession, log: DataFrame, touched: DataFrame, clean_uri: str) -> dict[str, int]:
@@ -140,7 +159,8 @@ def clean_tweets(spark: SparkSession, raw_uri: str, clean_uri: str) -> dict[str,
     if not DeltaTable.isDeltaTable(spark, raw_uri):
         raise SystemExit(f"no table tweets_raw at {raw_uri}: ingest a dump first")
     raw = DeltaTable.forPath(spark, raw_uri)
-    last, current = last_position(spark, clean_uri, STAGE), current_position(spark, raw_uri, STAGE, RULES)
+    snapshot = newest_snapshot(spark, raw_uri)
+    last, current = last_position(spark, clean_uri, STAGE), position_at(snapshot, STAGE, RULES)
     summary: dict[str, object] = {"job": STAGE, "scope": "nothing", "tweets_raw_version": current.source_version}
     if last == current:
         return summary
@@ -157,8 +177,9 @@ def clean_tweets(spark: SparkSession, raw_uri: str, clean_uri: str) -> dict[str,
     if not DeltaTable.isDeltaTable(spark, clean_uri):
         create_table(spark, clean_uri)
     with recorded(spark, current):
-        clean_all(spark, log, clean_uri)
-    return summary | {"scope": "all", "insert": spark.read.format("delta").load(clean_uri).count()}
+        clean_all(log, file_statistics(snapshot), clean_uri)
+    inserted = sum(file["numRecords"] for file in file_statistics(newest_snapshot(spark, clean_uri)))
+    return summary | {"scope": "all", "insert": inserted}
 
 
 def main() -> None:

@@ -37,14 +37,23 @@ class ReadPosition:
     source_version: int
 
 
-def current_position(spark: SparkSession, source_uri: str, stage: str, rules: str) -> ReadPosition:
-    """The position of a reader that has seen all of the source table.
+def newest_snapshot(spark: SparkSession, uri: str) -> Any:
+    """Delta's own object for the newest version of a table.
 
-    From Delta's own snapshot: `DeltaTable.detail` also adds up the files of the table, which takes seconds in a new session.
+    `DeltaTable.detail` also adds up the files of the table, which takes seconds in a new session.
     """
     jvm: Any = spark._jvm
-    snapshot = jvm.org.apache.spark.sql.delta.DeltaLog.forTableWithSnapshot(spark._jsparkSession, source_uri)._2()
+    return jvm.org.apache.spark.sql.delta.DeltaLog.forTableWithSnapshot(spark._jsparkSession, uri)._2()
+
+
+def position_at(snapshot: Any, stage: str, rules: str) -> ReadPosition:
+    """The position of a reader that has seen all of `newest_snapshot` of the source table."""
     return ReadPosition(stage, rules, snapshot.metadata().id(), snapshot.version())
+
+
+def file_statistics(snapshot: Any) -> list[dict[str, Any]]:
+    """What Delta keeps of each file of a snapshot: numRecords, minValues and maxValues, where the writer of the file has given them."""
+    return [json.loads(file.stats() or "{}") for file in snapshot.allFiles().collect()]
 
 
 def last_position(spark: SparkSession, target_uri: str, stage: str) -> ReadPosition | None:
