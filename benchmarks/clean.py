@@ -14,6 +14,7 @@ import argparse
 import datetime
 import json
 import os
+import shlex
 import shutil
 import statistics
 import subprocess
@@ -27,7 +28,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from deploy.embedded.install import find_java_home
+from deploy.embedded.install import CLASS_ARCHIVE, class_archive_is_current, find_java_home, spark_class_path
 
 if TYPE_CHECKING:
     import polars as pl
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parents[1]
 CORES = 2
+DRIVER_MEMORY = "3g"  # as dags/common/defaults.py has it
 SAMPLE = 20_000
 # The job should be this many times as fast as the rival; less than 1: it may take longer.
 AIMS = {"baseline": 2.0, "read_write": 1 / 1.5, "polars": 1.0, "pandas_nltk": 10.0}
@@ -180,32 +182,41 @@ CONTENDERS: dict[str, Callable[[Path], dict[str, float]]] = {
 }
 
 
-def run_contender(name: str, folder: Path, repository: Path = REPOSITORY) -> dict[str, float]:
-    """Run one contender in a process of its own, by the code in `repository`, and return what it measured."""
-    jars = ",".join(str(jar) for jar in sorted((REPOSITORY / ".jars/spark").glob("*.jar")))
+def run_contender(name: str, folder: Path) -> dict[str, float]:
+    """Run one contender in a process of its own, with Spark's JVM as the deployment starts it, and return what it measured."""
+    java_home = find_java_home()
+    options = [f"-XX:SharedArchiveFile={CLASS_ARCHIVE}", "-Xlog:cds*=off"] if class_archive_is_current(java_home) else []
+    jvm = ["--conf", f"spark.driver.extraClassPath={spark_class_path()}", "--driver-java-options", " ".join(options)]
+    return run_in_process(["contender", name, str(folder)], REPOSITORY, java_home, folder, jvm)
+
+
+def run_in_process(arguments: list[str], code: Path, java_home: Path, folder: Path, jvm: list[str]) -> dict[str, float]:
+    """Run the benchmark of the repository `code` with these arguments in a process of its own, and return its last line."""
+    settings = {"spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1", "spark.local.dir": str(folder)}
+    conf = [word for key, value in settings.items() for word in ("--conf", f"{key}={value}")]
     environment = os.environ | {
-        "PYTHONPATH": str(repository),
+        "PYTHONPATH": str(code),
         "PYSPARK_PYTHON": sys.executable,
-        "JAVA_HOME": str(find_java_home()),
+        "JAVA_HOME": str(java_home),
         "POLARS_MAX_THREADS": str(CORES),
-        "PYSPARK_SUBMIT_ARGS": f"--master local[{CORES}] --driver-memory 4g --jars {jars} --conf spark.ui.enabled=false "
-        f"--conf spark.driver.host=127.0.0.1 --conf spark.local.dir={folder} pyspark-shell",
+        "PYSPARK_SUBMIT_ARGS": shlex.join(["--master", f"local[{CORES}]", "--driver-memory", DRIVER_MEMORY, *jvm, *conf, "pyspark-shell"]),
     }
-    arguments = ["contender", name, str(folder)] if repository == REPOSITORY else ["--contender", name, "--folder", str(folder)]
     command = [sys.executable, "-m", "benchmarks.clean", *arguments]
-    done = subprocess.run(command, check=True, cwd=repository, env=environment, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command, check=True, cwd=code, env=environment, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def run_baseline(commit: str, folder: Path) -> dict[str, float]:
-    """clean_tweets of an earlier commit, whose benchmark has the option --contender, on the same `tweets_raw`."""
+    """clean_tweets of an earlier commit, whose benchmark has the option --contender, on the same `tweets_raw`; jars as its deployment gave them."""
     code, tables = folder / "baseline_code", folder / "baseline"
     code.mkdir()
     tables.mkdir()
     (tables / "tweets_raw").symlink_to(folder / "tweets_raw")
     archive = subprocess.run(["git", "archive", commit], check=True, cwd=REPOSITORY, stdout=subprocess.PIPE).stdout
     subprocess.run(["tar", "-x", "-C", str(code)], check=True, input=archive)
-    return run_contender("clean_tweets", tables, code)
+    jars = ",".join(str(jar) for jar in sorted((REPOSITORY / ".jars/spark").glob("*.jar")))
+    arguments = ["--contender", "clean_tweets", "--folder", str(tables)]
+    return run_in_process(arguments, code, find_java_home(), tables, ["--jars", jars])
 
 
 def rows_that_differ(ours: "pl.DataFrame", theirs: "pl.DataFrame") -> int:
