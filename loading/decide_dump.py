@@ -16,8 +16,8 @@ from collections.abc import Sequence
 
 from loading import tables as delta
 from loading.files import Delivery, DumpFiles
-from loading.load_dumps import NOTHING_LOADED, add_table_arguments, limit_memory, print_progress
 from loading.loader import Loader, Row
+from loading.settle_dumps import NOTHING_LOADED, add_table_arguments, limit_memory, print_progress
 from loading.tables import HELD, LOADED, REJECTED, RETRACTED, Tables
 
 # The state that a dump must be in, and the one that it is in afterwards.

@@ -1,10 +1,10 @@
 """A dump that has been read once: its counts and figures in memory, its records on disk until they are loaded."""
 
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO
 
 import numpy as np
@@ -27,10 +27,11 @@ class JudgedDump:
     """What is in a dump.
 
     `sha256` and `bytes` are of the file as delivered. `refusal` says why the dump as a whole cannot be loaded; then it has no records.
-    `superseded` are the row numbers of tweets that come again, with the same id, later in the dump.
+    `superseded` are the row numbers of tweets that come again, with the same id, later in the dump. The judged records wait in two files.
     """
 
-    folder: Path
+    tweets_file: IO[bytes]
+    bad_records_file: IO[bytes]
     sha256: str = ""
     bytes: int = 0
     refusal: str | None = None
@@ -60,7 +61,7 @@ class JudgedDump:
 
     def tweets(self) -> Iterator[pa.RecordBatch]:
         """The tweets, of each id the last one, in batches of TWEETS."""
-        for batch in self._read("tweets"):
+        for batch in read_batches(self.tweets_file):
             numbers = batch.column("row_number").to_numpy()
             first, end = np.searchsorted(self.superseded, [numbers[0], numbers[-1] + 1])
             if first == end:
@@ -70,30 +71,41 @@ class JudgedDump:
 
     def bad_records(self) -> Iterator[pa.RecordBatch]:
         """The bad records, in batches of BAD_RECORDS."""
-        return self._read("bad_records")
-
-    def _read(self, name: str) -> Iterator[pa.RecordBatch]:
-        with pa.OSFile(str(self.folder / name)) as file, pa.ipc.open_stream(file) as batches:
-            yield from batches
+        return read_batches(self.bad_records_file)
 
 
-def judge_dump(file: IO[bytes], folder: Path, progress: Progress = lambda bytes_, records: None) -> JudgedDump:
+def path_of(file: IO[bytes]) -> str:
+    """A path by which Arrow opens a file that has no name."""
+    return f"/proc/self/fd/{file.fileno()}"
+
+
+def read_batches(file: IO[bytes]) -> Iterator[pa.RecordBatch]:
+    """The batches in an Arrow stream."""
+    with pa.OSFile(path_of(file)) as source, pa.ipc.open_stream(source) as batches:
+        yield from batches
+
+
+@contextmanager
+def judge_dump(file: IO[bytes], progress: Progress = lambda bytes_, records: None) -> Iterator[JudgedDump]:
     """Read a dump from its beginning to its end and judge its records.
+
+    The judged records take about the size of the dump on the local disk (TMPDIR) until the context ends. Their files have no names: nothing
+    is left of them when the process dies.
 
     Args:
         file: the dump, open for reading.
-        folder: an empty folder for the judged records, which take about the size of the dump.
         progress: called now and then with the bytes and records read so far.
     """
     hashed = HashedFile(file)
-    dump = JudgedDump(folder)
-    try:
-        _judge_content(dump, hashed, progress)
-    except RefusedDumpError as error:
-        dump = JudgedDump(folder, refusal=str(error))
-    dump.sha256 = hashed.sha256()
-    dump.bytes = hashed.bytes
-    return dump
+    with TemporaryFile() as tweets, TemporaryFile() as bad_records:
+        dump = JudgedDump(tweets, bad_records)
+        try:
+            _judge_content(dump, hashed, progress)
+        except RefusedDumpError as error:
+            dump = JudgedDump(tweets, bad_records, refusal=str(error))
+        dump.sha256 = hashed.sha256()
+        dump.bytes = hashed.bytes
+        yield dump
 
 
 def _judge_content(dump: JudgedDump, file: HashedFile, progress: Progress) -> None:
@@ -107,8 +119,8 @@ def _judge_lines(dump: JudgedDump, lines: Iterator[bytes], file: HashedFile, pro
     dump.notes = layout.notes
     id_hashes: list[npt.NDArray[np.uint64]] = []
     with (
-        pa.OSFile(str(dump.folder / "tweets"), "wb") as tweets_file,
-        pa.OSFile(str(dump.folder / "bad_records"), "wb") as bad_records_file,
+        pa.OSFile(path_of(dump.tweets_file), "wb") as tweets_file,
+        pa.OSFile(path_of(dump.bad_records_file), "wb") as bad_records_file,
         pa.ipc.new_stream(tweets_file, TWEETS) as tweets,
         pa.ipc.new_stream(bad_records_file, BAD_RECORDS) as bad_records,
     ):
@@ -171,7 +183,7 @@ def _superseded_rows(dump: JudgedDump, id_hashes: list[npt.NDArray[np.uint64]]) 
         places = np.minimum(np.searchsorted(alike, of_batch), len(alike) - 1)
         return batch.select(["row_number", "tweet_id"]).filter(pa.array(alike[places] == of_batch))
 
-    suspects = list(in_threads(lambda pair: suspects_of(*pair), zip(dump._read("tweets"), id_hashes, strict=True)))
+    suspects = list(in_threads(lambda pair: suspects_of(*pair), zip(read_batches(dump.tweets_file), id_hashes, strict=True)))
     rows = pl.DataFrame(pa.Table.from_batches(suspects))
     superseded: npt.NDArray[np.int64] = rows.filter(~pl.col("tweet_id").is_last_distinct())["row_number"].to_numpy()
     return superseded

@@ -1,12 +1,10 @@
 """Settling deliveries: which rows a dump gives to which table, in which order."""
 
-import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -50,8 +48,8 @@ class Loader:
     @contextmanager
     def judge(self, path: str, source: str) -> Iterator[JudgedDump]:
         """Read a dump; its judged records are on disk until the context ends."""
-        with tempfile.TemporaryDirectory(prefix="vaxpulse-dump-") as folder, self.files.open(path) as file:
-            yield judge_dump(file, Path(folder), self.progress(source, self.files.size_bytes(path)))
+        with self.files.open(path) as file, judge_dump(file, self.progress(source, self.files.size_bytes(path))) as dump:
+            yield dump
 
     def record(self, dump: JudgedDump, delivery: Delivery, reason: str | None = None) -> Row:
         """Put the records of a dump where they belong and write its row in `dumps`; returns the row.
@@ -81,12 +79,11 @@ class Loader:
 
     def append_bad_records(self, dump: JudgedDump) -> None:
         """Append the dump's bad records to the quarantine, unless they are there."""
-        delta.append_dump(delta.open_quarantine(self.tables), dump.sha256, quarantine_rows(dump), delta.QUARANTINE)
+        delta.append_dump(delta.open_quarantine(self.tables), dump.sha256, quarantine_rows(dump))
 
     def append_tweets(self, dump: JudgedDump, delivery: Delivery) -> bool:
         """Append the dump's tweets to the log, unless they are there; returns whether this call did it."""
-        tweets_raw = delta.open_tweets_raw(self.tables)
-        return delta.append_dump(tweets_raw, dump.sha256, log_rows(dump, delivery.delivered_at), delta.TWEETS_RAW)
+        return delta.append_dump(delta.open_tweets_raw(self.tables), dump.sha256, log_rows(dump, delivery.delivered_at))
 
     def describe(self, dump: JudgedDump, delivery: Delivery) -> Row:
         """The row of a dump in `dumps`, but for its state and reason."""
@@ -120,12 +117,16 @@ def log_rows(dump: JudgedDump, delivered_at: datetime) -> Iterator[pa.RecordBatc
     """The rows of a dump for `tweets_raw`."""
     ingested_at = datetime.now(UTC)
     for batch in dump.tweets():
-        constants = [(dump.sha256, pa.string()), (delivered_at, delta.TIMESTAMP), (ingested_at, delta.TIMESTAMP)]
-        columns = [pa.repeat(pa.scalar(value, type_), batch.num_rows) for value, type_ in constants]
-        yield pa.RecordBatch.from_arrays([*batch.columns[1:], *columns], schema=delta.TWEETS_RAW)
+        times = [pa.repeat(pa.scalar(moment, delta.TIMESTAMP), batch.num_rows) for moment in (delivered_at, ingested_at)]
+        yield pa.RecordBatch.from_arrays([*batch.columns[1:], hash_column(dump, batch), *times], delta.TWEETS_RAW.names)
 
 
 def quarantine_rows(dump: JudgedDump) -> Iterator[pa.RecordBatch]:
     """The rows of a dump for `quarantine`."""
     for batch in dump.bad_records():
-        yield pa.RecordBatch.from_arrays([pa.repeat(dump.sha256, batch.num_rows), *batch.columns], schema=delta.QUARANTINE)
+        yield pa.RecordBatch.from_arrays([hash_column(dump, batch), *batch.columns], delta.QUARANTINE.names)
+
+
+def hash_column(dump: JudgedDump, batch: pa.RecordBatch) -> pa.DictionaryArray:
+    """The dump's hash for each row of a batch. Written out it would take more memory than most texts."""
+    return pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int8()), batch.num_rows), pa.array([dump.sha256]))

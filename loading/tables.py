@@ -6,12 +6,14 @@ dump, in the same commit as the rows: whoever tries a second time, or at the sam
 """
 
 import json
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 import numpy as np
@@ -25,7 +27,6 @@ from deltalake.transaction import AddAction, RemoveAction
 from pyarrow.fs import PyFileSystem
 
 from loading.judging import hash_ids
-from loading.threads import in_threads
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 
@@ -92,10 +93,11 @@ QUARANTINE_PROPERTIES = {"delta.dataSkippingStatsColumns": "dump_sha256,row_numb
 # A commit is tried again when another one came between; so many at once never do.
 COMMIT_TRIES = 50
 
-# Files that Spark reads one a task, in groups that a reader can hold.
-ROWS_PER_FILE = 400_000
+# What a writing thread holds in memory, and what Spark can read as a task of its own: it splits a file between its groups.
 ROWS_PER_GROUP = 200_000
-# More than there are cores: to create and close a file in HDFS is waiting.
+# Few files: to close one in HDFS is 0.4 s of waiting.
+GROUPS_PER_FILE = 50
+# More than there are cores, because of that waiting.
 WRITING_THREADS = 3
 
 Result = TypeVar("Result")
@@ -149,20 +151,17 @@ def next_transaction(table: DeltaTable, sha256: str) -> CommitProperties:
     return CommitProperties(app_transactions=[Transaction(sha256, (table.transaction_version(sha256) or 0) + 1)])
 
 
-def append_dump(table: DeltaTable, sha256: str, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> bool:
+def append_dump(table: DeltaTable, sha256: str, batches: Iterable[pa.RecordBatch]) -> bool:
     """Append the rows of a dump in one commit, unless the table holds them; returns whether this call did it.
 
     Args:
         table: a table whose newest version was read before the call.
         sha256: the dump's hash.
-        batches: its rows, none of them against `schema`: the commit does not check them.
-        schema: the table's columns.
+        batches: its rows, none of them against the table's schema: the commit does not check them.
     """
     if holds_dump(table, sha256):
         return False
-    files: list[AddAction | RemoveAction] = list(
-        in_threads(partial(write_file, table.table_uri, sha256), in_files(batches, schema), WRITING_THREADS)
-    )
+    files = write_files(table.table_uri, sha256, in_groups(batches))
     try:
         table.create_write_transaction(
             files, mode="append", schema=table.schema(), partition_by=[], commit_properties=next_transaction(table, sha256)
@@ -174,37 +173,52 @@ def append_dump(table: DeltaTable, sha256: str, batches: Iterable[pa.RecordBatch
     return True
 
 
-def in_files(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
-    """`batches` in tables of about ROWS_PER_FILE rows."""
+def in_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """`batches` in tables of about ROWS_PER_GROUP rows."""
     waiting: list[pa.RecordBatch] = []
     for batch in batches:
         waiting.append(batch)
-        if sum(map(len, waiting)) >= ROWS_PER_FILE:
-            yield pa.Table.from_batches(waiting, schema)
+        if sum(map(len, waiting)) >= ROWS_PER_GROUP:
+            yield pa.Table.from_batches(waiting)
             waiting = []
     if waiting:
-        yield pa.Table.from_batches(waiting, schema)
+        yield pa.Table.from_batches(waiting)
 
 
-def write_file(table_uri: str, sha256: str, rows: pa.Table) -> AddAction:
-    """Write rows of a dump into a file of a table; returns what a commit must say about it."""
+def write_files(table_uri: str, sha256: str, groups: Iterator[pa.Table]) -> list[AddAction | RemoveAction]:
+    """Write rows of a dump into files of a table, each thread into its own; returns what a commit must say about them."""
+    lock = threading.Lock()
+
+    def take() -> pa.Table | None:
+        with lock:
+            return next(groups, None)
+
+    def write_in_turn() -> list[AddAction | RemoveAction]:
+        written: list[AddAction | RemoveAction] = []
+        while (group := take()) is not None:
+            written.append(write_file(table_uri, sha256, group, islice(iter(take, None), GROUPS_PER_FILE - 1)))
+        return written
+
+    with ThreadPoolExecutor(WRITING_THREADS) as threads:
+        return list(chain.from_iterable(writer.result() for writer in [threads.submit(write_in_turn) for _ in range(WRITING_THREADS)]))
+
+
+def write_file(table_uri: str, sha256: str, first: pa.Table, more: Iterable[pa.Table]) -> AddAction:
+    """Write groups of rows of a dump into one file of a table; returns what a commit must say about it."""
     name, files = f"part-{uuid.uuid4()}.zstd.parquet", PyFileSystem(DeltaStorageHandler(table_uri))
     # Ids never repeat and texts seldom do: a dictionary of them would be tried in vain.
-    repeating = [column for column in rows.column_names if column not in ("tweet_id", "safe_text", "raw_record", "row_number")]
-    pq.write_table(
-        rows,
-        name,
-        filesystem=files,
-        compression="zstd",
-        use_dictionary=repeating,
-        row_group_size=ROWS_PER_GROUP,
-        write_statistics=repeating,
-    )
+    repeating = [column for column in first.column_names if column not in ("tweet_id", "safe_text", "raw_record", "row_number")]
+    rows = 0
+    options = {"compression": "zstd", "use_dictionary": repeating, "write_statistics": repeating, "store_schema": False}
+    with pq.ParquetWriter(name, first.schema, filesystem=files, **options) as writer:
+        for group in chain([first], more):
+            writer.write_table(group)
+            rows += len(group)
     [info] = files.get_file_info([name])
     indexed = {"dump_sha256": sha256} | (
-        {"delivered_at": stats_time(rows["delivered_at"][0].as_py())} if "delivered_at" in repeating else {}
+        {"delivered_at": stats_time(first["delivered_at"][0].as_py())} if "delivered_at" in repeating else {}
     )
-    stats = {"numRecords": len(rows), "minValues": indexed, "maxValues": indexed, "nullCount": dict.fromkeys(indexed, 0)}
+    stats = {"numRecords": rows, "minValues": indexed, "maxValues": indexed, "nullCount": dict.fromkeys(indexed, 0)}
     return AddAction(name, info.size, {}, int(time.time() * 1000), True, json.dumps(stats))
 
 

@@ -4,8 +4,6 @@ import gzip
 import io
 import itertools
 import os
-import tempfile
-from pathlib import Path
 from unittest.mock import patch
 
 import pyarrow as pa
@@ -47,8 +45,7 @@ def expected(dump: bytes) -> Outcome:
 def test_a_dump_read_in_any_pieces_gives_what_plain_python_gives(dump: bytes, block_bytes: int, compressed: bool) -> None:
     outcome = expected(dump)
     content = gzip.compress(dump[:40], mtime=0) + gzip.compress(dump[40:], mtime=0) if compressed else dump
-    with tempfile.TemporaryDirectory() as folder, patch.object(dump_bytes, "BLOCK_BYTES", block_bytes):
-        judged = judge_dump(io.BytesIO(content), Path(folder))
+    with patch.object(dump_bytes, "BLOCK_BYTES", block_bytes), judge_dump(io.BytesIO(content)) as judged:
         assert outcome_of(judged) == outcome
     assert judged.bytes == len(content)
     assert judged.records == judged.accepted + judged.duplicates + judged.quarantined

@@ -7,6 +7,10 @@ import json
 import os
 import re
 import resource
+import signal
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -15,11 +19,12 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
-from loading import load_dumps, tables
+from loading import settle_dumps, tables
 from loading.judged_dump import judge_dump
 from loading.quality import Thresholds
 from tests.laws.loading_model import Store, current_tweets, moment
 
+REPOSITORY = Path(__file__).parents[2]
 HEADER = "tweet_id,safe_text,label,agreement\n"
 USUAL = Thresholds(most_quarantined=0.05, most_label_distance=0.15, shortest_text=1, longest_text=1e6)
 
@@ -45,11 +50,15 @@ def counts(row: dict) -> tuple[int, int, int, int]:
     return row["records"], row["accepted"], row["duplicates"], row["quarantined"]
 
 
-def run(store: Store, run_id: str = "run", *more: str) -> int:
+def arguments(store: Store, run_id: str = "run") -> list[str]:
     folders = [f"--delivered={store.folder / 'delivered'}", f"--raw={store.folder / 'raw'}"]
     places = [f"--{name.replace('_', '-')}={getattr(store.tables, name)}" for name in ("tweets_raw", "quarantine", "dumps")]
     gate = ["--most-quarantined=0.05", "--most-label-distance=0.15", "--shortest-text=1", "--longest-text=1000000"]
-    return load_dumps.main([*folders, *places, *gate, f"--run-id={run_id}", *more])
+    return [*folders, *places, *gate, f"--run-id={run_id}"]
+
+
+def run(store: Store, run_id: str = "run", *more: str) -> int:
+    return settle_dumps.main([*arguments(store, run_id), *more])
 
 
 def test_every_record_is_a_tweet_a_duplicate_or_in_quarantine_and_the_same_content_again_changes_nothing(
@@ -92,7 +101,7 @@ def test_every_record_is_a_tweet_a_duplicate_or_in_quarantine_and_the_same_conte
 
     versions = [DeltaTable(getattr(store.tables, name)).version() for name in ("tweets_raw", "quarantine", "dumps")]
     store.deliver(content, moment(9), "june again.csv")
-    assert run(store, "another run") == load_dumps.NOTHING_LOADED
+    assert run(store, "another run") == settle_dumps.NOTHING_LOADED
     assert "june again.csv: delivered before as june.csv, loaded; nothing changes" in capsys.readouterr().out
     assert versions == [DeltaTable(getattr(store.tables, name)).version() for name in ("tweets_raw", "quarantine", "dumps")]
     assert store.files().deliveries() == []
@@ -167,7 +176,7 @@ def test_a_quote_that_is_never_closed_costs_its_line_and_no_more_memory_than_the
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     searched = []
-    real = load_dumps.sys.modules["loading.csv_records"].find_records
+    real = settle_dumps.sys.modules["loading.csv_records"].find_records
 
     def measuring(data: bytes) -> object:
         searched.append(len(data))
@@ -207,16 +216,16 @@ HARD = {
 
 @pytest.mark.parametrize("make_hard", HARD.values(), ids=HARD)
 def test_a_hard_dump_of_four_times_the_size_takes_about_four_times_the_work(
-    tmp_path: Path, make_hard: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch
+    make_hard: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("loading.dump_bytes.BLOCK_BYTES", 50_000)
     cpu_seconds = []
     for count in (20_000, 80_000):
         content = HEADER.encode() + "".join(f"ID{n},text {n},0.0,1.0\n" for n in range(count)).encode()
         started = time.process_time()
-        dump = judge_dump(io.BytesIO(make_hard(content)), tmp_path)
-        cpu_seconds.append(time.process_time() - started)
-        assert dump.records >= count - 1
+        with judge_dump(io.BytesIO(make_hard(content))) as dump:
+            cpu_seconds.append(time.process_time() - started)
+            assert dump.records >= count - 1
     # Quadratic work would be sixteen times as much.
     assert cpu_seconds[1] < 9 * cpu_seconds[0]
 
@@ -260,7 +269,7 @@ def test_a_dump_that_cannot_be_read_or_stored_does_not_stop_the_others_and_is_fo
     store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken = store.deliver((HEADER + "A1,one of them,0.0,1.0\n").encode(), moment(0), "broken.csv")
-    real = load_dumps.DumpFiles.open
+    real = settle_dumps.DumpFiles.open
 
     def failing(self: object, path: str) -> object:
         if "broken" in path:
@@ -268,7 +277,7 @@ def test_a_dump_that_cannot_be_read_or_stored_does_not_stop_the_others_and_is_fo
         return real(self, path)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(load_dumps.DumpFiles, "open", failing)
+        patch.setattr(settle_dumps.DumpFiles, "open", failing)
         assert run(store) == 1  # nothing else to load: Airflow tries again
         store.deliver((HEADER + "A2,another one,0.0,1.0\n").encode(), moment(1), "good.csv")
         assert run(store) == 0
@@ -280,11 +289,82 @@ def test_a_dump_that_cannot_be_read_or_stored_does_not_stop_the_others_and_is_fo
     assert {ident for _, ident in store.log()} == {"A1", "A2"}
 
 
+# As sitecustomize, which Python imports when it starts: what happens to a process that reads a certain text.
+WHEN_READ = """
+import os, signal
+from loading import judged_dump
+
+find_header = judged_dump._find_header
+
+def find_header_or(beginning):
+    if b"fatal" in beginning:
+        os.abort()  # as a library does that gets no memory
+    if b"endless" in beginning:
+        print("reading", flush=True)
+        signal.pause()
+    return find_header(beginning)
+
+judged_dump._find_header = find_header_or
+"""
+
+
+def start(store: Store, folder: Path, when_read: str = WHEN_READ) -> subprocess.Popen[str]:
+    (folder / "sitecustomize.py").write_text(when_read)
+    return subprocess.Popen(
+        [sys.executable, "-m", "loading.load_dumps", *arguments(store)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": f"{folder}:{REPOSITORY}"},
+    )
+
+
+def test_a_dump_that_aborts_the_process_does_not_take_the_others_down(store: Store, tmp_path: Path) -> None:
+    texts = ["first", "fatal", "third", "second fatal"]
+    delivered = [store.deliver(f"{HEADER}A{n},the {text} one,0.0,1.0\n".encode(), moment(n), f"{n}.csv") for n, text in enumerate(texts)]
+    process = start(store, tmp_path)
+    out, err = process.communicate()
+    assert process.returncode == 0
+    assert {ident for _, ident in store.log()} == {"A0", "A2"}
+    summary = json.loads(out.splitlines()[-1])
+    assert (summary["loaded"], summary["failed"]) == (2, ["1.csv", "3.csv"])
+    errors = [line for line in err.splitlines() if line.startswith("load_dumps: error: ")]
+    assert [error.split()[2] for error in errors[-2:]] == ["1.csv", "3.csv"]
+    assert "deliver it in smaller parts, or give the loader more than --most-memory-gib=8" in errors[-1]
+    # They are found again.
+    assert [path.exists() for path in delivered] == [False, True, False, True]
+
+
+def test_a_loader_that_dies_before_its_first_delivery_is_not_started_again_and_again(store: Store, tmp_path: Path) -> None:
+    process = start(store, tmp_path, "import os, sys\nif 'loading.settle_dumps' in sys.orig_argv: os.abort()")
+    process.communicate()
+    assert process.returncode == 128 + signal.SIGABRT
+
+
+def test_a_killed_loader_goes_on_nowhere(store: Store, tmp_path: Path) -> None:
+    store.deliver(f"{HEADER}A1,endless,0.0,1.0\n".encode())
+    process = start(store, tmp_path)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "reading\n"
+    process.kill()
+    # Its output ends when nobody is left who could write to it.
+    process.communicate(timeout=30)
+
+
+def test_judged_records_wait_in_files_of_which_nothing_is_left_when_the_process_dies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with judge_dump(io.BytesIO(f"{HEADER}A1,one,0.0,1.0\nno id at all,x,,\n".encode())) as dump:
+        assert list(tmp_path.iterdir()) == []
+        assert (sum(map(len, dump.tweets())), sum(map(len, dump.bad_records()))) == (1, 1)
+
+
 def test_a_second_try_of_a_run_that_died_after_its_last_commit_still_says_that_it_has_loaded(store: Store) -> None:
     # Whoever waits for new tweets has not heard of them.
     load(store, HEADER + "A1,one of them,0.0,1.0\n")
     assert run(store, "run") == 0
-    assert run(store, "the next run") == load_dumps.NOTHING_LOADED
+    assert run(store, "the next run") == settle_dumps.NOTHING_LOADED
 
 
 def test_a_nightly_run_tells_of_what_a_run_has_loaded_that_died_before_it_could(store: Store) -> None:
@@ -292,8 +372,8 @@ def test_a_nightly_run_tells_of_what_a_run_has_loaded_that_died_before_it_could(
     [ingested_at] = [row["ingested_at"] for row in store.rows("dumps")]
     assert row["state"] == "loaded"
     assert run(store, "tonight", f"--signalled-until={ingested_at - timedelta(hours=1)}") == 0
-    assert run(store, "tonight", f"--signalled-until={ingested_at + timedelta(hours=1)}") == load_dumps.NOTHING_LOADED
-    assert run(store, "tonight", "--signalled-until=") == load_dumps.NOTHING_LOADED
+    assert run(store, "tonight", f"--signalled-until={ingested_at + timedelta(hours=1)}") == settle_dumps.NOTHING_LOADED
+    assert run(store, "tonight", "--signalled-until=") == settle_dumps.NOTHING_LOADED
 
 
 def test_two_loaders_append_a_dump_once(store: Store) -> None:
@@ -305,8 +385,8 @@ def test_two_loaders_append_a_dump_once(store: Store) -> None:
     loader.settle(delivery)
     rows = DeltaTable(store.tables.tweets_raw).to_pyarrow_table().to_batches()
     [sha256] = store.dumps()
-    assert not tables.append_dump(stale, sha256, rows, tables.TWEETS_RAW)
-    assert not tables.append_dump(DeltaTable(store.tables.tweets_raw), sha256, rows, tables.TWEETS_RAW)
+    assert not tables.append_dump(stale, sha256, rows)
+    assert not tables.append_dump(DeltaTable(store.tables.tweets_raw), sha256, rows)
     assert len(store.log()) == 1
 
 
