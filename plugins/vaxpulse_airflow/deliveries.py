@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 import requests
+from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
 from vaxpulse_airflow.webhdfs import TIMEOUT_SECONDS
@@ -403,10 +404,7 @@ def open_url(url: str) -> Iterator[tuple[Iterator[bytes], int | None]]:
         session.auth = _send_as_it_is
         try:
             for _ in range(MOST_REDIRECTS):
-                require_allowed(url)
-                answer = session.get(
-                    url, stream=True, timeout=TIMEOUT_SECONDS, allow_redirects=False, headers={"Accept-Encoding": "identity"}
-                )
+                answer = ask(session, url)
                 if not answer.is_redirect:
                     break
                 url = urljoin(url, answer.headers["Location"])
@@ -419,18 +417,51 @@ def open_url(url: str) -> Iterator[tuple[Iterator[bytes], int | None]]:
         yield read(answer), int(length) if length else None
 
 
+class FixedAddressAdapter(HTTPAdapter):
+    """Connects to an address, whatever the host's name leads to by now; TLS still asks for a certificate of that name."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__()
+        self._address = address
+
+    def build_connection_pool_key_attributes(self, *arguments: Any, **named: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        server, tls = super().build_connection_pool_key_attributes(*arguments, **named)
+        if server["scheme"] == "https":
+            tls |= {"server_hostname": server["host"], "assert_hostname": server["host"]}
+        return server | {"host": self._address}, tls
+
+
+def ask(session: requests.Session, url: str) -> requests.Response:
+    """Return the answer of the first of a URL's allowed addresses that takes connections."""
+    parts = urlsplit(url)
+    addresses = allowed_addresses(url)
+    for address in addresses:
+        session.mount(f"{parts.scheme}://", FixedAddressAdapter(address) if address else HTTPAdapter())
+        headers = {"Accept-Encoding": "identity", "Host": parts.netloc.rpartition("@")[2]}
+        try:
+            return session.get(url, stream=True, timeout=TIMEOUT_SECONDS, allow_redirects=False, headers=headers)
+        except requests.ConnectionError:
+            if address == addresses[-1]:
+                raise
+    raise AssertionError("a host that is known has an address")
+
+
 def _send_as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
     """Keep requests from adding a password of ~/.netrc."""
     return request
 
 
-def require_allowed(url: str) -> None:
-    """Raise ValueError unless a URL's host is public or named in VAXPULSE_DUMP_HOSTS: whoever may trigger must not reach what only workers can."""
+def allowed_addresses(url: str) -> list[str | None]:
+    """Return the addresses that a URL may be read from: those of its host, [None] for whatever a host in VAXPULSE_DUMP_HOSTS leads to.
+
+    Raises:
+        ValueError: one of them is not public: whoever may trigger must not reach what only workers can.
+    """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"{shown_url(url)} is no http(s) URL")
     if parts.hostname in os.environ.get("VAXPULSE_DUMP_HOSTS", "").split(","):
-        return
+        return [None]
     try:
         found = socket.getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
@@ -441,3 +472,4 @@ def require_allowed(url: str) -> None:
             f"{shown_url(url)} leads to an address that is not public: whoever runs the platform can allow it by naming "
             f"{parts.hostname} in VAXPULSE_DUMP_HOSTS"
         )
+    return [str(address) for address in addresses]

@@ -373,6 +373,7 @@ class Web:
         assert stream
         assert timeout
         assert not allow_redirects
+        assert headers["Host"] in url
         self.asked.append(url)
         status, answer_headers, body = self.answers[url]
         answer = requests.Response()
@@ -426,3 +427,49 @@ def test_address_that_only_workers_can_reach_is_not_read_not_even_by_a_redirect(
     web.answers["http://inner/latest"] = 200, {}, CONTENT
     deliver_dump(hdfs, "https://example.org/away", None, HDFS, DELIVERED)
     assert list(hdfs.files.values()) == [CONTENT]
+
+
+class Connections:
+    """Stands in for the network: who was connected to, and what was sent; the first address takes no connections."""
+
+    def __init__(self):
+        self.addresses, self.sent = [], b""
+
+    def create_connection(self, address, *_, **__):
+        self.addresses.append(address)
+        if len(self.addresses) == 1:
+            raise ConnectionRefusedError
+        return self
+
+    def sendall(self, sent):
+        self.sent += sent
+
+    def makefile(self, *_):
+        return io.BytesIO(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(CONTENT) + CONTENT)
+
+    def close(self):
+        pass
+
+    settimeout = setsockopt = shutdown = lambda *_: None
+
+
+def test_host_is_looked_up_once_and_read_from_an_address_that_was_checked(hdfs, monkeypatch):
+    # Its name leads to two public addresses first, and to the worker itself from then on.
+    answers = [["93.184.215.14", "93.184.215.15"], ["127.0.0.1"], ["127.0.0.1"]]
+    monkeypatch.setattr(deliveries.socket, "getaddrinfo", lambda *_, **__: [(2, 1, 6, "", (address, 80)) for address in answers.pop(0)])
+    connections = Connections()
+    monkeypatch.setattr("urllib3.util.connection.create_connection", connections.create_connection)
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    deliver_dump(hdfs, "http://me:password@example.org:8080/dump.csv", None, HDFS, DELIVERED)
+    assert connections.addresses == [("93.184.215.14", 8080), ("93.184.215.15", 8080)]
+    assert b"\r\nHost: example.org:8080\r\n" in connections.sent
+    assert list(hdfs.files.values()) == [CONTENT]
+
+
+def test_certificate_must_be_of_the_host_and_not_of_its_address():
+    request = requests.Request("GET", "https://example.org/dump.csv").prepare()
+    pool = deliveries.FixedAddressAdapter("93.184.215.14").get_connection_with_tls_context(request, verify=True)
+    assert pool.host == "93.184.215.14"
+    assert pool.assert_hostname == pool.conn_kw["server_hostname"] == "example.org"
+    assert pool.cert_reqs == "CERT_REQUIRED"
