@@ -17,7 +17,7 @@ from collections.abc import Sequence
 # How a process ends that gets no memory: by itself, by the kernel, or by a fault. Anything else that ends it means that it is to end.
 CRASHES = {signal.SIGABRT, signal.SIGKILL, signal.SIGSEGV, signal.SIGBUS}
 # glibc keeps freed memory for the next block of the dump instead of giving it back and getting it again: see docs/LOG.md.
-MALLOC = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": "268435456", "MALLOC_TRIM_THRESHOLD_": "268435456"}
+MALLOC = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "268435456"}
 
 
 PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>

@@ -163,14 +163,17 @@ def append_dump(table: DeltaTable, sha256: str, batches: Iterable[pa.RecordBatch
         return False
     files = write_files(table.table_uri, sha256, in_groups(batches))
     try:
-        table.create_write_transaction(
-            files, mode="append", schema=table.schema(), partition_by=[], commit_properties=next_transaction(table, sha256)
-        )
+        commit_files(table, files, next_transaction(table, sha256))
     except CommitFailedError:
         if holds_dump(DeltaTable(table.table_uri), sha256):
             return False  # another loader was faster
         raise
     return True
+
+
+def commit_files(table: DeltaTable, files: list[AddAction | RemoveAction], properties: CommitProperties) -> None:
+    """Append files to a table."""
+    table.create_write_transaction(files, mode="append", schema=table.schema(), partition_by=[], commit_properties=properties)
 
 
 def in_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
@@ -240,7 +243,7 @@ def remove_dump(uri: str, sha256: str) -> int:
         metrics = table.delete(f"dump_sha256 = '{sha256}'", commit_properties=properties)
         if not metrics["num_deleted_rows"]:
             # Maintenance has dropped them all. Nothing was committed, and the transaction must be.
-            table.create_write_transaction([], mode="append", schema=table.schema(), partition_by=[], commit_properties=properties)
+            commit_files(table, [], properties)
         return int(metrics["num_deleted_rows"] or 0)
 
     return until_committed(attempt)
@@ -294,20 +297,14 @@ def record_dump(tables: Tables, row: Mapping[str, Any], *, replaces: tuple[str, 
         standing = read_dumps(tables).get(sha256)
         if standing and standing["state"] not in replaces:
             return standing
-        source = pa.Table.from_pylist([dict(row) | {"ingested_at": datetime.now(UTC)}], schema=DUMPS)
-        states = ", ".join(f"'{state}'" for state in replaces)
-        (
-            table.merge(
-                source,
-                "old.dump_sha256 = new.dump_sha256",
-                source_alias="new",
-                target_alias="old",
-                commit_properties=next_transaction(table, sha256),
-            )
-            .when_matched_update_all(f"old.state IN ({states})")
-            .when_not_matched_insert_all()
-            .execute()
-        )
-        return read_dumps(tables)[sha256]
+        rows = pa.Table.from_pylist([dict(row) | {"ingested_at": datetime.now(UTC)}], schema=DUMPS)
+        properties = next_transaction(table, sha256)
+        if standing is None:
+            commit_files(table, [write_file(table.table_uri, sha256, rows, [])], properties)
+        else:
+            merger = table.merge(rows, "old.dump_sha256 = new.dump_sha256", "new", "old", commit_properties=properties)
+            merger.when_matched_update_all().execute()
+        [written] = rows.to_pylist()
+        return dict(written)
 
     return until_committed(attempt)

@@ -61,6 +61,12 @@ def broken_records(draw: st.DrawFn, columns: int) -> str:
     return "\n".join(",".join(line + [""] * (columns - len(line) if fill else 0)) for line in lines)
 
 
+# Dumps that are loaded and share tweets. One draw for each record: drawing is what a law's time goes into.
+SHARED_TWEETS = [f"TWEET{n:03d},{text},{label},1.0" for n in range(6) for text in ("first", "second") for label in ("1.0", "-1.0", "")]
+overlapping_dumps = st.lists(st.sampled_from([*SHARED_TWEETS, "no id at all,x,,", "TWEET001,,1.0,1.0"]), min_size=1, max_size=5).map(
+    lambda records: "\n".join(["tweet_id,safe_text,label,agreement", *records, ""]).encode()
+)
+
 wild_records = st.text(alphabet='",\n\rab 1é', max_size=20)
 stray_quotes = st.sampled_from(
     [

@@ -10,6 +10,7 @@ from unittest.mock import patch
 
 import pyarrow as pa
 from deltalake import DeltaTable, QueryBuilder
+from hypothesis import event
 
 from loading import decide_dump
 from loading.files import DumpFiles
@@ -142,6 +143,9 @@ class Model:
         elif share > THRESHOLDS.most_quarantined and held_before is None:
             row |= {"state": "held", "reason": f"{share:.1%} of its records are in quarantine, at most 34.0% are usual"}
         else:
+            later = {ident for _, ident in self.log} & set(tweets) - known
+            if later:
+                event("a dump is loaded after a later one that shares tweets with it")
             passed = held_before and f"let pass: somebody has looked at it (held because {held_before})"
             row |= {"state": "loaded", "known": len(known & set(tweets)), "reason": passed}
             self.log |= {(sha256, ident): (*values, delivered_at) for ident, values in tweets.items()}

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from loading import quality, tables
 from loading.files import DumpFiles
 from tests.laws.csv_reference import judge, records_of
-from tests.laws.dump_strategies import dumps
+from tests.laws.dump_strategies import dumps, overlapping_dumps
 from tests.laws.loading_model import Model, Store, current_tweets, moment, sha256_of
 
 EXAMPLES = int(os.environ.get("VAXPULSE_FUZZ_DUMPS", "2000"))
@@ -58,35 +58,36 @@ def dies_at(step: int, *, after: bool) -> Iterator[None]:
         yield
 
 
-histories = st.lists(
-    st.one_of(
-        # deliver some of the dumps, each at some minute, and load them: undisturbed, with a death, or twice at once
-        st.tuples(
-            st.just("load"),
-            st.lists(st.tuples(st.integers(0, 5), st.integers(0, 8)), min_size=1, max_size=3, unique_by=lambda delivery: delivery[1]),
-            st.one_of(st.none(), st.tuples(st.integers(1, 8), st.booleans()), st.just("two loaders")),
-        ),
-        # decide about one of the dumps; nothing happens where the decision does not fit
-        st.tuples(
-            st.sampled_from(["pass", "reject", "retract"]),
-            st.integers(0, 5),
-            st.one_of(st.none(), st.tuples(st.integers(1, 4), st.booleans())),
-        ),
-    ),
-    min_size=1,
-    max_size=5,
+NUMBERS = st.integers(0, 3)
+deaths = st.one_of(st.none(), st.tuples(st.integers(1, 8), st.booleans()))
+# deliver some of the dumps, each at some minute, and load them: undisturbed, with a death, or twice at once
+loads = st.tuples(
+    st.just("load"),
+    st.lists(st.tuples(NUMBERS, st.integers(0, 8)), min_size=1, max_size=3, unique_by=lambda delivery: delivery[1]),
+    st.one_of(deaths, deaths, st.just("two loaders")),
 )
+# decide about one of the dumps; nothing happens where the decision does not fit
+decisions = st.tuples(st.sampled_from(["pass", "reject", "retract"]), NUMBERS, deaths)
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[list, dict[int, bytes]]:
+    """Steps, and the contents of the dumps that they deliver."""
+    steps = draw(st.lists(st.one_of(loads, loads, decisions), min_size=1, max_size=5))
+    delivered = {number for action, what, _ in steps if action == "load" for number, _ in what}
+    return steps, {number: draw(st.one_of(overlapping_dumps, overlapping_dumps, dumps())) for number in sorted(delivered)}
 
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-@given(contents=st.lists(dumps(), min_size=6, max_size=6), history=histories)
+@given(history=histories())
 def test_any_history_of_deliveries_deaths_and_decisions_makes_the_tables_that_dicts_make(
-    tmp_path_factory: pytest.TempPathFactory, contents: list[bytes], history: list
+    tmp_path_factory: pytest.TempPathFactory, history: tuple[list, dict[int, bytes]]
 ) -> None:
+    steps, contents = history
     store, model = Store(tmp_path_factory.mktemp("store")), Model()
     exact = True
     with patch.object(quality, "FEWEST_ROWS", 1):
-        for step, (action, what, disturbance) in enumerate(history):
+        for step, (action, what, disturbance) in enumerate(steps):
             if action == "load":
                 # A delivery is settled in the order of delivery, whatever the order in which it comes.
                 for number, minute in what:
@@ -96,7 +97,7 @@ def test_any_history_of_deliveries_deaths_and_decisions_makes_the_tables_that_di
                 load(store, disturbance)
                 exact = exact and disturbance != "two loaders"
             else:
-                decide(store, model, sha256_of(contents[what]), action, disturbance, f"decision {step}")
+                decide(store, model, sha256_of(contents.get(what, b"never delivered")), action, disturbance, f"decision {step}")
     assert store.log() == model.log
     assert current_tweets(store.log()) == current_tweets(model.log)
     assert store.quarantine() == model.quarantine

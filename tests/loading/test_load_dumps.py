@@ -36,8 +36,9 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture(autouse=True)
 def no_memory_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The limit would stay with this process."""
+    """The limit would stay with this process. Nor does a slow machine print its progress."""
     monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
+    monkeypatch.setattr(settle_dumps, "PROGRESS_SECONDS", float("inf"))
 
 
 def load(store: Store, content: str | bytes, minute: int = 0) -> dict:
