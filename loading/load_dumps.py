@@ -16,8 +16,6 @@ from collections.abc import Sequence
 
 # How a process ends that gets no memory: by itself, by the kernel, or by a fault. Anything else that ends it means that it is to end.
 CRASHES = {signal.SIGABRT, signal.SIGKILL, signal.SIGSEGV, signal.SIGBUS}
-# glibc keeps freed memory for the next block of the dump instead of giving it back and getting it again: see docs/LOG.md.
-MALLOC = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "268435456"}
 
 
 PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>
@@ -35,10 +33,7 @@ def main(arguments: Sequence[str]) -> int:
         while True:
             command = [sys.executable, "-m", "loading.settle_dumps", *arguments, f"--current={current.fileno()}"]
             command += [f"--crashed={path}" for path in crashed]
-            environment = os.environ | MALLOC
-            status = subprocess.run(
-                command, check=False, env=environment, pass_fds=[current.fileno()], preexec_fn=die_with_parent
-            ).returncode
+            status = subprocess.run(command, check=False, pass_fds=[current.fileno()], preexec_fn=die_with_parent).returncode
             path = os.pread(current.fileno(), os.fstat(current.fileno()).st_size, 0).decode()
             if -status not in CRASHES or not path or path in crashed:
                 return status if status >= 0 else 128 - status  # as a shell has it
