@@ -40,7 +40,7 @@ clean: ## stop, ask, then remove var/ with all tables, runs and models
 
 .PHONY: test
 test: check ## everything: checks, unit tests, whole jobs, laws, and the whole platform on a small dump
-	$(PYTEST) $(IN_TWO_WORKERS) --durations=15 tests/integration tests/laws tests/jobs $(UNIT)
+	$(PYTEST) $(IN_TWO_WORKERS) --durations=15 tests/integration tests/laws tests/jobs tests/trainings $(UNIT)
 
 .PHONY: test-unit
 test-unit: install ## unit tests of all rooms
@@ -65,6 +65,14 @@ bench-clean: install ## rows/s of clean_tweets against Polars, pandas with NLTK,
 	.venv/bin/python -m benchmarks.clean throughput --tweets 2000000 --baseline-commit 981bcd8
 	.venv/bin/python -m benchmarks.clean throughput --tweets 2000000 --unique
 	.venv/bin/python -m benchmarks.clean increment --rows 1000000
+
+.PHONY: weights
+weights: install ## fetch the weights of a preset into a folder: PRESET=bert
+	@.venv/bin/python -m training.weights --preset "$(PRESET)"
+
+.PHONY: bench-train
+bench-train: install ## samples/s of the trainer on this machine against stock Trainer and the study's way
+	.venv/bin/python -m benchmarks.train
 
 .PHONY: bench-text
 bench-text: install ## accuracy, macro-F1 and RMSE of minilm on each text column: TWEETS=URI-of-tweets_clean

@@ -19,19 +19,25 @@ class ShuffledLengthBatches(Sampler[int]):
     def __init__(self, lengths: list[int], batch_size: int, seed: int) -> None:
         self._lengths = lengths
         self._batch_size = batch_size
-        self._generator = torch.Generator().manual_seed(seed)
+        self._seed = seed
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order comes next: a run that is resumed in it sees the same order."""
+        self._epoch = epoch
 
     def __len__(self) -> int:
         return len(self._lengths)
 
     def __iter__(self) -> Iterator[int]:
-        rows = torch.randperm(len(self._lengths), generator=self._generator).tolist()
+        generator = torch.Generator().manual_seed(self._seed * 1000 + self._epoch)
+        rows = torch.randperm(len(self._lengths), generator=generator).tolist()
         pool_size = POOL_BATCHES * self._batch_size
         pools = (rows[start : start + pool_size] for start in range(0, len(rows), pool_size))
         ordered = [row for pool in pools for row in sorted(pool, key=self._lengths.__getitem__)]
         batches = [ordered[start : start + self._batch_size] for start in range(0, len(ordered), self._batch_size)]
         # A short batch stays last: anywhere else it would shift the rows of all batches after it.
         short = batches.pop() if len(ordered) % self._batch_size else []
-        for number in torch.randperm(len(batches), generator=self._generator).tolist():
+        for number in torch.randperm(len(batches), generator=generator).tolist():
             yield from batches[number]
         yield from short

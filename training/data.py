@@ -13,26 +13,34 @@ from training.errors import NothingToTrain, TrainingError
 from training.labels import CLASS_NAMES, LABELS
 
 CONNECT_TIMEOUT_SECONDS = 5
+VALIDATION_SHARE = 0.15  # of the train side
+COLUMNS = ["tweet_id", "text", "label", "agreement"]
 
 
 @dataclass(frozen=True)
 class LabelledTweets:
-    """Both sides of the split at one version of the table.
+    """Both sides of the split at one version of the table, and the part of the train side that choices are made by.
 
-    `train` and `eval` have the columns tweet_id, text (str), label (int, -1, 0 or 1) and agreement (float, the share of the annotators
+    `train`, `validation` and `eval` have the columns tweet_id, text (str), label (int, -1, 0 or 1) and agreement (float, the share of the annotators
     who gave the label; 1 where it is not known), ordered by tweet_id.
     """
 
     train: pd.DataFrame
+    validation: pd.DataFrame
     eval: pd.DataFrame
     uri: str
     delta_version: int
     text_column: str
+    dumps: tuple[str, ...] = ()  # SHA-256 of every dump that a row comes from
+
+    def parts(self) -> dict[str, pd.DataFrame]:
+        """The three parts by their names."""
+        return {"train": self.train, "validation": self.validation, "eval": self.eval}
 
     def digest(self) -> str:
         """64 hexadecimal digits over side and content of every row: equal means nothing to learn anew."""
         digest = hashlib.sha256()
-        for side, rows in (("train", self.train), ("eval", self.eval)):
+        for side, rows in self.parts().items():
             for row in rows.itertuples(index=False):
                 for part in (side, row.tweet_id, row.text, str(row.label), repr(row.agreement)):
                     encoded = str(part).encode()
@@ -49,7 +57,7 @@ def read_labelled_tweets(uri: str, text_column: str, version: int | None = None,
         TrainingError: the table, version or a column is absent, or the rows cannot be trained on and judged by.
     """
     table = _open(uri, version)
-    columns = ["tweet_id", text_column, "label", "agreement", "split", "text_group"]
+    columns = ["tweet_id", text_column, "label", "agreement", "split", "text_group", "dump_sha256"]
     present = {field.name for field in table.schema().fields}
     if absent := [column for column in columns if column not in present]:
         raise TrainingError(f"{uri} version {table.version()} has no column {', '.join(absent)} (it has {', '.join(sorted(present))})")
@@ -60,12 +68,20 @@ def read_labelled_tweets(uri: str, text_column: str, version: int | None = None,
 
     # File order changes with every OPTIMIZE; the same rows must give the same batches.
     rows = rows.astype({"label": int}).sort_values("tweet_id", kind="stable", ignore_index=True)
-    train, held_out = (
-        rows.loc[rows["split"] == side, ["tweet_id", "text", "label", "agreement"]].reset_index(drop=True) for side in ("train", "eval")
-    )
+    part = rows["split"].mask((rows["split"] == "train") & rows["text_group"].map(is_validation), "validation")
+    train, validation, held_out = (rows.loc[part == name, COLUMNS].reset_index(drop=True) for name in ("train", "validation", "eval"))
+    if validation.empty:
+        raise TrainingError(f"{uri} has {len(train)} labelled tweets to learn from, too few to put some aside for validation: ingest more")
     if max_train_rows is not None:
-        train = sample_rows(train, max_train_rows)
-    return LabelledTweets(train, held_out, uri, table.version(), text_column)
+        train, validation = sample_rows(train, max_train_rows), sample_rows(validation, max_train_rows)
+    dumps = tuple(sorted(set(rows["dump_sha256"].dropna())))
+    return LabelledTweets(train, validation, held_out, uri, table.version(), text_column, dumps)
+
+
+def is_validation(text_group: str) -> bool:
+    """Whether the texts of a group are in the validation part of the train side: of all groups a share, always the same ones."""
+    number = int.from_bytes(hashlib.sha256(f"validation:{text_group}".encode()).digest()[:4], "big")
+    return number < VALIDATION_SHARE * 2**32
 
 
 def sample_rows(rows: pd.DataFrame, count: int) -> pd.DataFrame:

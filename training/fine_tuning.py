@@ -1,6 +1,8 @@
-"""Fine-tunes one checkpoint on labelled tweets and evaluates it on the held-out side. Knows no table and no MLflow."""
+"""Fine-tunes one checkpoint on labelled tweets, watched on the validation part. Knows no table, no MLflow, and nothing of the eval side."""
 
 import logging
+import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,35 +14,39 @@ import torch
 import transformers
 from torch.utils.data import Dataset
 from transformers import (
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
     DataCollatorWithPadding,
+    EarlyStoppingCallback,
+    EvalPrediction,
     PreTrainedTokenizerBase,
     PrinterCallback,
     Trainer,
+    TrainerCallback,
     TrainingArguments,
     set_seed,
 )
 
 from training.batches import ShuffledLengthBatches
 from training.errors import TrainingError
-from training.labels import ID2LABEL, LABEL2ID, LABEL_TO_CLASS_OFFSET
+from training.labels import ID2LABEL, LABEL_TO_CLASS_OFFSET
 from training.machine import Device
 from training.metrics import classification_metrics, softmax
+from training.modelling import Classifier, load_classifier, load_tokenizer
 from training.presets import TrainingConfig
 from training.progress import ProgressLines
 
 logger = logging.getLogger(__name__)
 
-# Evaluation keeps no gradients, so larger batches fit; on a CPU they are no faster.
-EVAL_BATCH_SIZE = 64
+EVAL_BATCH_SIZE = 64  # no gradients are kept, so larger batches fit; on a CPU they are no faster
+EVALUATIONS_PER_EPOCH = 2
+TENSOR_CORE_MULTIPLE = 8  # matrices whose sides are multiples of it run on a GPU's tensor cores
+LEAST_AGREEMENT = 1 / len(ID2LABEL)
 
 
 class TokenisedTweets(Dataset):
     """Rows as dictionaries with input_ids (unpadded, list of int), attention_mask and labels (list of 3 float: a share for each class)."""
 
-    def __init__(self, rows: pd.DataFrame, class_shares: np.ndarray, tokenizer: PreTrainedTokenizerBase, max_length_tokens: int) -> None:
-        self._encodings = tokenizer(rows["text"].tolist(), truncation=True, max_length=max_length_tokens)
+    def __init__(self, rows: pd.DataFrame, class_shares: np.ndarray, tokenizer: PreTrainedTokenizerBase) -> None:
+        self._encodings = tokenizer(rows["text"].tolist(), truncation=True)
         self._class_shares = class_shares.tolist()
 
     def __len__(self) -> int:
@@ -57,34 +63,36 @@ class TokenisedTweets(Dataset):
 class LengthBatchTrainer(Trainer):
     """The trainer with batches of like lengths in random order; its own sampler gives each epoch's batches from long to short."""
 
-    def __init__(self, class_weights: list[float], **arguments: Any) -> None:
+    def __init__(self, class_weights: list[float], global_batch_size: int, **arguments: Any) -> None:
         super().__init__(compute_loss_func=self._weighted_loss, **arguments)
         self._class_weights = torch.tensor(class_weights)
+        self._global_batch_size = global_batch_size
 
     def _weighted_loss(self, outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
-        """Mean cross entropy over a batch against (rows, 3) shares of the classes, each share weighing as its class does."""
+        """Mean over the rows of their cross entropy against (rows, 3) shares of the classes, each share weighing as its class does.
+
+        It is divided by the rows and not by their weights, so that a batch over several devices is the mean of its parts.
+        """
         logits = outputs["logits"].float()
-        weighted = labels * self._class_weights.to(logits.device)
+        row_weights = (labels * self._class_weights.to(logits.device)).sum(dim=1)
         smoothing = self.args.label_smoothing_factor
         losses = torch.nn.functional.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing)
-        row_weights = weighted.sum(dim=1)
-        return (losses * row_weights).sum() / row_weights.sum()
+        return (losses * row_weights).mean()
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> ShuffledLengthBatches:
         rows = train_dataset if train_dataset is not None else self.train_dataset
         assert isinstance(rows, TokenisedTweets)
-        return ShuffledLengthBatches(rows.lengths(), self.args.train_batch_size, self.args.seed)
+        return ShuffledLengthBatches(rows.lengths(), self._global_batch_size, self.args.seed)
 
 
 @dataclass(frozen=True)
 class FineTuned:
-    """A trained model with what the held-out side says about it."""
+    """The weights with the smallest loss on the validation part, on the CPU."""
 
-    model: transformers.PreTrainedModel
+    model: Classifier
     tokenizer: PreTrainedTokenizerBase
-    metrics: dict[str, float]
-    probabilities: np.ndarray  # (eval rows, 3)
-    class_ids: np.ndarray  # (eval rows,) true classes, in the same order
+    metrics: dict[str, float]  # how long training took and how fast it was
+    curves: dict[str, list[tuple[float, float]]]  # (step, loss) on train and validation
     steps: int
 
 
@@ -92,121 +100,134 @@ def fine_tune(
     config: TrainingConfig,
     checkpoint: Path,
     train: pd.DataFrame,
-    held_out: pd.DataFrame,
+    validation: pd.DataFrame,
     device: Device,
     threads: int,
-    scratch: Path,
+    folder: Path,
     log_every_steps: int,
     log_metrics: Callable[[dict[str, float], int], None],
+    callbacks: list[TrainerCallback] | None = None,
 ) -> FineTuned:
-    """Train on `train`, judge on `held_out` (columns text, label); `scratch` is the trainer's own folder.
+    """Train on `train`, stop and choose by `validation` (columns text, label, agreement).
+
+    `folder` keeps the state of the training: where it has some, training goes on from there.
 
     Raises:
-        TrainingError: the checkpoint cannot be loaded as a text classifier.
+        TrainingError: the checkpoint cannot be loaded as a text classifier, or the batch cannot be shared out to the devices.
     """
     torch.set_num_threads(threads)
     transformers.logging.set_verbosity_error()  # a new classification head is expected, not a warning of twenty lines
     transformers.logging.disable_progress_bar()
     set_seed(config.seed)
 
-    tokenizer, model = _load(checkpoint)
-    train_set = TokenisedTweets(train, class_shares(train, config.targets), tokenizer, config.max_length_tokens)
-    eval_set = TokenisedTweets(held_out, class_shares(held_out, "label"), tokenizer, config.max_length_tokens)
-
+    tokenizer = load_tokenizer(checkpoint, config)
+    model = load_classifier(checkpoint, config, tokenizer)
+    train_set = TokenisedTweets(train, class_shares(train, config.targets), tokenizer)
+    validation_set = TokenisedTweets(validation, class_shares(validation, config.targets), tokenizer)
+    progress = ProgressLines(log_metrics, len(train_set))
     trainer = LengthBatchTrainer(
-        class_weights=class_weights(train["label"], config.class_weight_power),
+        class_weights=class_weights(train, config.targets, config.class_weight_power),
+        global_batch_size=config.batch_size,
         model=model,
-        args=_training_arguments(config, len(train_set), device, scratch, log_every_steps),
-        data_collator=DataCollatorWithPadding(tokenizer),
+        args=_training_arguments(config, len(train_set), device, folder, log_every_steps),
+        data_collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=TENSOR_CORE_MULTIPLE if device.kind == "cuda" else None),
         train_dataset=train_set,
-        processing_class=tokenizer,
-        callbacks=[ProgressLines(log_metrics, len(train_set))],
+        eval_dataset=validation_set,
+        compute_metrics=lambda prediction: _validation_metrics(prediction, validation),
+        callbacks=[progress, EarlyStoppingCallback(config.patience), *(callbacks or [])],
     )
     trainer.remove_callback(PrinterCallback)  # prints the same numbers as dictionaries
+    trained = trainer.train(resume_from_checkpoint=last_checkpoint(folder))
 
-    trained = trainer.train()
-    prediction = trainer.predict(eval_set, metric_key_prefix="eval")
-
-    probabilities = softmax(np.asarray(prediction.predictions))
-    class_ids = (held_out["label"] + LABEL_TO_CLASS_OFFSET).to_numpy()
-    timings = prediction.metrics or {}
+    seconds, steps = trained.metrics["train_runtime"], trainer.state.global_step
     metrics = {
-        "train_runtime_seconds": trained.metrics["train_runtime"],
-        "train_samples_per_second": trained.metrics["train_samples_per_second"],
+        "train_runtime_seconds": seconds,
+        "train_samples_per_second": steps * config.batch_size / seconds,
+        "train_steps_per_second": steps / seconds,
         "train_mean_loss": trained.training_loss,
-        "eval_runtime_seconds": timings["eval_runtime"],
-        "eval_samples_per_second": timings["eval_samples_per_second"],
-    } | {f"eval_{name}": value for name, value in classification_metrics(probabilities, class_ids).items()}
-    return FineTuned(model, tokenizer, metrics, probabilities, class_ids, trained.global_step)
+        "train_epochs": float(trainer.state.epoch or 0),
+    }
+    # The trainer has wrapped the model's forward for mixed precision; what is exported computes in float32.
+    model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False, keep_torch_compile=False)
+    model.to("cpu").eval()  # type: ignore[arg-type]  # a decorator hides that a device is an argument
+    return FineTuned(model, tokenizer, metrics, progress.curves, steps)
 
 
 def class_shares(rows: pd.DataFrame, targets: str) -> np.ndarray:
     """(rows, 3) shares of the classes in what each row teaches, from its columns label and agreement.
 
     With `targets` "label" the label has all; with "votes" it has its agreement and the others the rest in equal parts. Three annotators of
-    whom each gave another label (agreement 1/3) then teach nothing, whatever label the tie-break has given the tweet.
+    whom each gave another label (agreement 1/3) then teach nothing, whatever label the tie-break has given the tweet. A smaller agreement
+    counts as 1/3: it would otherwise teach that the label is wrong.
     """
-    own = rows["agreement"].to_numpy() if targets == "votes" else np.ones(len(rows))
+    own = rows["agreement"].clip(LEAST_AGREEMENT, 1).to_numpy() if targets == "votes" else np.ones(len(rows))
     shares = np.repeat(((1 - own) / (len(ID2LABEL) - 1))[:, np.newaxis], len(ID2LABEL), axis=1)
     shares[np.arange(len(rows)), rows["label"] + LABEL_TO_CLASS_OFFSET] = own
     return shares.astype(np.float32)
 
 
-def class_weights(labels: pd.Series, power: float) -> list[float]:
-    """The weight of each class id, for rows with `labels` (-1, 0, 1); 1 for a class as large as the classes are on average.
+def class_weights(rows: pd.DataFrame, targets: str, power: float) -> list[float]:
+    """The weight of each class id: the mean class size over its own to the power, scaled so that rows weigh 1 on average.
 
     Of 100 real tweets 10 are negative: with equal weights two epochs teach a small model to hardly ever say so.
     """
-    counts = np.bincount(labels + LABEL_TO_CLASS_OFFSET, minlength=len(ID2LABEL))
-    return ((counts.mean() / counts) ** power).tolist()
+    counts = np.bincount(rows["label"] + LABEL_TO_CLASS_OFFSET, minlength=len(ID2LABEL))
+    weights = (counts.mean() / counts) ** power
+    return (weights / (class_shares(rows, targets) @ weights).mean()).tolist()
 
 
-def classifier_of(tuned: FineTuned) -> transformers.Pipeline:
-    """The model as a text-classification pipeline on the CPU, ready to be saved."""
-    tuned.model.to("cpu").eval()  # type: ignore[arg-type]  # a decorator hides that a device is an argument
-    return transformers.TextClassificationPipeline(
-        model=tuned.model,
-        tokenizer=tuned.tokenizer,
-        task="text-classification",  # not set by the class itself; MLflow saves it and needs it to load the model
-    )
+def last_checkpoint(folder: Path) -> str | None:
+    """The newest whole checkpoint in `folder`: the trainer writes its state last, under its own name."""
+    whole = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json") if path.read_text().rstrip().endswith("}")]
+    newest = max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+    if newest is not None:
+        logger.info("going on from step %s of a training that was ended", newest.name.rpartition("-")[2])
+    return None if newest is None else str(newest)
 
 
-def _load(checkpoint: Path) -> tuple[PreTrainedTokenizerBase, transformers.PreTrainedModel]:
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(checkpoint, local_files_only=True)
-        model = AutoModelForSequenceClassification.from_pretrained(
-            checkpoint,
-            id2label=ID2LABEL,
-            label2id=LABEL2ID,
-            local_files_only=True,
-            dtype=torch.float32,
-            ignore_mismatched_sizes=True,  # a checkpoint with another number of classes gets a new head
-        )
-    except (OSError, ValueError, KeyError) as error:
-        raise TrainingError(f"{checkpoint} cannot be loaded as a text classifier: {str(error).splitlines()[0]}") from error
-    return tokenizer, model
+def _validation_metrics(prediction: EvalPrediction, validation: pd.DataFrame) -> dict[str, float]:
+    class_ids = (validation["label"] + LABEL_TO_CLASS_OFFSET).to_numpy()
+    metrics = classification_metrics(softmax(np.asarray(prediction.predictions)), class_ids)
+    return {name: metrics[name] for name in ("accuracy", "macro_f1", "rmse")}
 
 
-def _training_arguments(config: TrainingConfig, train_rows: int, device: Device, scratch: Path, log_every_steps: int) -> TrainingArguments:
-    return TrainingArguments(
-        output_dir=str(scratch),
+def _training_arguments(config: TrainingConfig, train_rows: int, device: Device, folder: Path, log_every_steps: int) -> TrainingArguments:
+    processes = int(os.environ.get("WORLD_SIZE", "1"))  # set by torchrun: one process for each device
+    if config.batch_size % processes:
+        raise TrainingError(f"a batch of {config.batch_size} rows cannot be shared out to {processes} processes: give --batch-size")
+    steps_per_epoch = math.ceil(train_rows / config.batch_size)
+    arguments = TrainingArguments(
+        output_dir=str(folder),
         seed=config.seed,
         num_train_epochs=config.epochs,
         learning_rate=config.learning_rate,
         lr_scheduler_type="linear",
         warmup_steps=config.warmup_share,  # below 1 it is a share of all steps
         weight_decay=config.weight_decay,
+        optim="adamw_torch_fused",
         label_smoothing_factor=config.label_smoothing,
-        per_device_train_batch_size=config.batch_size,
+        per_device_train_batch_size=config.batch_size // processes,
         per_device_eval_batch_size=EVAL_BATCH_SIZE,
         bf16=device.precision == "bfloat16",
         fp16=device.precision == "float16",
         use_cpu=device.kind == "cpu",
+        torch_compile=config.compile,
+        ddp_backend="gloo" if processes > 1 and device.kind == "cpu" else None,
         logging_steps=log_every_steps,
         logging_first_step=True,  # soon a sign of life
-        save_strategy="no",
+        logging_nan_inf_filter=False,  # it would wait for the GPU at each step
+        eval_strategy="steps",
+        eval_steps=math.ceil(steps_per_epoch / EVALUATIONS_PER_EPOCH),
+        save_strategy="steps",
+        save_steps=math.ceil(steps_per_epoch / EVALUATIONS_PER_EPOCH),
+        save_total_limit=1,  # and the best one
+        load_best_model_at_end=True,  # by the loss on the validation part
+        label_names=["labels"],  # the trainer guesses them from the class of a model it knows
+        remove_unused_columns=False,
         report_to="none",  # our own tracker: the trainer's would start runs and name metrics its way
         disable_tqdm=True,
         dataloader_num_workers=0,  # rows are lists in memory; a worker would only copy them
         dataloader_pin_memory=device.kind == "cuda",
     )
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # several in one process would silently become DataParallel; torchrun uses them all
+    return arguments

@@ -1,16 +1,12 @@
-"""What a run ran on: device, precision, threads, library versions, git commit. All of it is recorded with the run."""
+"""What a run runs on: device, precision and threads. All of it is recorded with the run."""
 
 import math
 import os
 import platform
-import subprocess
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
-
-LIBRARIES = ("torch", "transformers", "accelerate", "tokenizers", "numpy", "scikit-learn", "deltalake", "mlflow")
 
 
 @dataclass(frozen=True)
@@ -40,24 +36,6 @@ def choose_threads() -> int:
     """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(torch.get_num_threads(), allowed, _cpu_quota() or allowed))
-
-
-def git_commit() -> str:
-    """Commit of this checkout, with `-dirty` where files differ from it; VAXPULSE_COMMIT in an image without git."""
-    if commit := os.environ.get("VAXPULSE_COMMIT"):
-        return commit
-    git = ["git", "-C", str(Path(__file__).parent)]
-    try:
-        commit = subprocess.check_output([*git, "rev-parse", "HEAD"], text=True, stderr=subprocess.DEVNULL).strip()
-        changed = subprocess.check_output([*git, "status", "--porcelain", "--untracked-files=no"], text=True, stderr=subprocess.DEVNULL)
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return f"{commit}-dirty" if changed.strip() else commit
-
-
-def library_versions() -> dict[str, str]:
-    """Versions of Python and of every library that can change a result."""
-    return {"python": platform.python_version()} | {library: version(library) for library in LIBRARIES}
 
 
 def _processor_name() -> str:

@@ -1,11 +1,14 @@
 """The command line of `training.train`: a preset, where the tweets are, and what to change about the preset."""
 
 import argparse
+import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from training.presets import OVERRIDABLE, PRESETS, TARGETS, TEXT_COLUMNS, TrainingConfig
+from training.errors import TrainingError
+from training.presets import OVERRIDABLE, POOLINGS, PRESETS, TARGETS, TEXT_COLUMNS, TrainingConfig
 
 
 def arg_parser() -> argparse.ArgumentParser:
@@ -25,6 +28,18 @@ def arg_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--skip-if-trained", action="store_true", help="do nothing when a finished run has the same config, weights and rows"
     )
+    parser.add_argument(
+        "--min-growth",
+        type=_share,
+        metavar="SHARE",
+        help="do nothing, too, when a finished run has the same config and weights, and the labelled rows have not grown by this share since",
+    )
+    parser.add_argument(
+        "--state", type=Path, metavar="FOLDER", help="keeps unfinished trainings, which a second try goes on with (default: VAXPULSE_STATE)"
+    )
+    parser.add_argument(
+        "--preset-file", type=Path, metavar="FILE", help="JSON of values instead of the preset's, as tune_classifier writes it"
+    )
     parser.add_argument("--log-every-steps", type=_positive(int), default=10, metavar="N", help="(default: %(default)s)")
     parser.add_argument("--seed", type=int, default=42, help="(default: %(default)s)")
     overrides = parser.add_argument_group("instead of the preset's value")
@@ -36,6 +51,12 @@ def arg_parser() -> argparse.ArgumentParser:
     overrides.add_argument("--warmup-share", type=_share, metavar="SHARE")
     overrides.add_argument("--weight-decay", type=_share, metavar="SHARE")
     overrides.add_argument("--label-smoothing", type=_share, metavar="SHARE")
+    overrides.add_argument("--patience", type=_positive(int), metavar="N", help="evaluations without a smaller validation loss")
+    overrides.add_argument("--dropout", type=_share, metavar="SHARE")
+    overrides.add_argument("--pooling", choices=POOLINGS)
+    overrides.add_argument("--pad-token", metavar="TOKEN", help="for a tokenizer that has none")
+    overrides.add_argument("--freeze-embeddings", action=argparse.BooleanOptionalAction, default=None, help="of words")
+    overrides.add_argument("--compile", action=argparse.BooleanOptionalAction, default=None, help="by torch.compile")
     overrides.add_argument("--targets", choices=TARGETS, help="what a row teaches: its label alone, or its annotators' votes")
     overrides.add_argument("--class-weight-power", type=_power, metavar="POWER", help="0 (all rows alike) to 1 (all classes alike)")
     return parser
@@ -44,6 +65,8 @@ def arg_parser() -> argparse.ArgumentParser:
 def config_of(arguments: argparse.Namespace) -> TrainingConfig:
     """The preset, with the values given on the command line in place of its own."""
     values = asdict(PRESETS[arguments.preset])
+    if arguments.preset_file is not None:
+        values |= read_preset_file(arguments.preset_file)
     values |= {name: given for name in OVERRIDABLE if (given := getattr(arguments, name)) is not None}
     return TrainingConfig(
         **values,
@@ -52,6 +75,22 @@ def config_of(arguments: argparse.Namespace) -> TrainingConfig:
         seed=arguments.seed,
         max_train_rows=arguments.max_train_rows,
     )
+
+
+def read_preset_file(path: Path) -> dict[str, Any]:
+    """Values of a preset from a JSON file.
+
+    Raises:
+        TrainingError: there is no such file, or it has other names than a preset.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"the preset file {path} cannot be read: {error}") from None
+    strange = sorted(set(values) - set(OVERRIDABLE)) if isinstance(values, dict) else ["a list or a single value"]
+    if strange:
+        raise TrainingError(f"the preset file {path} must hold one object with names of a preset, not {', '.join(strange)}")
+    return values
 
 
 def _positive(kind: Callable[[str], float]) -> Callable[[str], float]:

@@ -1,4 +1,4 @@
-"""One line in the log each N steps: a task log has no terminal for a progress bar."""
+"""What a run says while it trains: one line in the log each N steps, and losses for the tracker. A task log has no terminal for a progress bar."""
 
 import logging
 import time
@@ -9,17 +9,24 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 logger = logging.getLogger(__name__)
 
+VALIDATION_METRICS = ("validation_loss", "validation_accuracy", "validation_macro_f1", "validation_rmse")
+
 
 class ProgressLines(TrainerCallback):
-    """Writes step, epoch, loss, samples/s and the time left; hands losses to `log_metrics(metrics, step)`."""
+    """Writes step, epoch, loss, samples/s and the time left; hands losses to `log_metrics(metrics, step)` and keeps them in `curves`."""
 
     def __init__(self, log_metrics: Callable[[dict[str, float], int], None], train_rows: int) -> None:
         self._log_metrics = log_metrics
         self._train_rows = train_rows
         self._began = 0.0
+        self._first_step = 0
+        self.curves: dict[str, list[tuple[float, float]]] = {"train": [], "validation": []}
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self._began = time.monotonic()
+        self._first_step = state.global_step  # above 0 where a run is resumed
+        for entry in state.log_history:
+            self._keep(entry)
 
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, float] | None = None, **_: Any
@@ -27,7 +34,8 @@ class ProgressLines(TrainerCallback):
         if not logs or "loss" not in logs:  # the trainer also logs its own summary
             return
         seconds = time.monotonic() - self._began
-        samples_per_second = (state.epoch or 0.0) * self._train_rows / seconds
+        steps = state.global_step - self._first_step
+        samples_per_second = steps / state.max_steps * args.num_train_epochs * self._train_rows / seconds
         logger.info(
             "step %d/%d  epoch %.2f/%g  loss %.4f  %.0f samples/s  %s left",
             state.global_step,
@@ -36,10 +44,26 @@ class ProgressLines(TrainerCallback):
             args.num_train_epochs,
             logs["loss"],
             samples_per_second,
-            format_duration(seconds / state.global_step * (state.max_steps - state.global_step)),
+            format_duration(seconds / steps * (state.max_steps - state.global_step)),
         )
+        self._keep(logs | {"step": state.global_step})
         names = {"loss": "train_loss", "learning_rate": "learning_rate", "grad_norm": "gradient_norm"}
         self._log_metrics({name: float(logs[key]) for key, name in names.items() if key in logs}, state.global_step)
+
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, metrics: dict[str, float] | None = None, **_: Any
+    ) -> None:
+        """Called each half epoch with the metrics of the validation part, all named `eval_...`."""
+        found = {name.replace("eval_", "validation_"): value for name, value in (metrics or {}).items() if name.startswith("eval_")}
+        named = {name: found[name] for name in VALIDATION_METRICS if name in found}
+        logger.info("step %d/%d  %s", state.global_step, state.max_steps, "  ".join(f"{name} {value:.4f}" for name, value in named.items()))
+        self._keep({"eval_loss": found["validation_loss"], "step": state.global_step})
+        self._log_metrics(named, state.global_step)
+
+    def _keep(self, entry: dict[str, float]) -> None:
+        for name, key in (("train", "loss"), ("validation", "eval_loss")):
+            if key in entry:
+                self.curves[name].append((entry["step"], entry[key]))
 
 
 def format_duration(seconds: float) -> str:

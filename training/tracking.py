@@ -7,12 +7,14 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from training.data import LabelledTweets
 from training.errors import TrainingError
+from training.provenance import is_gone
 
 logger = logging.getLogger(__name__)
 
@@ -22,11 +24,22 @@ MODEL_NAME = "model"
 EXAMPLE_TEXTS = ["My daughter got her measles shot today and was so brave", "Is the clinic open on Sunday?", "Never trusting those jabs"]
 
 
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run that has trained a model."""
+
+    run_id: str
+    labelled_rows: int  # of the table when it was read; 0 where an older run did not record it
+
+
 class Tracker(Protocol):
     """Records one run at a time."""
 
-    def finished_run(self, tags: Mapping[str, str]) -> str | None:
-        """Id of the newest finished run that carries all these tags."""
+    def finished_run(self, tags: Mapping[str, str]) -> FinishedRun | None:
+        """The newest finished run that carries all these tags."""
+
+    def mark_gone_runs(self, try_tags: Mapping[str, str]) -> None:
+        """End every run that is still open although its process cannot be alive; one with `try_tags` is an earlier try of this one."""
 
     @contextmanager
     def run(self, name: str, tags: Mapping[str, str]) -> Iterator[None]:
@@ -41,18 +54,23 @@ class Tracker(Protocol):
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Numbers at an optimiser step."""
 
-    def log_model(self, classifier: Any, requirements: list[str], metadata: dict[str, Any]) -> None:
-        """A text-classification pipeline; metrics logged afterwards are the model's too."""
+    def log_model(self, onnx_folder: Path, requirements: list[str], metadata: dict[str, Any]) -> None:
+        """An export as a model that answers; metrics logged afterwards are the model's too."""
 
-    def log_file(self, content: bytes, name: str) -> None:
-        """A picture or a document."""
+    def log_files(self, files: Mapping[str, bytes]) -> None:
+        """Pictures and documents by their names."""
+
+    def log_folder(self, folder: Path) -> None:
+        """A folder under its own name."""
 
 
 class NullTracker:
     """Keeps nothing: for a run without a tracking server."""
 
-    def finished_run(self, tags: Mapping[str, str]) -> str | None:
+    def finished_run(self, tags: Mapping[str, str]) -> FinishedRun | None:
         return None
+
+    def mark_gone_runs(self, try_tags: Mapping[str, str]) -> None: ...
 
     @contextmanager
     def run(self, name: str, tags: Mapping[str, str]) -> Iterator[None]:
@@ -64,9 +82,11 @@ class NullTracker:
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None: ...
 
-    def log_model(self, classifier: Any, requirements: list[str], metadata: dict[str, Any]) -> None: ...
+    def log_model(self, onnx_folder: Path, requirements: list[str], metadata: dict[str, Any]) -> None: ...
 
-    def log_file(self, content: bytes, name: str) -> None: ...
+    def log_files(self, files: Mapping[str, bytes]) -> None: ...
+
+    def log_folder(self, folder: Path) -> None: ...
 
 
 class MlflowTracker:
@@ -77,17 +97,28 @@ class MlflowTracker:
         # Creates it where absent; fails on a deleted one, which only a person should bring back.
         self._experiment_id = self._mlflow.set_experiment(experiment).experiment_id
         self._model_id: str | None = None
+        self._pending: list[Any] = []  # metrics on their way
 
-    def finished_run(self, tags: Mapping[str, str]) -> str | None:
+    def finished_run(self, tags: Mapping[str, str]) -> FinishedRun | None:
         wanted = ["attributes.status = 'FINISHED'"] + [f"tags.`{name}` = '{value}'" for name, value in tags.items()]
         runs = self._mlflow.search_runs([self._experiment_id], " and ".join(wanted), max_results=1, output_format="list")
-        return runs[0].info.run_id if runs else None
+        if not runs:
+            return None
+        return FinishedRun(runs[0].info.run_id, int(runs[0].data.params.get("dataset.labelled_rows", 0)))
+
+    def mark_gone_runs(self, try_tags: Mapping[str, str]) -> None:
+        for run in self._mlflow.search_runs([self._experiment_id], "attributes.status = 'RUNNING'", output_format="list"):
+            if is_gone(run.data.tags, dict(try_tags)):
+                logger.info("MLflow run %s was left open by a process that was killed: marked", run.info.run_id)
+                self._mlflow.MlflowClient().set_terminated(run.info.run_id, "KILLED")
 
     @contextmanager
     def run(self, name: str, tags: Mapping[str, str]) -> Iterator[None]:
         with self._mlflow.start_run(experiment_id=self._experiment_id, run_name=name, tags=dict(tags)) as run:
             logger.info("MLflow run %s", run.info.run_id)
             yield
+            for pending in self._pending:
+                pending.wait()  # raises what a thread could not record
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         self._mlflow.log_params(dict(params))
@@ -96,7 +127,8 @@ class MlflowTracker:
         from mlflow.data.delta_dataset_source import DeltaDatasetSource
 
         source = DeltaDatasetSource(path=without_credentials(tweets.uri), delta_table_version=tweets.delta_version)
-        for context, rows in (("training", tweets.train), ("evaluation", tweets.eval)):
+        contexts = {"training": tweets.train, "validation": tweets.validation, "evaluation": tweets.eval}
+        for context, rows in contexts.items():
             name = f"tweets_clean.{tweets.text_column}.{context}"
             with warnings.catch_warnings(action="ignore", category=UserWarning):  # a label is an integer that is never missing here
                 dataset = self._mlflow.data.from_pandas(rows, source=source, targets="label", name=name)
@@ -104,27 +136,29 @@ class MlflowTracker:
             self._mlflow.log_input(dataset, context=context, tags={"delta_table_version": str(tweets.delta_version)})
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        self._mlflow.log_metrics(dict(metrics), step=step, model_id=self._model_id)
+        # In a thread of MLflow's: no step waits for the server.
+        operation = self._mlflow.log_metrics(dict(metrics), step=step, model_id=self._model_id, synchronous=False)
+        self._pending.append(operation)
 
-    def log_model(self, classifier: Any, requirements: list[str], metadata: dict[str, Any]) -> None:
-        import mlflow.transformers
-
-        # It warns of a model card and a licence that it did not find on the hub under the name of a folder.
-        logging.getLogger("mlflow.transformers").setLevel(logging.ERROR)
-        self._model_id = mlflow.transformers.log_model(
-            classifier,
+    def log_model(self, onnx_folder: Path, requirements: list[str], metadata: dict[str, Any]) -> None:
+        self._model_id = self._mlflow.pyfunc.log_model(
             name=MODEL_NAME,
-            task="text-classification",
+            python_model=str(Path(__file__).with_name("logged_model.py")),
+            code_paths=[str(Path(__file__).parent)],
+            artifacts={"onnx": str(onnx_folder)},
             input_example=EXAMPLE_TEXTS,
-            pip_requirements=requirements,  # guessed requirements insist on torchvision
+            pip_requirements=requirements,  # guessed requirements name all that is installed
             metadata=metadata,
         ).model_id
 
-    def log_file(self, content: bytes, name: str) -> None:
+    def log_files(self, files: Mapping[str, bytes]) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / name
-            file.write_bytes(content)
-            self._mlflow.log_artifact(str(file))
+            for name, content in files.items():
+                (Path(folder) / name).write_bytes(content)
+            self._mlflow.log_artifacts(folder)
+
+    def log_folder(self, folder: Path) -> None:
+        self._mlflow.log_artifacts(str(folder), artifact_path=folder.name)
 
 
 def open_tracker(experiment: str) -> Tracker:

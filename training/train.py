@@ -2,39 +2,50 @@
 
     python -m training.train --preset minilm --tweets hdfs://localhost:8020/vaxpulse/tables/tweets_clean
 
-Reads `tweets_clean`, trains on its train side, judges on its eval side, and records parameters, losses, metrics, the
-dataset with its Delta version and the model in MLflow (MLFLOW_TRACKING_URI) and, with --output, in a folder.
+Reads `tweets_clean`, trains on its train side, stops and chooses by a validation part of it, judges once on its eval side, and records
+parameters, losses, metrics, the dataset with its Delta version and the model as ONNX in MLflow (MLFLOW_TRACKING_URI) and, with --output, in a
+folder.
 """
 
 import argparse
 import json
 import logging
 import os
+import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from training.checkpoints import resolve_checkpoint, weights_sha256
+from training.checkpoints import checkpoint_sha256, resolve_checkpoint
 from training.data import LabelledTweets, read_labelled_tweets
 from training.errors import NothingToTrain, TrainingError
+from training.labels import LABELS
 from training.options import arg_parser, config_of
-from training.tracking import NullTracker, open_tracker, without_credentials
+from training.presets import TRAINER_VERSION
+from training.provenance import airflow_tags, git_commit, library_versions, process_tags
+from training.tracking import NullTracker, Tracker, open_tracker, without_credentials
+from training.unfinished import state_folder, unfinished
+
+if TYPE_CHECKING:
+    from training.fine_tuning import FineTuned
 
 logger = logging.getLogger("training")
 
 # Airflow's BashOperator takes this exit status for "skipped", not for success: the Asset of the models does not change.
 SKIPPED = 99
+# What the logged model needs to answer, and no more.
+MODEL_REQUIREMENTS = ("onnxruntime", "tokenizers", "numpy", "pandas", "mlflow")
 
 
 def train(arguments: argparse.Namespace) -> None:
     """The whole run, from top to bottom.
 
     Raises:
-        NothingToTrain: no tweet has a label, or a finished run has trained the same config on the same rows.
+        NothingToTrain: no tweet has a label, or a finished run makes another one needless.
         TrainingError: something outside the code is wrong; nothing was trained, or the MLflow run is marked as failed.
     """
     config = config_of(arguments)
@@ -43,72 +54,109 @@ def train(arguments: argparse.Namespace) -> None:
         raise TrainingError("nothing would keep the trained model: set MLFLOW_TRACKING_URI or give --output FOLDER")
 
     tweets = read_labelled_tweets(arguments.tweets, config.text_column, arguments.tweets_version, config.max_train_rows)
-    logger.info("%d train and %d eval rows of %s version %d", len(tweets.train), len(tweets.eval), tweets.uri, tweets.delta_version)
+    sizes = ", ".join(f"{len(rows):,} {name}" for name, rows in tweets.parts().items())
+    logger.info("%s rows of %s version %d", sizes, tweets.uri, tweets.delta_version)
     checkpoint = resolve_checkpoint(config.checkpoint)
-    weights = weights_sha256(checkpoint)
-
-    identity = {"config_digest": config.digest(weights), "dataset_digest": tweets.digest()}
-    if arguments.skip_if_trained and (run_id := tracker.finished_run(identity)):
-        raise NothingToTrain(f"MLflow run {run_id} has already trained this config on these rows")
+    weights, libraries = checkpoint_sha256(checkpoint), library_versions()
+    identity = {"config_digest": config.digest(weights, libraries), "dataset_digest": tweets.digest()}
+    require_work(tracker, identity, tweets, arguments)
 
     # torch and transformers take seconds to import: everything that can say no has been asked by now.
-    from training.fine_tuning import classifier_of, fine_tune
-    from training.machine import choose_device, choose_threads, git_commit, library_versions
-    from training.metrics import confusion_counts, confusion_picture
+    from training.evaluation import evaluate
+    from training.export import add_facts, check_parity, export_onnx
+    from training.fine_tuning import fine_tune
+    from training.machine import choose_device, choose_threads
+    from training.modelling import save_classifier
 
     device, threads = choose_device(), choose_threads()
     record: dict[str, Any] = {
         "config": asdict(config),
-        "weights_sha256": weights,
+        "checkpoint_sha256": weights,
+        "trainer_version": TRAINER_VERSION,
         "dataset": dataset_facts(tweets),
-        "device": asdict(device) | {"threads": threads},
-        "libraries": library_versions(),
+        "device": asdict(device) | {"threads": threads, "processes": int(os.environ.get("WORLD_SIZE", "1"))},
+        "libraries": libraries,
     }
-    tags = identity | {"preset": config.preset, "text_column": config.text_column, "git_commit": git_commit()} | airflow_tags()
-    with tracker.run(config.preset, tags), tempfile.TemporaryDirectory() as scratch:
+    try_tags = identity | airflow_tags()
+    tags = try_tags | {"preset": config.preset, "text_column": config.text_column, "git_commit": git_commit()} | process_tags()
+    is_first = os.environ.get("RANK", "0") == "0"  # of torchrun's processes one speaks and writes for all
+    tracker = tracker if is_first else NullTracker()
+    tracker.mark_gone_runs(try_tags if "airflow_run_id" in try_tags else {})
+    name = "-".join(digest[:16] for digest in identity.values()) + ("" if is_first else f"-{os.environ['RANK']}")
+    with (
+        tracker.run(config.preset, tags),
+        unfinished(arguments.state or state_folder(), name) as state,
+        tempfile.TemporaryDirectory() as scratch,
+    ):
         tracker.log_params(flatten(record))
         tracker.log_dataset(tweets)
 
         logger.info("%s on %s, %s, %d threads", config.preset, device.name, device.precision, threads)
         steps = arguments.log_every_steps
-        tuned = fine_tune(config, checkpoint, tweets.train, tweets.eval, device, threads, Path(scratch), steps, tracker.log_metrics)
+        tuned = fine_tune(config, checkpoint, tweets.train, tweets.validation, device, threads, state, steps, tracker.log_metrics)
+        if not is_first:
+            return
 
-        record |= {"tags": tags, "metrics": tuned.metrics}
-        document = json.dumps(record, indent=2).encode()
-        counts = confusion_counts(tuned.probabilities, tuned.class_ids)
-        picture = confusion_picture(counts, f"{config.preset}, {len(tweets.eval):,} held-out tweets")
+        onnx, saved = Path(scratch) / "onnx", Path(scratch) / "weights"
+        export_onnx(tuned.model, tuned.tokenizer, onnx, model_facts(record, tags))
+        parity = check_parity(onnx, tuned.model, tuned.tokenizer, tweets.validation["text"].tolist())
+        judged = evaluate(onnx, tweets, tuned.curves, f"{config.preset}, {len(tweets.eval):,} held-out tweets", config.seed)
+        add_facts(onnx, judged.facts)
+        save_classifier(tuned.model, tuned.tokenizer, saved)
+
+        metrics = tuned.metrics | judged.metrics | {"onnx_largest_difference": parity}
+        record |= {"tags": tags, "metrics": metrics, "dumps": tweets.dumps}
+        files = judged.files | {"training_run.json": json.dumps(record, indent=2).encode()}
         if arguments.output is not None:
-            tuned.model.save_pretrained(arguments.output)
-            tuned.tokenizer.save_pretrained(arguments.output)
-            (arguments.output / "training_run.json").write_bytes(document)
-            (arguments.output / "confusion_matrix.png").write_bytes(picture)
-        requirements = [f"{name}=={record['libraries'][name]}" for name in ("torch", "transformers")]
+            keep(arguments.output, tuned, files, onnx)
         # The model first: metrics logged after it stand beside it in MLflow.
-        tracker.log_model(classifier_of(tuned), requirements, record)
-        tracker.log_metrics(tuned.metrics, tuned.steps)
-        tracker.log_file(document, "training_run.json")
-        tracker.log_file(picture, "confusion_matrix.png")
+        tracker.log_model(onnx, [f"{package}=={libraries[package]}" for package in MODEL_REQUIREMENTS], flatten(record["dataset"]) | tags)
+        tracker.log_metrics(metrics, tuned.steps)
+        tracker.log_folder(saved)
+        tracker.log_files(files)
 
     names = ("eval_accuracy", "eval_macro_f1", "eval_rmse", "train_runtime_seconds", "train_samples_per_second")
     summary = "%s: accuracy %.4f, macro-F1 %.4f, RMSE %.4f; trained in %.0f s, %.0f samples/s"
-    logger.info(summary, config.preset, *(tuned.metrics[name] for name in names))
+    logger.info(summary, config.preset, *(metrics[name] for name in names))
+
+
+def require_work(tracker: Tracker, identity: Mapping[str, str], tweets: LabelledTweets, arguments: argparse.Namespace) -> None:
+    """Raises NothingToTrain where a finished run makes this one needless and the command line asks for that question."""
+    if arguments.skip_if_trained and (run := tracker.finished_run(identity)):
+        raise NothingToTrain(f"MLflow run {run.run_id} has already trained this config on these rows")
+    if arguments.min_growth is not None and (run := tracker.finished_run({"config_digest": identity["config_digest"]})):
+        rows = sum(map(len, tweets.parts().values()))
+        if rows < run.labelled_rows * (1 + arguments.min_growth):
+            raise NothingToTrain(
+                f"{rows:,} labelled tweets are less than {arguments.min_growth:.0%} more than the {run.labelled_rows:,} that MLflow run "
+                f"{run.run_id} has learned from with the same settings"
+            )
 
 
 def dataset_facts(tweets: LabelledTweets) -> dict[str, Any]:
     """Where the rows come from and what they are."""
+    sizes = {f"{name}_rows": len(rows) for name, rows in tweets.parts().items()}
     return {
         "uri": without_credentials(tweets.uri),
         "delta_version": tweets.delta_version,
         "digest": tweets.digest(),
-        "train_rows": len(tweets.train),
-        "eval_rows": len(tweets.eval),
+        **sizes,
+        "labelled_rows": sum(sizes.values()),
+        "dumps": len(tweets.dumps),
+        "label_shares": {str(label): round(float((tweets.train["label"] == label).mean()), 4) for label in LABELS},
     }
 
 
-def airflow_tags() -> dict[str, str]:
-    """Which DAG run started this one, where Airflow did: its BashOperator sets these variables."""
-    variables = {"airflow_dag_id": "AIRFLOW_CTX_DAG_ID", "airflow_run_id": "AIRFLOW_CTX_DAG_RUN_ID"}
-    return {tag: os.environ[variable] for tag, variable in variables.items() if os.environ.get(variable)}
+def model_facts(record: Mapping[str, Any], tags: Mapping[str, str]) -> dict[str, Any]:
+    """What scoring should know about a model besides its files."""
+    dataset = record["dataset"]
+    return {
+        "preset": tags["preset"],
+        "text_column": tags["text_column"],
+        "train_label_shares": dataset["label_shares"],
+        "delta_version": dataset["delta_version"],
+        "git_commit": tags["git_commit"],
+    }
 
 
 def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -121,6 +169,16 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in tree.items():
         flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return flat
+
+
+def keep(folder: Path, tuned: "FineTuned", files: Mapping[str, bytes], onnx: Path) -> None:
+    """Put weights, tokenizer, export and documents of a run into a folder."""
+    from training.modelling import save_classifier
+
+    save_classifier(tuned.model, tuned.tokenizer, folder)
+    shutil.copytree(onnx, folder / "onnx", dirs_exist_ok=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

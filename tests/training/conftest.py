@@ -1,5 +1,6 @@
 """An invented table of tweets, and checkpoints of a few thousand random weights: the real code paths in seconds."""
 
+import functools
 import hashlib
 import os
 import random
@@ -22,10 +23,12 @@ FILLER = ["the", "vaccine", "my", "child", "today", "<user>", "<url>", "we", "sh
 
 
 @pytest.fixture(autouse=True)
-def environment_as_found(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def environment_as_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """No tracking server and no Airflow unless a test says so; the process's own SIGTERM handler comes back."""
-    for name in [name for name in os.environ if name.startswith(("MLFLOW_", "AIRFLOW_CTX_"))]:
+    for name in [name for name in os.environ if name.startswith(("MLFLOW_", "AIRFLOW_CTX_", "VAXPULSE_"))]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("VAXPULSE_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.setenv("VAXPULSE_STATE", str(tmp_path / "state"))
     for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)  # so that what the code sets is unset afterwards
@@ -53,6 +56,7 @@ def invented_tweets(count: int = 240, seed: int = 7) -> pd.DataFrame:
                 "clean_text": text.replace("<user>", "").replace("<url>", ""),
                 "stemmed_text": " ".join(word for word in words if word not in ("the", "it")),
                 "text_group": group,
+                "dump_sha256": f"dump{number % 2}",
                 "split": "unlabelled" if number % 10 == 9 else "eval" if int(group[:8], 16) % 5 == 0 else "train",
             }
         )
@@ -92,62 +96,20 @@ def one_thread() -> None:
 
 
 @pytest.fixture(scope="session")
-def tiny_bert(one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A BERT of random weights, as a checkpoint folder like the hub's."""
-    import torch
-    from transformers import BertConfig, BertModel, BertTokenizerFast
+def checkpoint_of(one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The tiny checkpoint of an architecture, as a folder like the hub's."""
+    from tests.training.tiny_models import MAKERS
 
-    words = [
-        "[PAD]",
-        "[UNK]",
-        "[CLS]",
-        "[SEP]",
-        "[MASK]",
-        "<",
-        ">",
-        "user",
-        "url",
-        *NEGATIVE,
-        *NEUTRAL,
-        *POSITIVE,
-        *FILLER[:5],
-        *FILLER[7:],
-    ]
-    folder = tmp_path_factory.mktemp("tiny_bert")
-    BertTokenizerFast(vocab={word: index for index, word in enumerate(words)}).save_pretrained(folder)
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(words), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, max_position_embeddings=64
-    )
-    BertModel(config).save_pretrained(folder)
-    return folder
+    @functools.cache
+    def make(architecture: str) -> Path:
+        return MAKERS[architecture](tmp_path_factory.mktemp(architecture), invented_tweets()["safe_text"].tolist())
+
+    return make
 
 
 @pytest.fixture(scope="session")
-def tiny_roberta(one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A RoBERTa of random weights with a byte-level tokenizer trained on the invented tweets."""
-    import torch
-    from tokenizers import ByteLevelBPETokenizer
-    from transformers import RobertaConfig, RobertaModel, RobertaTokenizerFast
-
-    specials = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    bpe = ByteLevelBPETokenizer()
-    bpe.train_from_iterator(invented_tweets()["safe_text"], vocab_size=320, special_tokens=specials, show_progress=False)
-    folder = tmp_path_factory.mktemp("tiny_roberta")
-    bpe.save_model(str(folder))
-    tokenizer = RobertaTokenizerFast.from_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    torch.manual_seed(0)
-    config = RobertaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=80,
-    )
-    RobertaModel(config).save_pretrained(folder)
-    return folder
+def tiny_bert(checkpoint_of: Callable[[str], Path]) -> Path:
+    return checkpoint_of("bert")
 
 
 @pytest.fixture(scope="session")

@@ -39,9 +39,13 @@ def test_long_and_short_batches_come_in_random_order() -> None:
 
 def test_epochs_differ_and_a_seed_repeats_them() -> None:
     sampler, again = ShuffledLengthBatches(LENGTHS, 10, 1), ShuffledLengthBatches(LENGTHS, 10, 1)
-    first, second = list(sampler), list(sampler)
+    first = list(sampler)
+    sampler.set_epoch(1)
+    again.set_epoch(1)
+    second = list(sampler)
     assert first != second
-    assert [first, second] == [list(again), list(again)]
+    # a run that is resumed in the second epoch has not seen the first
+    assert second == list(again)
 
 
 def test_a_short_batch_comes_last() -> None:
@@ -50,11 +54,18 @@ def test_a_short_batch_comes_last() -> None:
     assert all(max(LENGTHS[r] for r in b) - min(LENGTHS[r] for r in b) < 60 for b in batches_of(order)[:2])
 
 
-def test_a_rare_class_weighs_more_and_without_power_all_weigh_alike() -> None:
-    labels = pd.Series([-1] * 4 + [0] * 25 + [1] * 16)
-    # 15 rows a class on average: the roots of 15/4, 15/25 and 15/16
-    assert class_weights(labels, 0.5) == pytest.approx([1.93649, 0.77460, 0.96825], abs=1e-5)
-    assert class_weights(labels, 0.0) == [1.0, 1.0, 1.0]
+def test_a_rare_class_weighs_more_rows_weigh_1_on_average_and_without_power_all_weigh_alike() -> None:
+    rows = pd.DataFrame({"label": [-1] * 4 + [0] * 25 + [1] * 16, "agreement": 1.0})
+    weights = class_weights(rows, "votes", 0.5)
+    # 15 rows a class on average: the roots of 15/4, 15/25 and 15/16 are 1.93649, 0.77460, 0.96825
+    assert [weight / weights[0] for weight in weights] == pytest.approx([1, 0.77460 / 1.93649, 0.96825 / 1.93649], abs=1e-5)
+    assert (4 * weights[0] + 25 * weights[1] + 16 * weights[2]) / 45 == pytest.approx(1)
+    assert class_weights(rows, "votes", 0.0) == [1.0, 1.0, 1.0]
+
+
+def test_an_agreement_below_a_third_teaches_nothing_and_not_the_opposite() -> None:
+    rows = pd.DataFrame({"label": [1, 1], "agreement": [0.0, 0.2]})
+    np.testing.assert_allclose(class_shares(rows, "votes"), np.full((2, 3), 1 / 3), atol=1e-7)
 
 
 def test_a_row_teaches_what_its_annotators_have_voted() -> None:
@@ -76,13 +87,13 @@ def test_a_row_teaches_its_label_alone_where_that_is_asked_for() -> None:
 @pytest.mark.parametrize(
     ("smoothing", "expected"),
     [
-        # (3 ln 2 + 2 ln 3) / (3 + 2): each row weighs as much as the classes in it
-        (0.0, 0.8553332),
+        # (3 ln 2 + 2 ln 3) / 2: each row weighs as much as the classes in it
+        (0.0, 2.1383330),
         # of 0.3 each class gets 0.1: the first row's targets are 0.8, 0.1, 0.1, its loss 0.8 ln 2 + 0.2 ln 4; an even row stays even
-        (0.3, 0.9385109),
+        (0.3, 2.3462772),
     ],
 )
-def test_loss_is_the_mean_over_rows_weighted_by_their_classes(smoothing: float, expected: float) -> None:
+def test_loss_is_the_mean_over_rows_each_weighing_as_its_classes(smoothing: float, expected: float) -> None:
     trainer = LengthBatchTrainer.__new__(LengthBatchTrainer)  # a whole one wants a model
     trainer._class_weights = torch.tensor([3.0, 1.0, 2.0])
     trainer.args = SimpleNamespace(label_smoothing_factor=smoothing)

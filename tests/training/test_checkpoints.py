@@ -8,7 +8,7 @@ import huggingface_hub
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from training.checkpoints import resolve_checkpoint, weights_sha256
+from training.checkpoints import checkpoint_sha256, resolve_checkpoint, weights_folder
 from training.errors import TrainingError
 from training.presets import PACKAGED_MINILM, PRESETS
 
@@ -43,7 +43,7 @@ def test_an_absent_folder_is_not_looked_for_on_the_hub(name) -> None:
         resolve_checkpoint(name)
 
 
-@pytest.mark.parametrize("preset", ["bert", "roberta"])
+@pytest.mark.parametrize("preset", ["bert", "roberta", "distilbert", "xlnet", "gpt2", "bertweet"])
 def test_without_the_hub_the_error_says_in_one_line_how_to_provide_weights(preset, monkeypatch, tmp_path) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
@@ -51,7 +51,7 @@ def test_without_the_hub_the_error_says_in_one_line_how_to_provide_weights(prese
         resolve_checkpoint(PRESETS[preset].checkpoint)
     message = str(error.value)
     assert "\n" not in message
-    for advice in (PRESETS[preset].checkpoint, "--checkpoint FOLDER", "HF_HOME", "--preset minilm"):
+    for advice in (PRESETS[preset].checkpoint, "make weights", "--checkpoint FOLDER", "HF_HOME", "--preset minilm"):
         assert advice in message
 
 
@@ -75,9 +75,25 @@ def test_without_the_hub_a_cached_copy_is_used(monkeypatch, tiny_bert) -> None:
 
 def test_the_hash_of_weights_follows_them_and_not_their_place(tiny_bert, tmp_path) -> None:
     copy = shutil.copytree(tiny_bert, tmp_path / "copy")
-    assert weights_sha256(copy) == weights_sha256(tiny_bert)
+    assert checkpoint_sha256(copy) == checkpoint_sha256(tiny_bert)
     weights = copy / "model.safetensors"
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
-    assert weights_sha256(copy) != weights_sha256(tiny_bert)
+    assert checkpoint_sha256(copy) != checkpoint_sha256(tiny_bert)
+
+
+def test_the_hash_of_a_checkpoint_follows_its_tokenizer(tiny_bert, tmp_path) -> None:
+    copy = shutil.copytree(tiny_bert, tmp_path / "copy")
+    (copy / "tokenizer.json").write_text((copy / "tokenizer.json").read_text().replace("poison", "poisons"))
+    assert checkpoint_sha256(copy) != checkpoint_sha256(tiny_bert)
+
+
+def test_weights_that_were_fetched_for_a_preset_are_found_first(tiny_bert) -> None:
+    folder = shutil.copytree(tiny_bert, weights_folder() / "bert")
+    assert resolve_checkpoint(PRESETS["bert"].checkpoint) == folder
+
+
+def test_without_its_packages_mpnet_names_the_command_that_fetches_them() -> None:
+    with pytest.raises(TrainingError, match="make weights PRESET=mpnet"):
+        resolve_checkpoint(PRESETS["mpnet"].checkpoint)

@@ -4,17 +4,36 @@ import time
 import pandas as pd
 import pytest
 
-from training.data import LabelledTweets, read_labelled_tweets, sample_rows
+from training.data import LabelledTweets, is_validation, read_labelled_tweets, sample_rows
 from training.errors import NothingToTrain, TrainingError
 
 
 def test_labelled_rows_of_both_sides_are_read_and_no_others(tweets, tweets_table) -> None:
     read = read_labelled_tweets(tweets_table, "safe_text")
     labelled = tweets[tweets["label"].notna()]
-    for side, rows in (("train", read.train), ("eval", read.eval)):
+    for side, rows in (("train", pd.concat([read.train, read.validation]).sort_values("tweet_id")), ("eval", read.eval)):
         expected = labelled.loc[labelled["split"] == side, ["tweet_id", "safe_text", "label", "agreement"]]
         expected = expected.rename(columns={"safe_text": "text"}).astype({"label": int}).reset_index(drop=True)
-        pd.testing.assert_frame_equal(rows, expected)
+        pd.testing.assert_frame_equal(rows.reset_index(drop=True), expected)
+
+
+def test_a_part_of_the_train_side_is_for_validation_and_copies_of_a_text_are_on_one_side(tweets, write_table) -> None:
+    copies = tweets.assign(tweet_id=tweets["tweet_id"] + "-copy")  # each text twice, in one group
+    read = read_labelled_tweets(write_table(pd.concat([tweets, copies])), "safe_text")
+    share = len(read.validation) / (len(read.train) + len(read.validation))
+    assert 0.10 < share < 0.22
+    assert not set(read.train["text"]) & set(read.validation["text"])
+
+
+def test_a_tweet_stays_in_its_part_when_new_ones_arrive(tweets, write_table) -> None:
+    before = read_labelled_tweets(write_table(tweets.head(150)), "safe_text")
+    after = read_labelled_tweets(write_table(tweets), "safe_text")
+    assert len(after.validation) > len(before.validation)
+    assert set(before.validation["tweet_id"]) <= set(after.validation["tweet_id"])
+
+
+def test_every_dump_that_a_labelled_row_comes_from_is_named(tweets_table) -> None:
+    assert read_labelled_tweets(tweets_table, "safe_text").dumps == ("dump0", "dump1")
 
 
 @pytest.mark.parametrize("column", ["safe_text", "clean_text", "stemmed_text"])
@@ -39,7 +58,7 @@ def test_a_label_that_has_no_row_where_split_says_train_is_left_out(tweets, writ
 
 
 def test_an_agreement_that_is_not_known_counts_as_1(tweets, write_table) -> None:
-    train = tweets.index[tweets["split"] == "train"]
+    train = tweets.index[(tweets["split"] == "train") & ~tweets["text_group"].map(is_validation)]
     tweets.loc[train[0], "agreement"] = None
     tweets.loc[train[1], "agreement"] = 2 / 3
     assert read_labelled_tweets(write_table(tweets), "safe_text").train["agreement"].head(3).tolist() == [1.0, 2 / 3, 1.0]
@@ -66,13 +85,14 @@ class TestDigest:
     def test_changes_when_a_tweet_changes_sides(self) -> None:
         # The rows in a row are the same; only the border between the sides moves.
         rows = pd.DataFrame({"tweet_id": ["A", "B", "C"], "text": ["a", "b", "c"], "label": [-1, 0, 1], "agreement": 1.0})
-        one, two = (LabelledTweets(rows[:border], rows[border:], "t", 0, "safe_text").digest() for border in (1, 2))
+        one, two = (LabelledTweets(rows[:border], rows[:0], rows[border:], "t", 0, "safe_text").digest() for border in (1, 2))
         assert one != two
 
     def test_does_not_take_the_end_of_an_id_for_the_start_of_a_text(self) -> None:
         one, two = (
             LabelledTweets(
                 pd.DataFrame({"tweet_id": [tweet_id], "text": [text], "label": [0], "agreement": [1.0]}),
+                pd.DataFrame(),
                 pd.DataFrame(),
                 "t",
                 0,

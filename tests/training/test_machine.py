@@ -1,5 +1,3 @@
-import subprocess
-
 import pytest
 import torch
 
@@ -58,28 +56,3 @@ def test_threads_never_exceed_the_quota(monkeypatch) -> None:
     assert machine.choose_threads() == 3
     monkeypatch.setattr(machine, "_cpu_quota", lambda: None)
     assert machine.choose_threads() == 16
-
-
-def test_the_commit_is_git_s_and_says_when_files_differ(monkeypatch) -> None:
-    answers = {"rev-parse": "c0ffee\n", "status": ""}
-    monkeypatch.delenv("VAXPULSE_COMMIT", raising=False)
-    monkeypatch.setattr(subprocess, "check_output", lambda command, **_: answers[command[3]])
-    assert machine.git_commit() == "c0ffee"
-    answers["status"] = " M training/train.py\n"
-    assert machine.git_commit() == "c0ffee-dirty"
-
-
-def test_an_image_without_git_says_its_commit_by_environment(monkeypatch) -> None:
-    def no_git(*_, **__):
-        raise FileNotFoundError
-
-    monkeypatch.setattr(subprocess, "check_output", no_git)
-    assert machine.git_commit() == "unknown"
-    monkeypatch.setenv("VAXPULSE_COMMIT", "abc")
-    assert machine.git_commit() == "abc"
-
-
-def test_versions_cover_what_can_change_a_result() -> None:
-    versions = machine.library_versions()
-    assert versions["torch"] == torch.__version__.split("+")[0]
-    assert {"python", "transformers", "tokenizers", "deltalake"} <= set(versions)

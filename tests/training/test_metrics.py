@@ -3,9 +3,20 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.metrics import accuracy_score, log_loss, precision_recall_fscore_support
 
-from training.metrics import classification_metrics, confusion_counts, confusion_picture, softmax
+from training.figures import confusion_picture
+from training.metrics import (
+    bootstrap_metrics,
+    classification_metrics,
+    confusion_counts,
+    metrics_by_agreement,
+    metrics_with_intervals,
+    resample_counts,
+    softmax,
+)
 
 # Six tweets: true -1 -1 0 0 1 1, predicted -1 0 0 0 1 -1.
 PROBABILITIES = np.array(
@@ -43,6 +54,8 @@ def test_metrics_of_six_tweets_equal_those_computed_by_hand() -> None:
             "macro_f1": (1 / 2 + 4 / 5 + 2 / 3) / 3,
             "rmse": ((0.09 + 1.0 + 0.0 + 0.09 + 0.01 + 1.96) / 6) ** 0.5,
             "loss": -math.log(0.8 * 0.2 * 0.8 * 0.5 * 0.9 * 0.2) / 6,
+            # fifteenths: 0.5 right; 0.6 wrong twice; 0.8 right twice; 0.9 right. |1 - .5| + |0 - 1.2| + |2 - 1.6| + |1 - .9|
+            "ece": (0.5 + 1.2 + 0.4 + 0.1) / 6,
         }
     )
 
@@ -77,3 +90,61 @@ def test_confusion_counts_have_true_classes_as_rows() -> None:
 def test_the_confusion_picture_is_a_png_also_for_a_class_without_rows() -> None:
     picture = confusion_picture(np.array([[0, 0, 0], [0, 2, 0], [1, 0, 1]]), "tiny, 4 held-out tweets")
     assert picture.startswith(b"\x89PNG\r\n\x1a\n")
+
+
+def random_predictions(rows: int = 400, seed: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities that know something about the classes."""
+    draw = np.random.default_rng(seed)
+    class_ids = draw.choice(3, rows, p=[0.1, 0.5, 0.4])
+    return softmax(draw.normal(size=(rows, 3)) + 1.5 * np.eye(3)[class_ids]), class_ids
+
+
+def test_metrics_are_those_of_scikit_learn() -> None:
+    probabilities, class_ids = random_predictions()
+    metrics, predicted = classification_metrics(probabilities, class_ids), probabilities.argmax(axis=1)
+    precision, recall, f1, _ = precision_recall_fscore_support(class_ids, predicted, average="macro")
+    expected = {"accuracy": accuracy_score(class_ids, predicted), "loss": log_loss(class_ids, probabilities)}
+    expected |= {"macro_precision": precision, "macro_recall": recall, "macro_f1": f1}
+    assert {name: metrics[name] for name in expected} == pytest.approx(expected)
+
+
+def test_a_resample_s_metrics_are_those_of_its_rows() -> None:
+    probabilities, class_ids = random_predictions(60)
+    counts = resample_counts(60, seed=1)[:5]
+    resampled = bootstrap_metrics(probabilities, class_ids, counts)
+    for number, of_rows in enumerate(counts):
+        rows = np.repeat(np.arange(60), of_rows.astype(int))
+        assert {name: values[number] for name, values in resampled.items()} == pytest.approx(
+            classification_metrics(probabilities[rows], class_ids[rows])
+        )
+
+
+def test_the_interval_of_accuracy_is_the_one_of_the_binomial_distribution() -> None:
+    probabilities, class_ids = random_predictions(1600)
+    metrics = metrics_with_intervals(probabilities, class_ids, seed=1)
+    accuracy = metrics["accuracy"]
+    half = 1.96 * (accuracy * (1 - accuracy) / 1600) ** 0.5
+    assert metrics["accuracy_low"] == pytest.approx(accuracy - half, abs=0.003)
+    assert metrics["accuracy_high"] == pytest.approx(accuracy + half, abs=0.003)
+    assert all(metrics[f"{name}_low"] <= metrics[name] <= metrics[f"{name}_high"] for name in ("macro_f1", "rmse", "loss", "f1_negative"))
+
+
+def test_each_level_of_agreement_has_its_own_metrics() -> None:
+    rows = pd.DataFrame({"agreement": [1.0, 1.0, 0.667, 2 / 3, 0.334, 1 / 3]})
+    metrics = metrics_by_agreement(PROBABILITIES, rows, CLASS_IDS, seed=1)
+    found = {name: value for name, value in metrics.items() if name.endswith(("accuracy", "support"))}
+    assert found == {
+        "agreement_all_support": 2,
+        "agreement_all_accuracy": 0.5,
+        "agreement_two_thirds_support": 2,
+        "agreement_two_thirds_accuracy": 1,
+        "agreement_one_third_support": 2,
+        "agreement_one_third_accuracy": 0.5,
+        "agreement_above_one_third_support": 4,
+        "agreement_above_one_third_accuracy": 0.75,
+    }
+
+
+def test_a_level_of_agreement_without_rows_says_so_and_nothing_else() -> None:
+    metrics = metrics_by_agreement(PROBABILITIES, pd.DataFrame({"agreement": [1.0] * 6}), CLASS_IDS, seed=1)
+    assert [name for name in metrics if "two_thirds" in name] == ["agreement_two_thirds_support"]

@@ -17,7 +17,7 @@ def test_each_line_says_where_training_is_how_fast_and_for_how_long_yet(monkeypa
     monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     recorded = []
     callback = ProgressLines(lambda metrics, step: recorded.append((step, metrics)), train_rows=200)
-    callback.on_train_begin(None, None, None)
+    callback.on_train_begin(None, SimpleNamespace(global_step=0, log_history=[]), None)
     with caplog.at_level(logging.INFO, logger="training"):
         # 10 of 40 steps, half of 200 rows, in 10 s: 30 s are left
         log(callback, 10, 0.5, loss=0.75, learning_rate=1e-4, grad_norm=2.0, epoch=0.5)

@@ -14,14 +14,24 @@ def test_without_a_tracking_server_nothing_is_kept_and_nothing_fails() -> None:
     with tracker.run("minilm", {}):
         tracker.log_params({"seed": 1})
         tracker.log_metrics({"train_loss": 1.0}, 1)
-        tracker.log_file(b"", "empty")
+        tracker.log_files({"empty": b""})
     assert tracker.finished_run({}) is None
 
 
 @pytest.mark.parametrize("implementation", [NullTracker, MlflowTracker])
 def test_both_trackers_speak_the_same_protocol(implementation) -> None:
     methods = {name: function for name, function in inspect.getmembers(Tracker, inspect.isfunction) if name[0] != "_"}
-    assert {"run", "finished_run", "log_params", "log_dataset", "log_metrics", "log_model", "log_file"} == set(methods)
+    assert {
+        "run",
+        "finished_run",
+        "log_params",
+        "log_dataset",
+        "log_metrics",
+        "log_model",
+        "log_files",
+        "log_folder",
+        "mark_gone_runs",
+    } == set(methods)
     for name, function in methods.items():
         assert inspect.signature(getattr(implementation, name)).parameters.keys() == inspect.signature(function).parameters.keys()
 

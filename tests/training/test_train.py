@@ -3,13 +3,16 @@
 import io
 import json
 import os
+import platform
 import re
 import signal
+import sys
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from types import SimpleNamespace
 
 import mlflow
+import onnxruntime
 import pandas as pd
 import pytest
 
@@ -36,6 +39,7 @@ def bert_run(tweets_table, tiny_bert, mlflow_store, tmp_path_factory) -> SimpleN
     ]
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("MLFLOW_TRACKING_URI", mlflow_store)
+        environment.setenv("VAXPULSE_STATE", str(state := tmp_path_factory.mktemp("state")))
         environment.setenv("AIRFLOW_CTX_DAG_ID", "train_classifiers")
         environment.setenv("AIRFLOW_CTX_DAG_RUN_ID", "manual__1")
         with pytest.MonkeyPatch.context() as recorder:
@@ -47,7 +51,7 @@ def bert_run(tweets_table, tiny_bert, mlflow_store, tmp_path_factory) -> SimpleN
     assert result.code == 0, result.err
     mlflow.set_tracking_uri(mlflow_store)
     (found,) = mlflow.search_runs(experiment_names=["whole"], output_format="list")
-    return SimpleNamespace(options=options, output=output, run=found, lines=lines, result=result, store=mlflow_store)
+    return SimpleNamespace(options=options, output=output, run=found, lines=lines, store=mlflow_store, state=state)
 
 
 def artifacts(run_id: str) -> set[str]:
@@ -66,17 +70,32 @@ class TestWholeRun:
         per_class = {
             f"eval_{kind}_{name}" for kind in ("precision", "recall", "f1", "support") for name in ("negative", "neutral", "positive")
         }
-        others = {
-            "eval_accuracy",
-            "eval_macro_precision",
-            "eval_macro_recall",
-            "eval_macro_f1",
-            "eval_rmse",
-            "eval_loss",
-            "eval_runtime_seconds",
+        summary = {"accuracy", "macro_precision", "macro_recall", "macro_f1", "rmse", "loss", "ece"}
+        intervals = {
+            f"{name}_{end}"
+            for name in per_class | {f"eval_{name}" for name in summary}
+            for end in ("low", "high")
+            if not name.startswith("eval_support")
         }
-        training = {"train_loss", "train_mean_loss", "train_runtime_seconds", "train_samples_per_second", "learning_rate", "gradient_norm"}
-        assert set(bert_run.run.data.metrics) == per_class | others | training | {"eval_samples_per_second"}
+        speed = {
+            f"{side}_{figure}" for side in ("train", "eval") for figure in ("runtime_seconds", "samples_per_second", "steps_per_second")
+        }
+        training = {"train_loss", "train_mean_loss", "train_epochs", "learning_rate", "gradient_norm", "onnx_largest_difference"}
+        validation = {f"validation_{kind}{name}" for kind in ("", "int8_") for name in ("accuracy", "macro_f1", "rmse", "loss", "ece")}
+        found = {name for name in bert_run.run.data.metrics if "agreement" not in name}
+        assert found == per_class | {f"eval_{name}" for name in summary} | intervals | speed | training | validation | {
+            "validation_int8_accuracy_cost"
+        }
+
+    def test_metrics_stand_for_each_level_of_agreement(self, bert_run) -> None:
+        metrics = bert_run.run.data.metrics
+        assert metrics["eval_agreement_all_accuracy"] == metrics["eval_accuracy"]  # every invented tweet has agreement 1
+        assert metrics["eval_agreement_one_third_support"] == 0
+
+    def test_losses_on_train_and_validation_are_drawn_and_recorded(self, bert_run) -> None:
+        history = mlflow.MlflowClient().get_metric_history(bert_run.run.info.run_id, "validation_loss")
+        assert len(history) > 4
+        assert min(point.value for point in history) < history[0].value
 
     def test_losses_are_recorded_each_n_steps(self, bert_run) -> None:
         steps = [point.step for point in mlflow.MlflowClient().get_metric_history(bert_run.run.info.run_id, "train_loss")]
@@ -84,7 +103,7 @@ class TestWholeRun:
         assert len(steps) > 4
 
     def test_progress_is_one_line_each_n_steps(self, bert_run) -> None:
-        lines = [line for line in bert_run.lines if line.startswith("step ")]
+        lines = [line for line in bert_run.lines if line.startswith("step ") and "epoch" in line]
         assert len(lines) == len(mlflow.MlflowClient().get_metric_history(bert_run.run.info.run_id, "train_loss"))
         assert all(re.fullmatch(r"step \d+/\d+  epoch [\d.]+/12  loss [\d.]+  \d+ samples/s  .+ left", line) for line in lines)
 
@@ -107,38 +126,78 @@ class TestWholeRun:
         assert (params["dataset.uri"], params["dataset.delta_version"]) == (tweets_table, "0")
         assert {"device.name", "device.precision", "device.threads", "libraries.torch", "libraries.python"} <= set(params)
 
-    def test_both_sides_of_the_split_are_inputs_from_the_delta_table(self, bert_run, tweets_table) -> None:
+    def test_all_parts_of_the_split_are_inputs_from_the_delta_table(self, bert_run, tweets_table) -> None:
         tags = [{tag.key: tag.value for tag in item.tags} for item in bert_run.run.inputs.dataset_inputs]
-        assert [tag["delta_table_version"] for tag in tags] == ["0", "0"]
+        assert [tag["delta_table_version"] for tag in tags] == ["0", "0", "0"]
         inputs = {tag["mlflow.data.context"]: item.dataset for tag, item in zip(tags, bert_run.run.inputs.dataset_inputs, strict=True)}
-        assert set(inputs) == {"training", "evaluation"}
+        assert set(inputs) == {"training", "validation", "evaluation"}
         assert {item.source_type for item in inputs.values()} == {"delta_table"}
         assert all(tweets_table in item.source for item in inputs.values())
 
-    def test_the_model_in_mlflow_loads_and_answers_with_labels(self, bert_run) -> None:
+    def test_the_model_in_mlflow_answers_any_text_with_all_three_probabilities(self, bert_run) -> None:
         (model,) = mlflow.search_logged_models(experiment_ids=[bert_run.run.info.experiment_id], output_format="list")
-        answers = mlflow.transformers.load_model(model.model_uri)(["the vaccine works grateful", "never harm my child poison"])
-        assert [answer["label"] for answer in answers] == ["1", "-1"]
+        texts = ["the vaccine works grateful", "never harm my child poison", "", "sunday " * 1000]
+        answers = mlflow.pyfunc.load_model(model.model_uri).predict(texts)
+        assert list(answers.columns) == ["p_negative", "p_neutral", "p_positive", "label", "score"]
+        assert answers["label"].tolist()[:2] == [1, -1]
+        assert answers[["p_negative", "p_neutral", "p_positive"]].sum(axis=1).tolist() == pytest.approx([1] * 4)
         assert {metric.key for metric in model.metrics} >= {"eval_accuracy", "eval_macro_f1"}
 
-    def test_the_model_s_requirements_are_the_versions_in_use(self, bert_run) -> None:
+    def test_scoring_finds_the_export_within_the_model(self, bert_run) -> None:
+        (model,) = mlflow.search_logged_models(experiment_ids=[bert_run.run.info.experiment_id], output_format="list")
+        folder = Path(mlflow.artifacts.download_artifacts(f"{model.model_uri}/artifacts/onnx"))
+        assert {file.name for file in folder.iterdir()} == {"model.onnx", "model.int8.onnx", "tokenizer.json", "metadata.json"}
+        metadata = json.loads((folder / "metadata.json").read_text())
+        assert metadata["id2label"] == {"0": "-1", "1": "0", "2": "1"}
+        assert (metadata["architecture"], metadata["padding_side"], metadata["text_column"]) == ("bert", "right", "safe_text")
+        assert metadata["max_length_tokens"] == 64  # the tiny model has no more positions
+        assert metadata["delta_version"] == 0
+        assert sum(map(sum, metadata["eval_confusion"])) == metadata["eval_rows"]
+        assert metadata["validation"]["float32"]["accuracy"] > 0.9
+        assert sum(metadata["train_label_shares"].values()) == pytest.approx(1, abs=1e-3)
+
+    def test_the_model_needs_no_pytorch(self, bert_run) -> None:
         (model,) = mlflow.search_logged_models(experiment_ids=[bert_run.run.info.experiment_id], output_format="list")
         requirements = (Path(mlflow.artifacts.download_artifacts(model.model_uri)) / "requirements.txt").read_text().split()
-        assert f"torch=={fine_tuning.torch.__version__.split('+')[0]}" in requirements
-        assert not [line for line in requirements if line.startswith("torchvision")]
+        assert f"onnxruntime=={onnxruntime.__version__}" in requirements
+        assert not [line for line in requirements if line.startswith(("torch", "transformers"))]
 
-    def test_pictures_and_the_record_are_artifacts(self, bert_run) -> None:
-        assert {"training_run.json", "confusion_matrix.png"} <= artifacts(bert_run.run.info.run_id)
+    def test_pictures_predictions_errors_and_the_record_are_artifacts(self, bert_run) -> None:
+        pictures = {"confusion_matrix.png", "reliability.png", "learning_curves.png"}
+        documents = {"training_run.json", "confident_errors.csv", "eval_predictions.parquet"}
+        assert artifacts(bert_run.run.info.run_id) == pictures | documents | {"weights"}
+
+    def test_predictions_hold_every_eval_row(self, bert_run) -> None:
+        predictions = pd.read_parquet(bert_run.output / "eval_predictions.parquet")
+        assert list(predictions.columns) == ["tweet_id", "label", "agreement", "p_negative", "p_neutral", "p_positive"]
+        accuracy = (predictions[["p_negative", "p_neutral", "p_positive"]].to_numpy().argmax(axis=1) - 1 == predictions["label"]).mean()
+        assert accuracy == pytest.approx(bert_run.run.data.metrics["eval_accuracy"])
 
     def test_the_record_beside_the_weights_says_the_same_as_mlflow(self, bert_run) -> None:
         files = {file.name for file in bert_run.output.iterdir()}
-        assert {"model.safetensors", "config.json", "tokenizer.json", "training_run.json", "confusion_matrix.png"} <= files
+        assert {"model.safetensors", "config.json", "tokenizer.json", "training_run.json", "confusion_matrix.png", "onnx"} <= files
         record = json.loads((bert_run.output / "training_run.json").read_text())
         assert record["metrics"]["eval_accuracy"] == bert_run.run.data.metrics["eval_accuracy"]
-        assert record["dataset"]["delta_version"] == 0
-        assert record["dataset"]["train_rows"] + record["dataset"]["eval_rows"] == 216
+        dataset = record["dataset"]
+        assert dataset["delta_version"] == 0
+        assert dataset["train_rows"] + dataset["validation_rows"] + dataset["eval_rows"] == dataset["labelled_rows"] == 216
+        assert record["dumps"] == ["dump0", "dump1"]
         assert record["tags"]["git_commit"] == bert_run.run.data.tags["git_commit"]
         assert json.loads((bert_run.output / "config.json").read_text())["id2label"] == {"0": "-1", "1": "0", "2": "1"}
+
+    def test_nothing_is_left_of_a_finished_training(self, bert_run) -> None:
+        assert list(bert_run.state.iterdir()) == []
+
+    def test_a_table_that_has_grown_too_little_is_skipped(self, bert_run, monkeypatch, tweets, write_table) -> None:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", bert_run.store)
+        monkeypatch.setattr(fine_tuning, "fine_tune", lambda *_: pytest.fail("trained again"))
+        more = tweets.head(18).assign(tweet_id="NEW" + tweets["tweet_id"], text_group=tweets["text_group"] + "new", split="train")
+        table = write_table(pd.concat([tweets, more]))  # 17 of the 18 have a label: 7.9 % more than 216
+        assert run(*bert_run.options, "--tweets", table, "--min-growth", "0.08").code == SKIPPED_BY_AIRFLOW
+        with pytest.raises(pytest.fail.Exception, match="trained again"):
+            run(*bert_run.options, "--tweets", table, "--min-growth", "0.07")
+        with pytest.raises(pytest.fail.Exception, match="trained again"):  # other settings
+            run(*bert_run.options, "--tweets", table, "--min-growth", "0.08", "--seed", "1")
 
     def test_the_same_run_again_is_skipped_without_loading_a_model(self, bert_run, monkeypatch) -> None:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", bert_run.store)
@@ -157,37 +216,6 @@ class TestWholeRun:
         monkeypatch.setattr(fine_tuning, "fine_tune", trained)
         with pytest.raises(TrainedError):
             run(*bert_run.options, *change, "--skip-if-trained", "--experiment", "whole")
-
-
-def test_a_tiny_roberta_goes_the_same_way_without_mlflow(tweets_table, tiny_roberta, tmp_path) -> None:
-    output = tmp_path / "roberta"
-    options = (
-        "--preset",
-        "roberta",
-        "--checkpoint",
-        str(tiny_roberta),
-        "--tweets",
-        tweets_table,
-        "--max-train-rows",
-        "40",
-        "--epochs",
-        "1",
-    )
-    assert run(*options, "--output", str(output)).code == 0
-    config, record = (json.loads((output / name).read_text()) for name in ("config.json", "training_run.json"))
-    assert config["architectures"] == ["RobertaForSequenceClassification"]
-    assert record["config"]["weight_decay"] == 0.1
-    assert 39 <= record["dataset"]["train_rows"] <= 41
-
-
-def test_the_same_seed_gives_the_same_weights(tweets_table, tiny_bert, tmp_path) -> None:
-    weights = []
-    for number, seed in enumerate(("5", "5", "6")):
-        output = tmp_path / str(number)
-        options = ("--preset", "bert", "--checkpoint", str(tiny_bert), "--tweets", tweets_table, "--max-train-rows", "40", "--epochs", "1")
-        assert run(*options, "--seed", seed, "--output", str(output)).code == 0
-        weights.append((output / "model.safetensors").read_bytes())
-    assert weights[0] == weights[1] != weights[2]
 
 
 def test_tweets_without_any_label_are_nothing_to_train_and_no_failure(
@@ -221,7 +249,17 @@ class TestFailure:
         for _ in range(2):
             with pytest.raises(RuntimeError, match="out of memory"):
                 run(*options, "--experiment", "raises", "--skip-if-trained")
-        assert self.statuses("raises") == ["FAILED", "FAILED"]
+        assert self.statuses("raises").count("FAILED") == 2
+
+    def test_a_run_that_was_killed_is_marked_by_the_next_one(self, options, monkeypatch) -> None:
+        mlflow.set_experiment("raises")
+        with mlflow.start_run(tags={"host": platform.node(), "process": "1 0"}) as left_open:  # process 1 began later than the machine
+            mlflow.MlflowClient().update_run(left_open.info.run_id, status="RUNNING")
+        mlflow.MlflowClient().update_run(left_open.info.run_id, status="RUNNING")
+        monkeypatch.setattr(fine_tuning, "fine_tune", lambda *_: sys.exit(1))
+        with pytest.raises(SystemExit):
+            run(*options, "--experiment", "raises")
+        assert mlflow.get_run(left_open.info.run_id).info.status == "KILLED"
 
     def test_a_run_ended_by_airflow_is_marked_as_failed(self, options, monkeypatch) -> None:
         monkeypatch.setattr(fine_tuning, "fine_tune", lambda *_: os.kill(os.getpid(), signal.SIGTERM))

@@ -1,0 +1,52 @@
+"""Every preset's architecture, of random weights, through the real script: training, ONNX, the logged model."""
+
+import json
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from tests.training.tiny_models import MAKERS
+from training import train
+from training.onnx_classifier import OnnxClassifier
+
+SHORT = "thanks it works"
+LONG = "never refuse the vaccine today we my child " * 40
+PADDING_SIDES = {"xlnet": "left"}  # all others: right
+
+
+@pytest.mark.parametrize("architecture", MAKERS)
+def test_a_tiny_model_is_trained_exported_logged_and_answers(
+    architecture, checkpoint_of, tweets_table, mlflow_store, monkeypatch, tmp_path
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_store)
+    options = [
+        "--preset",
+        architecture,
+        "--checkpoint",
+        str(checkpoint_of(architecture)),
+        "--tweets",
+        tweets_table,
+        "--experiment",
+        "whole",
+    ]
+    assert train.main([*options, "--epochs", "1", "--max-train-rows", "32", "--output", str(tmp_path)]) == 0
+
+    record = json.loads((tmp_path / "training_run.json").read_text())
+    assert record["metrics"]["onnx_largest_difference"] < 1e-4
+    exported = OnnxClassifier(tmp_path / "onnx")
+    assert exported.metadata["padding_side"] == PADDING_SIDES.get(architecture, "right")
+    # An answer does not depend on what else is in the batch: padding is masked, on whichever side it is.
+    alone, beside_a_long_one = exported.probabilities([SHORT])[0], exported.probabilities([SHORT, LONG])[0]
+    assert alone == pytest.approx(beside_a_long_one, abs=1e-5)
+
+    mlflow.set_tracking_uri(mlflow_store)
+    (run,) = mlflow.search_runs(experiment_names=["whole"], filter_string=f"tags.preset = '{architecture}'", output_format="list")
+    (model,) = [
+        model
+        for model in mlflow.search_logged_models(experiment_ids=[run.info.experiment_id], output_format="list")
+        if model.source_run_id == run.info.run_id
+    ]
+    answers = mlflow.pyfunc.load_model(model.model_uri).predict([SHORT, LONG])
+    assert answers[["p_negative", "p_neutral", "p_positive"]].to_numpy()[0] == pytest.approx(alone, abs=1e-5)
+    assert Path(tmp_path / "model.safetensors").is_file()
