@@ -15,7 +15,7 @@ def fast_bertweet_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """The tokenizer of `vocab.txt` and `bpe.codes` in `folder`.
 
     fastBPE marks what does not end a word (`vac@@`), `tokenizers` what does (`cine</w>`). transformers' BertweetTokenizer, without its
-    optional normalisation, gives the same ids (tests/training/test_bertweet.py); the handles and links it would rewrite are `<user>` and
+    optional normalisation, gives the same ids (tests/training/test_bertweet.py), but for a line break, which it takes for a part of the word; the handles and links it would rewrite are `<user>` and
     `<url>` in the data already, and become the tokens that BERTweet was trained with.
     """
     pieces = [line.rsplit(" ", 1)[0] for line in (folder / "vocab.txt").read_text(encoding="utf-8").splitlines() if line.strip()]

@@ -14,7 +14,7 @@ from training.labels import CLASS_NAMES, LABELS
 
 CONNECT_TIMEOUT_SECONDS = 5
 VALIDATION_SHARE = 0.15  # of the train side
-COLUMNS = ["tweet_id", "text", "label", "agreement"]
+COLUMNS = ["tweet_id", "text", "label", "agreement", "text_group"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class LabelledTweets:
     """Both sides of the split at one version of the table, and the part of the train side that choices are made by.
 
     `train`, `validation` and `eval` have the columns tweet_id, text (str), label (int, -1, 0 or 1) and agreement (float, the share of the annotators
-    who gave the label; 1 where it is not known), ordered by tweet_id.
+    who gave the label; 1 where it is not known) and text_group, ordered by tweet_id.
     """
 
     train: pd.DataFrame

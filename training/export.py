@@ -15,9 +15,8 @@ from transformers import PreTrainedTokenizerBase
 
 from training.errors import TrainingError
 from training.labels import ID2LABEL
-from training.metrics import softmax
-from training.modelling import Classifier
-from training.onnx_classifier import BATCH_SIZE, OnnxClassifier
+from training.modelling import Classifier, torch_probabilities
+from training.onnx_classifier import OnnxClassifier
 
 FLOAT32, INT8, METADATA = "model.onnx", "model.int8.onnx", "metadata.json"
 OPSET = 18
@@ -91,10 +90,7 @@ def check_parity(folder: Path, model: Classifier, tokenizer: PreTrainedTokenizer
         TrainingError: it is above PARITY.
     """
     texts = list(texts[:PARITY_TEXTS])
-    with torch.no_grad():
-        batches = [texts[start : start + BATCH_SIZE] for start in range(0, len(texts), BATCH_SIZE)]
-        encoded = [tokenizer(batch, padding=True, truncation=True, return_tensors="pt") for batch in batches]
-        expected = softmax(torch.cat([model(**batch).logits for batch in encoded]).numpy())
+    expected = torch_probabilities(model, tokenizer, texts)
     difference = float(np.abs(OnnxClassifier(folder).probabilities(texts) - expected).max())
     if difference > PARITY:
         raise TrainingError(f"the ONNX export differs from PyTorch by {difference:.2g} in a probability: it must not be used")

@@ -17,7 +17,7 @@ Points = Sequence[tuple[float, float]]
 def confusion_picture(counts: np.ndarray, title: str) -> bytes:
     """PNG of a confusion matrix: colour is the share of the true class, each cell shows its count and that share."""
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    figure = _figure(5.2, 4.6)
+    figure = empty_figure(5.2, 4.6)
     axes = figure.add_subplot()
     image = axes.imshow(shares, vmin=0, vmax=1, cmap=mpl.colormaps["Blues"])
     ticks = [f"{label:+d} {name}" if label else f"0 {name}" for label, name in zip(LABELS, CLASS_NAMES, strict=True)]
@@ -35,7 +35,7 @@ def reliability_picture(probabilities: np.ndarray, class_ids: np.ndarray, title:
     """PNG of a reliability diagram: of the tweets of about one highest probability, the share that is right."""
     rows, correct, confidence = (values[0] for values in calibration_bins(row_sums(probabilities, class_ids).sum(axis=0, keepdims=True)))
     filled = rows > 0
-    figure = _figure(5.2, 4.6)
+    figure = empty_figure(5.2, 4.6)
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], color="grey", linestyle="--", label="as it should be")
     axes.scatter(confidence[filled] / rows[filled], correct[filled] / rows[filled], s=200 * rows[filled] / rows.max(), label="area: tweets")
@@ -46,7 +46,7 @@ def reliability_picture(probabilities: np.ndarray, class_ids: np.ndarray, title:
 
 def curves_picture(curves: Mapping[str, Points], title: str) -> bytes:
     """PNG of losses over optimiser steps, one line for each curve of (step, loss)."""
-    figure = _figure(6.4, 4.2)
+    figure = empty_figure(6.4, 4.2)
     axes = figure.add_subplot()
     for name, points in curves.items():
         axes.plot(*zip(*points, strict=True), marker="o" if len(points) < 30 else None, label=name)
@@ -55,8 +55,9 @@ def curves_picture(curves: Mapping[str, Points], title: str) -> bytes:
     return png(figure)
 
 
-def _figure(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")  # its own ground: legible in dark pages too
+def empty_figure(width: float, height: float) -> Figure:
+    """A figure of so many inches on a ground of its own: legible in dark pages too."""
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 

@@ -1,8 +1,10 @@
 """Loads a checkpoint as a classifier of tweets: its tokenizer with a padding token, its encoder, and a new head."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import transformers
 from safetensors.torch import save_file
@@ -12,6 +14,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from training.bertweet import fast_bertweet_tokenizer
 from training.errors import TrainingError
 from training.labels import ID2LABEL, LABEL2ID
+from training.metrics import softmax
 from training.presets import TrainingConfig
 
 # How the architectures call the dropout within the encoder and, where it is another, before the head.
@@ -28,6 +31,8 @@ DROPOUT_SETTINGS = (
 POSITION_SETTINGS = ("max_position_embeddings", "n_positions")
 # RoBERTa and its kin number positions from the padding id + 1 on, so two of them are never used.
 UNUSED_POSITIONS = 2
+
+BATCH_SIZE = 32
 
 
 class MeanPooledClassifier(torch.nn.Module):
@@ -110,6 +115,14 @@ def load_classifier(checkpoint: Path, config: TrainingConfig, tokenizer: PreTrai
     if config.freeze_embeddings:
         model.get_input_embeddings().weight.requires_grad_(False)
     return classifier
+
+
+def torch_probabilities(model: Classifier, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> np.ndarray:
+    """(texts, 3) probabilities in float32, on the CPU."""
+    batches = [list(texts[start : start + BATCH_SIZE]) for start in range(0, len(texts), BATCH_SIZE)]
+    with torch.no_grad():
+        encoded = (tokenizer(batch, padding=True, truncation=True, return_tensors="pt") for batch in batches)
+        return softmax(torch.cat([model(**batch).logits for batch in encoded]).numpy())
 
 
 def save_classifier(model: Classifier, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:

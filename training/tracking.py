@@ -29,21 +29,26 @@ class FinishedRun:
     """A run that has trained a model."""
 
     run_id: str
-    labelled_rows: int  # of the table when it was read; 0 where an older run did not record it
+    labelled_rows: int  # of the table when it was read; 0 where the run did not record it
+    tags: Mapping[str, str]
+    metrics: Mapping[str, float]
 
 
 class Tracker(Protocol):
     """Records one run at a time."""
 
-    def finished_run(self, tags: Mapping[str, str]) -> FinishedRun | None:
-        """The newest finished run that carries all these tags."""
+    def finished_runs(self, tags: Mapping[str, str]) -> list[FinishedRun]:
+        """The finished runs that carry all these tags, the newest first."""
 
     def mark_gone_runs(self, try_tags: Mapping[str, str]) -> None:
         """End every run that is still open although its process cannot be alive; one with `try_tags` is an earlier try of this one."""
 
     @contextmanager
-    def run(self, name: str, tags: Mapping[str, str]) -> Iterator[None]:
-        """One run: finished when the block ends, failed when it raises."""
+    def run(self, name: str, tags: Mapping[str, str], run_id: str | None = None) -> Iterator[str]:
+        """One run, within the one that is open already; its id. It is finished when the block ends, failed when it raises.
+
+        With `run_id` an earlier run goes on.
+        """
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Facts known before training."""
@@ -67,14 +72,14 @@ class Tracker(Protocol):
 class NullTracker:
     """Keeps nothing: for a run without a tracking server."""
 
-    def finished_run(self, tags: Mapping[str, str]) -> FinishedRun | None:
-        return None
+    def finished_runs(self, tags: Mapping[str, str]) -> list[FinishedRun]:
+        return []
 
     def mark_gone_runs(self, try_tags: Mapping[str, str]) -> None: ...
 
     @contextmanager
-    def run(self, name: str, tags: Mapping[str, str]) -> Iterator[None]:
-        yield
+    def run(self, name: str, tags: Mapping[str, str], run_id: str | None = None) -> Iterator[str]:
+        yield ""
 
     def log_params(self, params: Mapping[str, Any]) -> None: ...
 
@@ -99,12 +104,13 @@ class MlflowTracker:
         self._model_id: str | None = None
         self._pending: list[Any] = []  # metrics on their way
 
-    def finished_run(self, tags: Mapping[str, str]) -> FinishedRun | None:
+    def finished_runs(self, tags: Mapping[str, str]) -> list[FinishedRun]:
         wanted = ["attributes.status = 'FINISHED'"] + [f"tags.`{name}` = '{value}'" for name, value in tags.items()]
-        runs = self._mlflow.search_runs([self._experiment_id], " and ".join(wanted), max_results=1, output_format="list")
-        if not runs:
-            return None
-        return FinishedRun(runs[0].info.run_id, int(runs[0].data.params.get("dataset.labelled_rows", 0)))
+        runs = self._mlflow.search_runs([self._experiment_id], " and ".join(wanted), output_format="list")
+        return [
+            FinishedRun(run.info.run_id, int(run.data.params.get("dataset.labelled_rows", 0)), run.data.tags, run.data.metrics)
+            for run in runs
+        ]
 
     def mark_gone_runs(self, try_tags: Mapping[str, str]) -> None:
         for run in self._mlflow.search_runs([self._experiment_id], "attributes.status = 'RUNNING'", output_format="list"):
@@ -113,12 +119,14 @@ class MlflowTracker:
                 self._mlflow.MlflowClient().set_terminated(run.info.run_id, "KILLED")
 
     @contextmanager
-    def run(self, name: str, tags: Mapping[str, str]) -> Iterator[None]:
-        with self._mlflow.start_run(experiment_id=self._experiment_id, run_name=name, tags=dict(tags)) as run:
+    def run(self, name: str, tags: Mapping[str, str], run_id: str | None = None) -> Iterator[str]:
+        where = {"run_id": run_id} if run_id else {"experiment_id": self._experiment_id, "run_name": name}
+        with self._mlflow.start_run(**where, tags=dict(tags), nested=True) as run:
             logger.info("MLflow run %s", run.info.run_id)
-            yield
+            yield run.info.run_id
             for pending in self._pending:
                 pending.wait()  # raises what a thread could not record
+            self._pending.clear()
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         self._mlflow.log_params(dict(params))

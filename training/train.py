@@ -82,10 +82,10 @@ def train(arguments: argparse.Namespace) -> None:
     is_first = os.environ.get("RANK", "0") == "0"  # of torchrun's processes one speaks and writes for all
     tracker = tracker if is_first else NullTracker()
     tracker.mark_gone_runs(try_tags if "airflow_run_id" in try_tags else {})
-    name = "-".join(digest[:16] for digest in identity.values()) + ("" if is_first else f"-{os.environ['RANK']}")
+    name = "-".join(digest[:16] for digest in identity.values())
     with (
         tracker.run(config.preset, tags),
-        unfinished(arguments.state or state_folder(), name) as state,
+        unfinished(arguments.state or state_folder(), name, is_first) as state,
         tempfile.TemporaryDirectory() as scratch,
     ):
         tracker.log_params(flatten(record))
@@ -122,10 +122,11 @@ def train(arguments: argparse.Namespace) -> None:
 
 def require_work(tracker: Tracker, identity: Mapping[str, str], tweets: LabelledTweets, arguments: argparse.Namespace) -> None:
     """Raises NothingToTrain where a finished run makes this one needless and the command line asks for that question."""
-    if arguments.skip_if_trained and (run := tracker.finished_run(identity)):
-        raise NothingToTrain(f"MLflow run {run.run_id} has already trained this config on these rows")
-    if arguments.min_growth is not None and (run := tracker.finished_run({"config_digest": identity["config_digest"]})):
-        rows = sum(map(len, tweets.parts().values()))
+    if arguments.skip_if_trained and (runs := tracker.finished_runs(identity)):
+        raise NothingToTrain(f"MLflow run {runs[0].run_id} has already trained this config on these rows")
+    same_settings = {"config_digest": identity["config_digest"]}
+    if arguments.min_growth is not None and (runs := tracker.finished_runs(same_settings)):
+        run, rows = runs[0], sum(map(len, tweets.parts().values()))
         if rows < run.labelled_rows * (1 + arguments.min_growth):
             raise NothingToTrain(
                 f"{rows:,} labelled tweets are less than {arguments.min_growth:.0%} more than the {run.labelled_rows:,} that MLflow run "

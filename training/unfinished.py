@@ -20,15 +20,20 @@ def state_folder() -> Path:
 
 
 @contextmanager
-def unfinished(folder: Path, name: str) -> Iterator[Path]:
-    """The folder of a training for one process at a time: it stays when the process ends early, and goes when the block ends well.
+def unfinished(folder: Path, name: str, is_first: bool) -> Iterator[Path]:
+    """The folder of a training for one training at a time: it stays when the process ends early, and goes when the block ends well.
+
+    Of several processes of one training the first has the say, the others share its folder.
 
     Raises:
-        TrainingError: another process has it.
+        TrainingError: another training has it.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _remove_forgotten(folder)
     own = folder / name
+    if not is_first:
+        yield own
+        return
+    _remove_forgotten(folder)
     with (folder / f"{name}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system takes it back whatever ends the process

@@ -27,7 +27,10 @@ LANDED_DUMPS = Asset(
 )
 TWEETS_RAW = Asset(name="tweets_raw", uri=f"{TABLES}/tweets_raw")
 TWEETS_CLEAN = Asset(name="tweets_clean", uri=f"{TABLES}/tweets_clean")
+# The champion has changed: another version of the registered model scores from now on.
 MODELS = Asset(name="models", uri="vaxpulse://mlflow/models")
+# New tweets differ from those that the champion has learned from.
+DRIFT = Asset(name="drift", uri="vaxpulse://mlflow/drift")
 
 TABLE_URIS = [TWEETS_RAW.uri, QUARANTINE, DUMPS, TWEETS_CLEAN.uri]
 

@@ -36,6 +36,9 @@ SHELL_ENVIRONMENT = {"SHLVL": "1"}
 # A training takes its turn on the device, and goes to a worker that has one; an executor without queues passes the queue over.
 GPU: dict[str, Any] = {"pool": "gpu", "queue": "gpu"}
 
+# The trainer's presets (training/presets.py); the rooms do not import each other, a test compares.
+PRESETS = ["minilm", "mpnet", "bert", "roberta", "distilbert", "xlnet", "gpt2", "bertweet"]
+
 SPARK_CONF: dict[str, str] = {
     # In local mode the driver does all the work; its default of 1 GB is less than Spark NLP and a MERGE want side by side.
     "spark.driver.memory": "3g",

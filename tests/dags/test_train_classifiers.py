@@ -1,11 +1,14 @@
 """The trainer's command lines."""
 
+import json
 import os
 import socket
 import subprocess
 import sys
 
 import pytest
+
+PARAMS = {"presets": ["minilm"], "train_again": False, "growth": 0.1, "settings": None}
 
 
 @pytest.fixture
@@ -15,13 +18,52 @@ def training_commands(dag_bag):
 
 
 def test_each_preset_is_one_command(training_commands):
-    commands = training_commands({"presets": ["minilm", "bert"], "train_again": False})
+    commands = training_commands(PARAMS | {"presets": ["minilm", "bert"]}, [], by_hand=True)
     assert [command.split("--preset ")[1].split()[0] for command in commands] == ["minilm", "bert"]
 
 
-def test_unchanged_training_is_skipped_unless_asked_for(training_commands):
-    assert "--skip-if-trained" in training_commands({"presets": ["minilm"], "train_again": False})[0]
-    assert "--skip-if-trained" not in training_commands({"presets": ["minilm"], "train_again": True})[0]
+@pytest.mark.parametrize(
+    ("changed_assets", "by_hand", "params", "due"),
+    [
+        # a dump of fifty tweets: only if the labelled tweets have grown, or the settings have changed
+        (["tweets_clean"], False, {}, " --skip-if-trained --min-growth 0.1"),
+        (["tweets_clean"], False, {"growth": 0.2, "train_again": True}, " --skip-if-trained --min-growth 0.2"),
+        # drift, weekly, by hand: if anything has changed
+        (["drift"], False, {}, " --skip-if-trained"),
+        (["tweets_clean", "drift"], False, {}, " --skip-if-trained"),
+        ([], False, {}, " --skip-if-trained"),
+        ([], True, {}, " --skip-if-trained"),
+        ([], True, {"train_again": True}, ""),
+    ],
+)
+def test_what_has_started_the_run_decides_when_a_training_is_due(changed_assets, by_hand, params, due, training_commands):
+    (command,) = training_commands(PARAMS | params, changed_assets, by_hand)
+    assert command == f"python -m training.train --preset minilm --tweets hdfs://namenode:8020/vaxpulse/tables/tweets_clean{due}"
+
+
+def test_settings_of_a_person_reach_the_trainer_and_not_the_shell(training_commands, tmp_path):
+    settings = {"checkpoint": "$(touch stolen); 'x' \"y\"", "learning_rate": 0.0001}
+    (command,) = training_commands(PARAMS | {"settings": settings}, [], by_hand=True)
+    shown = command.replace("python -m training.train", "cat").replace("--preset minilm", "").replace("--preset-file", "")
+    shown = shown.replace("--tweets hdfs://namenode:8020/vaxpulse/tables/tweets_clean --skip-if-trained", "")
+    environment = os.environ | {"SETTINGS": json.dumps(settings)}
+    read = subprocess.run(["/bin/bash", "-c", shown], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert json.loads(read) == settings
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_person_is_asked_only_where_that_is_wanted_and_a_better_model_is_promoted_either_way(dag_bag):
+    dag = dag_bag.dags["train_classifiers"]
+    assert dag.get_task("choose").downstream_task_ids == {"ask", "promote"}
+    assert dag.get_task("ask").downstream_task_ids == {"promote"}
+    assert dag.get_task("promote").trigger_rule == "none_failed_min_one_success"
+    assert dag.get_task("compare").trigger_rule == "none_failed_min_one_success"
+
+
+def test_choices_of_the_comparison_in_the_form_are_those_of_the_trainer_s_room(dag_bag):
+    from training.comparison import METRICS
+
+    assert sorted(dag_bag.dags["train_classifiers"].params.get_param("metric").schema["enum"]) == sorted(METRICS)
 
 
 def test_presets_in_the_form_are_those_of_the_trainer(dag_bag):
@@ -30,12 +72,14 @@ def test_presets_in_the_form_are_those_of_the_trainer(dag_bag):
 
     offered = dag_bag.dags["train_classifiers"].params.get_param("presets").schema["items"]["enum"]
     assert sorted(offered) == sorted(PRESETS)
+    for dag_id in ("tune_classifier", "cross_validate"):
+        assert dag_bag.dags[dag_id].params.get_param("preset").schema["enum"] == offered
 
 
 def test_command_runs_with_the_workers_path_whatever_the_shells_start_file_says(dag_bag, tmp_path):
     (tmp_path / ".bashrc").write_text("PATH=/another/python/bin\n")
     environment = os.environ | {"HOME": str(tmp_path), "SHLVL": "0"}  # as a service that no shell has started
-    of_task = dag_bag.dags["train_classifiers"].get_task("train").partial_kwargs["env"]
+    of_task = {"SHLVL": dag_bag.dags["train_classifiers"].get_task("train").partial_kwargs["env"]["SHLVL"]}
     a_socket, _other_end = socket.socketpair()  # Airflow gives its tasks one as their standard input
     command = ["/bin/bash", "-c", "echo $PATH"]
     seen = subprocess.run(command, env=environment | of_task, stdin=a_socket, capture_output=True, text=True, check=True).stdout

@@ -12,7 +12,7 @@ def test_labelled_rows_of_both_sides_are_read_and_no_others(tweets, tweets_table
     read = read_labelled_tweets(tweets_table, "safe_text")
     labelled = tweets[tweets["label"].notna()]
     for side, rows in (("train", pd.concat([read.train, read.validation]).sort_values("tweet_id")), ("eval", read.eval)):
-        expected = labelled.loc[labelled["split"] == side, ["tweet_id", "safe_text", "label", "agreement"]]
+        expected = labelled.loc[labelled["split"] == side, ["tweet_id", "safe_text", "label", "agreement", "text_group"]]
         expected = expected.rename(columns={"safe_text": "text"}).astype({"label": int}).reset_index(drop=True)
         pd.testing.assert_frame_equal(rows.reset_index(drop=True), expected)
 

@@ -15,7 +15,7 @@ def test_without_a_tracking_server_nothing_is_kept_and_nothing_fails() -> None:
         tracker.log_params({"seed": 1})
         tracker.log_metrics({"train_loss": 1.0}, 1)
         tracker.log_files({"empty": b""})
-    assert tracker.finished_run({}) is None
+    assert tracker.finished_runs({}) == []
 
 
 @pytest.mark.parametrize("implementation", [NullTracker, MlflowTracker])
@@ -23,7 +23,7 @@ def test_both_trackers_speak_the_same_protocol(implementation) -> None:
     methods = {name: function for name, function in inspect.getmembers(Tracker, inspect.isfunction) if name[0] != "_"}
     assert {
         "run",
-        "finished_run",
+        "finished_runs",
         "log_params",
         "log_dataset",
         "log_metrics",

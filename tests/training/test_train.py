@@ -35,7 +35,7 @@ def bert_run(tweets_table, tiny_bert, mlflow_store, tmp_path_factory) -> SimpleN
     output = tmp_path_factory.mktemp("output") / "bert"
     options = [
         *("--preset", "bert", "--checkpoint", str(tiny_bert), "--tweets", tweets_table, "--experiment", "whole"),
-        *("--epochs", "12", "--learning-rate", "0.003", "--batch-size", "16", "--log-every-steps", "20"),
+        *("--epochs", "12", "--learning-rate", "0.003", "--batch-size", "16", "--log-every-steps", "20", "--patience", "24"),
     ]
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("MLFLOW_TRACKING_URI", mlflow_store)
@@ -203,7 +203,8 @@ class TestWholeRun:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", bert_run.store)
         monkeypatch.setattr(fine_tuning, "fine_tune", lambda *_: pytest.fail("trained again"))
         assert run(*bert_run.options, "--skip-if-trained").code == SKIPPED_BY_AIRFLOW
-        assert len(mlflow.search_runs(experiment_names=["whole"], output_format="list")) == 1
+        finished = mlflow.search_runs(experiment_names=["whole"], filter_string="attributes.status = 'FINISHED'", output_format="list")
+        assert len(finished) == 1
 
     @pytest.mark.parametrize("change", [("--seed", "1"), ("--text-column", "clean_text"), ("--max-train-rows", "50"), ("--epochs", "1")])
     def test_another_config_is_not_skipped(self, change, bert_run, monkeypatch) -> None:

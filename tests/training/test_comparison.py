@@ -1,0 +1,80 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from training.comparison import Rule, best_candidate, decide
+from training.comparison_page import comparison_chart, comparison_page, csv_table
+from training.errors import TrainingError
+
+RULE = Rule("accuracy", margin=0.0, confidence=0.95)
+
+
+def predictions(right: float, rows: int = 1000, seed: int = 1) -> pd.DataFrame:
+    """A model that is right about a share of the tweets."""
+    draw = np.random.default_rng(seed)
+    labels = np.random.default_rng(0).integers(-1, 2, rows)
+    guessed = np.where(draw.random(rows) < right, labels + 1, (labels + 2) % 3)
+    probabilities = np.full((rows, 3), 0.1) + 0.7 * np.eye(3)[guessed]
+    ids = [f"T{number}" for number in range(rows)]
+    return pd.DataFrame({"tweet_id": ids, "label": labels}).assign(
+        p_negative=probabilities[:, 0], p_neutral=probabilities[:, 1], p_positive=probabilities[:, 2]
+    )
+
+
+def test_the_first_model_becomes_the_champion() -> None:
+    assert decide(predictions(0.5), None, RULE).promote
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "macro_f1", "rmse", "loss"])
+def test_a_model_that_is_much_better_replaces_the_champion_by_any_metric_and_never_the_other_way_round(metric) -> None:
+    good, bad, rule = predictions(0.9), predictions(0.6, seed=2), Rule(metric, 0.0, 0.95)
+    assert decide(good, bad, rule).promote
+    assert not decide(bad, good, rule).promote
+
+
+def test_a_model_that_is_better_by_luck_does_not_replace_the_champion_and_the_reason_says_how_far_it_fell_short() -> None:
+    decision = decide(predictions(0.81), predictions(0.80, seed=2), RULE)
+    assert not decision.promote
+    assert "on the same 1,000 eval rows" in decision.reason
+    assert "95% are asked for" in decision.reason
+
+
+def test_the_champion_itself_is_never_better_than_itself() -> None:
+    decision = decide(predictions(0.8), predictions(0.8), RULE)
+    assert not decision.promote
+    assert "0.0% of 1,000 resamples" in decision.reason
+
+
+def test_resamples_are_paired() -> None:
+    # Right on ten tweets more, of a thousand, and wrong on none more: as pairs that is certain, as two samples it would be luck.
+    champion = predictions(0.8)
+    candidate = champion.copy()
+    columns = ["p_negative", "p_neutral", "p_positive"]
+    wrong = np.flatnonzero(champion[columns].to_numpy().argmax(axis=1) - 1 != champion["label"])[:10]
+    candidate.loc[wrong, columns] = np.eye(3)[champion.loc[wrong, "label"] + 1]
+    assert decide(candidate, champion, RULE).promote
+    assert not decide(candidate, champion, Rule("accuracy", margin=0.02, confidence=0.95)).promote
+
+
+def test_rows_that_only_one_has_seen_do_not_count() -> None:
+    champion = predictions(0.9).head(500)
+    decision = decide(predictions(0.9), champion, RULE)
+    assert "on the same 500 eval rows" in decision.reason
+    with pytest.raises(TrainingError, match="no eval row in common"):
+        decide(predictions(0.9), champion.assign(tweet_id="another"), RULE)
+
+
+def test_the_candidate_is_chosen_by_its_validation_metric() -> None:
+    assert best_candidate({"bert": 0.7, "minilm": 0.6}, "macro_f1") == "bert"
+    assert best_candidate({"bert": 0.7, "minilm": 0.6}, "rmse") == "minilm"
+
+
+def test_the_page_holds_every_model_with_its_intervals_and_no_markup_of_others() -> None:
+    metrics = {"eval_accuracy": 0.78, "eval_accuracy_low": 0.76, "eval_accuracy_high": 0.8, "train_runtime_seconds": 100.0}
+    models = {"minilm <b>": metrics, "champion (version 1)": {"eval_accuracy": 0.75}}
+    chart = comparison_chart(models)
+    page = comparison_page(models, "minilm: not promoted", "because", chart).decode()
+    assert "minilm &lt;b&gt;" in page
+    assert "0.760 to 0.800" in page
+    assert "data:image/png;base64," in page
+    assert csv_table(models).decode().splitlines()[1].startswith("minilm <b>,0.78,0.76,0.8,")

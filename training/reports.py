@@ -1,0 +1,16 @@
+"""Where a page for people is put: the folder that Airflow's tab *Report* looks in."""
+
+from urllib.parse import urlsplit
+
+from deltalake.fs import DeltaStorageHandler
+from pyarrow.fs import LocalFileSystem, PyFileSystem
+
+
+def write_file(folder: str, name: str, content: bytes) -> None:
+    """Write a file into a folder of HDFS or of this machine."""
+    address = urlsplit(folder)
+    files = PyFileSystem(DeltaStorageHandler(f"{address.scheme}://{address.netloc}/")) if address.scheme else LocalFileSystem()
+    path = address.path.strip("/") if address.scheme else folder
+    files.create_dir(path, recursive=True)
+    with files.open_output_stream(f"{path}/{name}") as stream:
+        stream.write(content)
