@@ -11,7 +11,17 @@ import requests
 from deploy.embedded.settings import AIRFLOW_USER, Settings
 
 REVIEW_DAG = "review_dump"  # its runs wait for a person
-DAG_IDS = ("ingest_tweets", REVIEW_DAG, "retract_dump", "clean_tweets", "explore_tweets", "train_classifiers", "maintain_tables")
+DAG_IDS = (
+    "ingest_tweets",
+    REVIEW_DAG,
+    "retract_dump",
+    "clean_tweets",
+    "explore_tweets",
+    "train_classifiers",
+    "tune_classifier",
+    "cross_validate",
+    "maintain_tables",
+)
 TIMEOUT_SECONDS = 30
 
 

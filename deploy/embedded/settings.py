@@ -191,6 +191,7 @@ class Settings:
             "SPARK_LOCAL_DIRS": str(self.folder("spark-local")),
             "PYSPARK_PYTHON": str(ENVIRONMENT / "bin" / "python"),
             "MLFLOW_TRACKING_URI": self.url("mlflow"),
+            "VAXPULSE_STUDIES": self.database_uri("studies"),  # of tune_classifier
             "MLFLOW_BACKEND_STORE_URI": self.database_uri("mlflow"),  # by the environment: arguments can be read by every user
         }
 

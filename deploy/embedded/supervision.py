@@ -260,10 +260,10 @@ def initialize_hdfs(settings: Settings) -> None:
 
 
 def create_databases(settings: Settings) -> None:
-    """Make the databases of Airflow and MLflow when they are not there."""
+    """Make the databases of Airflow, MLflow and the searches of settings when they are not there."""
     connection = connect_postgres(settings, "postgres")
     with connection.cursor() as cursor:
-        for database in ("airflow", "mlflow"):
+        for database in ("airflow", "mlflow", "studies"):
             cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (database,))
             if not cursor.fetchone():
                 cursor.execute(f'CREATE DATABASE "{database}"')

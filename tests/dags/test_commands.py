@@ -12,7 +12,7 @@ from vaxpulse_airflow.spark_job import SparkJobOperator
 
 GOLDEN = Path(__file__).with_name("commands.json")
 RUN_ID = "manual__2026-11-23T00:00:00+00:00"
-ANSWER = {"decision": "pass", "reason": "somebody's words"}
+ANSWER = {"decision": "pass", "reason": "somebody's words", "version": "3", "instead_of": None}
 
 
 def render(text: str, dag) -> str:
@@ -38,6 +38,10 @@ def command_of(task) -> list[str]:
         "clean_tweets.clean_tweets",
         "explore_tweets.explore_tweets",
         "maintain_tables.maintain_tables",
+        "train_classifiers.compare",
+        "train_classifiers.promote",
+        "tune_classifier.tune",
+        "cross_validate.summary",
     ],
 )
 def test_command_is_as_agreed(dag_bag, path):

@@ -41,6 +41,8 @@ NOT_REQUIRED = {
     # the code chooses, who sets them knows why
     "HF_HUB_ETAG_TIMEOUT",
     "VAXPULSE_STATE",
+    # without it tune_classifier says what to set, and nothing else needs it
+    "VAXPULSE_STUDIES",
     "VAXPULSE_WEIGHTS",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT",
