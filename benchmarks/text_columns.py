@@ -12,8 +12,11 @@ from pathlib import Path
 
 from training.checkpoints import resolve_checkpoint
 from training.data import read_labelled_tweets
+from training.evaluation import class_ids_of
 from training.fine_tuning import fine_tune
 from training.machine import choose_device, choose_threads
+from training.metrics import classification_metrics
+from training.modelling import torch_probabilities
 from training.options import arg_parser as training_options
 from training.options import config_of
 from training.presets import TEXT_COLUMNS
@@ -36,10 +39,12 @@ def measure(tweets_uri: str, preset: str, column: str, seed: int) -> dict[str, f
     config = config_of(training_options().parse_args(options))
     tweets = read_labelled_tweets(tweets_uri, column)
     checkpoint = resolve_checkpoint(config.checkpoint)
+    device, threads = choose_device(), choose_threads()
     with tempfile.TemporaryDirectory() as scratch:
-        return fine_tune(
-            config, checkpoint, tweets.train, tweets.eval, choose_device(), choose_threads(), Path(scratch), 50, lambda *_: None
-        ).metrics
+        tuned = fine_tune(config, checkpoint, tweets.train, tweets.validation, device, threads, Path(scratch), 50, lambda *_: None)
+    probabilities = torch_probabilities(tuned.model, tuned.tokenizer, tweets.eval["text"].tolist())
+    judged = classification_metrics(probabilities, class_ids_of(tweets.eval))
+    return tuned.metrics | {f"eval_{name}": value for name, value in judged.items()}
 
 
 def main() -> None:

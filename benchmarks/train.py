@@ -1,0 +1,120 @@
+"""Speed of the trainer on this machine against stock Trainer and against the source study's way, on the same rows and the same weights.
+
+    python -m benchmarks.train --rows 512
+
+- ours: training/fine_tuning.py with the preset minilm: batches of like lengths, the device's precision, frozen word embeddings, with checkpoints
+  and two evaluations;
+- stock: transformers' Trainer with its defaults and dynamic padding, at the same batch;
+- study: float32, every text padded to 512 tokens, batches of 8.
+
+Texts are invented, in the lengths of real tweets. Each way runs `--repeats` times, in turn, so that changes in load affect all alike; the best of
+each is printed as Markdown.
+"""
+
+import argparse
+import random
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch.utils.data import Dataset
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    DataCollatorWithPadding,
+    PreTrainedTokenizerBase,
+    Trainer,
+    TrainingArguments,
+)
+
+from deploy.sample_dump import invent_text
+from training.checkpoints import resolve_checkpoint
+from training.fine_tuning import fine_tune
+from training.machine import choose_device, choose_threads
+from training.options import arg_parser as training_options
+from training.options import config_of
+from training.presets import PRESETS
+
+STUDY_ROWS = 40  # five batches: a row takes seconds
+STUDY_TOKENS = 512
+
+
+class Rows(Dataset):
+    """Encoded texts with their classes, as transformers' Trainer takes them."""
+
+    def __init__(self, rows: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, **padding: object) -> None:
+        self._encodings = tokenizer(rows["text"].tolist(), truncation=True, **padding)
+        self._classes = (rows["label"] + 1).tolist()
+
+    def __len__(self) -> int:
+        return len(self._classes)
+
+    def __getitem__(self, index: int) -> dict[str, object]:
+        return {name: values[index] for name, values in self._encodings.items()} | {"labels": self._classes[index]}
+
+
+def arg_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Measure samples/s of three ways to fine-tune minilm.")
+    parser.add_argument("--rows", type=int, default=512)
+    parser.add_argument("--repeats", type=int, default=2)
+    return parser
+
+
+def ours(rows: pd.DataFrame, checkpoint: Path) -> float:
+    """Samples/s of the trainer."""
+    config = config_of(training_options().parse_args(["--preset", "minilm", "--tweets", "none"]))
+    with tempfile.TemporaryDirectory() as state:
+        config = replace(config, epochs=1)
+        tuned = fine_tune(config, checkpoint, rows, rows.head(32), choose_device(), choose_threads(), Path(state), 1000, lambda *_: None)
+    return tuned.metrics["train_samples_per_second"]
+
+
+def stock(rows: pd.DataFrame, checkpoint: Path, batch_size: int, **padding: object) -> float:
+    """Samples/s of transformers' Trainer."""
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+    model = AutoModelForSequenceClassification.from_pretrained(checkpoint, num_labels=3)
+    torch.set_num_threads(choose_threads())
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = TrainingArguments(
+            output_dir=folder,
+            num_train_epochs=1,
+            per_device_train_batch_size=batch_size,
+            save_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+            use_cpu=choose_device().kind == "cpu",
+        )
+        dataset = Rows(rows, tokenizer, **padding)
+        trainer = Trainer(model=model, args=arguments, train_dataset=dataset, data_collator=DataCollatorWithPadding(tokenizer))
+        began = time.monotonic()
+        trainer.train()
+    return len(rows) / (time.monotonic() - began)
+
+
+def main() -> None:
+    arguments = arg_parser().parse_args()
+    draw = random.Random(1)  # noqa: S311 (no secret)
+    labels = [draw.choice([-1, 0, 1]) for _ in range(arguments.rows)]
+    rows = pd.DataFrame({"text": [invent_text(draw, label) for label in labels], "label": labels, "agreement": 1.0})
+    checkpoint = resolve_checkpoint(PRESETS["minilm"].checkpoint)
+    ways: dict[str, Callable[[], float]] = {
+        "ours": lambda: ours(rows, checkpoint),
+        "stock": lambda: stock(rows, checkpoint, PRESETS["minilm"].batch_size),
+        "study": lambda: stock(rows.head(STUDY_ROWS), checkpoint, 8, padding="max_length", max_length=STUDY_TOKENS),
+    }
+    speeds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(arguments.repeats):
+        for name, way in ways.items():
+            speeds[name].append(way())
+    best = {name: max(found) for name, found in speeds.items()}
+    print("| way | samples/s | ours is so many times as fast |\n|---|---|---|")
+    for name, speed in best.items():
+        print(f"| {name} | {speed:.1f} | {best['ours'] / speed:.1f} |")
+
+
+if __name__ == "__main__":
+    main()
