@@ -145,7 +145,7 @@ class TestWholeRun:
 
     def test_scoring_finds_the_export_within_the_model(self, bert_run) -> None:
         (model,) = mlflow.search_logged_models(experiment_ids=[bert_run.run.info.experiment_id], output_format="list")
-        folder = Path(mlflow.artifacts.download_artifacts(f"{model.model_uri}/artifacts/onnx"))
+        folder = Path(mlflow.artifacts.download_artifacts(model.model_uri)) / "artifacts" / "onnx"
         assert {file.name for file in folder.iterdir()} == {"model.onnx", "model.int8.onnx", "tokenizer.json", "metadata.json"}
         metadata = json.loads((folder / "metadata.json").read_text())
         assert metadata["id2label"] == {"0": "-1", "1": "0", "2": "1"}
