@@ -49,7 +49,7 @@ def training_commands(params: Mapping[str, Any], changed_assets: Sequence[str], 
 
 
 @dag(
-    schedule=AssetOrTimeSchedule(timetable=CronTriggerTimetable(EVERY_SUNDAY, timezone="UTC"), assets=TWEETS_CLEAN | DRIFT),
+    schedule=AssetOrTimeSchedule(timetable=CronTriggerTimetable(EVERY_SUNDAY, timezone="UTC"), assets=TWEETS_CLEAN | DRIFT),  # type: ignore[arg-type]  # it wants what Airflow makes of them
     start_date=FIRST_DAY,
     catchup=False,  # one run learns from all that is there
     max_active_runs=1,  # two comparisons at once would promote against different champions
@@ -159,7 +159,7 @@ def train_classifiers() -> None:
         trigger_rule="none_failed_min_one_success",  # nobody may have been asked
     )
 
-    chosen = choose(compare.output)
+    chosen = choose(compare.output)  # type: ignore[arg-type]  # the value comes when it runs
     train >> compare >> chosen >> ask >> promote
     chosen >> promote
 

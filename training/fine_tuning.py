@@ -3,7 +3,7 @@
 import logging
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,7 +106,7 @@ def fine_tune(
     folder: Path,
     log_every_steps: int,
     log_metrics: Callable[[dict[str, float], int], None],
-    callbacks: list[TrainerCallback] | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
 ) -> FineTuned:
     """Train on `train`, stop and choose by `validation` (columns text, label, agreement).
 
@@ -134,7 +134,7 @@ def fine_tune(
         train_dataset=train_set,
         eval_dataset=validation_set,
         compute_metrics=lambda prediction: _validation_metrics(prediction, validation),
-        callbacks=[progress, EarlyStoppingCallback(config.patience), *(callbacks or [])],
+        callbacks=[progress, EarlyStoppingCallback(config.patience), *callbacks],
     )
     trainer.remove_callback(PrinterCallback)  # prints the same numbers as dictionaries
     trained = trainer.train(resume_from_checkpoint=last_checkpoint(folder))
@@ -149,7 +149,7 @@ def fine_tune(
     }
     # The trainer has wrapped the model's forward for mixed precision; what is exported computes in float32.
     model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False, keep_torch_compile=False)
-    model.to("cpu").eval()  # type: ignore[arg-type]  # a decorator hides that a device is an argument
+    model.to("cpu").eval()
     return FineTuned(model, tokenizer, metrics, progress.curves, steps)
 
 

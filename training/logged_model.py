@@ -5,13 +5,14 @@ from typing import Any
 
 import mlflow
 import pandas as pd
+from mlflow.pyfunc import PythonModel
 
 from training.onnx_classifier import OnnxClassifier
 
 CLASS_NAMES = {-1: "negative", 0: "neutral", 1: "positive"}
 
 
-class TweetClassifier(mlflow.pyfunc.PythonModel):
+class TweetClassifier(PythonModel):
     """Texts -> p_negative, p_neutral, p_positive, label (-1, 0, 1) and score (p_positive - p_negative)."""
 
     def load_context(self, context: Any) -> None:

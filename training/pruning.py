@@ -13,11 +13,9 @@ class PruneByValidationLoss(TrainerCallback):
         self._trial = trial
         self._evaluations = 0
 
-    def on_evaluate(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, metrics: dict[str, float], **_: Any
-    ) -> None:
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Raise TrialPruned when the study says so."""
-        self._trial.report(metrics["eval_loss"], self._evaluations)
+        self._trial.report(kwargs["metrics"]["eval_loss"], self._evaluations)
         self._evaluations += 1
         if self._trial.should_prune():
             raise optuna.TrialPruned

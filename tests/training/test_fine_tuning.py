@@ -20,7 +20,7 @@ def tune(tweets_table, tiny_bert, tmp_path):
     """Fine-tunes the tiny BERT with some options; calls with the same folder share their state."""
     tweets = read_labelled_tweets(tweets_table, "safe_text")
 
-    def run(*options: str, folder: str = "state", callbacks: list[TrainerCallback] | None = None) -> FineTuned:
+    def run(*options: str, folder: str = "state", callbacks: tuple[TrainerCallback, ...] = ()) -> FineTuned:
         config = config_of(arg_parser().parse_args(["--preset", "bert", "--tweets", "t", "--batch-size", "16", *options]))
         state = tmp_path / folder
         return fine_tune(config, tiny_bert, tweets.train, tweets.validation, CPU, 1, state, 5, lambda *_: None, callbacks)
@@ -55,10 +55,10 @@ class KillAt(TrainerCallback):
 
 @pytest.mark.parametrize("step", [8, 17])  # of 10 an epoch: in the first, with a checkpoint at 5, and in the second, with one at 15
 def test_a_second_try_ends_with_the_weights_of_an_undisturbed_run(step, tune) -> None:
-    options = ("--epochs", "3", "--learning-rate", "0.001")
+    options = ("--epochs", "3", "--learning-rate", "0.001", "--patience", "9")
     undisturbed = tune(*options, folder="undisturbed")
     with pytest.raises(KilledError):
-        tune(*options, folder="killed", callbacks=[KillAt(step)])
+        tune(*options, folder="killed", callbacks=(KillAt(step),))
     resumed = tune(*options, folder="killed")
     assert resumed.steps == undisturbed.steps
     assert (weights(resumed) - weights(undisturbed)).abs().max() < 1e-6

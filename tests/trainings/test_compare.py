@@ -39,7 +39,7 @@ def test_candidates_are_registered_compared_reported_and_promoted(trained, mlflo
     assert (first["version"], first["promote"], first["instead_of"]) == ("1", True, None)
     assert b"bert, version 1: to be promoted" in (tmp_path / "report.html").read_bytes()
     assert promote.main(["--version", "1", "--experiment", "compared"]) == 0
-    assert client.get_model_version_by_alias(MODEL, ALIAS).version == "1"
+    assert str(client.get_model_version_by_alias(MODEL, ALIAS).version) == "1"
 
     second = compared(capsys, trained, "run-2")
     assert (second["version"], second["promote"], second["instead_of"]) == ("2", True, "1")
