@@ -2,9 +2,9 @@
 
     spark-submit spark_jobs/explore_tweets.py --tweets-clean URI --report FOLDER --run-id ID
 
-Spark counts (`exploring.findings`), matplotlib and wordcloud draw (`exploring.figures`), Jinja renders the page (`exploring.report`). The folder
+Spark counts (`exploring.findings`), matplotlib and wordcloud draw (`reporting.figures`), Jinja renders the page (`reporting.page`). The folder
 gets report.html, each figure as PNG, and figures.json with all numbers; a retry writes the same files again. The report is logged to the MLflow
-server that MLFLOW_TRACKING_URI names (`exploring.publishing`). The last line of the output is JSON.
+server that MLFLOW_TRACKING_URI names (`reporting.publishing`). The last line of the output is JSON.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib import import_module
 from threading import Thread
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, Row, SparkSession
@@ -26,11 +26,13 @@ from pyspark.sql.utils import AnalysisException
 from spark_jobs.clean_tweets import STAGE as CLEANING
 from spark_jobs.cleaning.stems import stop_words
 from spark_jobs.exploring import findings
-from spark_jobs.exploring.publishing import log_to_mlflow, report_files, write_files
+from spark_jobs.reporting.publishing import log_to_mlflow, report_files, write_files
 from spark_jobs.session import open_session
+from spark_jobs.table_versions import is_readable, read_version
 
 if TYPE_CHECKING:
-    from spark_jobs.exploring.report import Comparison, Section
+    from spark_jobs.exploring.report import Comparison
+    from spark_jobs.reporting.page import Section
 
 STAGE = "explore_tweets"
 WORDS_IN_CLOUD = 150
@@ -65,19 +67,6 @@ def data_versions(tweets_clean: DeltaTable) -> list[int]:
     commits = tweets_clean.history().select("version", "operation", stage).collect()
     of_stage = [row for row in commits if row.stage == CLEANING and row.operation not in ("CREATE TABLE", "DELETE")]
     return sorted((row.version for row in of_stage), reverse=True)
-
-
-def read_version(spark: SparkSession, uri: str, version: int) -> DataFrame:
-    """The rows of one version of a Delta table."""
-    return spark.read.format("delta").option("versionAsOf", version).load(uri)
-
-
-def is_readable(spark: SparkSession, rows: DataFrame) -> bool:
-    """Whether all data files that `rows` is read from are still there."""
-    jvm: Any = spark.sparkContext._jvm
-    configuration = spark.sparkContext._jsc.hadoopConfiguration()
-    paths = [jvm.org.apache.hadoop.fs.Path(file) for file in rows.inputFiles()]
-    return all(path.getFileSystem(configuration).exists(path) for path in paths)
 
 
 def compare(spark: SparkSession, uri: str, tweets: DataFrame, older: int | None) -> "Comparison | None":
@@ -178,16 +167,22 @@ def main() -> None:
     if not versions:
         raise SystemExit(f"clean_tweets has written nothing to {arguments.tweets_clean} yet: run it first")
     sections, metrics = explore(spark, arguments.tweets_clean, versions)
-    from spark_jobs.exploring import report
+    from spark_jobs.reporting.page import render
 
     facts = {
         "Table": f"{arguments.tweets_clean}, version {versions[0]}",
         "Run": arguments.run_id,
         "Made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
     }
-    files = report_files(report.render(f"{metrics['tweets']:,} tweets about vaccines", facts, sections), sections)
+    files = report_files(render(f"{metrics['tweets']:,} tweets about vaccines", facts, sections), sections)
     write_files(spark, arguments.report, files)
-    mlflow_run = log_to_mlflow(files, metrics, versions[0], {"airflow_dag_id": STAGE, "airflow_run_id": arguments.run_id})
+    mlflow_run = log_to_mlflow(
+        f"tweets_clean version {versions[0]}",
+        files,
+        metrics,
+        {"tweets_clean_version": versions[0]},
+        {"airflow_dag_id": STAGE, "airflow_run_id": arguments.run_id},
+    )
     spark.stop()
     seconds = round(time.monotonic() - started, 1)
     print(f"explored {metrics['tweets']} tweets of version {versions[0]} in {seconds} s: {arguments.report}/report.html")

@@ -5,6 +5,8 @@ Labels are -1 negative, 0 neutral, 1 positive. `dump_sha256` is the SHA-256 of a
 
 from pyspark.sql.types import ArrayType, DoubleType, IntegerType, LongType, StringType, StructField, StructType, TimestampType
 
+LABEL_NAMES = {-1: "negative", 0: "neutral", 1: "positive"}
+
 # An append-only log, key (tweet_id, dump_sha256): a row for each accepted record of each dump. cleaning/current_tweets.py says which counts.
 TWEETS_RAW = StructType(
     [

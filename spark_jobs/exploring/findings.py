@@ -11,8 +11,9 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from spark_jobs.cleaning.token_rules import REMOVING_RULES
+from spark_jobs.schemas import LABEL_NAMES
 
-LABELS = {-1: "negative", 0: "neutral", 1: "positive"}
+LABELS = LABEL_NAMES
 # The prior of the log-odds ratio has the weight of so many occurrences.
 PRIOR_OCCURRENCES = 500
 # Terms that occur less often in labelled tweets get no score.

@@ -1,20 +1,15 @@
-"""The exploration report as an HTML page. Each section has a text, figures with a text alternative, and the numbers as a table."""
+"""The sections of the exploration report."""
 
-import base64
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cache
-from importlib import resources
+from dataclasses import dataclass
 from typing import Any
 
-import jinja2
 from emoji import demojize
-from markupsafe import Markup
 
-from spark_jobs.exploring import figures
-from spark_jobs.exploring.figures import Picture
 from spark_jobs.exploring.findings import LABELS, REMOVING_RULES
+from spark_jobs.reporting import figures
+from spark_jobs.reporting.page import Section, Table, share
 
 NAMES = tuple(LABELS.values())
 ALL_NAMES = (*NAMES, "unlabelled")
@@ -30,24 +25,6 @@ DISTINCTIVE = (
 
 
 @dataclass(frozen=True)
-class Table:
-    """Numbers below a figure; the first column holds the headings of the rows."""
-
-    header: Sequence[str]
-    rows: Sequence[Sequence[Any]]
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of the report: its heading, a text, figures and tables."""
-
-    title: str
-    text: str
-    pictures: Sequence[Picture] = ()
-    tables: Sequence[Table] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
 class Comparison:
     """An older version of `tweets_clean` and what has changed since; `differences` and `labels` are None where its files are gone."""
 
@@ -59,15 +36,6 @@ class Comparison:
 def label_name(label: int | None) -> str:
     """`positive` for 1, `unlabelled` for None."""
     return "unlabelled" if label is None else LABELS[label]
-
-
-def share(part: float, whole: float) -> str:
-    """A share in percent.
-
-    >>> share(1, 8), share(0, 0)
-    ('12.5 %', '–')
-    """
-    return f"{part / whole:.1%}".replace("%", " %") if whole else "–"
 
 
 def quantile(counts: Mapping[int, int], of: float) -> int | None:
@@ -234,31 +202,3 @@ def difference_section(previous: Comparison | None, labels: Mapping[str, int]) -
     alt = "Bars: tweets of each label. " + ", ".join(f"{row[0]} {row[1]:,} before and {row[2]:,} now" for row in rows) + "."
     picture = figures.draw_picture("difference", alt, figures.paired_bars(ALL_NAMES, bars), height=2.6)
     return Section(title, text, [picture], [Table(("label", "before", "now", "difference", "share before", "share now"), rows)])
-
-
-def render(heading: str, facts: Mapping[str, str], sections: Sequence[Section]) -> str:
-    """The page: one HTML file that loads nothing from elsewhere."""
-    return page_template().render(heading=heading, facts=facts, sections=sections)
-
-
-@cache
-def page_template() -> jinja2.Template:
-    """`report.html.j2` beside this file."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"data_uri": data_uri, "number": number}
-    return environment.from_string(resources.files(__package__).joinpath("report.html.j2").read_text(encoding="utf-8"))
-
-
-def data_uri(content: bytes, is_svg: bool) -> Markup:
-    """The picture as a data: URI."""
-    kind = "svg+xml" if is_svg else "png"
-    return Markup(f"data:image/{kind};base64,{base64.b64encode(content).decode()}")  # noqa: S704 (base64 has no character to escape)
-
-
-def number(value: Any) -> str:
-    """The text of a table's cell.
-
-    >>> number(12345), number("a"), number(None)
-    ('12,345', 'a', '')
-    """
-    return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)

@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from spark_jobs.exploring.publishing import log_to_mlflow
+from spark_jobs.reporting.publishing import log_to_mlflow
 
 
 @pytest.fixture
@@ -42,6 +42,6 @@ def test_login_of_the_environment_is_shown_to_mlflow_and_a_refusal_ends_the_job(
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "a secret")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with pytest.raises(MlflowException, match="You are not authenticated") as refused:
-        log_to_mlflow({}, {}, 1, {})
+        log_to_mlflow("a report", {}, {}, {}, {})
     assert set(logins) == {"Basic " + base64.b64encode(b"reports:a secret").decode()}
     assert "a secret" not in str(refused.value)

@@ -7,7 +7,8 @@ import pytest
 
 from spark_jobs.exploring import report
 from spark_jobs.exploring.findings import KINDS, REMOVING_RULES
-from spark_jobs.exploring.report import Comparison, Section
+from spark_jobs.exploring.report import Comparison
+from spark_jobs.reporting.page import Section, render
 
 RULES = range(1, len(REMOVING_RULES) + 1)
 LABELS = {(-1, "train"): 8, (-1, "eval"): 2, (0, "train"): 40, (1, "train"): 30, (None, "unlabelled"): 1_000}
@@ -42,7 +43,7 @@ def all_sections() -> list[Section]:
 
 
 def page_of(*sections: Section) -> str:
-    return report.render("a heading", {"Table": "t"}, sections)
+    return render("a heading", {"Table": "t"}, sections)
 
 
 class Pictures(HTMLParser):

@@ -1,4 +1,4 @@
-"""The figures of the exploration report: each as SVG for light pages, as SVG for dark pages, and as PNG.
+"""The figures of the reports: each as SVG for light pages, as SVG for dark pages, and as PNG.
 
 Text in the SVGs stays text, so that the reader's browser draws hashtags of any script with its own fonts.
 """
@@ -159,6 +159,74 @@ def removal_bars(rules: Sequence[str], characters: Sequence[int]) -> Draw:
         axes.set(xlabel="characters removed")
         axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.margins(x=0.12)
+
+    return draw
+
+
+def interval_bars(names: Sequence[str], groups: Mapping[str, tuple[np.ndarray, np.ndarray]], xlabel: str) -> Draw:
+    """One bar for each label in its colour and each group, the first ones paler: (labels,) values and (2, labels) ends of their intervals."""
+
+    def draw(axes: Axes, colours: Mapping[str, str]) -> None:
+        height = 0.8 / len(groups)
+        for place, (values, interval) in enumerate(groups.values()):
+            at = np.arange(len(names)) + (place - (len(groups) - 1) / 2) * height
+            alpha = 1 if place == len(groups) - 1 else 0.45
+            axes.barh(at, values, height * 0.92, color=[colours[name] for name in names], alpha=alpha)
+            errors = np.abs(interval - values)
+            axes.errorbar(values, at, xerr=errors, fmt="none", ecolor=colours["all"], elinewidth=1, capsize=3)
+        axes.set_yticks(range(len(names)), [f"{name}: {', '.join(groups)}" for name in names])
+        axes.invert_yaxis()
+        axes.set(xlabel=xlabel)
+        axes.grid(axis="x", alpha=0.25)
+
+    return draw
+
+
+def interval_lines(places: Sequence[str], lines: Mapping[str, tuple[np.ndarray, np.ndarray]], ylabel: str) -> Draw:
+    """One line for each label (its name) over the places, with a band: (places,) values and (2, places) ends of their intervals."""
+
+    def draw(axes: Axes, colours: Mapping[str, str]) -> None:
+        at = np.arange(len(places))
+        for name, (values, (low, high)) in lines.items():
+            axes.fill_between(at, low, high, color=colours[name], alpha=0.2, linewidth=0)
+            axes.plot(at, values, color=colours[name], label=name, marker="o", markersize=3)
+        axes.set_xticks(at, places, rotation=30, ha="right")
+        axes.set(ylabel=ylabel)
+        axes.set_ylim(bottom=0)
+        axes.grid(axis="y", alpha=0.25)
+        axes.legend(frameon=False)
+
+    return draw
+
+
+def share_bars(categories: Sequence[str], parts: Mapping[str, Sequence[float]], xlabel: str) -> Draw:
+    """One bar of 100 % for each category, divided into the labels (their names)."""
+
+    def draw(axes: Axes, colours: Mapping[str, str]) -> None:
+        base = np.zeros(len(categories))
+        for name, values in parts.items():
+            axes.barh(categories, values, left=base, color=colours[name], label=name)
+            base += np.asarray(values)
+        axes.invert_yaxis()
+        axes.set(xlabel=xlabel, xlim=(0, 100))
+        axes.legend(frameon=False, ncols=len(parts), loc="lower left", bbox_to_anchor=(0, 1))
+
+    return draw
+
+
+def limit_bars(categories: Sequence[str], values: Mapping[str, Sequence[float]], limit: float, xlabel: str) -> Draw:
+    """One bar for each category and kind of value, and a line at the limit."""
+
+    def draw(axes: Axes, colours: Mapping[str, str]) -> None:
+        height = 0.8 / len(values)
+        for place, ((kind, of_kind), colour) in enumerate(zip(values.items(), ("positive", "unlabelled", "neutral"), strict=False)):
+            at = np.arange(len(categories)) + (place - (len(values) - 1) / 2) * height
+            axes.barh(at, of_kind, height * 0.92, color=colours[colour], label=kind)
+        axes.axvline(limit, color=colours["negative"], linestyle="--", linewidth=1, label="limit")
+        axes.set_yticks(range(len(categories)), categories)
+        axes.invert_yaxis()
+        axes.set(xlabel=xlabel)
+        axes.legend(frameon=False, ncols=len(values) + 1, loc="lower left", bbox_to_anchor=(0, 1))
 
     return draw
 

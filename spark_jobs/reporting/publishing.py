@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import SparkSession
 
 if TYPE_CHECKING:
-    from spark_jobs.exploring.report import Section
+    from spark_jobs.reporting.page import Section
 
 EXPERIMENT = "vaxpulse-reports"
 
@@ -38,7 +38,9 @@ def write_files(spark: SparkSession, folder: str, files: Mapping[str, bytes]) ->
             raise OSError(f"{part} could not be renamed to {name}")
 
 
-def log_to_mlflow(files: Mapping[str, bytes], metrics: dict[str, float], version: int, tags: dict[str, str]) -> str | None:
+def log_to_mlflow(
+    name: str, files: Mapping[str, bytes], metrics: dict[str, float], params: dict[str, Any], tags: dict[str, str]
+) -> str | None:
     """Logs the report to the MLflow run with these `tags`, which the first try creates; its id, None where no server is named."""
     if not os.environ.get("MLFLOW_TRACKING_URI"):
         return None
@@ -50,15 +52,14 @@ def log_to_mlflow(files: Mapping[str, bytes], metrics: dict[str, float], version
     earlier = mlflow.search_runs(
         [experiment], " and ".join(f"tags.{tag} = '{value}'" for tag, value in tags.items()), max_results=1, output_format="list"
     )
-    name = f"tweets_clean version {version}"
     with (
         mlflow.start_run(run_id=earlier[0].info.run_id if earlier else None, experiment_id=experiment, run_name=name) as run,
         tempfile.TemporaryDirectory() as folder,
     ):
         mlflow.set_tags(tags)
-        mlflow.log_params({"tweets_clean_version": version})
+        mlflow.log_params(params)
         mlflow.log_metrics(metrics)
-        for name, content in files.items():
-            (Path(folder) / name).write_bytes(content)
+        for file, content in files.items():
+            (Path(folder) / file).write_bytes(content)
         mlflow.log_artifacts(folder)
         return str(run.info.run_id)
