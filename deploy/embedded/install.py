@@ -25,6 +25,7 @@ from typing import IO
 REPOSITORY = Path(__file__).resolve().parents[2]
 ENVIRONMENT = REPOSITORY / ".venv"
 JARS = REPOSITORY / ".jars"
+JAR_CONFIGURATIONS = ("hdfs", "spark", "scoring")  # of ivy.xml; each is a folder in JARS
 CLASS_ARCHIVE = JARS / "spark-classes.jsa"
 PYTHON_VERSION = (3, 11)
 JAVA_VERSION = 17
@@ -50,7 +51,7 @@ def main() -> int:
                 install_packages()
         java_home = find_java_home()
         if not is_current(JARS, "jars.lock"):
-            with step("jars from ivy.xml, checked against jars.lock (about 120 MB, once)"):
+            with step("jars from ivy.xml, checked against jars.lock (about 220 MB, once)"):
                 install_jars(java_home)
         if not class_archive_is_current(java_home):
             with step("archive of Spark's classes (about 40 s, once: jobs start in half the time)"):
@@ -241,7 +242,7 @@ def install_jars(java_home: Path) -> None:
 
 def lock_jars(java_home: Path) -> None:
     """Fetch the jars that ivy.xml names now and write their SHA-256 to jars.lock."""
-    for configuration in ("hdfs", "spark"):
+    for configuration in JAR_CONFIGURATIONS:
         shutil.rmtree(JARS / configuration, ignore_errors=True)
     fetch_jars(java_home, JARS)
     lines = sorted(f"{jar.relative_to(JARS)} {sha256(jar)}" for jar in JARS.glob("*/*.jar"))
@@ -259,7 +260,7 @@ def fetch_jars(java_home: Path, destination: Path) -> None:
         *trust_store_options(destination),
         *("-cp", str(ivy), "org.apache.ivy.Main", "-cache", str(destination / "cache"), "-ivy", str(REPOSITORY / "ivy.xml")),
         *(("-settings", str(settings)) if settings.exists() else ()),
-        *("-confs", "hdfs", "spark", "-retrieve", f"{destination}/[conf]/[artifact]-[revision](-[classifier]).[ext]"),
+        *("-confs", *JAR_CONFIGURATIONS, "-retrieve", f"{destination}/[conf]/[artifact]-[revision](-[classifier]).[ext]"),
     ]
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     (destination / "ivy.log").write_text(finished.stdout + finished.stderr)
@@ -285,12 +286,13 @@ def trust_store_options(destination: Path) -> list[str]:
 
 
 def spark_class_path() -> str:
-    """Return the class path of Spark and the jars of `.jars/spark`.
+    """Return the class path of Spark and the jars of `.jars/spark` and `.jars/scoring`.
 
     Java uses an archive of classes only with the class path that it was made with. Spark's own jars come first, because Spark would put the
     configuration's folder before them, and Java archives nothing behind a folder.
     """
-    return os.pathsep.join([str(site_packages() / "pyspark" / "jars" / "*"), *sorted(map(str, (JARS / "spark").glob("*.jar")))])
+    jars = [jar for configuration in ("spark", "scoring") for jar in sorted(map(str, (JARS / configuration).glob("*.jar")))]
+    return os.pathsep.join([str(site_packages() / "pyspark" / "jars" / "*"), *jars])
 
 
 def archive_classes(java_home: Path) -> None:
