@@ -76,3 +76,21 @@ TWEETS_SCORED = StructType(
         StructField("scored_at", TimestampType(), nullable=False),
     ]
 )
+
+# Key (dump_sha256, model_name, model_version): how far a dump is from what the model has learnt from (scoring/drift.py). The measures are null
+# for a dump of few tweets; `breaches` names those above their limits.
+DRIFT = StructType(
+    [
+        StructField("dump_sha256", StringType(), nullable=False),
+        StructField("model_name", StringType(), nullable=False),
+        StructField("model_version", StringType(), nullable=False),
+        StructField("tweets", LongType(), nullable=False),
+        StructField("label_psi", DoubleType()),
+        StructField("length_psi", DoubleType()),
+        StructField("word_psi", DoubleType()),
+        StructField("more_unseen_words", DoubleType()),
+        StructField("less_confidence", DoubleType()),
+        StructField("breaches", ArrayType(StringType(), containsNull=False), nullable=False),
+        StructField("judged_at", TimestampType(), nullable=False),
+    ]
+)

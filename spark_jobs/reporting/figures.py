@@ -26,6 +26,8 @@ INK = {"light": "#1a1a1a", "dark": "#e8e8e8"}
 CLOUD_COLOURS = {"negative": "#e06a10", "neutral": "#858585", "positive": "#2b8fd0", "all": "#8a6fc0"}
 CLOUD_SIZE = (900, 420)  # pixels
 
+MOST_PLACES_NAMED = 15  # below a line; more would overlap
+
 Draw = Callable[[Axes, Mapping[str, str]], None]
 
 
@@ -190,7 +192,8 @@ def interval_lines(places: Sequence[str], lines: Mapping[str, tuple[np.ndarray, 
         for name, (values, (low, high)) in lines.items():
             axes.fill_between(at, low, high, color=colours[name], alpha=0.2, linewidth=0)
             axes.plot(at, values, color=colours[name], label=name, marker="o", markersize=3)
-        axes.set_xticks(at, places, rotation=30, ha="right")
+        shown = slice(None, None, -(-len(places) // MOST_PLACES_NAMED))
+        axes.set_xticks(at[shown], places[shown], rotation=30, ha="right")
         axes.set(ylabel=ylabel)
         axes.set_ylim(bottom=0)
         axes.grid(axis="y", alpha=0.25)

@@ -1,0 +1,108 @@
+"""Makes the insight report of a champion and the files to download, in the run's folder and in MLflow."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import PurePosixPath
+from urllib.parse import quote
+
+from delta.tables import DeltaTable
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from spark_jobs.reporting.page import render
+from spark_jobs.reporting.publishing import log_to_mlflow, report_files, write_files
+from spark_jobs.schemas import LABEL_NAMES
+from spark_jobs.scoring import insight_report, insights
+from spark_jobs.scoring.exports import SHOWN_HASH, write_exports
+from spark_jobs.scoring.increments import is_model
+from spark_jobs.scoring.insight_report import Counts
+from spark_jobs.scoring.scorable_model import ScorableModel
+
+HASHTAGS_SHOWN = 20
+TEXTS_SHOWN = 10
+# Of the dumps that were delivered last: a platform that gets a dump a day would otherwise write a year of files in each run.
+DUMPS_EXPORTED = 20
+
+
+@dataclass(frozen=True)
+class Places:
+    """The URIs of the tables that a report reads, and of its own folder."""
+
+    tweets_clean: str
+    tweets_scored: str
+    dumps: str
+    drift: str
+    report: str
+
+
+def scored_tweets(spark: SparkSession, places: Places, model: ScorableModel) -> DataFrame:
+    """The current tweets with the scores of a model: the columns of insights.TWEETS and insights.SCORES."""
+    tweets = spark.read.format("delta").load(places.tweets_clean).select(*insights.TWEETS)
+    scores = spark.read.format("delta").load(places.tweets_scored).where(is_model(model)).select("tweet_id", *insights.SCORES)
+    return tweets.join(scores, "tweet_id", how="inner")
+
+
+def publish(spark: SparkSession, places: Places, scored: DataFrame, model: ScorableModel, run_id: str) -> str | None:
+    """Writes the report on `scored`, the tweets with the model's scores; the id of its run in MLflow, None where no server is named."""
+    names = tuple(LABEL_NAMES.values())
+    delivered = deliveries(spark, places.dumps)
+    rows = insights.label_counts(scored, "dump_sha256").collect()
+    counts = []
+    for row in rows:
+        name, day = delivered.get(row.dump_sha256, (row.dump_sha256[:SHOWN_HASH], None))
+        counts.append(Counts(name, day, [row[label] for label in names]))
+    place = {dump: number for number, dump in enumerate(delivered)}
+    newest = sorted((row.dump_sha256 for row in rows), key=lambda dump: place.get(dump, -1))
+    exported = newest[-DUMPS_EXPORTED:]
+    files = write_exports(
+        scored.where(F.col("dump_sha256").isin(exported)).drop(*set(insights.TWEETS) - {"tweet_id", "dump_sha256"}), places.report
+    )
+    texts = insights.distinct_texts(scored).persist()
+    ranked = {ranking: [row.asDict() for row in insights.extremes(texts, ranking, TEXTS_SHOWN).collect()] for ranking in insights.RANKINGS}
+    hashtags = [row.asDict() for row in insights.hashtag_counts(scored, HASHTAGS_SHOWN).collect()]
+    file_names = {dump: name for dump, (name, _) in delivered.items()}
+    sections = [
+        insight_report.shares_section(counts, model.confusion),
+        insight_report.time_section(counts, model.confusion),
+        insight_report.hashtags_section(hashtags),
+        *insight_report.extremes_sections(ranked),
+        insight_report.champions_section(*compare_champions(spark, places.tweets_scored, scored, model)),
+        insight_report.drift_section(judged_dumps(spark, places.drift, model, file_names)),
+        insight_report.files_section(files, file_names, f"./{quote(run_id, safe='')}/files"),
+    ]
+    texts.unpersist()
+    total = [sum(each.labels[i] for each in counts) for i in range(len(names))]
+    facts = {"Champion": str(model), "Run": run_id, "Made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"}
+    page = render(f"What {sum(total):,} tweets say about vaccines", facts, sections)
+    written = report_files(page, sections)
+    write_files(spark, places.report, written)
+    metrics = {"tweets": float(sum(total))} | insight_report.as_metrics(total, model.confusion)
+    params = {"model_name": model.name, "model_version": model.version}
+    return log_to_mlflow(f"scores of {model}", written, metrics, params, {"airflow_dag_id": "score_tweets", "airflow_run_id": run_id})
+
+
+def deliveries(spark: SparkSession, dumps_uri: str) -> dict[str, tuple[str, date | None]]:
+    """The file name and the day of delivery of each dump by its hash, in the order of delivery; none where the table does not exist."""
+    if not DeltaTable.isDeltaTable(spark, dumps_uri):
+        return {}
+    dumps = spark.read.format("delta").load(dumps_uri).select("dump_sha256", "source", "delivered_at").orderBy("delivered_at").collect()
+    return {row.dump_sha256: (PurePosixPath(row.source).name, row.delivered_at.date()) for row in dumps}
+
+
+def compare_champions(
+    spark: SparkSession, scored_uri: str, scored: DataFrame, model: ScorableModel
+) -> tuple[str | None, dict[tuple[int, int], int]]:
+    """The champion that scored last before this one, and the tweets by their label before and now."""
+    others = spark.read.format("delta").load(scored_uri).where(~is_model(model))
+    last = others.groupBy("model_name", "model_version").agg(F.max("scored_at").alias("scored_at")).orderBy(F.desc("scored_at")).first()
+    if last is None:
+        return None, {}
+    earlier = others.where((F.col("model_name") == last.model_name) & (F.col("model_version") == last.model_version))
+    changes = {(row.before, row.now): row.tweets for row in insights.label_changes(scored, earlier).collect()}
+    return f"{last.model_name} version {last.model_version}", changes
+
+
+def judged_dumps(spark: SparkSession, drift_uri: str, model: ScorableModel, names: dict[str, str]) -> list[dict[str, object]]:
+    """The model's rows of the table `drift` with the dumps' names, last judged first."""
+    rows = spark.read.format("delta").load(drift_uri).where(is_model(model)).orderBy(F.desc("judged_at"), "dump_sha256").collect()
+    return [row.asDict() | {"name": names.get(row.dump_sha256, row.dump_sha256[:SHOWN_HASH])} for row in rows]

@@ -1,0 +1,294 @@
+"""score_tweets on small tables with a tiny model: what it scores, that each tweet has one score per model version, and where models come from."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+from chispa.dataframe_comparer import assert_df_equality
+from delta.tables import DeltaTable
+from pyspark.sql import DataFrame, SparkSession
+
+from spark_jobs import clean_tweets, score_tweets
+from spark_jobs.schemas import TWEETS_SCORED
+from spark_jobs.scoring import increments, registry
+from spark_jobs.scoring.scorable_model import METADATA, ScorableModel, read_model
+from tests.laws.tweet_log import Dump, Tweet, TweetLog
+from tests.spark_jobs.scorable_models import TinyModel, make_tiny_model
+
+RUN_ID = "manual__2026-11-23T00:00:00+00:00"
+TEXTS = ["vaccines work #flu", "never trusting those jabs", "is the clinic open on sunday?", "my daughter got her measles shot"]
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyModel:
+    return make_tiny_model(tmp_path_factory.mktemp("tiny") / "tiny-1", "bert", TEXTS)
+
+
+def another_version(tiny: TinyModel, version: str) -> ScorableModel:
+    """A copy with other labels for the class ids, so that its scores differ."""
+    folder = Path(tiny.exported.folder)
+    copy = folder.with_name(f"tiny-{version}")
+    if not copy.exists():
+        shutil.copytree(folder, copy)
+        metadata = json.loads((copy / METADATA).read_text())
+        metadata["id2label"] = {"0": "-1", "1": "0", "2": "1"}
+        (copy / METADATA).write_text(json.dumps(metadata))
+    return read_model(SparkSession.active(), str(copy), "tiny", version)
+
+
+class Tables:
+    """tweets_raw and what is made of it, in a folder; `scored_texts` records what went through the model."""
+
+    def __init__(self, spark: SparkSession, folder: Path) -> None:
+        self.spark = spark
+        self.log = TweetLog(folder)
+        self.clean, self.scored = str(folder / "tweets_clean"), str(folder / "tweets_scored")
+        self.drift, self.report = str(folder / "drift"), folder / "reports/run"
+        self.dumps = 0
+
+    def dump(self, *tweets: tuple[str, str]) -> None:
+        self.dumps += 1
+        self.log.append(Dump(f"d{self.dumps}", [Tweet(*tweet) for tweet in tweets], self.dumps))
+        self.clean_again()
+
+    def clean_again(self) -> None:
+        clean_tweets.clean_tweets(self.spark, self.log.uri, self.clean)
+
+    def score(self, model: ScorableModel, origin: str = "run") -> dict[str, object]:
+        """What was done: tweets of each change, and texts."""
+        summary = score_tweets.score_tweets(self.spark, self.clean, self.scored, model, origin, "onnx")
+        return {key: value for key, value in summary.items() if key in ("insert", "update", "delete", "texts")}
+
+    def rows(self) -> DataFrame:
+        return self.spark.read.format("delta").load(self.scored)
+
+    def scores(self, version: str) -> dict[str, tuple[float, float, float]]:
+        rows = self.rows().where(f"model_version = '{version}'").collect()
+        assert len({row.tweet_id for row in rows}) == len(rows)
+        return {row.tweet_id: (row.p_negative, row.p_neutral, row.p_positive) for row in rows}
+
+    def commits(self) -> int:
+        return DeltaTable.forPath(self.spark, self.scored).history().count()
+
+
+@pytest.fixture
+def tables(spark: SparkSession, tmp_path: Path) -> Tables:
+    return Tables(spark, tmp_path)
+
+
+def test_a_tweet_becomes_a_row_of_the_contract_with_the_probabilities_of_pytorch(tables: Tables, tiny: TinyModel) -> None:
+    tables.dump(("A1", TEXTS[0]), ("A2", TEXTS[1]), ("A3", ""))
+    assert tables.score(tiny.exported) == {"insert": 3, "texts": 3}
+    assert set(tables.rows().schema.fields) == set(TWEETS_SCORED.fields)
+    wanted = tiny.probabilities([TEXTS[0], TEXTS[1], ""])
+    rows = sorted(tables.rows().collect(), key=lambda row: row.tweet_id)
+    np.testing.assert_allclose([(row.p_negative, row.p_neutral, row.p_positive) for row in rows], wanted, atol=1e-5)
+    assert [row.label for row in rows] == [int(place) - 1 for place in wanted.argmax(axis=1)]
+    np.testing.assert_allclose([row.score for row in rows], wanted[:, 2] - wanted[:, 0], atol=1e-5)
+    assert {(row.model_name, row.model_version) for row in rows} == {("tiny", "1")}
+
+
+def test_only_new_tweets_and_changed_texts_are_scored(tables: Tables, tiny: TinyModel) -> None:
+    tables.dump(("A1", TEXTS[0]), ("A2", TEXTS[1]))
+    tables.score(tiny.exported)
+    # nothing new: nothing committed
+    commits = tables.commits()
+    assert tables.score(tiny.exported) == {"texts": 0}
+    assert tables.commits() == commits
+    before = tables.rows()
+    kept = before.where("tweet_id = 'A1'").collect()
+    # a corrected text, a new tweet, and one that came again as it was
+    tables.dump(("A1", TEXTS[0]), ("A2", TEXTS[2]), ("A3", TEXTS[3]))
+    assert tables.score(tiny.exported) == {"insert": 1, "update": 1, "texts": 2}
+    assert tables.rows().where("tweet_id = 'A1'").collect() == kept
+    wanted = dict(zip(("A1", "A2", "A3"), tiny.probabilities([TEXTS[0], TEXTS[2], TEXTS[3]]), strict=True))
+    scores = tables.scores("1")
+    assert scores.keys() == wanted.keys()
+    for tweet_id, probabilities in wanted.items():
+        np.testing.assert_allclose(scores[tweet_id], probabilities, atol=1e-5)
+    # a dump is taken back: the tweets of the dump before it are current again, or none
+    tables.log.retract("d2")
+    tables.clean_again()
+    assert tables.score(tiny.exported) == {"update": 1, "delete": 1, "texts": 1}
+    np.testing.assert_allclose(tables.scores("1")["A2"], tiny.probabilities([TEXTS[1]])[0], atol=1e-5)
+    assert tables.scores("1").keys() == {"A1", "A2"}
+
+
+def test_only_new_tweets_are_an_append_which_reads_no_other_row(tables: Tables, tiny: TinyModel) -> None:
+    tables.dump(("A1", TEXTS[0]))
+    tables.score(tiny.exported)
+    tables.dump(("A2", TEXTS[1]))
+    tables.score(tiny.exported)
+    assert DeltaTable.forPath(tables.spark, tables.scored).history(1).first()["operation"] == "WRITE"
+
+
+def test_a_text_that_many_tweets_share_is_scored_once(tables: Tables, tiny: TinyModel) -> None:
+    tables.dump(*((f"A{number}", TEXTS[number % 2]) for number in range(40)))
+    assert tables.score(tiny.exported) == {"insert": 40, "texts": 2}
+    assert len(set(tables.scores("1").values())) == 2
+
+
+def test_a_change_that_leaves_the_texts_alone_keeps_the_position_and_scores_nothing(tables: Tables, tiny: TinyModel) -> None:
+    tables.dump(("A1", TEXTS[0]))
+    tables.score(tiny.exported)
+    tables.dumps += 1
+    tables.log.append(Dump("labels", [Tweet("A1", TEXTS[0], 1.0, 1.0)], tables.dumps))
+    tables.clean_again()
+    assert tables.score(tiny.exported) == {"texts": 0}
+    commits = tables.commits()
+    assert tables.score(tiny.exported) == {"texts": 0}
+    assert tables.commits() == commits
+
+
+def test_a_new_champion_scores_all_tweets_and_the_scores_of_the_old_one_stay(tables: Tables, tiny: TinyModel) -> None:
+    tables.dump(("A1", TEXTS[0]), ("A2", TEXTS[1]))
+    tables.score(tiny.exported)
+    first = tables.rows().where("model_version = '1'")
+    kept = tables.spark.createDataFrame(first.collect(), first.schema)
+    assert tables.score(another_version(tiny, "2")) == {"insert": 2, "texts": 2}
+    assert_df_equality(first, kept, ignore_row_order=True)
+    assert tables.scores("1").keys() == tables.scores("2").keys() == {"A1", "A2"}
+    assert tables.scores("1") != tables.scores("2")
+    # the old one is champion again: what came since then is scored with it
+    tables.dump(("A3", TEXTS[2]))
+    assert tables.score(tiny.exported) == {"insert": 1, "texts": 1}
+
+
+def test_another_model_under_the_same_version_replaces_the_rows(tables: Tables, tiny: TinyModel) -> None:
+    # a registry that was begun anew counts from 1 again
+    tables.dump(("A1", TEXTS[0]), ("A2", TEXTS[1]))
+    tables.score(tiny.exported)
+    tables.dump(("A3", TEXTS[2]))
+    tables.log.retract("d1")
+    tables.clean_again()
+    assert tables.score(tiny.exported, origin="another run") == {"insert": 1, "delete": 2, "texts": 1}
+    assert tables.scores("1").keys() == {"A3"}
+
+
+def test_a_run_that_dies_before_its_commit_leaves_nothing_and_its_retry_scores_each_tweet_once(
+    tables: Tables, tiny: TinyModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables.dump(("A1", TEXTS[0]), ("A2", TEXTS[1]))
+
+    def die(*arguments: object) -> None:
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(increments, "score_rows", die)
+        with pytest.raises(RuntimeError, match="killed"):
+            tables.score(tiny.exported)
+    assert tables.rows().count() == 0
+    assert tables.score(tiny.exported) == {"insert": 2, "texts": 2}
+    assert tables.scores("1").keys() == {"A1", "A2"}
+
+
+def test_a_writer_that_is_overtaken_by_its_own_retry_adds_no_second_score(
+    tables: Tables, tiny: TinyModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Airflow gives up a worker that it does not hear of any more; its driver may still be at work.
+    tables.dump(("A1", TEXTS[0]), ("A2", TEXTS[1]))
+    score_rows = increments.score_rows
+
+    def be_overtaken(*arguments: object) -> DataFrame:
+        monkeypatch.setattr(increments, "score_rows", score_rows)
+        tables.score(tiny.exported)
+        return score_rows(*arguments)
+
+    monkeypatch.setattr(increments, "score_rows", be_overtaken)
+    tables.score(tiny.exported)
+    assert tables.scores("1").keys() == {"A1", "A2"}
+
+
+def test_a_missing_table_is_an_error_that_says_what_to_do(tables: Tables, tiny: TinyModel) -> None:
+    with pytest.raises(SystemExit, match=r"no table tweets_clean at .*: run clean_tweets first"):
+        tables.score(tiny.exported)
+
+
+@pytest.fixture
+def run_job(tables: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The whole job by its command line, in the tests' session, with a registry of its own."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(score_tweets, "open_session", lambda name: tables.spark)
+    monkeypatch.setattr(SparkSession, "stop", lambda session: None)
+    paths = [f"--tweets-clean={tables.clean}", f"--tweets-scored={tables.scored}", f"--models={tmp_path}/models"]
+    paths += [f"--dumps={tmp_path}/dumps", f"--drift={tables.drift}", f"--report={tables.report}", f"--run-id={RUN_ID}"]
+    monkeypatch.setattr(sys, "argv", ["score_tweets", *paths, "--model-name=vaxpulse"])
+    return score_tweets.main
+
+
+def register(folder: str | None, alias: str = "champion") -> str:
+    """Registers a training run with the scorable model in `folder`, or without one; its version."""
+    with mlflow.start_run() as run:
+        if folder is not None:
+            mlflow.log_artifacts(folder, f"model/{registry.MODEL_FOLDER}")
+        else:
+            mlflow.log_text("a model of another kind", f"model/{registry.MODEL_FOLDER}/weights.bin")
+    client = mlflow.MlflowClient()
+    if not client.search_registered_models("name = 'vaxpulse'"):
+        client.create_registered_model("vaxpulse")
+    version = client.create_model_version("vaxpulse", f"runs:/{run.info.run_id}/model", run.info.run_id).version
+    client.set_registered_model_alias("vaxpulse", alias, version)
+    return str(version)
+
+
+def test_the_champion_of_the_registry_is_kept_with_its_version_and_scores(
+    tables: Tables, tiny: TinyModel, run_job, tmp_path, capsys
+) -> None:
+    version = register(tiny.exported.folder)
+    tables.dump(("A1", TEXTS[0]), ("A2", TEXTS[1]))
+    run_job()
+    summary = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (summary["job"], summary["model_name"], summary["model_version"], summary["insert"]) == ("score_tweets", "vaxpulse", version, 2)
+    kept = tmp_path / "models/vaxpulse" / version
+    assert {"model.onnx", "tokenizer.json", METADATA} <= {file.name for file in kept.iterdir()}
+    assert {row.model_version for row in tables.rows().collect()} == {version}
+    page = (tables.report / "report.html").read_text()
+    assert "What 2 tweets say about vaccines" in page
+    # what people download
+    assert 'href="./manual__2026-11-23T00%3A00%3A00%2B00%3A00/files/submission-d1.csv"' in page
+    header, *lines = (tables.report / "submission-d1.csv").read_text().splitlines()
+    scores = {row.tweet_id: row.score for row in tables.rows().collect()}
+    assert header == "tweet_id,label"
+    assert {tweet_id: float(label) for tweet_id, label in (line.split(",") for line in lines)} == scores
+    assert {row.tweet_id for row in tables.spark.read.parquet(str(tables.report / "scores-d1.parquet")).collect()} == {"A1", "A2"}
+
+
+@pytest.mark.parametrize("registered", ["nothing", "another alias"])
+def test_without_a_champion_the_run_says_so_and_asks_to_be_skipped(tables: Tables, run_job, capsys, registered: str) -> None:
+    if registered == "another alias":
+        register(None, alias="challenger")
+    with pytest.raises(SystemExit) as left:
+        run_job()
+    assert left.value.code == 99
+    assert "no version of vaxpulse has the alias champion: train and promote a model first" in capsys.readouterr().out
+
+
+def test_a_champion_without_a_scorable_model_is_an_error_that_says_what_to_do(tables: Tables, run_job) -> None:
+    register(None)
+    with pytest.raises(SystemExit, match=r"was registered without a scorable model .*: train and promote a model again"):
+        run_job()
+
+
+def test_a_model_is_fetched_once_and_again_when_the_registry_was_begun_anew(tiny: TinyModel, spark, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.chdir(tmp_path)
+    register(tiny.exported.folder)
+    champion = registry.find_by_alias("vaxpulse", "champion")
+    assert champion is not None
+    models = str(tmp_path / "models")
+    folder = Path(registry.keep_in_file_system(spark, champion, models))
+    fetched: list[object] = []
+    fetch = registry.fetch_artifacts
+    monkeypatch.setattr(registry, "fetch_artifacts", lambda *arguments: fetched.append(arguments) or fetch(*arguments))
+    registry.keep_in_file_system(spark, champion, models)
+    assert not fetched
+    (folder / METADATA).write_text("of another model")
+    (folder / registry.ORIGIN).write_text("another run")
+    registry.keep_in_file_system(spark, champion, models)
+    assert len(fetched) == 1
+    assert read_model(spark, str(folder), "vaxpulse", "1").architecture == "bert"

@@ -1,0 +1,125 @@
+"""What people download, and which dumps are judged, once, on small invented tables."""
+
+import csv
+from pathlib import Path
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from spark_jobs.schemas import TWEETS_CLEAN
+from spark_jobs.scoring import insights, judging
+from spark_jobs.scoring.exports import write_exports
+from spark_jobs.scoring.judging import judge_new_dumps
+from tests.spark_jobs.test_scoring_models import model_of
+
+FORMULAS = ["=1+1", "+1", "-1", "@A1", "\t=1", "\r=1", "\n=1", "＝1"]
+
+
+def scored(spark: SparkSession, *tweets: tuple[str, str, str, str]) -> DataFrame:
+    """Tweets of (tweet_id, safe_text, split, dump_sha256) with the same scores for all."""
+    rows = spark.createDataFrame(list(tweets), "tweet_id string, safe_text string, split string, dump_sha256 string")
+    columns = {
+        "clean_text": F.col("safe_text"),
+        "hashtags": F.array(F.lit("flu")),
+        "text_group": F.col("safe_text"),
+        "p_negative": F.lit(0.1),
+        "p_neutral": F.lit(0.2),
+        "p_positive": F.lit(0.7),
+        "label": F.lit(1),
+        "score": F.lit(0.6),
+        "model_name": F.lit("tiny"),
+        "model_version": F.lit("1"),
+        "scored_at": F.current_timestamp(),
+    }
+    return rows.withColumns(columns).select(*insights.TWEETS, *insights.SCORES)
+
+
+def test_no_tweet_id_of_a_submission_is_a_formula_and_in_parquet_each_is_as_delivered(spark: SparkSession, tmp_path: Path) -> None:
+    ids = [*FORMULAS, "RQMQ0L2A", 'a "quoted", id', "\\", " x "]
+    tweets = scored(spark, *((tweet_id, "t", "unlabelled", "d1") for tweet_id in ids), ("B1", "t", "unlabelled", "d2"))
+    files = write_exports(tweets.select("tweet_id", "score", "dump_sha256"), str(tmp_path))
+    assert files == {"submission-d1.csv": "d1", "submission-d2.csv": "d2", "scores-d1.parquet": "d1", "scores-d2.parquet": "d2"}
+    assert {path.name for path in tmp_path.iterdir() if not path.name.startswith(".")} == files.keys()
+    with (tmp_path / "submission-d1.csv").open(newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header == ["tweet_id", "label"]
+    assert {row[0] for row in rows} == {f"'{tweet_id}" for tweet_id in FORMULAS} | set(ids) - set(FORMULAS)
+    assert {row[1] for row in rows} == {"0.6"}
+    assert {row.tweet_id for row in spark.read.parquet(str(tmp_path / "scores-d1.parquet")).collect()} == set(ids)
+
+
+@pytest.fixture
+def clean_uri(spark: SparkSession, tmp_path: Path) -> str:
+    """A table tweets_clean with a labelled dump `old`."""
+    uri = str(tmp_path / "tweets_clean")
+    rows = [
+        (
+            f"A{i}",
+            f"vaccines work {i % 7}",
+            1,
+            1.0,
+            ["flu"],
+            [],
+            f"vaccines work {i % 7}",
+            "",
+            "g",
+            "eval" if i % 5 == 0 else "train",
+            "old",
+        )
+        for i in range(300)
+    ]
+    spark.createDataFrame(rows, TWEETS_CLEAN).write.format("delta").save(uri)
+    return uri
+
+
+def with_dump(spark: SparkSession, clean_uri: str, dump: str, text: str, tweets: int) -> DataFrame:
+    """The labelled tweets and a new dump of `tweets` unlabelled ones, scored."""
+    labelled = [(row.tweet_id, row.safe_text, row.split, row.dump_sha256) for row in spark.read.format("delta").load(clean_uri).collect()]
+    new = [(f"{dump}-{i}", f"{text} {i % 7}", "unlabelled", dump) for i in range(tweets)]
+    return scored(spark, *labelled, *new)
+
+
+def test_a_dump_is_judged_once_by_each_model(spark: SparkSession, clean_uri: str, tmp_path: Path) -> None:
+    model, drift = model_of(delta_version=0), str(tmp_path / "drift")
+
+    def judged() -> dict[str, list[str]]:
+        return {row.dump_sha256: row.breaches for row in spark.read.format("delta").load(drift).collect()}
+
+    spanish = with_dump(spark, clean_uri, "spanish", "las vacunas no funcionan nunca", 250)
+    assert judge_new_dumps(spark, drift, clean_uri, spanish, model) == 2
+    assert judged().keys() == {"old", "spanish"}
+    assert judged()["old"] == []
+    assert {"word_psi", "more_unseen_words"} <= set(judged()["spanish"])
+    # again: nothing is judged, and nothing read for it
+    assert judge_new_dumps(spark, drift, clean_uri, spanish, model) == 0
+    # a few tweets say too little
+    small = with_dump(spark, clean_uri, "small", "las vacunas no funcionan nunca", 20)
+    assert judge_new_dumps(spark, drift, clean_uri, small, model) == 1
+    assert judged()["small"] == []
+
+
+def test_without_a_labelled_tweet_there_is_nothing_to_compare_with(
+    spark: SparkSession, clean_uri: str, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(judging, "learnt_from", lambda *_: spark.createDataFrame([], "tweet_id string, part string"))
+    tweets = with_dump(spark, clean_uri, "new", "vaccines work", 250)
+    assert judge_new_dumps(spark, str(tmp_path / "drift"), clean_uri, tweets, model_of()) == 0
+
+
+def test_what_two_champions_say_of_the_same_tweets(spark: SparkSession) -> None:
+    now = scored(spark, ("A1", "a", "train", "d"), ("A2", "b", "train", "d"), ("A3", "c", "train", "d"))
+    before = now.where("tweet_id != 'A3'").withColumn("label", F.when(F.col("tweet_id") == "A1", -1).otherwise(1))
+    assert {(row.before, row.now): row.tweets for row in insights.label_changes(now, before).collect()} == {(-1, 1): 1, (1, 1): 1}
+
+
+def test_a_text_stands_once_among_the_extremes_however_many_copies_it_has(spark: SparkSession) -> None:
+    tweets = scored(spark, *((f"A{i}", "copied", "train", "d") for i in range(3)), ("B1", "once", "train", "d"))
+    texts = insights.distinct_texts(tweets)
+    assert [(row.text, row.tweets, row.positive, row.uncertain) for row in insights.extremes(texts, "positive", 5).collect()] == [
+        ("copied", 3, 0.7, 0.7),
+        ("once", 1, 0.7, 0.7),
+    ]
+    assert [row.asDict() for row in insights.hashtag_counts(tweets, 5).collect()] == [
+        {"hashtag": "flu", "tweets": 4, "negative": 0, "neutral": 0, "positive": 4, "score": pytest.approx(0.6)}
+    ]

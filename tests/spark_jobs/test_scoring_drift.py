@@ -1,0 +1,101 @@
+"""Drift: which dumps are another population, and that draws of the same one are none."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from benchmarks.varied_tweets import FREQUENT
+from spark_jobs.scoring.drift import FREQUENT_WORDS, LENGTH_EDGES, Drift, Profile, assemble, measure
+
+# Words by Zipf's law, the project's subject among the frequent ones, and 3,000 rare ones.
+WORDS = [*FREQUENT, *(f"rare{number}" for number in range(3_000))]
+OTHER_TOPIC = [word for word in FREQUENT if not word.startswith(("vacc", "measles", "autism", "immun", "disease", "flu", "health", "kids"))]
+FOOTBALL = [*OTHER_TOPIC[:8], "goal", "match", "league", "coach", *OTHER_TOPIC[8:], *(f"player{number}" for number in range(3_000))]
+SPANISH = ["la", "de", "que", "el", "en", "vacuna", "no", "los", "niños", "por", *(f"palabra{number}" for number in range(3_000))]
+SHARES = (0.1, 0.5, 0.4)
+
+
+def invent(count: int, words: Sequence[str], seed: int, shares: Sequence[float] = SHARES, confidence: float = 0.8) -> list[dict]:
+    random = np.random.default_rng(seed)
+    zipf = 1 / np.arange(1, len(words) + 1)
+    tweets = []
+    for label in random.choice(3, count, p=shares):
+        chosen = random.choice(words, random.integers(4, 29), p=zipf / zipf.sum())
+        tweets.append(
+            {"label": int(label) - 1, "words": list(chosen), "confidence": float(np.clip(random.normal(confidence, 0.1), 0.34, 1))}
+        )
+    return tweets
+
+
+def profile_of(tweets: Sequence[dict], training: Sequence[dict]) -> Profile:
+    """What Spark counts, in Python."""
+    counts = Counter(word for tweet in training for word in tweet["words"])
+    rank_of = dict.fromkeys(counts, FREQUENT_WORDS) | {word: rank for rank, (word, _) in enumerate(counts.most_common(FREQUENT_WORDS))}
+    of_tweets = [
+        {
+            "part": "all",
+            "label": tweet["label"],
+            "length": sum(len(" ".join(tweet["words"])) >= edge for edge in LENGTH_EDGES),
+            "tweets": 1,
+            "confidence": tweet["confidence"],
+        }
+        for tweet in tweets
+    ]
+    of_words = [{"part": "all", "rank": rank_of.get(word, -1), "words": 1} for tweet in tweets for word in tweet["words"]]
+    return assemble(of_tweets, of_words)["all"]
+
+
+TRAINING, HELD_OUT = invent(6_000, WORDS, seed=1), invent(1_500, WORDS, seed=2)
+REFERENCE = profile_of(TRAINING, TRAINING), profile_of(HELD_OUT, TRAINING)
+
+
+def drift_of(tweets: Sequence[dict]) -> Drift:
+    return measure(profile_of(tweets, TRAINING), *REFERENCE)
+
+
+def test_a_hundred_draws_from_the_training_data_breach_nothing() -> None:
+    random = np.random.default_rng(3)
+    draws = ([TRAINING[row] for row in random.choice(len(TRAINING), 200, replace=False)] for _ in range(100))
+    assert [breaches for draw in draws if (breaches := drift_of(draw).breaches())] == []
+
+
+def test_new_tweets_of_the_same_kind_breach_nothing() -> None:
+    assert drift_of(invent(1_000, WORDS, seed=4)).breaches() == []
+
+
+def test_another_language_is_told_by_its_words() -> None:
+    assert {"word_psi", "more_unseen_words"} <= set(drift_of(invent(300, SPANISH, seed=5)).breaches())
+
+
+def test_another_topic_in_the_same_language_is_told_by_its_words() -> None:
+    assert "word_psi" in drift_of(invent(300, FOOTBALL, seed=6)).breaches()
+
+
+def test_another_opinion_of_the_same_words_is_told_by_the_labels() -> None:
+    assert drift_of(invent(1_000, WORDS, seed=7, shares=(0.5, 0.3, 0.2))).breaches() == ["label_psi"]
+
+
+def test_a_model_that_has_become_unsure_is_told() -> None:
+    assert drift_of(invent(1_000, WORDS, seed=8, confidence=0.6)).breaches() == ["less_confidence"]
+
+
+def test_longer_texts_are_told() -> None:
+    training, held_out = REFERENCE
+    longer = replace(held_out, lengths=held_out.lengths[::-1])
+    assert measure(longer, training, held_out).breaches() == ["length_psi"]
+
+
+def test_rows_of_several_parts_are_counted_apart() -> None:
+    of_tweets = [
+        {"part": "a", "label": -1, "length": 0, "tweets": 2, "confidence": 1.2},
+        {"part": "a", "label": 1, "length": 3, "tweets": 2, "confidence": 2.0},
+        {"part": "b", "label": 0, "length": 8, "tweets": 1, "confidence": 0.5},
+    ]
+    of_words = [{"part": "a", "rank": 0, "words": 5}, {"part": "a", "rank": -1, "words": 3}, {"part": "a", "rank": 50, "words": 2}]
+    found = assemble(of_tweets, of_words)
+    assert (found["a"].tweets, found["a"].labels, found["a"].confidence, found["a"].unseen_share) == (4, [2, 0, 2], 0.8, 0.3)
+    assert (found["a"].words[0], found["a"].words[-1], sum(found["a"].words)) == (5, 5, 10)
+    # a dump of links alone has no word
+    assert (found["b"].lengths[-1], found["b"].unseen_share) == (1, 0.0)

@@ -1,0 +1,119 @@
+"""The insight report: both figures of every share, the tweets, the champions, the drift, and the files."""
+
+import re
+from datetime import date
+
+import pytest
+
+from spark_jobs.reporting.page import Section, render
+from spark_jobs.scoring import insight_report
+from spark_jobs.scoring.insight_report import Counts
+
+CONFUSION = [[60, 30, 10], [20, 160, 20], [10, 30, 160]]
+DUMPS = [
+    Counts("june.csv", date(2026, 6, 1), [120, 500, 380]),
+    Counts("july.csv", date(2026, 7, 1), [300, 450, 250]),
+    Counts("july again.csv", date(2026, 7, 1), [30, 45, 25]),
+]
+HASHTAGS = [
+    {"hashtag": "flu", "tweets": 50, "negative": 5, "neutral": 20, "positive": 25, "score": 0.31},
+    {"hashtag": "疫苗", "tweets": 8, "negative": 4, "neutral": 4, "positive": 0, "score": -0.4},
+]
+RANKED = {
+    "negative": [{"text": "<b>never</b>", "tweets": 3, "negative": 0.98, "positive": 0.01, "uncertain": 0.98, "score": -0.97}],
+    "positive": [],
+    "uncertain": [{"text": "hm", "tweets": 1, "negative": 0.3, "positive": 0.3, "uncertain": 0.4, "score": 0.0}],
+}
+JUDGED = [
+    {
+        "name": "july.csv",
+        "tweets": 1_000,
+        "label_psi": 0.31,
+        "length_psi": 0.01,
+        "word_psi": 0.02,
+        "more_unseen_words": 0.01,
+        "less_confidence": -0.02,
+        "breaches": ["label_psi"],
+    },
+    {
+        "name": "small.csv",
+        "tweets": 7,
+        **dict.fromkeys(("label_psi", "length_psi", "word_psi", "more_unseen_words", "less_confidence")),
+        "breaches": [],
+    },
+]
+
+
+@pytest.fixture(scope="module")
+def sections() -> list[Section]:
+    return [
+        insight_report.shares_section(DUMPS, CONFUSION),
+        insight_report.time_section(DUMPS, CONFUSION),
+        insight_report.hashtags_section(HASHTAGS),
+        *insight_report.extremes_sections(RANKED),
+        insight_report.champions_section("tiny version 1", {(-1, -1): 80, (-1, 1): 5, (0, 0): 15}),
+        insight_report.drift_section(JUDGED),
+        insight_report.files_section({"submission-ab.csv": "ab"}, {"ab": "june.csv"}, "./run/files"),
+    ]
+
+
+def text_of(*sections: Section) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", render("a heading", {}, sections)))
+
+
+def test_both_figures_of_every_share_stand_in_the_page_with_their_intervals(sections: list[Section]) -> None:
+    text = text_of(*sections)
+    for kind in ("predicted", "adjusted"):
+        assert re.search(rf"june.csv 1,000 {kind} \d+\.\d % \(\d+\.\d–\d+\.\d\)", text), kind
+    assert re.search(r"june.csv 1,000 predicted 12\.0 % \(10\.\d–1[34]\.\d\) 50\.0 %", text)
+    assert re.search(r"all 2,100 predicted 21\.4 %", text)
+
+
+def test_dumps_of_one_day_are_one_point_in_time() -> None:
+    text = text_of(insight_report.time_section(DUMPS, CONFUSION))
+    assert "2026-06-01 1,000 predicted" in text
+    assert "2026-07-01 1,100 predicted 30.0 %" in text
+
+
+def test_one_day_alone_is_no_line() -> None:
+    section = insight_report.time_section(DUMPS[:1], CONFUSION)
+    assert "There is one day so far." in section.text
+    assert not section.pictures
+
+
+def test_numbers_of_hashtags_champions_and_drift_stand_in_the_page(sections: list[Section]) -> None:
+    text = text_of(*sections)
+    for numbers in (
+        "#flu 50 10.0 % 40.0 % 50.0 % +0.31",
+        "&lt;b&gt;never&lt;/b&gt; 3 0.980 -0.97",
+        "hm 1 0.400 +0.00",
+        "5 of 100 tweets that both have scored carry another label now (5.0 %)",
+        "negative before 80 0 5",
+        "Moved away: july.csv.",
+        "july.csv 1,000 0.310 0.010 0.020 0.010 -0.020 label_psi",
+    ):
+        assert numbers in text, numbers
+
+
+def test_text_of_a_tweet_is_text_and_no_markup(sections: list[Section]) -> None:
+    page = render("a heading", {}, sections)
+    assert "&lt;b&gt;never&lt;/b&gt;" in page
+    assert "<b>" not in page
+
+
+def test_files_are_links_to_download_and_say_which_dump_they_are_about(sections: list[Section]) -> None:
+    page = render("a heading", {}, sections)
+    assert '<a href="./run/files/submission-ab.csv" download>submission-ab.csv (june.csv)</a>' in page
+
+
+def test_what_is_not_there_is_said_in_words() -> None:
+    assert "No tweet has a hashtag." in text_of(insight_report.hashtags_section([]))
+    assert "This is the first champion" in text_of(insight_report.champions_section(None, {}))
+    assert "No dump has moved away." in text_of(insight_report.drift_section([]))
+    assert "No dump has been scored." in text_of(insight_report.files_section({}, {}, "."))
+
+
+def test_every_picture_says_in_words_what_it_shows(sections: list[Section]) -> None:
+    pictures = [picture for section in sections for picture in section.pictures]
+    assert [picture.name for picture in pictures] == ["shares", "over_time", "hashtags", "drift"]
+    assert all(len(picture.alt) > 60 for picture in pictures)
