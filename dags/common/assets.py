@@ -19,6 +19,9 @@ RAW_FOLDER = "/vaxpulse/raw"  # each content once, as <sha256>.csv
 TABLES = f"{HDFS}/vaxpulse/tables"
 QUARANTINE = f"{TABLES}/quarantine"
 DUMPS = f"{TABLES}/dumps"
+DRIFT_TABLE = f"{TABLES}/drift"  # how far each dump is from the champion's training data
+
+MODELS_FOLDER = f"{HDFS}/vaxpulse/models"  # <name>/<version>: the files that executors score with
 
 LANDED_DUMPS = Asset(
     name="landed_dumps",
@@ -27,12 +30,13 @@ LANDED_DUMPS = Asset(
 )
 TWEETS_RAW = Asset(name="tweets_raw", uri=f"{TABLES}/tweets_raw")
 TWEETS_CLEAN = Asset(name="tweets_clean", uri=f"{TABLES}/tweets_clean")
+TWEETS_SCORED = Asset(name="tweets_scored", uri=f"{TABLES}/tweets_scored")
 # The champion has changed: another version of the registered model scores from now on.
 MODELS = Asset(name="models", uri="vaxpulse://mlflow/models")
 # New tweets differ from those that the champion has learned from.
 DRIFT = Asset(name="drift", uri="vaxpulse://mlflow/drift")
 
-TABLE_URIS = [TWEETS_RAW.uri, QUARANTINE, DUMPS, TWEETS_CLEAN.uri]
+TABLE_URIS = [TWEETS_RAW.uri, QUARANTINE, DUMPS, TWEETS_CLEAN.uri, TWEETS_SCORED.uri, DRIFT_TABLE]
 
 # What every command of the room `loading` is told.
 LOADING_ARGUMENTS = {"raw": f"{HDFS}{RAW_FOLDER}", "tweets-raw": TWEETS_RAW.uri, "quarantine": QUARANTINE, "dumps": DUMPS}

@@ -20,6 +20,7 @@ DAG_IDS = (
     "train_classifiers",
     "tune_classifier",
     "cross_validate",
+    "score_tweets",
     "maintain_tables",
 )
 TIMEOUT_SECONDS = 30

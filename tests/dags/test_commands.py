@@ -37,6 +37,7 @@ def command_of(task) -> list[str]:
         "retract_dump.retract",
         "clean_tweets.clean_tweets",
         "explore_tweets.explore_tweets",
+        "score_tweets.score_tweets",
         "maintain_tables.maintain_tables",
         "train_classifiers.compare",
         "train_classifiers.promote",

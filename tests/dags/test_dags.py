@@ -23,6 +23,7 @@ def test_these_are_the_dags(dag_bag):
         "train_classifiers",
         "tune_classifier",
         "cross_validate",
+        "score_tweets",
         "maintain_tables",
     }
 
@@ -56,12 +57,13 @@ def test_whatever_writes_the_tables_takes_turns_and_what_runs_seldom_goes_first(
     assert writers == {
         "ingest_tweets.load_dumps": 1,
         "clean_tweets.clean_tweets": 2,
+        "score_tweets.score_tweets": 3,
         "review_dump.carry_out": 4,
         "retract_dump.retract": 4,
         "maintain_tables.maintain_tables": 4,
     }
     # What says that it has changed a table has written it.
-    tables = {"tweets_raw", "tweets_clean"}
+    tables = {"tweets_raw", "tweets_clean", "tweets_scored"}
     assert {name for name, task in tasks.items() if tables & {outlet.name for outlet in task.outlets}} <= writers.keys()
 
 
@@ -107,6 +109,7 @@ def test_assets_chain_the_dags(dag_bag):
         "train_classifiers": ["models"],
         "tune_classifier": [],
         "cross_validate": [],
+        "score_tweets": ["drift", "tweets_scored"],
         "maintain_tables": [],
     }
 
@@ -163,7 +166,7 @@ def test_words_of_a_person_do_not_reach_the_shell(dag_bag):
 def test_every_spark_job_is_a_file_of_its_own_name(dag_bag):
     tasks = [task for dag in dag_bag.dags.values() for task in dag.tasks if task.operator_name == SparkJobOperator.__name__]
     applications = {task.task_id: Path(task.partial_kwargs["application"] if task.is_mapped else task.application) for task in tasks}
-    assert applications.keys() == {"clean_tweets", "explore_tweets", "maintain_tables"}
+    assert applications.keys() == {"clean_tweets", "explore_tweets", "score_tweets", "maintain_tables"}
     for task_id, application in applications.items():
         assert application.is_file(), application
         assert application.stem == task_id

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from vaxpulse_airflow.spark_job import SparkJobOperator
 
 SPARK_JOBS = Path(__file__).parents[2] / "spark_jobs"
@@ -20,7 +20,10 @@ print(*(module.name for module in pkgutil.walk_packages(spark_jobs.__path__, "sp
 """
 
 
-@pytest.mark.parametrize(("status", "error"), [(65, AirflowFailException), (1, AirflowException), (651, AirflowException)])
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(65, AirflowFailException), (99, AirflowSkipException), (1, AirflowException), (651, AirflowException), (199, AirflowException)],
+)
 def test_exit_status_decides_whether_another_try_is_made(monkeypatch, status, error):
     def fail(self, context):
         raise AirflowException(f"Cannot execute: spark-submit job.py. Error code is: {status}.")
