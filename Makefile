@@ -78,6 +78,12 @@ bench-train: install ## samples/s of the trainer on this machine against stock T
 bench-text: install ## accuracy, macro-F1 and RMSE of minilm on each text column: TWEETS=URI-of-tweets_clean
 	.venv/bin/python -m benchmarks.text_columns --tweets "$(TWEETS)"
 
+.PHONY: bench-score
+bench-score: install ## rows/s and CPU ms a row of both scoring engines against transformers' pipeline and PyTorch
+	.venv/bin/python -m benchmarks.score throughput --tweets 4000 --sample 1000
+	.venv/bin/python -m benchmarks.score scaling --tweets 10000,100000,1000000
+	.venv/bin/python -m benchmarks.score copies --tweets 20000
+
 .PHONY: check
 check: install ## format, lint, import rules, types, shell scripts
 	.venv/bin/ruff format --check .

@@ -1,0 +1,265 @@
+"""How fast tweets are scored: both engines in both precisions against transformers' pipeline and plain PyTorch.
+
+    python -m benchmarks.score throughput --tweets 4000 --sample 1000
+    python -m benchmarks.score scaling --tweets 10000,100000
+    python -m benchmarks.score copies --tweets 20000
+
+all-MiniLM-L6-v2 with a random head on invented tweets (benchmarks/varied_tweets.py). Each contender runs in a process of its own on CORES cores
+and scores WARM_UP tweets before the clocks start: one on the wall, and one that counts the processor time of the contender and its
+children, which other programs on the machine do not change. PyTorch's contenders score the first `--sample` tweets: they take time in proportion.
+`scaling` is the cost of a row by the size of the table, without a warm-up; `copies` is what scoring each text once gives where half the tweets
+are copies. Prints Markdown for docs/benchmarks.md.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.clean import CORES, REPOSITORY, Clock
+from deploy.embedded.install import find_java_home, spark_class_path
+
+if TYPE_CHECKING:
+    from spark_jobs.scoring.scorable_model import ScorableModel
+
+WARM_UP = 200
+MAX_LENGTH_TOKENS = 128
+ENGINE = "onnx int8"
+# How many times as fast as the rival the engine should be.
+AIMS = {"pipeline one by one": 5.0, "pipeline in batches of 32": 3.0}
+
+
+def arg_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Measure scoring.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    throughput = commands.add_parser("throughput", help="all contenders on the same tweets")
+    throughput.add_argument("--tweets", type=int, default=4_000)
+    throughput.add_argument("--sample", type=int, default=1_000)
+    throughput.add_argument("--contenders", default=",".join(CONTENDERS), help="those to run, in this order")
+    scaling = commands.add_parser("scaling", help="the cost of a row by the size of the table")
+    scaling.add_argument("--tweets", default="10000,100000")
+    copies = commands.add_parser("copies", help="each text once, against every tweet by itself")
+    copies.add_argument("--tweets", type=int, default=20_000)
+    contender = commands.add_parser("contender", help="used by the benchmark itself: run one contender")
+    contender.add_argument("name", choices=sorted(CONTENDERS))
+    contender.add_argument("folder", type=Path)
+    contender.add_argument("tweets", type=int)
+    contender.add_argument("warm_up", type=int)
+    return parser
+
+
+def export_minilm(folder: Path) -> None:
+    """all-MiniLM-L6-v2 with a random head: as PyTorch in `torch`, and as the trainer exports it in `onnx`."""
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    from training.checkpoints import resolve_checkpoint
+    from training.export import export_onnx
+    from training.labels import ID2LABEL, LABEL2ID
+    from training.presets import PACKAGED_MINILM
+
+    torch.manual_seed(1)
+    checkpoint = resolve_checkpoint(PACKAGED_MINILM)
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint, local_files_only=True, model_max_length=MAX_LENGTH_TOKENS)
+    model = AutoModelForSequenceClassification.from_pretrained(checkpoint, id2label=ID2LABEL, label2id=LABEL2ID, local_files_only=True)
+    model.eval()
+    model.save_pretrained(folder / "torch")
+    tokenizer.save_pretrained(folder / "torch")
+    confusion = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
+    accuracy = {precision: {"accuracy": 1.0} for precision in ("float32", "int8")}
+    export_onnx(
+        model,
+        tokenizer,
+        folder / "onnx",
+        {"text_column": "safe_text", "validation": accuracy, "eval_confusion": confusion, "delta_version": 0},
+    )
+
+
+def write_texts(folder: Path, count: int) -> None:
+    """Invented tweets as `texts.parquet`: row, text."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from benchmarks.varied_tweets import tweets
+
+    texts = pa.Table.from_batches(tweets(count, seed=7))["safe_text"]
+    pq.write_table(pa.table({"row": pa.array(range(count)), "text": texts}), folder / "texts.parquet")
+
+
+def read_texts(folder: Path, count: int) -> list[str]:
+    import pyarrow.parquet as pq
+
+    return pq.read_table(folder / "texts.parquet")["text"].slice(0, count).to_pylist()
+
+
+def open_model(folder: Path, precision: str) -> "ScorableModel":
+    from dataclasses import replace
+
+    from spark_jobs.scoring.scorable_model import METADATA, parse_metadata
+
+    model = parse_metadata(json.loads((folder / "onnx" / METADATA).read_text()), str(folder / "onnx"), "minilm", "1")
+    return model if precision == "int8" else replace(model, accuracy_int8=None)
+
+
+def run_engine(engine: str, precision: str, by_text: bool = False) -> Callable[[Path, int, int], dict[str, float]]:
+    """A contender on Spark; `by_text` scores each text once."""
+
+    def run(folder: Path, count: int, warm_up: int) -> dict[str, float]:
+        from pyspark.sql import functions as F
+
+        from spark_jobs.scoring.engines import ENGINES
+        from spark_jobs.session import open_session
+
+        spark = open_session("benchmark")
+        texts = spark.read.parquet(str(folder / "texts.parquet")).where(F.col("row") < count)
+        if by_text:
+            texts = texts.groupBy("text").agg(F.collect_list("row").alias("rows"))
+        model = open_model(folder, precision)
+        score = ENGINES[engine]
+        if warm_up:
+            score(texts.limit(warm_up).repartition(CORES), model).write.format("noop").mode("overwrite").save()
+        clock = Clock()
+        score(texts.repartition(4 * CORES), model).write.format("noop").mode("overwrite").save()
+        result = clock.result(count)
+        spark.stop()
+        return result
+
+    return run
+
+
+def run_pipeline(batch_size: int) -> Callable[[Path, int, int], dict[str, float]]:
+    def run(folder: Path, count: int, warm_up: int) -> dict[str, float]:
+        import torch
+        from transformers import pipeline
+
+        torch.set_num_threads(CORES)
+        classifier = pipeline("text-classification", model=str(folder / "torch"), device="cpu", top_k=None)
+        texts = read_texts(folder, count)
+        options: dict[str, Any] = {"batch_size": batch_size, "truncation": True, "max_length": MAX_LENGTH_TOKENS}
+        classifier(texts[:warm_up], **options)
+        clock = Clock()
+        classifier(texts, **options)
+        return clock.result(count)
+
+    return run
+
+
+def run_torch(folder: Path, count: int, warm_up: int) -> dict[str, float]:
+    """Batches of 32 of like lengths."""
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    torch.set_num_threads(CORES)
+    tokenizer = AutoTokenizer.from_pretrained(folder / "torch")
+    model = AutoModelForSequenceClassification.from_pretrained(folder / "torch").eval()
+
+    def score(texts: list[str]) -> None:
+        encoded = tokenizer(texts, truncation=True, max_length=MAX_LENGTH_TOKENS)
+        order = sorted(range(len(texts)), key=lambda row: len(encoded["input_ids"][row]))
+        with torch.inference_mode():
+            for start in range(0, len(order), 32):
+                rows = order[start : start + 32]
+                batch = tokenizer.pad({name: [values[row] for row in rows] for name, values in encoded.items()}, return_tensors="pt")
+                model(**batch).logits.softmax(dim=1)
+
+    texts = read_texts(folder, count)
+    score(texts[:warm_up])
+    clock = Clock()
+    score(texts)
+    return clock.result(count)
+
+
+CONTENDERS: dict[str, Callable[[Path, int, int], dict[str, float]]] = {
+    "onnx int8": run_engine("onnx", "int8"),
+    "onnx fp32": run_engine("onnx", "fp32"),
+    "sparknlp fp32": run_engine("sparknlp", "fp32"),
+    "sparknlp int8": run_engine("sparknlp", "int8"),
+    "plain PyTorch, sorted batches of 32": run_torch,
+    "pipeline in batches of 32": run_pipeline(32),
+    "pipeline one by one": run_pipeline(1),
+    "onnx int8, each text once": run_engine("onnx", "int8", by_text=True),
+}
+ON_SPARK = [name for name in CONTENDERS if name.startswith(("onnx", "sparknlp"))]
+
+
+def run_contender(name: str, folder: Path, count: int, warm_up: int) -> dict[str, float]:
+    """Run one contender in a process of its own and return what it measured."""
+    environment = os.environ | {
+        "PYTHONPATH": str(REPOSITORY),
+        "PYSPARK_PYTHON": sys.executable,
+        "JAVA_HOME": str(find_java_home()),
+        "TRANSFORMERS_VERBOSITY": "error",
+        "PYSPARK_SUBMIT_ARGS": f"--master local[{CORES}] --driver-memory 4g --conf spark.driver.extraClassPath={spark_class_path()} "
+        f"--conf spark.ui.enabled=false --conf spark.driver.host=127.0.0.1 --conf spark.local.dir={folder} pyspark-shell",
+    }
+    command = [sys.executable, "-m", "benchmarks.score", "contender", name, str(folder), str(count), str(warm_up)]
+    done = subprocess.run(command, check=True, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def cpu_ms(result: dict[str, float]) -> float:
+    return result["cpu_seconds"] / result["rows"] * 1_000
+
+
+def throughput(folder: Path, options: argparse.Namespace) -> None:
+    write_texts(folder, options.tweets)
+    results = {}
+    for name in options.contenders.split(","):
+        results[name] = run_contender(name, folder, options.tweets if name in ON_SPARK else options.sample, WARM_UP)
+    ours = results.get(ENGINE)
+    print(f"{options.tweets:,} invented tweets, PyTorch {options.sample:,}; {CORES} cores, load {os.getloadavg()[0]:.1f}\n")
+    print(f"| contender | rows | rows/s | CPU ms/row | {ENGINE} against it | by CPU |\n|---|---|---|---|---|---|")
+    for name, result in results.items():
+        ratios = ""
+        if ours:
+            wall = (result["seconds"] / result["rows"]) / (ours["seconds"] / ours["rows"])
+            ratios = f"{wall:.1f} x | {cpu_ms(result) / cpu_ms(ours):.1f} x" + (f" (aim: {AIMS[name]:g} x)" if name in AIMS else "")
+        print(f"| {name} | {result['rows']:,.0f} | {result['rows'] / result['seconds']:,.0f} | {cpu_ms(result):.2f} | {ratios} |")
+
+
+def scaling(folder: Path, options: argparse.Namespace) -> None:
+    sizes = [int(size) for size in options.tweets.split(",")]
+    write_texts(folder, max(sizes))
+    print(
+        f"{ENGINE}, {CORES} cores, load {os.getloadavg()[0]:.1f}\n\n| rows | rows/s | CPU ms/row | against the first |\n|---|---|---|---|"
+    )
+    results = [run_contender(ENGINE, folder, size, 0) for size in sizes]
+    for result in results:
+        print(
+            f"| {result['rows']:,.0f} | {result['rows'] / result['seconds']:,.0f} | {cpu_ms(result):.2f} "
+            f"| {cpu_ms(result) / cpu_ms(results[0]):.2f} x |"
+        )
+
+
+def copies(folder: Path, options: argparse.Namespace) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    write_texts(folder, options.tweets // 2)
+    half = pq.read_table(folder / "texts.parquet")["text"].combine_chunks()
+    pq.write_table(
+        pa.table({"row": pa.array(range(2 * len(half))), "text": pa.concat_arrays([half.cast(pa.string())] * 2)}), folder / "texts.parquet"
+    )
+    print(f"{options.tweets:,} tweets, half of them copies\n\n| | rows/s | CPU ms/row |\n|---|---|---|")
+    for name in (ENGINE, f"{ENGINE}, each text once"):
+        result = run_contender(name, folder, options.tweets, WARM_UP)
+        print(f"| {name} | {result['rows'] / result['seconds']:,.0f} | {cpu_ms(result):.2f} |")
+
+
+def main() -> None:
+    options = arg_parser().parse_args()
+    if options.command == "contender":
+        print(json.dumps(CONTENDERS[options.name](options.folder, options.tweets, options.warm_up)))
+        return
+    with tempfile.TemporaryDirectory(prefix="bench-score-") as name:
+        export_minilm(Path(name))
+        {"throughput": throughput, "scaling": scaling, "copies": copies}[options.command](Path(name), options)
+
+
+if __name__ == "__main__":
+    main()
