@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from pyspark import SparkFiles
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -45,9 +46,10 @@ def pipeline(spark: SparkSession, model: ScorableModel) -> Any:
     from sparknlp.base import DocumentAssembler
 
     spark.conf.set(*ONE_THREAD)
-    with tempfile.TemporaryDirectory() as folder:
-        is_cased = copy_for_import(spark, model, Path(folder))
-        classifier = getattr(annotator, CLASSIFIERS[model.architecture]).loadSavedModel(folder, spark)
+    # Spark NLP has Spark ship the file, whenever a task asks for it: it must stay until the session ends, which removes this folder.
+    folder = tempfile.mkdtemp(prefix="sparknlp-", dir=SparkFiles.getRootDirectory())
+    is_cased = copy_for_import(spark, model, Path(folder))
+    classifier = getattr(annotator, CLASSIFIERS[model.architecture]).loadSavedModel(folder, spark)
     classifier.setInputCols(["document", "token"]).setOutputCol("annotations")
     classifier.setCaseSensitive(is_cased).setMaxSentenceLength(model.max_length_tokens)
     document = DocumentAssembler().setInputCol("text").setOutputCol("document")

@@ -65,6 +65,7 @@ def train_byte_pairs(texts: list[str]) -> Tokenizer:
 def make_tiny_model(folder: Path, architecture: str, texts: list[str], version: str = "1", seed: int = 1) -> TinyModel:
     """A model of an architecture (bert, distilbert, roberta), its tokenizer trained on `texts`; its export is `folder`."""
     torch.manual_seed(seed)
+    torch.set_num_threads(1)  # more threads wait for each other longer than so small a model takes
     labels: dict[str, Any] = {
         "id2label": {int(i): label for i, label in ID2LABEL.items()},
         "label2id": {label: int(i) for i, label in ID2LABEL.items()},
