@@ -19,7 +19,7 @@ from dataclasses import fields
 from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 
-from spark_jobs.read_position import current_position, last_position
+from spark_jobs.read_position import last_position, newest_snapshot, position_at
 from spark_jobs.scoring.engines import ENGINES, choose_engine
 from spark_jobs.scoring.increments import changes_since, create_table, is_model, score_changes
 from spark_jobs.scoring.insight_page import Places, publish, scored_tweets
@@ -59,7 +59,7 @@ def score_tweets(spark: SparkSession, clean_uri: str, scored_uri: str, model: Sc
     score = ENGINES[engine]
     print(f"{model}, {model.architecture}, {model.precision}; {reason}")
     stage = f"{STAGE} {model.name} {model.version}"
-    last, current = last_position(spark, scored_uri, stage), current_position(spark, clean_uri, stage, origin)
+    last, current = last_position(spark, scored_uri, stage), position_at(newest_snapshot(spark, clean_uri), stage, origin)
     summary: dict[str, object] = {
         "job": STAGE,
         "model_name": model.name,
