@@ -30,9 +30,10 @@ def throwaway_hdfs(folder: Path) -> Iterator[tuple[str, InsecureClient]]:
     settings = Settings(folder, dict(zip(DEFAULT_PORTS, free_ports(len(DEFAULT_PORTS)), strict=True)))
     settings.write_configuration()
     namenode, datanode = (SERVICES[name].command(settings) for name in ("namenode", "datanode"))
-    subprocess.run([*namenode, "-format", "-nonInteractive"], check=True, capture_output=True)
-    # Loopback is never behind a proxy.
-    with patch.dict(os.environ, {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}), ExitStack() as daemons:
+    environment = settings.environment()
+    subprocess.run([*namenode, "-format", "-nonInteractive"], check=True, capture_output=True, env=environment)
+    # Clients read Hadoop's configuration too, and do not reach loopback through a proxy.
+    with patch.dict(os.environ, environment), ExitStack() as daemons:
         for command in (namenode, datanode):
             daemon = daemons.enter_context(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
             daemons.callback(daemon.kill)

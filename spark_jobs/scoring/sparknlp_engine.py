@@ -21,22 +21,25 @@ CLASSIFIERS = {"bert": "BertForSequenceClassification", "distilbert": "DistilBer
 # Cuts as BERT's own tokenizer does: at blanks, and around every character of punctuation. Spark NLP's default loses marks (`#autism` -> `#`).
 PUNCTUATION = r"[\p{P}$+<=>^`|~]"
 TOKENS = rf"\s+|(?={PUNCTUATION})|(?<={PUNCTUATION})"
+# Texts that it cuts into other tokens than BERT's own tokenizer: with combining marks (emoji have variation selectors), joiners and other
+# invisible characters, or Chinese characters, which it does not take one by one; and words of over 100 characters, which have no token.
+CUT_OTHERWISE = r"[\p{M}\p{Cf}\p{Co}\p{Cn}\p{IsHan}]|\S{101}"
 # Its default takes all cores for each task.
 ONE_THREAD = ("spark.jsl.settings.onnx.intraOpNumThreads", "1")
 
 
 def score(texts: DataFrame, model: ScorableModel) -> DataFrame:
-    """The rows of `texts` (column `text`) with the columns PROBABILITIES; texts without a token go to ONNX Runtime.
+    """The rows of `texts` (column `text`) with the columns PROBABILITIES; texts without a token, and CUT_OTHERWISE, go to ONNX Runtime.
 
     Raises:
         KeyError: the architecture is none of CLASSIFIERS.
     """
-    has_token = F.col("text").rlike(r"\S")
-    scored = pipeline(texts.sparkSession, model).transform(texts.where(has_token))
+    is_cut_alike = F.col("text").rlike(r"\S") & ~F.col("text").rlike(CUT_OTHERWISE)
+    scored = pipeline(texts.sparkSession, model).transform(texts.where(is_cut_alike))
     # One annotation for the document; each label's probability is a string in its metadata.
     probability_of = F.col("annotations")[0]["metadata"]
     probabilities = [probability_of[str(label)].cast("double").alias(name) for label, name in zip(LABELS, PROBABILITIES.names, strict=True)]
-    return scored.select(*texts.columns, *probabilities).unionByName(onnx_engine.score(texts.where(~has_token), model))
+    return scored.select(*texts.columns, *probabilities).unionByName(onnx_engine.score(texts.where(~is_cut_alike), model))
 
 
 def pipeline(spark: SparkSession, model: ScorableModel) -> Any:

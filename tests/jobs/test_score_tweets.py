@@ -223,7 +223,8 @@ def run_job(tables: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 def register(folder: str | None, alias: str = "champion") -> str:
     """Registers a training run with the scorable model in `folder`, or without one; its version."""
-    with mlflow.start_run() as run:
+    # MLflow remembers the experiment of the test before, which is in another database.
+    with mlflow.start_run(experiment_id="0") as run:
         if folder is not None:
             mlflow.log_artifacts(folder, f"model/{registry.MODEL_FOLDER}")
         else:
