@@ -37,11 +37,14 @@ class InstallError(Exception):
 
 
 def main() -> int:
-    """Install everything that is missing, or with `--lock-jars` write jars.lock anew; return the exit status."""
+    """Install everything that is missing, with `--jars-only` the jars alone, or with `--lock-jars` write jars.lock anew; return the exit status."""
     try:
         check_python(sys.version_info[:2])
         if sys.argv[1:] == ["--lock-jars"]:
             lock_jars(find_java_home())
+            return 0
+        if sys.argv[1:] == ["--jars-only"]:
+            install_jars(find_java_home())
             return 0
         if "JAVA_HOME" in os.environ:
             find_java_home()  # a wrong one is said before gigabytes are downloaded
