@@ -3,8 +3,9 @@
 SHELL := /bin/bash -o pipefail
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 RUN = .venv/bin/python -m deploy.embedded.run
+STACK = $(PYTHON) -m deploy.stack.run
 PYTEST = PYTHONPATH=. .venv/bin/python -m pytest
-UNIT = tests/spark_jobs tests/training tests/dags tests/plugins tests/loading tests/deploy
+UNIT = tests/spark_jobs tests/training tests/dags tests/plugins tests/loading tests/deploy tests/stack
 # Two workers, whatever the machine has: each holds a Spark session. One starts with the platform's tests, which mostly wait for services, the
 # other with the laws. A file stays in one worker, because its tests may build on each other; files are handed out in the order in which they are named.
 IN_TWO_WORKERS = -n 2 --dist loadfile --no-loadscope-reorder
@@ -37,6 +38,26 @@ stop: ## stop all services; data stays
 .PHONY: clean
 clean: ## stop, ask, then remove var/ with all tables, runs and models
 	@$(RUN) clean $(if $(YES),--yes)
+
+.PHONY: stack-up
+stack-up: ## the Docker stack: make .env, build, start, wait until all are healthy
+	@$(STACK) up
+
+.PHONY: stack-smoke
+stack-smoke: ## land a dump in the stack, follow it, check what comes of it, logins, ports, secrets: DUMP=path
+	@$(STACK) smoke --dump "$(DUMP)"
+
+.PHONY: stack-faults
+stack-faults: ## kill a DataNode, a Spark worker, the scheduler and a Celery worker while a dump is on its way
+	@$(STACK) faults
+
+.PHONY: stack-logs
+stack-logs: ## the end of the containers' logs, or follow one service: SERVICE=mlflow
+	@$(STACK) logs $(if $(SERVICE),--service $(SERVICE))
+
+.PHONY: stack-down
+stack-down: ## stop and remove the containers; data stays, unless VOLUMES=1
+	@$(STACK) down $(if $(VOLUMES),--volumes)
 
 .PHONY: test
 test: check ## everything: checks, unit tests, whole jobs, laws, and the whole platform on a small dump
@@ -89,7 +110,8 @@ check: install ## format, lint, import rules, types, shell scripts
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
-	.venv/bin/shellcheck .ci/run
+	.venv/bin/shellcheck .ci/run docker/*.sh deploy/conf/spark/spark-env.sh
+	.venv/bin/hadolint docker/Dockerfile
 
 .PHONY: format
 format: install ## format the code

@@ -8,7 +8,8 @@ from typing import Any
 
 import requests
 
-from deploy.embedded.settings import AIRFLOW_USER, Settings
+from deploy.deployment import Deployment
+from deploy.embedded.settings import AIRFLOW_USER
 
 REVIEW_DAG = "review_dump"  # its runs wait for a person
 DAG_IDS = (
@@ -29,7 +30,7 @@ TIMEOUT_SECONDS = 30
 class AirflowApi:
     """A session of Airflow's admin user."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Deployment) -> None:
         """Log in with the generated password."""
         self.url = settings.url("airflow")
         self.session = requests.Session()
@@ -68,7 +69,11 @@ class AirflowApi:
 
     def unpause(self, dag_id: str) -> None:
         """Unpause a DAG."""
-        self.call("PATCH", f"/api/v2/dags/{dag_id}?update_mask=is_paused", json={"is_paused": False})
+        self.pause(dag_id, paused=False)
+
+    def pause(self, dag_id: str, *, paused: bool) -> None:
+        """Pause or unpause a DAG."""
+        self.call("PATCH", f"/api/v2/dags/{dag_id}?update_mask=is_paused", json={"is_paused": paused})
 
     def trigger(self, dag_id: str, params: dict[str, Any]) -> str:
         """Start a run and return its id."""

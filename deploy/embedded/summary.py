@@ -12,7 +12,7 @@ from deltalake import DeltaTable, QueryBuilder
 from rich.console import Group
 from rich.table import Table
 
-from deploy.embedded.settings import Settings
+from deploy.deployment import Deployment
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -36,7 +36,7 @@ MODEL_FIGURES = {
 }
 
 
-def table(settings: Settings, name: str) -> DeltaTable | None:
+def table(settings: Deployment, name: str) -> DeltaTable | None:
     """Return a Delta table, None when it was never written."""
     address = urlsplit(settings.hdfs)
     with socket.create_connection((str(address.hostname), address.port or 0), timeout=5):
@@ -51,13 +51,13 @@ def query(delta: DeltaTable, sql: str) -> list[dict[str, Any]]:
     return rows
 
 
-def row_counts(settings: Settings) -> dict[str, int]:
+def row_counts(settings: Deployment) -> dict[str, int]:
     """Return the number of rows in each table that exists."""
     found = {name: table(settings, name) for name in TABLES}
     return {name: query(delta, "SELECT count(*) AS rows FROM t")[0]["rows"] for name, delta in found.items() if delta}
 
 
-def dump_account(settings: Settings, run_id: str, source: str) -> dict[str, Any] | None:
+def dump_account(settings: Deployment, run_id: str, source: str) -> dict[str, Any] | None:
     """Return the row of `dumps` that a run wrote, else the newest one from the same source."""
     dumps = table(settings, "dumps")
     rows = query(dumps, "SELECT * FROM t ORDER BY ingested_at DESC") if dumps else []
@@ -79,21 +79,21 @@ def recorded_source(source: str) -> str:
     return address._replace(netloc=address.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
-def split_counts(settings: Settings) -> dict[str, int]:
+def split_counts(settings: Deployment) -> dict[str, int]:
     """Return the number of clean tweets on each side of the split."""
     clean = table(settings, "tweets_clean")
     rows = query(clean, "SELECT split, count(*) AS rows FROM t GROUP BY split ORDER BY split") if clean else []
     return {row["split"]: row["rows"] for row in rows}
 
 
-def mlflow_client(settings: Settings) -> MlflowClient:
+def mlflow_client(settings: Deployment) -> MlflowClient:
     """Return a client of the tracking server; it logs in with MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD where they are set."""
     from mlflow import MlflowClient  # 1.6 s of processor time, for those who ask
 
     return MlflowClient(settings.url("mlflow"))
 
 
-def models(settings: Settings, most: int = 20) -> list[dict[str, Any]]:
+def models(settings: Deployment, most: int = 20) -> list[dict[str, Any]]:
     """Return the finished training runs in MLflow, the newest first."""
     client = mlflow_client(settings)
     experiment = client.get_experiment_by_name(EXPERIMENT)
@@ -118,7 +118,7 @@ def describe_run(run: Run) -> dict[str, Any]:
     }
 
 
-def champion(settings: Settings) -> dict[str, str] | None:
+def champion(settings: Deployment) -> dict[str, str] | None:
     """Return the model version that carries the alias `champion`, None when there is none."""
     client = mlflow_client(settings)
     registered = client.search_registered_models(f"name = '{MODEL}'")

@@ -1,0 +1,137 @@
+"""The stack's files as far as they can be judged without Docker; the stack itself is `make stack-smoke`."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from deploy.stack import settings
+
+REPOSITORY = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+COMPOSE = REPOSITORY / "docker-compose.yaml"
+OFFICIAL = {"postgres", "redis"}
+
+
+@pytest.fixture(scope="module")
+def compose():
+    return yaml.safe_load(COMPOSE.read_text())
+
+
+@pytest.fixture
+def variables(monkeypatch):
+    for name in settings.port_variables():
+        monkeypatch.delenv(name, raising=False)
+    return settings.new_environment(gpu=False)
+
+
+def test_compose_file_follows_the_specification():
+    command = [BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", COMPOSE]
+    checked = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout
+
+
+@pytest.mark.skipif(not shutil.which("docker"), reason="docker compose config needs the docker command, not its engine")
+@pytest.mark.parametrize("gpu", [True, False])
+def test_docker_compose_accepts_the_files_and_prints_no_secret(tmp_path, gpu):
+    variables = settings.new_environment(gpu=gpu)
+    settings.write_environment(tmp_path / ".env", variables)
+    command = ["docker", "compose", "--project-directory", str(REPOSITORY), "--env-file", str(tmp_path / ".env"), "config"]
+    shown = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=REPOSITORY, env={"PATH": "/usr/local/bin:/usr/bin:/bin"}
+    )
+    assert shown.returncode == 0, shown.stderr
+    services = yaml.safe_load(shown.stdout)["services"]
+    assert "airflow-worker-gpu" in services
+    assert ("reservations" in services["airflow-worker-gpu"]["deploy"]["resources"]) == gpu
+    assert [name for name in secret_names(variables) if variables[name] in shown.stdout] == []
+
+
+def test_dockerfile_passes_hadolint():
+    checked = subprocess.run([BIN / "hadolint", "docker/Dockerfile"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_shell_scripts_pass_shellcheck():
+    scripts = [str(path) for path in sorted((REPOSITORY / "docker").glob("*.sh"))]
+    assert scripts
+    checked = subprocess.run([BIN / "shellcheck", *scripts], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_every_secret_of_the_compose_file_is_made(compose, variables):
+    assert {secret["environment"] for secret in compose["secrets"].values()} == set(secret_names(variables))
+
+
+def test_no_secret_is_an_environment_variable_of_a_container(compose):
+    text = COMPOSE.read_text()
+    for secret in compose["secrets"].values():
+        assert f"${{{secret['environment']}" not in text
+
+
+def test_secrets_are_random_and_long(variables):
+    other = settings.new_environment(gpu=False)
+    for name in secret_names(variables):
+        assert variables[name] != other[name]
+        assert len(variables[name]) >= 32
+
+
+def test_only_pages_are_published_and_on_loopback(compose):
+    published = {name: port for name, service in compose["services"].items() for port in service.get("ports", [])}
+    assert set(published) == {"airflow-apiserver", "mlflow", "namenode", "spark-master", "spark-history"}
+    for port in published.values():
+        assert port.startswith("127.0.0.1:${VAXPULSE_")
+
+
+def test_default_ports_are_those_of_the_compose_file():
+    text = COMPOSE.read_text()
+    for variable, port in settings.port_variables().items():
+        assert f"${{{variable}:-{port}}}" in text
+
+
+def test_every_service_is_bounded_restarted_and_watched(compose):
+    for name, service in compose["services"].items():
+        assert service["deploy"]["resources"]["limits"]["memory"], name
+        assert service["logging"]["options"].keys() == {"max-size", "max-file"}, name
+        if name in ("airflow-init", "client"):  # they end
+            assert service["restart"] == "no", name
+        else:
+            assert service["restart"] == "unless-stopped", name
+            assert service["healthcheck"]["test"], name
+
+
+def test_images_are_pinned_and_ours_run_as_nobody_special(compose):
+    for name, service in compose["services"].items():
+        tag = service["image"].rpartition(":")[2]
+        assert tag not in ("", "latest"), name
+        assert (name in OFFICIAL) == ("build" not in service), name
+    dockerfile = (REPOSITORY / "docker" / "Dockerfile").read_text()
+    targets = {service["build"]["target"] for service in compose["services"].values() if "build" in service}
+    for target in targets:
+        stage = dockerfile.partition(f" AS {target}\n")[2].partition("\nFROM ")[0]
+        assert "\nUSER 1000" in stage, target
+
+
+def test_environment_file_can_be_read_by_its_owner_alone(tmp_path, variables, monkeypatch):
+    for name in variables:
+        monkeypatch.delenv(name, raising=False)
+    settings.write_environment(tmp_path / ".env", variables)
+    assert (tmp_path / ".env").stat().st_mode & 0o777 == 0o600
+    assert settings.read_environment(tmp_path / ".env") == variables
+
+
+def test_credentials_have_the_form_of_the_embedded_platforms(variables, tmp_path, monkeypatch):
+    monkeypatch.setenv("VAXPULSE_HOME", str(tmp_path))
+    path = settings.write_credentials(variables)
+    assert (path.name, path.stat().st_mode & 0o777) == ("credentials.json", 0o600)
+    found = settings.credentials(variables)
+    assert found["airflow"] == {"url": "http://127.0.0.1:8080", "user": "admin", "password": variables["AIRFLOW_PASSWORD"]}
+    assert found["mlflow"]["password"] == variables["MLFLOW_PASSWORD"]
+    assert found["namenode"] == {"url": "http://127.0.0.1:9870", "rpc": "hdfs://namenode:8020"}
+
+
+def secret_names(variables):
+    return [name for name in variables if not name.startswith(("VAXPULSE_", "COMPOSE_"))]
