@@ -47,6 +47,12 @@ NOT_REQUIRED = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT",
     "PYSPARK_PYTHON",
+    "TOKENIZERS_PARALLELISM",
+    # torchrun sets them for each of its processes
+    "RANK",
+    "WORLD_SIZE",
+    # every process has one
+    "PATH",
     # spark-submit's own, which spark-env.sh adds to
     "SPARK_SUBMIT_OPTS",
     # messages to people name them
