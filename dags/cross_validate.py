@@ -20,7 +20,7 @@ from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import Param, dag, get_current_context, task
 
 from common.assets import TWEETS_CLEAN, report_uri
-from common.defaults import DEFAULT_ARGS, FIRST_DAY, GPU, PRESETS, REPOSITORY, SHELL_ENVIRONMENT, read_json
+from common.defaults import DEFAULT_ARGS, FIRST_DAY, GPU, PRESETS, REPOSITORY, SHELL_ENVIRONMENT, TRAINING_WORKER, read_json
 
 
 def fold_commands(params: Mapping[str, Any], run_id: str) -> list[str]:
@@ -80,6 +80,7 @@ def cross_validate() -> None:
         env=SHELL_ENVIRONMENT,
         append_env=True,
         output_processor=read_json,
+        **TRAINING_WORKER,
     )
 
     folds >> summary

@@ -27,7 +27,7 @@ from airflow.timetables.assets import AssetOrTimeSchedule
 from airflow.timetables.trigger import CronTriggerTimetable
 
 from common.assets import DRIFT, MODELS, TWEETS_CLEAN, report_uri
-from common.defaults import DEFAULT_ARGS, FIRST_DAY, GPU, PRESETS, REPOSITORY, SHELL_ENVIRONMENT, read_json
+from common.defaults import DEFAULT_ARGS, FIRST_DAY, GPU, PRESETS, REPOSITORY, SHELL_ENVIRONMENT, TRAINING_WORKER, read_json
 
 EVERY_SUNDAY = "0 3 * * 0"
 
@@ -130,6 +130,7 @@ def train_classifiers() -> None:
         env=SHELL_ENVIRONMENT,
         append_env=True,
         output_processor=read_json,
+        **TRAINING_WORKER,
         trigger_rule="none_failed_min_one_success",  # of the presets some may have been trained before
     )
 
@@ -156,6 +157,7 @@ def train_classifiers() -> None:
         env=SHELL_ENVIRONMENT,
         append_env=True,
         outlets=[MODELS],
+        **TRAINING_WORKER,
         trigger_rule="none_failed_min_one_success",  # nobody may have been asked
     )
 

@@ -33,8 +33,10 @@ DEFAULT_ARGS: dict[str, Any] = {
 # another Python first on PATH; but not where it is told that it is the second shell.
 SHELL_ENVIRONMENT = {"SHLVL": "1"}
 
-# A training takes its turn on the device, and goes to a worker that has one; an executor without queues passes the queue over.
-GPU: dict[str, Any] = {"pool": "gpu", "queue": "gpu"}
+# The workers of this queue alone have what training/ imports; an executor without queues passes the queue over.
+TRAINING_WORKER: dict[str, Any] = {"queue": "gpu"}
+# A training also takes its turn on the device.
+GPU: dict[str, Any] = TRAINING_WORKER | {"pool": "gpu"}
 
 # The trainer's presets (training/presets.py); the rooms do not import each other, a test compares.
 PRESETS = ["minilm", "mpnet", "bert", "roberta", "distilbert", "xlnet", "gpt2", "bertweet"]

@@ -72,7 +72,11 @@ def test_training_takes_its_turn_on_the_device_on_a_worker_that_has_one(dag_bag)
     on_device = [task for task in tasks if task.task_id in ("train", "tune", "fold")]
     assert len(on_device) == 3
     assert {(task.pool, task.queue) for task in on_device} == {("gpu", "gpu")}
-    assert {(task.pool, task.queue) for task in tasks if task not in on_device} == {
+    # What imports the room training/ without a device.
+    beside = [task for task in tasks if "-m training." in str(getattr(task, "bash_command", "")) and task not in on_device]
+    assert {task.task_id for task in beside} == {"compare", "promote", "summary"}
+    assert {(task.pool, task.queue) for task in beside} == {("default_pool", "gpu")}
+    assert {(task.pool, task.queue) for task in tasks if task not in on_device + beside} == {
         ("delta_writer", "default"),
         ("default_pool", "default"),
     }
