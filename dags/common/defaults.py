@@ -93,6 +93,8 @@ def loading_task(
         cwd=str(REPOSITORY),
         env=SHELL_ENVIRONMENT | ({} if reason is None else {"REASON": reason}),
         append_env=True,
+        # One more than others: the NameNode names a dead DataNode to writers for 30 s, and this client does not get around it.
+        retries=DEFAULT_ARGS["retries"] + 1,
         # The last line that the command prints is JSON for the tasks after it.
         output_processor=read_json,
         **operator_arguments,
