@@ -12,5 +12,6 @@ def write_file(folder: str, name: str, content: bytes) -> None:
     files = PyFileSystem(DeltaStorageHandler(f"{address.scheme}://{address.netloc}/")) if address.scheme else LocalFileSystem()
     path = address.path.strip("/") if address.scheme else folder
     files.create_dir(path, recursive=True)
-    with files.open_output_stream(f"{path}/{name}") as stream:
+    # With a buffer that takes it all: deltalake's streams take bytes, and from pyarrow they would get its own buffers.
+    with files.open_output_stream(f"{path}/{name}", buffer_size=len(content) + 1) as stream:
         stream.write(content)
