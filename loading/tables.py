@@ -161,13 +161,23 @@ def append_dump(table: DeltaTable, sha256: str, batches: Iterable[pa.RecordBatch
     """
     if holds_dump(table, sha256):
         return False
+    version, properties = table.transaction_version(sha256), next_transaction(table, sha256)
     files = write_files(table.table_uri, sha256, in_groups(batches))
-    try:
-        commit_files(table, files, next_transaction(table, sha256))
-    except CommitFailedError:
-        if holds_dump(DeltaTable(table.table_uri), sha256):
+
+    def attempt() -> bool:
+        # As long as nobody has loaded or taken back this dump since, commits of others do not matter.
+        newest = DeltaTable(table.table_uri)
+        if newest.transaction_version(sha256) == version:
+            commit_files(newest, files, properties)
+            return True
+        if holds_dump(newest, sha256):
             return False  # another loader was faster
-        raise
+        raise CommitFailedError(f"the dump {sha256} was loaded and taken back meanwhile")
+
+    try:
+        commit_files(table, files, properties)
+    except CommitFailedError:
+        return until_committed(attempt)
     return True
 
 

@@ -206,6 +206,7 @@ def _training_arguments(config: TrainingConfig, train_rows: int, device: Device,
         weight_decay=config.weight_decay,
         optim="adamw_torch_fused",
         label_smoothing_factor=config.label_smoothing,
+        average_tokens_across_devices=False,  # it would multiply our loss, which is a mean over rows, by the number of devices
         per_device_train_batch_size=config.batch_size // processes,
         per_device_eval_batch_size=EVAL_BATCH_SIZE,
         bf16=device.precision == "bfloat16",

@@ -1,6 +1,7 @@
 """score_tweets on small tables with a tiny model: what it scores, that each tweet has one score per model version, and where models come from."""
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -212,6 +213,7 @@ def test_a_missing_table_is_an_error_that_says_what_to_do(tables: Tables, tiny: 
 def run_job(tables: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The whole job by its command line, in the tests' session, with a registry of its own."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])  # one that another test has set this way would count more
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(score_tweets, "open_session", lambda name: tables.spark)
     monkeypatch.setattr(SparkSession, "stop", lambda session: None)
@@ -277,6 +279,7 @@ def test_a_champion_without_a_scorable_model_is_an_error_that_says_what_to_do(ta
 
 def test_a_model_is_fetched_once_and_again_when_the_registry_was_begun_anew(tiny: TinyModel, spark, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])  # one that another test has set this way would count more
     monkeypatch.chdir(tmp_path)
     register(tiny.exported.folder)
     champion = registry.find_by_alias("vaxpulse", "champion")

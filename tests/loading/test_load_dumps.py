@@ -391,6 +391,18 @@ def test_two_loaders_append_a_dump_once(store: Store) -> None:
     assert len(store.log()) == 1
 
 
+def test_an_append_outlives_a_change_of_the_table_that_comes_between(store: Store) -> None:
+    # Two loaders that both create the table: for the one the other has changed its metadata.
+    load(store, HEADER + "A1,one of them,0.0,1.0\n")
+    rows = DeltaTable(store.tables.tweets_raw).to_pyarrow_table().to_batches()
+    stale = tables.open_tweets_raw(store.tables)
+    DeltaTable(store.tables.tweets_raw).alter.set_table_properties({"delta.logRetentionDuration": "interval 400 days"})
+    another = "0" * 64
+    assert tables.append_dump(stale, another, rows)
+    assert not tables.append_dump(DeltaTable(store.tables.tweets_raw), another, rows)
+    assert len(DeltaTable(store.tables.tweets_raw).to_pyarrow_table()) == 2
+
+
 def test_files_are_delivered_in_the_order_of_their_times_and_hidden_ones_are_on_their_way(store: Store) -> None:
     store.deliver(b"", moment(2), "b.csv")
     store.deliver(b"", moment(1), "https%3A%2F%2Fexample.org%2F100%25.csv")
