@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-TABLES = ("dumps", "tweets_raw", "quarantine", "tweets_clean")
+TABLES = ("dumps", "tweets_raw", "quarantine", "tweets_clean", "tweets_scored")
 ACCOUNT_ROWS = {
     "records": "records in the dump",
     "accepted": "accepted in the dump",

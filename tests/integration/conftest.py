@@ -38,8 +38,12 @@ class Platform:
         return AirflowApi(self.settings)
 
     def rows(self) -> dict[str, int]:
-        """The rows of each table, as `make status` shows them: by itself that costs some seconds of processor time, mostly for starting."""
-        return summary.row_counts(self.settings)
+        """The rows of each table, as `make status` shows them: by itself that costs some seconds of processor time, mostly for starting.
+
+        Without the scores, which follow in their own time.
+        """
+        counts = summary.row_counts(self.settings)
+        return {name: rows for name, rows in counts.items() if name != "tweets_scored"}
 
 
 def free_ports(count: int) -> list[int]:
