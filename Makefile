@@ -65,7 +65,7 @@ test: check ## everything: checks, unit tests, whole jobs, laws, and the whole p
 
 .PHONY: test-unit
 test-unit: install ## unit tests of all rooms
-	$(PYTEST) $(UNIT)
+	$(PYTEST) $(IN_TWO_WORKERS) $(UNIT)
 
 .PHONY: fuzz
 fuzz: install ## the laws with 10,000 generated dumps instead of 2,000
