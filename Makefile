@@ -61,7 +61,7 @@ stack-down: ## stop and remove the containers; data stays, unless VOLUMES=1
 
 .PHONY: test
 test: check ## everything: checks, unit tests, whole jobs, laws, and the whole platform on a small dump
-	$(PYTEST) $(IN_TWO_WORKERS) --durations=15 tests/integration tests/laws tests/jobs tests/trainings $(UNIT)
+	$(PYTEST) $(IN_TWO_WORKERS) --durations=15 tests/integration tests/laws tests/jobs tests/training_runs $(UNIT)
 
 .PHONY: test-unit
 test-unit: install ## unit tests of all rooms

@@ -21,10 +21,11 @@ from training.comparison_page import comparison_chart, comparison_page, csv_tabl
 from training.data import read_labelled_tweets
 from training.errors import TrainingError
 from training.evaluation import predictions_frame
+from training.exit_status import exit_status
 from training.onnx_classifier import OnnxClassifier
 from training.registry import Registry
 from training.reports import write_file
-from training.tracking import open_tracker, without_credentials
+from training.tracking import open_tracker
 
 logger = logging.getLogger("training")
 
@@ -110,14 +111,7 @@ def version_tags(registry: Registry, run: Any, reason: str) -> dict[str, str]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0 with a line of JSON, 1 with one line on stderr when something outside is wrong."""
     arguments = arg_parser().parse_args(argv)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    logging.getLogger("training").setLevel(logging.INFO)
-    try:
-        print(json.dumps(compare(arguments)))
-    except TrainingError as error:
-        print(f"error: {without_credentials(str(error))}", file=sys.stderr)
-        return 1
-    return 0
+    return exit_status(lambda: print(json.dumps(compare(arguments))))
 
 
 if __name__ == "__main__":

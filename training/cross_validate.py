@@ -22,17 +22,16 @@ import pandas as pd
 
 from training.checkpoints import resolve_checkpoint
 from training.data import LabelledTweets, is_validation, read_labelled_tweets
-from training.errors import NothingToTrain, TrainingError
+from training.errors import TrainingError
+from training.exit_status import exit_status
 from training.options import arg_parser as training_options
 from training.options import config_of
 from training.presets import PRESETS
 from training.provenance import airflow_tags, git_commit, process_tags
 from training.reports import write_file
-from training.tracking import open_tracker, without_credentials
+from training.tracking import open_tracker
 
 logger = logging.getLogger("training")
-
-SKIPPED = 99
 METRICS = ("accuracy", "macro_f1", "rmse", "loss", "ece")
 
 PAGE = """<!doctype html>
@@ -153,17 +152,7 @@ COMMANDS: Mapping[str, Any] = {"fold": run_fold, "summary": summarise}
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0 with a line of JSON, SKIPPED without labelled tweets, 1 with one line on stderr when something outside is wrong."""
     arguments = arg_parser().parse_args(argv)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    logging.getLogger("training").setLevel(logging.INFO)
-    try:
-        print(json.dumps(COMMANDS[arguments.command](arguments)))
-    except NothingToTrain as reason:
-        logger.info("skipped: %s", without_credentials(str(reason)))
-        return SKIPPED
-    except TrainingError as error:
-        print(f"error: {without_credentials(str(error))}", file=sys.stderr)
-        return 1
-    return 0
+    return exit_status(lambda: print(json.dumps(COMMANDS[arguments.command](arguments))))
 
 
 if __name__ == "__main__":

@@ -7,9 +7,16 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from training.errors import TrainingError
+from training.exit_status import exit_status
 from training.registry import Registry
-from training.tracking import open_tracker, without_credentials
+from training.tracking import open_tracker
+
+
+def promote(arguments: argparse.Namespace) -> None:
+    """Make the version the champion; TrainingError when another one has become it since."""
+    open_tracker(arguments.experiment)
+    Registry(arguments.experiment).promote(arguments.version, arguments.instead_of or None)
+    print(f"version {arguments.version} is the champion")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,14 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--instead-of", default="", metavar="VERSION", help="the champion that it was compared with; empty: none")
     parser.add_argument("--experiment", default="vaxpulse", help="(default: %(default)s)")
     arguments = parser.parse_args(argv)
-    try:
-        open_tracker(arguments.experiment)
-        Registry(arguments.experiment).promote(arguments.version, arguments.instead_of or None)
-    except TrainingError as error:
-        print(f"error: {without_credentials(str(error))}", file=sys.stderr)
-        return 1
-    print(f"version {arguments.version} is the champion")
-    return 0
+    return exit_status(lambda: promote(arguments))
 
 
 if __name__ == "__main__":

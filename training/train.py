@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from training.checkpoints import checkpoint_sha256, resolve_checkpoint
 from training.data import LabelledTweets, read_labelled_tweets
 from training.errors import NothingToTrain, TrainingError
+from training.exit_status import exit_status
 from training.labels import LABELS
 from training.options import arg_parser, config_of
 from training.presets import TRAINER_VERSION
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("training")
 
-# Airflow's BashOperator takes this exit status for "skipped", not for success: the Asset of the models does not change.
-SKIPPED = 99
 # What the logged model needs to answer, and no more.
 MODEL_REQUIREMENTS = ("onnxruntime", "tokenizers", "numpy", "pandas", "mlflow")
 
@@ -185,19 +184,9 @@ def keep(folder: Path, tuned: "FineTuned", files: Mapping[str, bytes], onnx: Pat
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0 when trained, SKIPPED when there was nothing to train, 1 with one line on stderr when something outside is wrong."""
     arguments = arg_parser().parse_args(argv)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    logging.getLogger("training").setLevel(logging.INFO)
     # Airflow ends a task by SIGTERM; as an exception it unwinds the run, which MLflow then marks as failed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        train(arguments)
-    except NothingToTrain as reason:
-        logger.info("skipped: %s", without_credentials(str(reason)))
-        return SKIPPED
-    except TrainingError as error:
-        print(f"error: {without_credentials(str(error))}", file=sys.stderr)
-        return 1
-    return 0
+    return exit_status(lambda: train(arguments))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ import optuna
 
 from training.checkpoints import checkpoint_sha256, resolve_checkpoint
 from training.data import read_labelled_tweets
-from training.errors import NothingToTrain, TrainingError
+from training.errors import TrainingError
+from training.exit_status import exit_status
 from training.options import arg_parser as training_options
 from training.options import config_of
 from training.presets import PRESETS, TrainingConfig
@@ -29,8 +30,6 @@ from training.provenance import airflow_tags, git_commit, library_versions, proc
 from training.tracking import open_tracker, without_credentials
 
 logger = logging.getLogger("training")
-
-SKIPPED = 99
 HEARTBEAT_SECONDS = 60  # a trial whose process gives no sign for thrice as long is tried again
 STARTUP_TRIALS = 5  # at random, and never pruned
 
@@ -154,17 +153,7 @@ def tune(arguments: argparse.Namespace) -> dict[str, Any]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0 with a line of JSON, SKIPPED without labelled tweets, 1 with one line on stderr when something outside is wrong."""
     arguments = arg_parser().parse_args(argv)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    logging.getLogger("training").setLevel(logging.INFO)
-    try:
-        print(json.dumps(tune(arguments)))
-    except NothingToTrain as reason:
-        logger.info("skipped: %s", without_credentials(str(reason)))
-        return SKIPPED
-    except TrainingError as error:
-        print(f"error: {without_credentials(str(error))}", file=sys.stderr)
-        return 1
-    return 0
+    return exit_status(lambda: print(json.dumps(tune(arguments))))
 
 
 if __name__ == "__main__":
