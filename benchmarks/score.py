@@ -179,10 +179,10 @@ CONTENDERS: dict[str, Callable[[Path, int, int], dict[str, float]]] = {
     "onnx fp32": run_engine("onnx", "fp32"),
     "sparknlp fp32": run_engine("sparknlp", "fp32"),
     "sparknlp int8": run_engine("sparknlp", "int8"),
-    "plain PyTorch, sorted batches of 32": run_torch,
+    "plain PyTorch in sorted batches of 32": run_torch,
     "pipeline in batches of 32": run_pipeline(32),
     "pipeline one by one": run_pipeline(1),
-    "onnx int8, each text once": run_engine("onnx", "int8", by_text=True),
+    "onnx int8 with each text once": run_engine("onnx", "int8", by_text=True),
 }
 ON_SPARK = [name for name in CONTENDERS if name.startswith(("onnx", "sparknlp"))]
 
@@ -246,7 +246,7 @@ def copies(folder: Path, options: argparse.Namespace) -> None:
         pa.table({"row": pa.array(range(2 * len(half))), "text": pa.concat_arrays([half.cast(pa.string())] * 2)}), folder / "texts.parquet"
     )
     print(f"{options.tweets:,} tweets, half of them copies\n\n| | rows/s | CPU ms/row |\n|---|---|---|")
-    for name in (ENGINE, f"{ENGINE}, each text once"):
+    for name in (ENGINE, f"{ENGINE} with each text once"):
         result = run_contender(name, folder, options.tweets, WARM_UP)
         print(f"| {name} | {result['rows'] / result['seconds']:,.0f} | {cpu_ms(result):.2f} |")
 

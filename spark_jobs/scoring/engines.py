@@ -9,7 +9,7 @@ from spark_jobs.scoring.scorable_model import ScorableModel
 
 Score = Callable[[DataFrame, ScorableModel], DataFrame]
 ENGINES: dict[str, Score] = {"onnx": onnx_engine.score, "sparknlp": sparknlp_engine.score}
-# The faster one for every architecture (docs/benchmarks.md).
+# The faster one where both can score (docs/benchmarks.md, BERT), and the only one elsewhere.
 FASTEST = "onnx"
 
 
