@@ -22,6 +22,7 @@ from pyspark.sql.types import StructType
 from spark_jobs.cleaning import rows, split, stems, token_rules
 from spark_jobs.cleaning.current_tweets import CURRENT_TWEET, current_tweets
 from spark_jobs.read_position import (
+    ReadPosition,
     changed_keys,
     changes_are_kept,
     file_statistics,
@@ -38,11 +39,15 @@ STAGE = "clean_tweets"
 SETTINGS = {
     # The larger the batch, the more often a token comes again in it: 10 % less processor time than with Spark's default of 10,000 rows.
     "spark.sql.execution.arrow.maxRecordsPerBatch": "100000",
+    # MERGE writes rows and change feed as two partitions. With the default of 0 Spark sorts all rows by partition first.
+    "spark.sql.maxConcurrentOutputFileWriters": "2",
 }
 # What a row of tweets_clean depends on besides its tweet.
 RULES = f"rules {token_rules.RULES_VERSION}, stems {stems.STEMS_VERSION}, salt {split.SALT}"
 
 # Delta keeps the smallest and largest value of these in each file. Nobody looks for a range of texts, and comparing them takes time.
+# Corrections up to so many are sent to every task: some 10 MB.
+BROADCAST_ROWS = 10_000
 STATISTICS_COLUMNS = "tweet_id,label,split,dump_sha256"
 
 
@@ -115,38 +120,50 @@ def hold_one_dump(files: Iterable[Mapping[str, Any]]) -> bool:
     return len(bounds) == 1 and None not in bounds
 
 
-def clean_changes(spark: SparkSession, log: DataFrame, touched: DataFrame, clean_uri: str) -> dict[str, int]:
-    """Brings the tweets whose ids are `touched` up to date in one commit, which has no rows where none differs; counts the rows of each change."""
+def clean_changes(spark: SparkSession, log: DataFrame, touched: DataFrame, clean_uri: str, position: ReadPosition) -> dict[str, int]:
+    """Brings the tweets whose ids are `touched` up to date; counts the rows of each change.
+
+    New tweets are appended, then corrections are merged. The last commit carries the position: a run that dies between the two leaves it as it
+    was, and its retry finds only the corrections to be made.
+    """
     touched = touched.persist()
     # Once it is in the cache, Spark knows its size, and sends a small one to every task instead of shuffling the log.
     touched.count()
     held = spark.read.format("delta").load(clean_uri).join(touched, "tweet_id", how="left_semi")
-    changes = compare(current_tweets(log.join(touched, "tweet_id", how="left_semi")), held).persist()
+    # Not in the cache: Spark would work it out again after the first commit to the table.
+    changes = compare(current_tweets(log.join(touched, "tweet_id", how="left_semi")), held).localCheckpoint()
     counts = {row.change: int(row["count"]) for row in changes.groupBy("change").count().collect()}
-    is_delete = F.col("change") == "delete"
-    if not counts:
-        record_position(spark, clean_uri)
-    elif counts.keys() == {"insert"}:
-        clean(changes).write.format("delta").mode("append").save(clean_uri)
-    else:
-        upserts = changes.where(~is_delete)
-        deletes = changes.where(is_delete).select("tweet_id", F.lit(True).alias("is_delete"))
-        source = clean(upserts).withColumn("is_delete", F.lit(False)).unionByName(deletes, allowMissingColumns=True)
-        merge_into(DeltaTable.forPath(spark, clean_uri), source)
-    changes.unpersist()
+    new, corrections = changes.where("change = 'insert'"), sum(count for change, count in counts.items() if change != "insert")
+    if "insert" in counts and corrections:
+        append(clean(new), clean_uri)
+    with recorded(spark, position):
+        if corrections:
+            correct(DeltaTable.forPath(spark, clean_uri), changes.where("change <> 'insert'"), is_small=corrections <= BROADCAST_ROWS)
+        elif "insert" in counts:
+            append(clean(new), clean_uri)
+        else:
+            record_position(spark, clean_uri)
     touched.unpersist()
     return counts
 
 
-def merge_into(tweets_clean: DeltaTable, source: DataFrame) -> None:
-    """Updates, inserts, and deletes where `is_delete`."""
-    columns = {name: f"new.{name}" for name in TWEETS_CLEAN.names}
+def append(cleaned: DataFrame, clean_uri: str) -> None:
+    """Adds rows to `tweets_clean`."""
+    cleaned.write.format("delta").mode("append").save(clean_uri)
+
+
+def correct(tweets_clean: DeltaTable, changes: DataFrame, *, is_small: bool) -> None:
+    """Merges the rows of `compare` that are updates and deletes; those that are few are sent to every task."""
+    is_delete = F.col("change") == "delete"
+    deletes = changes.where(is_delete).select("tweet_id", F.lit(True).alias("is_delete"))
+    source = clean(changes.where(~is_delete)).withColumn("is_delete", F.lit(False)).unionByName(deletes, allowMissingColumns=True)
+    source = F.broadcast(source) if is_small else source
     (
+        # Without a clause that inserts, Delta need not look for rows that match nothing: the rows of the table are not shuffled.
         tweets_clean.alias("old")
         .merge(source.alias("new"), "old.tweet_id = new.tweet_id")
         .whenMatchedDelete("new.is_delete")
-        .whenMatchedUpdate(set=columns)  # type: ignore[arg-type]  # the stub wants Column | str, and dict is invariant
-        .whenNotMatchedInsert(values=columns)  # type: ignore[arg-type]
+        .whenMatchedUpdate(set={name: f"new.{name}" for name in TWEETS_CLEAN.names})
         .execute()
     )
 
@@ -158,7 +175,6 @@ def clean_tweets(spark: SparkSession, raw_uri: str, clean_uri: str) -> dict[str,
     """
     if not DeltaTable.isDeltaTable(spark, raw_uri):
         raise SystemExit(f"no table tweets_raw at {raw_uri}: ingest a dump first")
-    raw = DeltaTable.forPath(spark, raw_uri)
     snapshot = newest_snapshot(spark, raw_uri)
     last, current = last_position(spark, clean_uri, STAGE), position_at(snapshot, STAGE, RULES)
     summary: dict[str, object] = {"job": STAGE, "scope": "nothing", "tweets_raw_version": current.source_version}
@@ -168,11 +184,10 @@ def clean_tweets(spark: SparkSession, raw_uri: str, clean_uri: str) -> dict[str,
     if (
         last is not None
         and (last.rules, last.source_id) == (current.rules, current.source_id)
-        and changes_are_kept(raw, last.source_version, datetime.now(UTC))
+        and changes_are_kept(snapshot, last.source_version, datetime.now(UTC))
     ):
         touched = changed_keys(spark, raw_uri, last.source_version, current.source_version, key="tweet_id")
-        with recorded(spark, current):
-            counts = clean_changes(spark, log, touched, clean_uri)
+        counts = clean_changes(spark, log, touched, clean_uri, current)
         return summary | {"scope": "changes", **counts}
     if not DeltaTable.isDeltaTable(spark, clean_uri):
         create_table(spark, clean_uri)

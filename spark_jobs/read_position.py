@@ -1,6 +1,6 @@
 """How far a stage has read the Delta table before it, kept in the commit metadata of what the stage writes.
 
-Data and position are one commit: a run that dies leaves neither, and its retry reads the same changes again.
+The position is in the last commit of a run: a run that dies leaves it as it was, and its retry reads the same changes again.
 """
 
 import json
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from delta.tables import DeltaTable
@@ -18,8 +19,6 @@ USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 CHANGE_FEED_KEPT = timedelta(days=7)
 # Commits that change no row, and that leave the change feed of other commits readable.
 MAINTENANCE = ("OPTIMIZE", "VACUUM START", "VACUUM END")
-# Enough to pass over the commits of table maintenance without reading the whole history.
-RECENT_COMMITS = 20
 # Delta leaves out the commits of UPDATE, DELETE and MERGE that change nothing, unless it is told not to.
 SKIP_EMPTY_COMMITS = "spark.databricks.delta.skipRecordingEmptyCommits"
 
@@ -56,16 +55,30 @@ def file_statistics(snapshot: Any) -> list[dict[str, Any]]:
     return [json.loads(file.stats() or "{}") for file in snapshot.allFiles().collect()]
 
 
+def commits(snapshot: Any) -> Iterator[dict[str, Any]]:
+    """The commitInfo of each commit up to `snapshot`, the newest first, as far back as Delta has kept its log.
+
+    `DeltaTable.history` reads all of them in Spark jobs, a second in a new session; here the first few are enough.
+    """
+    log = snapshot.deltaLog()
+    configuration = log.newDeltaHadoopConf()
+    file_system = log.logPath().getFileSystem(configuration)
+    for version in range(snapshot.version(), -1, -1):
+        file = log.logPath().suffix(f"/{version:020d}.json")
+        if not file_system.exists(file):
+            return
+        actions = log.store().read(file, configuration).mkString("\n").splitlines()
+        yield next((json.loads(action)["commitInfo"] for action in actions if action.startswith('{"commitInfo"')), {})
+
+
 def last_position(spark: SparkSession, target_uri: str, stage: str) -> ReadPosition | None:
     """Where the last commit of `stage` to the target table had read to; None where there is no table or no such commit."""
     if not DeltaTable.isDeltaTable(spark, target_uri):
         return None
-    target = DeltaTable.forPath(spark, target_uri)
-    for history in (target.history(RECENT_COMMITS), target.history()):
-        # Newest first. Collecting what Delta has already read starts no Spark job, filtering it would.
-        for commit in history.select("userMetadata").collect():
-            if f'"stage": "{stage}"' in (commit.userMetadata or ""):
-                return ReadPosition(**json.loads(commit.userMetadata))
+    for commit in commits(newest_snapshot(spark, target_uri)):
+        metadata = commit.get("userMetadata") or ""
+        if f'"stage": "{stage}"' in metadata:
+            return ReadPosition(**json.loads(metadata))
     return None
 
 
@@ -88,17 +101,17 @@ def record_position(spark: SparkSession, target_uri: str) -> None:
         spark.conf.unset(SKIP_EMPTY_COMMITS)
 
 
-def changes_are_kept(source: DeltaTable, after_version: int, now: datetime) -> bool:
+def changes_are_kept(source_snapshot: Any, after_version: int, now: datetime) -> bool:
     """Whether all changes after `after_version` can still be read: VACUUM may have removed files of older commits."""
-    unread = [commit for commit in source.history().select("version", "timestamp", "operation").collect() if commit.version > after_version]
-    if len(unread) != max(commit.version for commit in unread) - after_version:  # Delta has removed entries of its log
+    unread = list(islice(commits(source_snapshot), source_snapshot.version() - after_version))
+    if len(unread) != source_snapshot.version() - after_version:  # Delta has removed entries of its log
         return False
-    row_changes = [commit.timestamp.astimezone(UTC) for commit in unread if commit.operation not in MAINTENANCE]
+    row_changes = [datetime.fromtimestamp(commit["timestamp"] / 1000, UTC) for commit in unread if commit["operation"] not in MAINTENANCE]
     return all(now - time < CHANGE_FEED_KEPT for time in row_changes)
 
 
 def changed_keys(spark: SparkSession, source_uri: str, after_version: int, to_version: int, key: str) -> DataFrame:
-    """The distinct values of column `key` in the rows that were inserted, updated or deleted in the versions (after, to]."""
+    """The values of column `key`, some more than once, in the rows that were inserted, updated or deleted in the versions (after, to]."""
     changes = (
         spark.read.format("delta")
         .option("readChangeFeed", "true")
@@ -106,4 +119,4 @@ def changed_keys(spark: SparkSession, source_uri: str, after_version: int, to_ve
         .option("endingVersion", to_version)
         .load(source_uri)
     )
-    return changes.select(key).distinct()
+    return changes.select(key)

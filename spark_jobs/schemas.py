@@ -1,4 +1,4 @@
-"""The data contracts: the columns of every table, in order (docs: DESIGN.md, *Data contracts*).
+"""The data contracts of the tables that Spark writes: their columns, in order. Those that `load_dumps` writes stand in loading/tables.py.
 
 Labels are -1 negative, 0 neutral, 1 positive. `dump_sha256` is the SHA-256 of a dump's bytes as delivered, in lower-case hexadecimal.
 """
@@ -6,44 +6,6 @@ Labels are -1 negative, 0 neutral, 1 positive. `dump_sha256` is the SHA-256 of a
 from pyspark.sql.types import ArrayType, DoubleType, IntegerType, LongType, StringType, StructField, StructType, TimestampType
 
 LABEL_NAMES = {-1: "negative", 0: "neutral", 1: "positive"}
-
-# An append-only log, key (tweet_id, dump_sha256): a row for each accepted record of each dump. cleaning/current_tweets.py says which counts.
-TWEETS_RAW = StructType(
-    [
-        StructField("tweet_id", StringType(), nullable=False),
-        StructField("safe_text", StringType(), nullable=False),
-        StructField("label", DoubleType()),
-        StructField("agreement", DoubleType()),
-        StructField("dump_sha256", StringType(), nullable=False),
-        StructField("delivered_at", TimestampType(), nullable=False),
-        StructField("ingested_at", TimestampType(), nullable=False),
-    ]
-)
-
-# Key (dump_sha256, row_number); row_number counts the records after the header from 1.
-QUARANTINE = StructType(
-    [
-        StructField("dump_sha256", StringType(), nullable=False),
-        StructField("row_number", LongType(), nullable=False),
-        StructField("raw_record", StringType(), nullable=False),
-        StructField("reason", StringType(), nullable=False),
-    ]
-)
-
-# Key dump_sha256; records = accepted + duplicates + quarantined. `bytes` is the size of the dump as delivered.
-DUMPS = StructType(
-    [
-        StructField("dump_sha256", StringType(), nullable=False),
-        StructField("source", StringType(), nullable=False),
-        StructField("bytes", LongType(), nullable=False),
-        StructField("records", LongType(), nullable=False),
-        StructField("accepted", LongType(), nullable=False),
-        StructField("duplicates", LongType(), nullable=False),
-        StructField("quarantined", LongType(), nullable=False),
-        StructField("ingested_at", TimestampType(), nullable=False),
-        StructField("run_id", StringType(), nullable=False),
-    ]
-)
 
 # Key tweet_id; split is train, eval or unlabelled and a function of text_group alone.
 TWEETS_CLEAN = StructType(

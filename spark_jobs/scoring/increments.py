@@ -15,7 +15,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
-from spark_jobs.read_position import ReadPosition, changed_keys, changes_are_kept, record_position, recorded
+from spark_jobs.read_position import ReadPosition, changed_keys, changes_are_kept, newest_snapshot, record_position, recorded
 from spark_jobs.schemas import TWEETS_SCORED
 from spark_jobs.scoring.scorable_model import ScorableModel
 
@@ -71,7 +71,7 @@ def changes_since(
 def can_continue(spark: SparkSession, clean_uri: str, last: ReadPosition, current: ReadPosition) -> bool:
     """Whether the changes between the two positions can be read and are about the same model and table."""
     is_same = (last.rules, last.source_id) == (current.rules, current.source_id)
-    return is_same and changes_are_kept(DeltaTable.forPath(spark, clean_uri), last.source_version, datetime.now(UTC))
+    return is_same and changes_are_kept(newest_snapshot(spark, clean_uri), last.source_version, datetime.now(UTC))
 
 
 def score_changes(

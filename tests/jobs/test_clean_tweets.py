@@ -133,6 +133,25 @@ def test_a_first_run_that_dies_after_it_has_made_the_table_is_made_up_for(tables
     assert sorted(tables.texts()) == ["A1"]
 
 
+def test_a_run_that_dies_between_new_tweets_and_corrections_is_made_up_for(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    tables.log.append(Dump("d1", [Tweet("A1", "first", 0.0, 1.0), Tweet("A2", "second")], 1))
+    tables.run()
+    position = tables.position()
+    tables.log.append(Dump("d2", [Tweet("A1", "first", 1.0, 1.0), Tweet("A3", "third")], 2))
+
+    def die(*_: object, **__: object) -> None:
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as context:
+        context.setattr(clean_tweets, "correct", die)
+        with pytest.raises(RuntimeError, match="killed"):
+            tables.run()
+    assert (sorted(tables.texts()), tables.position()) == (["A1", "A2", "A3"], position)
+    assert tables.run() == {"scope": "changes", "update": 1}
+    assert tables.texts() == {"A1": ("first", 1, 1.0, "d2"), "A2": ("second", None, None, "d1"), "A3": ("third", None, None, "d2")}
+    assert tables.position() == tables.log_version()
+
+
 def test_a_run_in_which_no_row_differs_keeps_its_position_with_an_empty_commit(tables: Tables) -> None:
     tables.log.append(Dump("d2", [Tweet("A1", "first", 0.0, 1.0)], 2))
     tables.run()
