@@ -157,6 +157,40 @@ def check(network: Network, api: AirflowApi, sha256: str, runs: list[FollowedRun
             raise SmokeFailed(f"MLflow has no finished run of {trained.run_id}")
         for model in models:
             print(f"MLflow: {model}")
+        check_champion(network, {model["run_id"] for model in models})
+        check_scores(network, sha256, by_dag)
+
+
+def check_champion(network: Network, run_ids: set[str]) -> None:
+    """Print which version is the champion, and the verdict on each that was trained; raise SmokeFailed where one has none.
+
+    Args:
+        network: the stack.
+        run_ids: the MLflow runs of the versions.
+    """
+    champion = summary.champion(network)
+    print(f"champion: {champion and champion['version']}")
+    versions = summary.mlflow_client(network).search_model_versions(f"name = '{summary.MODEL}'")
+    verdicts = {version.run_id: version.tags.get("reason") for version in versions}
+    for run_id in run_ids:
+        if not verdicts.get(run_id):
+            raise SmokeFailed(f"no version of the model says why the run {run_id} was promoted or not")
+        print(f"verdict: {verdicts[run_id]}")
+
+
+def check_scores(network: Network, sha256: str, by_dag: dict[str, FollowedRun]) -> None:
+    """Check that the champion has scored each tweet of a dump once; raise SmokeFailed where it has not."""
+    if "score_tweets" not in by_dag:
+        raise SmokeFailed("no run of score_tweets was caused")
+    champion, scored, cleaned = summary.champion(network), summary.table(network, "tweets_scored"), summary.table(network, "tweets_clean")
+    if champion is None or scored is None or cleaned is None:
+        raise SmokeFailed("there is no champion, or it has scored nothing")
+    ids = summary.query(cleaned, f"SELECT tweet_id FROM t WHERE dump_sha256 = '{sha256}'")  # noqa: S608 (hexadecimal)
+    rows = summary.query(scored, f"SELECT tweet_id FROM t WHERE model_version = '{int(champion['version'])}'")  # noqa: S608 (a number)
+    scores = Counter(row["tweet_id"] for row in rows)
+    if wrong := [row["tweet_id"] for row in ids if scores[row["tweet_id"]] != 1]:
+        raise SmokeFailed(f"{len(wrong)} of {len(ids)} tweets have not exactly one score of version {champion['version']}: {wrong[0]} ...")
+    print(f"scores: {len(ids):,} tweets of the dump, each once; {scores.total():,} of version {champion['version']} in all")
 
 
 def describe_tables(deployment: Deployment, sha256: str) -> dict[str, Any]:

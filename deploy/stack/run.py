@@ -66,6 +66,7 @@ def up() -> None:
     if not settings.ENV_FILE.exists():
         settings.write_environment(settings.ENV_FILE, settings.new_environment(gpu=docker.has_gpu()))
         print(f"made {settings.ENV_FILE} with random secrets")
+    (settings.REPOSITORY / "var" / "weights").mkdir(parents=True, exist_ok=True)  # Docker would make it, and root would own it
     commit = git_commit()
     start = time.monotonic()
     compose("build", VAXPULSE_COMMIT=commit)

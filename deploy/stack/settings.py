@@ -25,7 +25,8 @@ def new_environment(*, gpu: bool) -> dict[str, str]:
     Args:
         gpu: whether Docker can give a container an NVIDIA GPU; without one the CPU trains.
     """
-    passwords = ("POSTGRES_PASSWORD", "AIRFLOW_DATABASE_PASSWORD", "MLFLOW_DATABASE_PASSWORD", "REDIS_PASSWORD", "AIRFLOW_PASSWORD")
+    databases = ("AIRFLOW_DATABASE_PASSWORD", "MLFLOW_DATABASE_PASSWORD", "STUDIES_DATABASE_PASSWORD")
+    passwords = ("POSTGRES_PASSWORD", *databases, "REDIS_PASSWORD", "AIRFLOW_PASSWORD")
     return {
         **({"COMPOSE_PROFILES": "gpu"} if gpu else {"COMPOSE_FILE": "docker-compose.yaml:docker-compose.cpu.yaml"}),
         "VAXPULSE_FIRST_DAY": datetime.now(UTC).date().isoformat(),

@@ -23,6 +23,7 @@ PAGES = {"VAXPULSE_MLFLOW_URL", "VAXPULSE_HDFS_URL", "VAXPULSE_SPARK_URL"}
 TASKS = {"VAXPULSE_HDFS", "VAXPULSE_FIRST_DAY", "VAXPULSE_LANDING"}
 DRIVERS = {"HADOOP_CONF_DIR", "SPARK_CONF_DIR", "VAXPULSE_HDFS", "VAXPULSE_HDFS_REPLICATION", "VAXPULSE_SPARK_EVENTS"}
 TRACKING = {"MLFLOW_TRACKING_URI"}
+STUDIES = {"VAXPULSE_STUDIES"}
 CONNECTIONS = {"AIRFLOW_CONN_SPARK_DEFAULT", "AIRFLOW_CONN_WEBHDFS_DEFAULT"}
 HDFS = {"HADOOP_CONF_DIR", "VAXPULSE_HDFS", "VAXPULSE_HDFS_BIND_HOST", "VAXPULSE_HDFS_REPLICATION"}
 HISTORY = {"SPARK_CONF_DIR", "VAXPULSE_SPARK_EVENTS", "VAXPULSE_SPARK_HISTORY_PORT"}
@@ -41,8 +42,6 @@ NOT_REQUIRED = {
     # the code chooses, who sets them knows why
     "HF_HUB_ETAG_TIMEOUT",
     "VAXPULSE_STATE",
-    # without it tune_classifier says what to set, and nothing else needs it
-    "VAXPULSE_STUDIES",
     "VAXPULSE_WEIGHTS",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT",
@@ -72,7 +71,7 @@ SET_BY_STACK = {
     "airflow-dag-processor": TASKS,
     "airflow-triggerer": {"AIRFLOW_CONN_WEBHDFS_DEFAULT"},
     "airflow-worker": TASKS | DRIVERS | TRACKING | CONNECTIONS,
-    "airflow-worker-gpu": TASKS | TRACKING,
+    "airflow-worker-gpu": TASKS | TRACKING | STUDIES,
     "namenode": HDFS,
     "datanode": HDFS,
     "spark-worker": {"HADOOP_CONF_DIR", "VAXPULSE_HDFS", "VAXPULSE_HDFS_REPLICATION"},
@@ -138,7 +137,7 @@ def embedded(tmp_path, monkeypatch):
 
 def test_every_variable_that_is_read_is_known_here():
     read = {name for _, tree in trees() for name in variables_of(tree)} | variables_of_configuration()
-    known = PAGES | TASKS | DRIVERS | TRACKING | HDFS | HISTORY | NOT_REQUIRED
+    known = PAGES | TASKS | DRIVERS | TRACKING | STUDIES | HDFS | HISTORY | NOT_REQUIRED
     # These two are read by Spark and Hadoop themselves.
     assert read | {"HADOOP_CONF_DIR", "SPARK_CONF_DIR"} == known
 
@@ -158,10 +157,10 @@ def test_no_setting_hides_in_airflows_own_variables():
 
 
 def test_embedded_platform_sets_what_is_read(embedded):
-    assert embedded.keys() >= PAGES | TASKS | DRIVERS | TRACKING | CONNECTIONS | HDFS | HISTORY
+    assert embedded.keys() >= PAGES | TASKS | DRIVERS | TRACKING | STUDIES | CONNECTIONS | HDFS | HISTORY
     assert {"VAXPULSE_DATANODE_HOSTNAME", "VAXPULSE_HDFS_STORAGE"} <= embedded.keys()
     assert {settings_module.port_variable(name) for name in DEFAULT_PORTS} <= embedded.keys()
-    assert all(embedded[name] for name in PAGES | TASKS | DRIVERS | TRACKING | CONNECTIONS | HDFS | HISTORY)
+    assert all(embedded[name] for name in PAGES | TASKS | DRIVERS | TRACKING | STUDIES | CONNECTIONS | HDFS | HISTORY)
 
 
 @pytest.mark.parametrize("service", SET_BY_STACK)
