@@ -14,9 +14,13 @@ IN_TWO_WORKERS = -n 2 --dist loadfile --no-loadscope-reorder
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
-.PHONY: install
-install: ## install what is missing: Python packages, a JDK, jars
+.PHONY: packages
+packages:
 	@[ -n "$(PYTHON)" ] || { echo "install: there is no Python on PATH: install Python 3.11" >&2; exit 1; }
+	@$(PYTHON) deploy/embedded/install.py --packages-only
+
+.PHONY: install
+install: packages ## install what is missing: Python packages, a JDK, jars
 	@$(PYTHON) deploy/embedded/install.py
 
 .PHONY: run
@@ -60,7 +64,9 @@ stack-down: ## stop and remove the containers; data stays, unless VOLUMES=1
 	@$(STACK) down $(if $(VOLUMES),--volumes)
 
 .PHONY: test
-test: check ## everything: checks, unit tests, whole jobs, laws, and the whole platform on a small dump
+test: packages ## everything: checks, unit tests, whole jobs, laws, and the whole platform on a small dump
+	@# The types take one processor for a minute, jars the network and then the other.
+	@$(MAKE) --no-print-directory --jobs 2 install check
 	$(PYTEST) $(IN_TWO_WORKERS) --durations=15 tests/integration tests/laws tests/jobs tests/training_runs $(UNIT)
 
 .PHONY: test-unit
@@ -106,7 +112,7 @@ bench-score: install ## rows/s and CPU ms a row of both scoring engines against 
 	.venv/bin/python -m benchmarks.score copies --tweets 20000
 
 .PHONY: check
-check: install ## format, lint, import rules, types, shell scripts
+check: packages ## format, lint, import rules, types, shell scripts
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy

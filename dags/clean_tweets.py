@@ -8,7 +8,7 @@ split. So a tweet never changes sides, and all copies of a text are on one side.
 
 **Needs.** The connection `spark_default`.
 
-**If it fails.** The log's last line says why. The job writes its table in one commit: clear the task to try again.
+**If it fails.** The log's last line says why. Clear the task to try again: the job goes on from what it has committed.
 """
 
 from __future__ import annotations

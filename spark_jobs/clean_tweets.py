@@ -31,6 +31,7 @@ from spark_jobs.read_position import (
     position_at,
     record_position,
     recorded,
+    written_once,
 )
 from spark_jobs.schemas import TWEETS_CLEAN
 from spark_jobs.session import open_session
@@ -46,9 +47,11 @@ SETTINGS = {
 RULES = f"rules {token_rules.RULES_VERSION}, stems {stems.STEMS_VERSION}, salt {split.SALT}"
 
 # Delta keeps the smallest and largest value of these in each file. Nobody looks for a range of texts, and comparing them takes time.
+STATISTICS_COLUMNS = "tweet_id,label,split,dump_sha256"
+
+
 # Corrections up to so many are sent to every task: some 10 MB.
 BROADCAST_ROWS = 10_000
-STATISTICS_COLUMNS = "tweet_id,label,split,dump_sha256"
 
 
 def arg_parser() -> argparse.ArgumentParser:
@@ -124,7 +127,7 @@ def clean_changes(spark: SparkSession, log: DataFrame, touched: DataFrame, clean
     """Brings the tweets whose ids are `touched` up to date; counts the rows of each change.
 
     New tweets are appended, then corrections are merged. The last commit carries the position: a run that dies between the two leaves it as it
-    was, and its retry finds only the corrections to be made.
+    was, and its retry finds only the corrections to be made. Of two runs at once, one that Airflow has given up and its retry, one appends.
     """
     touched = touched.persist()
     # Once it is in the cache, Spark knows its size, and sends a small one to every task instead of shuffling the log.
@@ -135,12 +138,14 @@ def clean_changes(spark: SparkSession, log: DataFrame, touched: DataFrame, clean
     counts = {row.change: int(row["count"]) for row in changes.groupBy("change").count().collect()}
     new, corrections = changes.where("change = 'insert'"), sum(count for change, count in counts.items() if change != "insert")
     if "insert" in counts and corrections:
-        append(clean(new), clean_uri)
+        with written_once(spark, position):
+            append(clean(new), clean_uri)
     with recorded(spark, position):
         if corrections:
             correct(DeltaTable.forPath(spark, clean_uri), changes.where("change <> 'insert'"), is_small=corrections <= BROADCAST_ROWS)
         elif "insert" in counts:
-            append(clean(new), clean_uri)
+            with written_once(spark, position):
+                append(clean(new), clean_uri)
         else:
             record_position(spark, clean_uri)
     touched.unpersist()

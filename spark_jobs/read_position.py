@@ -21,6 +21,7 @@ CHANGE_FEED_KEPT = timedelta(days=7)
 MAINTENANCE = ("OPTIMIZE", "VACUUM START", "VACUUM END")
 # Delta leaves out the commits of UPDATE, DELETE and MERGE that change nothing, unless it is told not to.
 SKIP_EMPTY_COMMITS = "spark.databricks.delta.skipRecordingEmptyCommits"
+TRANSACTION = "spark.databricks.delta.write.txnAppId", "spark.databricks.delta.write.txnVersion"
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def commits(snapshot: Any) -> Iterator[dict[str, Any]]:
         file = log.logPath().suffix(f"/{version:020d}.json")
         if not file_system.exists(file):
             return
-        actions = log.store().read(file, configuration).mkString("\n").splitlines()
+        actions = log.store().read(file, configuration).mkString("\n").split("\n")
         yield next((json.loads(action)["commitInfo"] for action in actions if action.startswith('{"commitInfo"')), {})
 
 
@@ -92,6 +93,19 @@ def recorded(spark: SparkSession, position: ReadPosition) -> Iterator[None]:
         spark.conf.unset(USER_METADATA)
 
 
+@contextmanager
+def written_once(spark: SparkSession, position: ReadPosition) -> Iterator[None]:
+    """Of two writers of one model that commit at the same time the second one fails; a position that is written already is not written again."""
+    transaction = f"{position.stage} {position.rules} {position.source_id}"
+    for setting, value in zip(TRANSACTION, (transaction, str(position.source_version)), strict=True):
+        spark.conf.set(setting, value)
+    try:
+        yield
+    finally:
+        for setting in TRANSACTION:
+            spark.conf.unset(setting)
+
+
 def record_position(spark: SparkSession, target_uri: str) -> None:
     """Inside `recorded`: a commit to the target table that carries the position and nothing else."""
     spark.conf.set(SKIP_EMPTY_COMMITS, "false")
@@ -106,7 +120,9 @@ def changes_are_kept(source_snapshot: Any, after_version: int, now: datetime) ->
     unread = list(islice(commits(source_snapshot), source_snapshot.version() - after_version))
     if len(unread) != source_snapshot.version() - after_version:  # Delta has removed entries of its log
         return False
-    row_changes = [datetime.fromtimestamp(commit["timestamp"] / 1000, UTC) for commit in unread if commit["operation"] not in MAINTENANCE]
+    row_changes = [
+        datetime.fromtimestamp(commit.get("timestamp", 0) / 1000, UTC) for commit in unread if commit.get("operation") not in MAINTENANCE
+    ]
     return all(now - time < CHANGE_FEED_KEPT for time in row_changes)
 
 

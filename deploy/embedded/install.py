@@ -37,7 +37,10 @@ class InstallError(Exception):
 
 
 def main() -> int:
-    """Install everything that is missing, with `--jars-only` the jars alone, or with `--lock-jars` write jars.lock anew; return the exit status."""
+    """Install everything that is missing, with `--packages-only` or `--jars-only` these alone, or with `--lock-jars` write jars.lock anew.
+
+    Returns the exit status.
+    """
     try:
         check_python(sys.version_info[:2])
         if sys.argv[1:] == ["--lock-jars"]:
@@ -52,6 +55,8 @@ def main() -> int:
             check_disk(shutil.disk_usage(REPOSITORY).free)
             with step("Python packages from requirements.txt (about 3.6 GB, once)"):
                 install_packages()
+        if sys.argv[1:] == ["--packages-only"]:
+            return 0
         java_home = find_java_home()
         if not is_current(JARS, "jars.lock"):
             with step("jars from ivy.xml, checked against jars.lock (about 220 MB, once)"):

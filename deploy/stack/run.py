@@ -63,9 +63,8 @@ def main() -> int:
 def up() -> None:
     """Bring the stack up and say where to look."""
     docker.require_docker()
-    if not settings.ENV_FILE.exists():
-        settings.write_environment(settings.ENV_FILE, settings.new_environment(gpu=docker.has_gpu()))
-        print(f"made {settings.ENV_FILE} with random secrets")
+    if added := settings.complete_environment(settings.ENV_FILE, settings.new_environment(gpu=docker.has_gpu())):
+        print(f"{settings.ENV_FILE} now has {', '.join(added)}: random secrets, ports and what is to start")
     (settings.REPOSITORY / "var" / "weights").mkdir(parents=True, exist_ok=True)  # Docker would make it, and root would own it
     commit = git_commit()
     start = time.monotonic()

@@ -45,11 +45,18 @@ def port_variables() -> dict[str, int]:
     return {f"VAXPULSE_{name.upper()}_PORT": port for name, port in DEFAULT_PORTS.items()}
 
 
-def write_environment(path: Path, values: dict[str, str]) -> None:
-    """Write a file of variables that only its owner can read."""
-    write_private(
-        path, "# Made by `make stack-up`. Secrets: keep it, show it to nobody.\n" + "".join(f"{k}={v}\n" for k, v in values.items())
-    )
+def complete_environment(path: Path, values: dict[str, str]) -> list[str]:
+    """Add the variables that a file lacks, as that of an earlier version does, readable by its owner alone; return their names.
+
+    What compose is to start is chosen once, when there is no file yet.
+    """
+    is_new = not path.exists()
+    text = "# Made by `make stack-up`. Secrets: keep it, show it to nobody.\n" if is_new else path.read_text()
+    known = {line.partition("=")[0] for line in text.splitlines()}
+    missing = {name: value for name, value in values.items() if name not in known and (is_new or not name.startswith("COMPOSE_"))}
+    if missing:
+        write_private(path, text + "".join(f"{name}={value}\n" for name, value in missing.items()))
+    return list(missing)
 
 
 def read_environment(path: Path) -> dict[str, str]:

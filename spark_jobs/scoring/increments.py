@@ -4,8 +4,7 @@ The position that a model has read to is in the commit that wrote its scores. A 
 both carry the model as Delta's transaction id.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import reduce
 from operator import and_
@@ -15,12 +14,11 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
-from spark_jobs.read_position import ReadPosition, changed_keys, changes_are_kept, newest_snapshot, record_position, recorded
+from spark_jobs.read_position import ReadPosition, changed_keys, changes_are_kept, newest_snapshot, record_position, recorded, written_once
 from spark_jobs.schemas import TWEETS_SCORED
 from spark_jobs.scoring.scorable_model import ScorableModel
 
 MODEL = ("model_name", "model_version")
-TRANSACTION = "spark.databricks.delta.write.txnAppId", "spark.databricks.delta.write.txnVersion"
 # The positions of earlier champions are in the history; Delta's default drops it after 30 days.
 HISTORY_KEPT = "interval 365 days"
 # A task takes about so many texts, one to three minutes of work: what is lost with an executor.
@@ -136,16 +134,3 @@ def merge_into(tweets_scored: DeltaTable, source: DataFrame, model: ScorableMode
         .whenNotMatchedInsert("not new.is_gone", values=columns)  # type: ignore[arg-type]
         .execute()
     )
-
-
-@contextmanager
-def written_once(spark: SparkSession, position: ReadPosition) -> Iterator[None]:
-    """Of two writers of one model that commit at the same time the second one fails; a position that is written already is not written again."""
-    transaction = f"{position.stage} {position.rules} {position.source_id}"
-    for setting, value in zip(TRANSACTION, (transaction, str(position.source_version)), strict=True):
-        spark.conf.set(setting, value)
-    try:
-        yield
-    finally:
-        for setting in TRANSACTION:
-            spark.conf.unset(setting)

@@ -152,6 +152,25 @@ def test_a_run_that_dies_between_new_tweets_and_corrections_is_made_up_for(table
     assert tables.position() == tables.log_version()
 
 
+@pytest.mark.parametrize("label", [0.0, 1.0], ids=["only a new tweet", "a correction too"])
+def test_of_two_runs_at_once_one_appends(tables: Tables, monkeypatch: pytest.MonkeyPatch, label: float) -> None:
+    tables.log.append(Dump("d1", [Tweet("A1", "first", 0.0, 1.0)], 1))
+    tables.run()
+    tables.log.append(Dump("d2", [*([Tweet("A1", "first", label, 1.0)] if label else []), Tweet("A2", "second")], 2))
+    compare = clean_tweets.compare
+
+    def overtaken(tweets: DataFrame, cleaned: DataFrame) -> DataFrame:
+        found = compare(tweets, cleaned).localCheckpoint()
+        monkeypatch.setattr(clean_tweets, "compare", compare)
+        tables.run()
+        return found
+
+    monkeypatch.setattr(clean_tweets, "compare", overtaken)
+    tables.run()
+    assert sorted((row.tweet_id, row.label) for row in tables.cleaned().collect()) == [("A1", label), ("A2", None)]
+    assert tables.position() == tables.log_version()
+
+
 def test_a_run_in_which_no_row_differs_keeps_its_position_with_an_empty_commit(tables: Tables) -> None:
     tables.log.append(Dump("d2", [Tweet("A1", "first", 0.0, 1.0)], 2))
     tables.run()

@@ -38,7 +38,7 @@ def test_compose_file_follows_the_specification():
 @pytest.mark.parametrize("gpu", [True, False])
 def test_docker_compose_accepts_the_files_and_prints_no_secret(tmp_path, gpu):
     variables = settings.new_environment(gpu=gpu)
-    settings.write_environment(tmp_path / ".env", variables)
+    settings.complete_environment(tmp_path / ".env", variables)
     command = ["docker", "compose", "--project-directory", str(REPOSITORY), "--env-file", str(tmp_path / ".env"), "config"]
     shown = subprocess.run(
         command, capture_output=True, text=True, check=False, cwd=REPOSITORY, env={"PATH": "/usr/local/bin:/usr/bin:/bin"}
@@ -118,9 +118,21 @@ def test_images_are_pinned_and_ours_run_as_nobody_special(compose):
 def test_environment_file_can_be_read_by_its_owner_alone(tmp_path, variables, monkeypatch):
     for name in variables:
         monkeypatch.delenv(name, raising=False)
-    settings.write_environment(tmp_path / ".env", variables)
+    settings.complete_environment(tmp_path / ".env", variables)
     assert (tmp_path / ".env").stat().st_mode & 0o777 == 0o600
     assert settings.read_environment(tmp_path / ".env") == variables
+
+
+def test_file_of_an_earlier_version_keeps_what_it_has_and_gets_what_it_lacks(tmp_path, variables):
+    file = tmp_path / ".env"
+    file.write_text("COMPOSE_PROFILES=gpu\nREDIS_PASSWORD=kept\n")
+    added = settings.complete_environment(file, variables)
+    assert {"REDIS_PASSWORD", "COMPOSE_FILE"} & set(added) == set()
+    found = settings.read_environment(file)
+    assert (found["REDIS_PASSWORD"], found["COMPOSE_PROFILES"]) == ("kept", "gpu")
+    assert found["STUDIES_DATABASE_PASSWORD"] == variables["STUDIES_DATABASE_PASSWORD"]
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert settings.complete_environment(file, settings.new_environment(gpu=False)) == []
 
 
 def test_credentials_have_the_form_of_the_embedded_platforms(variables, tmp_path, monkeypatch):
