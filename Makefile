@@ -108,7 +108,7 @@ bench-text: install ## accuracy, macro-F1 and RMSE of minilm on each text column
 .PHONY: bench-score
 bench-score: install ## rows/s and CPU ms a row of both scoring engines against transformers' pipeline and PyTorch
 	.venv/bin/python -m benchmarks.score throughput --tweets 4000 --sample 1000
-	.venv/bin/python -m benchmarks.score scaling --tweets 10000,100000,1000000
+	.venv/bin/python -m benchmarks.score scaling --tweets 10000,100000,1000000 --words 6
 	.venv/bin/python -m benchmarks.score copies --tweets 20000
 
 .PHONY: check

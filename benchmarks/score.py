@@ -1,13 +1,13 @@
 """How fast tweets are scored: both engines in both precisions against transformers' pipeline and plain PyTorch.
 
     python -m benchmarks.score throughput --tweets 4000 --sample 1000
-    python -m benchmarks.score scaling --tweets 10000,100000
+    python -m benchmarks.score scaling --tweets 10000,100000,1000000 --words 6
     python -m benchmarks.score copies --tweets 20000
 
 all-MiniLM-L6-v2 with a random head on invented tweets (benchmarks/varied_tweets.py). Each contender runs in a process of its own on CORES cores
 and scores WARM_UP tweets before the clocks start: one on the wall, and one that counts the processor time of the contender and its
 children, which other programs on the machine do not change. PyTorch's contenders score the first `--sample` tweets: they take time in proportion.
-`scaling` is the cost of a row by the size of the table, without a warm-up; `copies` is what scoring each text once gives where half the tweets
+`scaling` is the cost of a row by the size of the table, of the first `--words` of each tweet: what Spark adds to a row then weighs more; `copies` is what scoring each text once gives where half the tweets
 are copies. Prints Markdown for docs/benchmarks.md.
 """
 
@@ -43,6 +43,7 @@ def arg_parser() -> argparse.ArgumentParser:
     throughput.add_argument("--contenders", default=",".join(CONTENDERS), help="those to run, in this order")
     scaling = commands.add_parser("scaling", help="the cost of a row by the size of the table")
     scaling.add_argument("--tweets", default="10000,100000")
+    scaling.add_argument("--words", type=int, help="take so many of each tweet (default: all)")
     copies = commands.add_parser("copies", help="each text once, against every tweet by itself")
     copies.add_argument("--tweets", type=int, default=20_000)
     contender = commands.add_parser("contender", help="used by the benchmark itself: run one contender")
@@ -80,14 +81,17 @@ def export_minilm(folder: Path) -> None:
     )
 
 
-def write_texts(folder: Path, count: int) -> None:
-    """Invented tweets as `texts.parquet`: row, text."""
+def write_texts(folder: Path, count: int, words: int | None = None) -> None:
+    """Invented tweets, or their first words, as `texts.parquet`: row, text."""
     import pyarrow as pa
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     from benchmarks.varied_tweets import tweets
 
     texts = pa.Table.from_batches(tweets(count, seed=7))["safe_text"]
+    if words:
+        texts = pc.binary_join(pc.list_slice(pc.split_pattern(texts, " "), 0, words), " ")
     pq.write_table(pa.table({"row": pa.array(range(count)), "text": texts}), folder / "texts.parquet")
 
 
@@ -224,11 +228,11 @@ def throughput(folder: Path, options: argparse.Namespace) -> None:
 
 def scaling(folder: Path, options: argparse.Namespace) -> None:
     sizes = [int(size) for size in options.tweets.split(",")]
-    write_texts(folder, max(sizes))
+    write_texts(folder, max(sizes), options.words)
     print(
         f"{ENGINE}, {CORES} cores, load {os.getloadavg()[0]:.1f}\n\n| rows | rows/s | CPU ms/row | against the first |\n|---|---|---|---|"
     )
-    results = [run_contender(ENGINE, folder, size, 0) for size in sizes]
+    results = [run_contender(ENGINE, folder, size, WARM_UP) for size in sizes]
     for result in results:
         print(
             f"| {result['rows']:,.0f} | {result['rows'] / result['seconds']:,.0f} | {cpu_ms(result):.2f} "

@@ -30,7 +30,7 @@ class Evaluation:
 
 
 def evaluate(onnx_folder: Path, tweets: LabelledTweets, curves: dict[str, list[tuple[float, float]]], title: str, seed: int) -> Evaluation:
-    """Judge the exported graph: on the validation part in both precisions, then once on the eval side.
+    """Judge the exported graph: on the validation part, then once on the eval side, each in both precisions.
 
     The eval side chooses nothing: not the precision, not a threshold, not the checkpoint.
     """
@@ -51,6 +51,9 @@ def evaluate(onnx_folder: Path, tweets: LabelledTweets, curves: dict[str, list[t
         "eval_samples_per_second": len(class_ids) / seconds,
         "eval_steps_per_second": -(-len(class_ids) // BATCH_SIZE) / seconds,
     }
+    # What the graph that scores says of the same rows: it may be the other one.
+    int8 = classification_metrics(OnnxClassifier(onnx_folder, INT8).probabilities(tweets.eval["text"].tolist()), class_ids)
+    metrics |= {f"eval_int8_{name}": int8[name] for name in SUMMARY}
     counts = confusion_counts(probabilities, class_ids)
     predictions = predictions_frame(tweets.eval, probabilities)
     files = {

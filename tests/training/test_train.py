@@ -84,7 +84,8 @@ class TestWholeRun:
         validation = {f"validation_{kind}{name}" for kind in ("", "int8_") for name in ("accuracy", "macro_f1", "rmse", "loss", "ece")}
         found = {name for name in bert_run.run.data.metrics if "agreement" not in name}
         assert found == per_class | {f"eval_{name}" for name in summary} | intervals | speed | training | validation | {
-            "validation_int8_accuracy_cost"
+            "validation_int8_accuracy_cost",
+            *(f"eval_int8_{name}" for name in ("accuracy", "macro_f1", "rmse", "loss", "ece")),
         }
 
     def test_metrics_stand_for_each_level_of_agreement(self, bert_run) -> None:

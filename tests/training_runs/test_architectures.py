@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 
 import mlflow
+import onnx
 import pytest
 
 from tests.training.tiny_models import MAKERS
 from training import train
+from training.export import INT8
 from training.onnx_classifier import OnnxClassifier
 
 SHORT = "thanks it works"
@@ -39,6 +41,10 @@ def test_a_tiny_model_is_trained_exported_logged_and_answers(
     # An answer does not depend on what else is in the batch: padding is masked, on whichever side it is.
     alone, beside_a_long_one = exported.probabilities([SHORT])[0], exported.probabilities([SHORT, LONG])[0]
     assert alone == pytest.approx(beside_a_long_one, abs=1e-5)
+    int8 = OnnxClassifier(tmp_path / "onnx", INT8)
+    assert int8.probabilities([SHORT])[0] == pytest.approx(alone, abs=0.05)
+    assert int8.probabilities([SHORT])[0] == pytest.approx(int8.probabilities([SHORT, LONG])[0], abs=1e-5)
+    assert "MatMulInteger" in {node.op_type for node in onnx.load(tmp_path / "onnx" / INT8).graph.node}
 
     mlflow.set_tracking_uri(mlflow_store)
     (run,) = mlflow.search_runs(experiment_names=["whole"], filter_string=f"tags.preset = '{architecture}'", output_format="list")
