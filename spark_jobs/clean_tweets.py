@@ -31,6 +31,7 @@ from spark_jobs.read_position import (
     position_at,
     record_position,
     recorded,
+    require_version,
     written_once,
 )
 from spark_jobs.schemas import TWEETS_CLEAN
@@ -129,6 +130,7 @@ def clean_changes(spark: SparkSession, log: DataFrame, touched: DataFrame, clean
     New tweets are appended, then corrections are merged. The last commit carries the position: a run that dies between the two leaves it as it
     was, and its retry finds only the corrections to be made. Of two runs at once, one that Airflow has given up and its retry, one appends.
     """
+    version = newest_snapshot(spark, clean_uri).version()
     touched = touched.persist()
     # Once it is in the cache, Spark knows its size, and sends a small one to every task instead of shuffling the log.
     touched.count()
@@ -136,6 +138,7 @@ def clean_changes(spark: SparkSession, log: DataFrame, touched: DataFrame, clean
     # Not in the cache: Spark would work it out again after the first commit to the table.
     changes = compare(current_tweets(log.join(touched, "tweet_id", how="left_semi")), held).localCheckpoint()
     counts = {row.change: int(row["count"]) for row in changes.groupBy("change").count().collect()}
+    require_version(spark, clean_uri, version)
     new, corrections = changes.where("change = 'insert'"), sum(count for change, count in counts.items() if change != "insert")
     if "insert" in counts and corrections:
         with written_once(spark, position):

@@ -46,6 +46,16 @@ def newest_snapshot(spark: SparkSession, uri: str) -> Any:
     return jvm.org.apache.spark.sql.delta.DeltaLog.forTableWithSnapshot(spark._jsparkSession, uri)._2()
 
 
+def require_version(spark: SparkSession, uri: str, version: int) -> None:
+    """Raises SystemExit where a table is past the version that what is to be written to it was worked out from.
+
+    A driver that Airflow has given up, and its retry, may both be at work; Delta sees no conflict between two that append.
+    """
+    newest = newest_snapshot(spark, uri).version()
+    if newest != version:
+        raise SystemExit(f"another run has written to {uri} meanwhile (version {newest} after {version}): try again")
+
+
 def position_at(snapshot: Any, stage: str, rules: str) -> ReadPosition:
     """The position of a reader that has seen all of `newest_snapshot` of the source table."""
     return ReadPosition(stage, rules, snapshot.metadata().id(), snapshot.version())

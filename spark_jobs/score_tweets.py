@@ -71,9 +71,10 @@ def score_tweets(spark: SparkSession, clean_uri: str, scored_uri: str, model: Sc
     if last == current:
         return summary | {"texts": 0}
     create_table(spark, scored_uri)
+    version = newest_snapshot(spark, scored_uri).version()
     scored = spark.read.format("delta").load(scored_uri).where(is_model(model))
     changes = changes_since(spark, clean_uri, model, last, current, scored)
-    return summary | score_changes(spark, scored_uri, changes, model, lambda texts: score(texts, model), current)
+    return summary | score_changes(spark, scored_uri, changes, model, lambda texts: score(texts, model), current, version)
 
 
 def report(spark: SparkSession, places: Places, model: ScorableModel, run_id: str) -> dict[str, object]:

@@ -17,6 +17,7 @@ from training.metrics import classification_metrics, confusion_counts, metrics_b
 from training.onnx_classifier import BATCH_SIZE, OnnxClassifier
 
 CONFIDENT_ERRORS = 50
+FORMULA_START = r"[=+\-@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20]"  # the last four are the full-width forms of = + - @
 SUMMARY = ("accuracy", "macro_f1", "rmse", "loss", "ece")
 
 
@@ -60,7 +61,7 @@ def evaluate(onnx_folder: Path, tweets: LabelledTweets, curves: dict[str, list[t
         "confusion_matrix.png": confusion_picture(counts, title),
         "reliability.png": reliability_picture(probabilities, class_ids, title),
         "learning_curves.png": curves_picture({name: points for name, points in curves.items() if points}, title),
-        "confident_errors.csv": confident_errors(tweets.eval, predictions).to_csv(index=False).encode(),
+        "confident_errors.csv": as_csv(confident_errors(tweets.eval, predictions)),
         "eval_predictions.parquet": as_parquet(predictions),
     }
     facts = {
@@ -88,6 +89,12 @@ def confident_errors(rows: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFr
     predicted = np.asarray(LABELS)[probabilities.argmax(axis=1)]
     table = rows[["tweet_id", "text", "label", "agreement"]].assign(predicted=predicted, probability=probabilities.max(axis=1))
     return table[table["predicted"] != table["label"]].nlargest(CONFIDENT_ERRORS, "probability")
+
+
+def as_csv(frame: pd.DataFrame) -> bytes:
+    """A table as CSV; a text that a spreadsheet would compute has an apostrophe in front."""
+    is_formula = frame["text"].str.match(FORMULA_START)
+    return frame.assign(text=frame["text"].mask(is_formula, "'" + frame["text"])).to_csv(index=False).encode()
 
 
 def as_parquet(frame: pd.DataFrame) -> bytes:

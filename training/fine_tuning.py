@@ -21,6 +21,8 @@ from transformers import (
     PrinterCallback,
     Trainer,
     TrainerCallback,
+    TrainerControl,
+    TrainerState,
     TrainingArguments,
     set_seed,
 )
@@ -85,6 +87,15 @@ class LengthBatchTrainer(Trainer):
         return ShuffledLengthBatches(rows.lengths(), self._global_batch_size, self.args.seed)
 
 
+class Patience(EarlyStoppingCallback):
+    """Ends training when the validation loss has not fallen for a while; a training that is gone on with remembers how long that is."""
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Do not go on with a training that had ended, and whose process died afterwards."""
+        super().on_train_begin(args, state, control, **kwargs)
+        control.should_training_stop = self.early_stopping_patience_counter >= self.early_stopping_patience
+
+
 @dataclass(frozen=True)
 class FineTuned:
     """The weights with the smallest loss on the validation part, on the CPU."""
@@ -134,7 +145,7 @@ def fine_tune(
         train_dataset=train_set,
         eval_dataset=validation_set,
         compute_metrics=lambda prediction: _validation_metrics(prediction, validation),
-        callbacks=[progress, EarlyStoppingCallback(config.patience), *callbacks],
+        callbacks=[progress, Patience(config.patience), *callbacks],
     )
     trainer.remove_callback(PrinterCallback)  # prints the same numbers as dictionaries
     trained = trainer.train(resume_from_checkpoint=last_checkpoint(folder))
@@ -222,6 +233,7 @@ def _training_arguments(config: TrainingConfig, train_rows: int, device: Device,
         save_strategy="steps",
         save_steps=math.ceil(steps_per_epoch / EVALUATIONS_PER_EPOCH),
         save_total_limit=1,  # and the best one
+        restore_callback_states_from_checkpoint=True,  # of patience
         load_best_model_at_end=True,  # by the loss on the validation part
         label_names=["labels"],  # the trainer guesses them from the class of a model it knows
         remove_unused_columns=False,

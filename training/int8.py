@@ -15,7 +15,7 @@ SHIFT = 128
 # A product with fewer columns is the head's: it takes no time, and decides.
 FEWEST_COLUMNS = 16
 
-CONSTANTS = {
+CONSTANTS: dict[str, np.ndarray] = {
     "int8_last_axis": np.array([-1], np.int64),
     "int8_tiny": np.array(1e-9, np.float32),  # a row of zeros has a scale, too
     "int8_largest": np.array(LARGEST, np.float32),
@@ -42,7 +42,7 @@ def write_int8(source: Path, target: Path) -> int:
         if matrix is None or matrix.shape[1] < FEWEST_COLUMNS:
             nodes.append(node)
             continue
-        rows, weight = node.input[:2]
+        rows, weight = node.input[0], int8_name(node)
         if rows not in quantised_rows:  # queries, keys and values are products of the same rows
             nodes += quantise_rows(rows)
             quantised_rows.add(rows)
@@ -72,6 +72,12 @@ def constant_factor(node: NodeProto, weights: dict[str, np.ndarray]) -> np.ndarr
     return matrix.T if attributes.get("transB") else matrix
 
 
+def int8_name(node: NodeProto) -> str:
+    """The name of the product's weights; some may stand transposed in one product and not in another."""
+    is_transposed = any(each.name == "transB" and each.i for each in node.attribute)
+    return f"{node.input[1]}_transposed" if is_transposed else node.input[1]
+
+
 def quantise_rows(rows: str) -> list[NodeProto]:
     """Nodes that make uint8 of the activations `rows`, and the scale of each row."""
     return [
@@ -96,7 +102,8 @@ def quantise_columns(weight: str, matrix: np.ndarray) -> list[TensorProto]:
 
 def int8_product(node: NodeProto) -> list[NodeProto]:
     """Nodes that compute what `node` does from the quantised rows and weights."""
-    rows, weight, *bias = node.input
+    rows, _, *bias = node.input
+    weight = int8_name(node)
     result = node.output[0]
     unbiased = f"{result}_unbiased" if bias else result
     nodes = [

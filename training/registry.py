@@ -20,7 +20,6 @@ class Registry:
 
     def __init__(self, experiment: str) -> None:
         import mlflow
-        from mlflow.exceptions import RestException
 
         self._mlflow = mlflow
         self._client = mlflow.MlflowClient()
@@ -28,7 +27,6 @@ class Registry:
         if found is None:
             raise TrainingError(f"MLflow has no experiment {experiment}: train a model first")
         self._experiment_id = found.experiment_id
-        self._errors = (RestException, mlflow.MlflowException)
 
     def runs_of(self, airflow_run_id: str) -> list[Any]:
         """The finished runs of a DAG run that have a model, the newest of each preset."""
@@ -38,10 +36,9 @@ class Registry:
 
     def champion(self) -> Any | None:
         """The version that carries the alias, None where none does."""
-        try:
-            return self._client.get_model_version_by_alias(MODEL, ALIAS)
-        except self._errors:  # no such model, no such alias
-            return None
+        found = self._client.search_registered_models(f"name = '{MODEL}'")
+        version = found[0].aliases.get(ALIAS) if found else None
+        return self._client.get_model_version(MODEL, str(version)) if version else None
 
     def run(self, run_id: str) -> Any:
         """A run by its id."""

@@ -58,6 +58,8 @@ def train(arguments: argparse.Namespace) -> None:
     checkpoint = resolve_checkpoint(config.checkpoint)
     weights, libraries = checkpoint_sha256(checkpoint), library_versions()
     identity = {"config_digest": config.digest(weights, libraries), "dataset_digest": tweets.digest()}
+    if arguments.skip_if_trained and is_second_try(tracker, identity):
+        return
     require_work(tracker, identity, tweets, arguments)
 
     # torch and transformers take seconds to import: everything that can say no has been asked by now.
@@ -117,6 +119,15 @@ def train(arguments: argparse.Namespace) -> None:
     names = ("eval_accuracy", "eval_macro_f1", "eval_rmse", "train_runtime_seconds", "train_samples_per_second")
     summary = "%s: accuracy %.4f, macro-F1 %.4f, RMSE %.4f; trained in %.0f s, %.0f samples/s"
     logger.info(summary, config.preset, *(metrics[name] for name in names))
+
+
+def is_second_try(tracker: Tracker, identity: Mapping[str, str]) -> bool:
+    """Whether the same DAG run has trained this: its worker died after that, and the next task waits for a success."""
+    tags = airflow_tags()
+    done = "airflow_run_id" in tags and tracker.finished_runs({**identity, "airflow_run_id": tags["airflow_run_id"]})
+    if done:
+        logger.info("MLflow run %s of this DAG run has trained this config on these rows", done[0].run_id)
+    return bool(done)
 
 
 def require_work(tracker: Tracker, identity: Mapping[str, str], tweets: LabelledTweets, arguments: argparse.Namespace) -> None:

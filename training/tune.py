@@ -76,12 +76,18 @@ def open_study(storage_uri: str, name: str, seed: int) -> optuna.Study:
     except Exception as error:  # SQLAlchemy's, the driver's, a URI that is none: the advice is the same
         reason = without_credentials(str(error).splitlines()[0])
         raise TrainingError(f"the database of VAXPULSE_STUDIES cannot be used ({reason}): is PostgreSQL running?") from None
+    # A search that goes on would otherwise draw again what it has tried.
+    known = (
+        len(storage.get_all_trials(storage.get_study_id_from_name(name), deepcopy=False))
+        if name in optuna.get_all_study_names(storage)
+        else 0
+    )
     return optuna.create_study(
         storage=storage,
         study_name=name,
         load_if_exists=True,
         direction="minimize",
-        sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS),
+        sampler=optuna.samplers.TPESampler(seed=seed + known, n_startup_trials=STARTUP_TRIALS),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=1),
     )
 

@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import SparkSession
@@ -39,9 +40,17 @@ def write_files(spark: SparkSession, folder: str, files: Mapping[str, bytes]) ->
 
 
 def log_to_mlflow(
-    name: str, files: Mapping[str, bytes], metrics: dict[str, float], params: dict[str, Any], tags: dict[str, str]
+    name: str,
+    files: Mapping[str, bytes],
+    metrics: dict[str, float],
+    params: dict[str, Any],
+    tags: dict[str, str],
+    more_tags: Mapping[str, str] = MappingProxyType({}),
 ) -> str | None:
-    """Logs the report to the MLflow run with these `tags`, which the first try creates; its id, None where no server is named."""
+    """Logs the report to the MLflow run with these `tags`, which the first try creates; its id, None where no server is named.
+
+    A parameter cannot change from one try to the next, `more_tags` can.
+    """
     if not os.environ.get("MLFLOW_TRACKING_URI"):
         return None
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -56,7 +65,7 @@ def log_to_mlflow(
         mlflow.start_run(run_id=earlier[0].info.run_id if earlier else None, experiment_id=experiment, run_name=name) as run,
         tempfile.TemporaryDirectory() as folder,
     ):
-        mlflow.set_tags(tags)
+        mlflow.set_tags(tags | dict(more_tags))
         mlflow.log_params(params)
         mlflow.log_metrics(metrics)
         for file, content in files.items():

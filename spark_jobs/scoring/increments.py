@@ -12,11 +12,22 @@ from operator import and_
 from delta.tables import DeltaTable
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.utils import AnalysisException
 from pyspark.storagelevel import StorageLevel
 
-from spark_jobs.read_position import ReadPosition, changed_keys, changes_are_kept, newest_snapshot, record_position, recorded, written_once
+from spark_jobs.read_position import (
+    ReadPosition,
+    changed_keys,
+    changes_are_kept,
+    newest_snapshot,
+    record_position,
+    recorded,
+    require_version,
+    written_once,
+)
 from spark_jobs.schemas import TWEETS_SCORED
 from spark_jobs.scoring.scorable_model import ScorableModel
+from spark_jobs.table_versions import is_readable, read_version
 
 MODEL = ("model_name", "model_version")
 # The positions of earlier champions are in the history; Delta's default drops it after 30 days.
@@ -39,8 +50,7 @@ def is_model(model: ScorableModel, table: str | None = None) -> Column:
 
 def read_texts(spark: SparkSession, clean_uri: str, version: int, text_column: str) -> DataFrame:
     """`tweet_id` and `text` of all tweets at a version of `tweets_clean`."""
-    tweets = spark.read.format("delta").option("versionAsOf", version).load(clean_uri)
-    return tweets.select("tweet_id", F.col(text_column).alias("text"))
+    return read_version(spark, clean_uri, version).select("tweet_id", F.col(text_column).alias("text"))
 
 
 def changes_since(
@@ -69,7 +79,12 @@ def changes_since(
 def can_continue(spark: SparkSession, clean_uri: str, last: ReadPosition, current: ReadPosition) -> bool:
     """Whether the changes between the two positions can be read and are about the same model and table."""
     is_same = (last.rules, last.source_id) == (current.rules, current.source_id)
-    return is_same and changes_are_kept(newest_snapshot(spark, clean_uri), last.source_version, datetime.now(UTC))
+    if not is_same or not changes_are_kept(newest_snapshot(spark, clean_uri), last.source_version, datetime.now(UTC)):
+        return False
+    try:  # what OPTIMIZE has put together long ago is gone with the next VACUUM, whatever the age of the changes after it
+        return is_readable(spark, read_version(spark, clean_uri, last.source_version))
+    except AnalysisException:  # its entry in Delta's log is gone
+        return False
 
 
 def score_changes(
@@ -79,8 +94,9 @@ def score_changes(
     model: ScorableModel,
     score: Callable[[DataFrame], DataFrame],
     position: ReadPosition,
+    scored_version: int,
 ) -> dict[str, int]:
-    """Scores the inserted and updated tweets of `changes` and writes all changes in one commit.
+    """Scores the inserted and updated tweets of `changes`, found at `scored_version`, and writes all changes in one commit.
 
     Counts the tweets of each change, and the different texts that were scored.
     """
@@ -90,6 +106,7 @@ def score_changes(
     counts["texts"] = texts.count()
     tasks = max(spark.sparkContext.defaultParallelism, -(-counts["texts"] // TEXTS_A_TASK))
     scores = score_rows(score(share_out(texts, tasks)), model)
+    require_version(spark, scored_uri, scored_version)
     with recorded(spark, position), written_once(spark, position):
         if len(counts) == 1:
             record_position(spark, scored_uri)

@@ -46,14 +46,13 @@ def publish(spark: SparkSession, places: Places, scored: DataFrame, model: Scora
     """Writes the report on `scored`, the tweets with the model's scores; the id of its run in MLflow, None where no server is named."""
     names = tuple(LABEL_NAMES.values())
     delivered = deliveries(spark, places.dumps)
-    rows = insights.label_counts(scored, "dump_sha256").collect()
+    place = {dump: number for number, dump in enumerate(delivered)}
+    rows = sorted(insights.label_counts(scored, "dump_sha256").collect(), key=lambda row: (place.get(row.dump_sha256, -1), row.dump_sha256))
     counts = []
     for row in rows:
         name, day = delivered.get(row.dump_sha256, (row.dump_sha256[:SHOWN_HASH], None))
         counts.append(Counts(name, day, [row[label] for label in names]))
-    place = {dump: number for number, dump in enumerate(delivered)}
-    newest = sorted((row.dump_sha256 for row in rows), key=lambda dump: place.get(dump, -1))
-    exported = newest[-DUMPS_EXPORTED:]
+    exported = [row.dump_sha256 for row in rows][-DUMPS_EXPORTED:]
     files = write_exports(
         scored.where(F.col("dump_sha256").isin(exported)).drop(*set(insights.TWEETS) - {"tweet_id", "dump_sha256"}), places.report
     )
@@ -77,8 +76,10 @@ def publish(spark: SparkSession, places: Places, scored: DataFrame, model: Scora
     written = report_files(page, sections)
     write_files(spark, places.report, written)
     metrics = {"tweets": float(sum(total))} | insight_report.as_metrics(total, model.confusion)
-    params = {"model_name": model.name, "model_version": model.version}
-    return log_to_mlflow(f"scores of {model}", written, metrics, params, {"airflow_dag_id": "score_tweets", "airflow_run_id": run_id})
+    # Found by its Airflow run alone: when a person clears it after a promotion, another champion has scored.
+    found_by = {"airflow_dag_id": "score_tweets", "airflow_run_id": run_id}
+    about = {"model_name": model.name, "model_version": model.version}
+    return log_to_mlflow(f"scores of {model}", written, metrics, {}, found_by, about)
 
 
 def deliveries(spark: SparkSession, dumps_uri: str) -> dict[str, tuple[str, date | None]]:
@@ -86,7 +87,12 @@ def deliveries(spark: SparkSession, dumps_uri: str) -> dict[str, tuple[str, date
     if not DeltaTable.isDeltaTable(spark, dumps_uri):
         return {}
     dumps = spark.read.format("delta").load(dumps_uri).select("dump_sha256", "source", "delivered_at").orderBy("delivered_at").collect()
-    return {row.dump_sha256: (PurePosixPath(row.source).name, row.delivered_at.date()) for row in dumps}
+    names = [PurePosixPath(row.source).name for row in dumps]
+    # Files that come every day may have one name.
+    return {
+        row.dump_sha256: (name if names.count(name) == 1 else f"{name} ({row.dump_sha256[:SHOWN_HASH]})", row.delivered_at.date())
+        for row, name in zip(dumps, names, strict=True)
+    }
 
 
 def compare_champions(

@@ -19,6 +19,7 @@ SHARES_TEXT = (
     "the model mistakes for each other on its held-out tweets (adjusted classify-and-count, Forman 2008); its interval also says how few "
     "these are. The adjusted figure is the better estimate of what people think, as long as the model errs here as it does there."
 )
+DUMPS_DRAWN = 50  # of drift: a picture has an end
 RANKING_TITLES = {"negative": "Most negative tweets", "positive": "Most positive tweets", "uncertain": "Most uncertain tweets"}
 
 
@@ -158,8 +159,11 @@ def drift_section(judged: Sequence[Mapping[str, Any]]) -> Section:
         f"Against the tweets that the champion has learnt from. Limits: {limits}. PSI is the population stability index. Dumps of fewer than "
         f"{FEWEST_TWEETS} tweets are not judged. " + (f"Moved away: {', '.join(breached)}." if breached else "No dump has moved away.")
     )
+    if len(judged) > DUMPS_DRAWN:
+        text += f" The {DUMPS_DRAWN} dumps that were judged last, of {len(judged):,}:"
     if not judged:
         return Section("Drift", text)
+    judged = judged[:DUMPS_DRAWN]
     names = [row["name"] for row in judged]
     values = {name.removesuffix("_psi"): [row[name] or 0.0 for row in judged] for name in LIMITS if name.endswith("_psi")}
     alt = "Bars, three a dump: " + "; ".join(f"{row['name']}: {', '.join(row['breaches']) or 'no breach'}" for row in judged) + "."

@@ -166,7 +166,8 @@ def test_of_two_runs_at_once_one_appends(tables: Tables, monkeypatch: pytest.Mon
         return found
 
     monkeypatch.setattr(clean_tweets, "compare", overtaken)
-    tables.run()
+    with pytest.raises(SystemExit, match="another run has written to"):
+        tables.run()
     assert sorted((row.tweet_id, row.label) for row in tables.cleaned().collect()) == [("A1", label), ("A2", None)]
     assert tables.position() == tables.log_version()
 

@@ -201,8 +201,25 @@ def test_a_writer_that_is_overtaken_by_its_own_retry_adds_no_second_score(
         return score_rows(*arguments)
 
     monkeypatch.setattr(increments, "score_rows", be_overtaken)
-    tables.score(tiny.exported)
+    with pytest.raises(SystemExit, match="another run has written to"):
+        tables.score(tiny.exported)
     assert tables.scores("1").keys() == {"A1", "A2"}
+
+
+def test_scoring_goes_on_when_the_files_that_it_last_read_are_gone(tables: Tables, tiny: TinyModel) -> None:
+    tables.dump(("A1", TEXTS[0]))
+    tables.dump(("A2", TEXTS[1]))
+    tables.score(tiny.exported)
+    tables.spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")
+    try:
+        cleaned = DeltaTable.forPath(tables.spark, tables.clean)
+        cleaned.optimize().executeCompaction()
+        cleaned.vacuum(0)
+    finally:
+        tables.spark.conf.unset("spark.databricks.delta.retentionDurationCheck.enabled")
+    tables.dump(("A3", TEXTS[2]))
+    tables.score(tiny.exported)
+    assert tables.scores("1").keys() == {"A1", "A2", "A3"}
 
 
 def test_a_task_that_is_run_again_gets_the_texts_that_it_had(spark: SparkSession) -> None:

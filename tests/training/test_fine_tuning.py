@@ -65,6 +65,20 @@ def test_a_second_try_ends_with_the_weights_of_an_undisturbed_run(step, tune) ->
     assert resumed.curves == undisturbed.curves
 
 
+@pytest.mark.parametrize("before_the_end", [2, 0], ids=["before it loses patience", "after it has"])
+def test_a_second_try_has_the_patience_that_the_first_had_left(tune, before_the_end) -> None:
+    options = ("--epochs", "30", "--learning-rate", "0.05", "--patience", "3")
+    undisturbed = tune(*options, folder="undisturbed")
+    if before_the_end:
+        with pytest.raises(KilledError):
+            tune(*options, folder="killed", callbacks=(KillAt(undisturbed.steps - before_the_end),))
+    else:
+        tune(*options, folder="killed")  # and dies while it exports
+    resumed = tune(*options, folder="killed")
+    assert resumed.steps - undisturbed.steps in (0, 1)  # the trainer makes a step before it asks whether to stop
+    assert (weights(resumed) - weights(undisturbed)).abs().max() < 1e-6
+
+
 def test_a_checkpoint_that_was_cut_off_is_not_gone_on_from(tmp_path) -> None:
     for step, content in ((5, "{}\n"), (10, '{"global_st'), (15, None)):
         (tmp_path / f"checkpoint-{step}").mkdir()

@@ -62,5 +62,5 @@ def test_a_row_of_zeros_gives_the_bias(graphs):
 def test_float_weights_are_gone_but_for_the_head(graphs):
     kept = {each.name: each.data_type for each in onnx.load(graphs / "int8.onnx").graph.initializer}
     assert {"first", "second"} & kept.keys() == set()
-    assert kept["first_int8"] == kept["second_int8"] == TensorProto.INT8
+    assert kept["first_int8"] == kept["second_transposed_int8"] == TensorProto.INT8
     assert kept["head"] == TensorProto.FLOAT

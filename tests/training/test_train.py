@@ -207,6 +207,13 @@ class TestWholeRun:
         finished = mlflow.search_runs(experiment_names=["whole"], filter_string="attributes.status = 'FINISHED'", output_format="list")
         assert len(finished) == 1
 
+    def test_a_second_try_of_the_same_dag_run_is_no_skip(self, bert_run, monkeypatch) -> None:
+        # The worker died after the run had finished: what waits for this task must go on.
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", bert_run.store)
+        monkeypatch.setenv("AIRFLOW_CTX_DAG_RUN_ID", bert_run.run.data.tags["airflow_run_id"])
+        monkeypatch.setattr(fine_tuning, "fine_tune", lambda *_: pytest.fail("trained again"))
+        assert run(*bert_run.options, "--skip-if-trained").code == 0
+
     @pytest.mark.parametrize("change", [("--seed", "1"), ("--text-column", "clean_text"), ("--max-train-rows", "50"), ("--epochs", "1")])
     def test_another_config_is_not_skipped(self, change, bert_run, monkeypatch) -> None:
         class TrainedError(Exception): ...
