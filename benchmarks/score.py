@@ -72,12 +72,11 @@ def export_minilm(folder: Path) -> None:
     model.save_pretrained(folder / "torch")
     tokenizer.save_pretrained(folder / "torch")
     confusion = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
-    accuracy = {precision: {"accuracy": 1.0} for precision in ("float32", "int8")}
     export_onnx(
         model,
         tokenizer,
         folder / "onnx",
-        {"text_column": "safe_text", "validation": accuracy, "eval_confusion": confusion, "delta_version": 0},
+        {"text_column": "safe_text", "eval_confusion": confusion, "delta_version": 0},
     )
 
 
@@ -107,7 +106,7 @@ def open_model(folder: Path, precision: str) -> "ScorableModel":
     from spark_jobs.scoring.scorable_model import METADATA, parse_metadata
 
     model = parse_metadata(json.loads((folder / "onnx" / METADATA).read_text()), str(folder / "onnx"), "minilm", "1")
-    return model if precision == "int8" else replace(model, accuracy_int8=None)
+    return replace(model, precision=precision)
 
 
 def run_engine(engine: str, precision: str, by_text: bool = False) -> Callable[[Path, int, int], dict[str, float]]:

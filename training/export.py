@@ -91,7 +91,7 @@ def check_parity(folder: Path, model: Classifier, tokenizer: PreTrainedTokenizer
     """
     texts = list(texts[:PARITY_TEXTS])
     expected = torch_probabilities(model, tokenizer, texts)
-    difference = float(np.abs(OnnxClassifier(folder).probabilities(texts) - expected).max())
+    difference = float(np.abs(OnnxClassifier(folder, FLOAT32).probabilities(texts) - expected).max())
     if difference > PARITY:
         raise TrainingError(f"the ONNX export differs from PyTorch by {difference:.2g} in a probability: it must not be used")
     return difference

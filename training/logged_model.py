@@ -16,7 +16,7 @@ class TweetClassifier(PythonModel):
     """Texts -> p_negative, p_neutral, p_positive, label (-1, 0, 1) and score (p_positive - p_negative)."""
 
     def load_context(self, context: Any) -> None:
-        """Load the fp32 graph."""
+        """Load the graph that scores."""
         self._classifier = OnnxClassifier(Path(context.artifacts["onnx"]))
 
     def predict(self, context: Any, model_input: list[str], params: dict[str, Any] | None = None) -> pd.DataFrame:

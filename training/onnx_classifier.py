@@ -18,14 +18,16 @@ BATCH_SIZE = 32  # larger batches are no faster on a CPU
 class OnnxClassifier:
     """Probabilities of the classes for any texts; long ones are truncated."""
 
-    def __init__(self, folder: Path, model: str = "model.onnx", threads: int = 0) -> None:
-        """Load `model` from a folder of `export_onnx`; with `threads` 0 ONNX Runtime takes all cores."""
+    def __init__(self, folder: Path, graph: str | None = None, threads: int = 0) -> None:
+        """Load a graph from a folder of `export_onnx`: that of this name, or the one that scores; with `threads` 0 ONNX Runtime takes all cores."""
         self.metadata: dict[str, Any] = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3  # errors
-        self._session = onnxruntime.InferenceSession(str(folder / model), options, providers=["CPUExecutionProvider"])
+        self._session = onnxruntime.InferenceSession(
+            str(folder / (graph or self.metadata.get("graph", "model.onnx"))), options, providers=["CPUExecutionProvider"]
+        )
         self._inputs = [each.name for each in self._session.get_inputs()]
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:

@@ -67,9 +67,9 @@ class AirflowApi:
         if errors := self.call("PATCH", "/api/v2/pools", json={"actions": [create]})["create"]["errors"]:
             raise requests.HTTPError(f"Airflow cannot make the pools of {file}: {errors}")
 
-    def unpause(self, dag_id: str) -> None:
-        """Unpause a DAG."""
-        self.pause(dag_id, paused=False)
+    def paused_dags(self) -> set[str]:
+        """Return the ids of the DAGs that somebody has paused."""
+        return {dag["dag_id"] for dag in self.call("GET", "/api/v2/dags?paused=true&limit=100")["dags"]}
 
     def pause(self, dag_id: str, *, paused: bool) -> None:
         """Pause or unpause a DAG."""
@@ -94,12 +94,13 @@ class AirflowApi:
         return sorted(found, key=lambda task: task["start_date"] or "9")
 
     def dags_after_tasks(self, dag_id: str) -> dict[str, set[str]]:
-        """Return, for each task of a DAG that changes Assets, the DAGs that are scheduled on them."""
+        """Return, for each task of a DAG that changes Assets, the DAGs that then run: those scheduled on them and not paused."""
         found: dict[str, set[str]] = {}
+        paused = self.paused_dags()
         for asset in self.call("GET", "/api/v2/assets", params={"dag_ids": dag_id, "limit": 100})["assets"]:
             for task in asset["producing_tasks"]:
                 if task["dag_id"] == dag_id:
-                    found.setdefault(task["task_id"], set()).update(dag["dag_id"] for dag in asset["scheduled_dags"])
+                    found.setdefault(task["task_id"], set()).update({dag["dag_id"] for dag in asset["scheduled_dags"]} - paused)
         return found
 
     def first_asset_run(self, dag_id: str, since: str) -> str | None:

@@ -29,7 +29,7 @@ from deploy.embedded.services import SERVICES
 from deploy.embedded.settings import CONFIGURATION, Settings, SettingsError, bypass_proxy_for_loopback, common_environment
 from deploy.embedded.supervision import StartError
 
-REPORTING_DAG = "explore_tweets"
+INGESTING_DAG, REPORTING_DAG = "ingest_tweets", "explore_tweets"
 DAGS_SECONDS = 120  # until Airflow has read all DAG files; 15 s are usual
 SAMPLE_TWEETS = 2000
 SAMPLE_SEED = 7
@@ -91,10 +91,13 @@ def start(settings: Settings, dump: str, presets: str) -> int:
         api = AirflowApi(settings)
         await_dags(api)
         api.import_pools(CONFIGURATION / "pools.json")
-        for dag_id in DAG_IDS:
-            api.unpause(dag_id)
-    run_id = api.trigger("ingest_tweets", {"dump": hand_over(settings, source)})
-    runs = follow(api, "ingest_tweets", run_id, progress.step)
+        paused = api.paused_dags()
+        if INGESTING_DAG in paused:
+            raise StartError(f"{INGESTING_DAG} is paused: unpause it at {api.url}/dags/{INGESTING_DAG}, then run this again")
+    if paused:
+        progress.console.print(f"Paused, and left so: {', '.join(sorted(paused))}", style="cyan")
+    run_id = api.trigger(INGESTING_DAG, {"dump": hand_over(settings, source)})
+    runs = follow(api, INGESTING_DAG, run_id, progress.step)
     account = summary.dump_account(settings, run_id, source)
     for line in explain_ingestion(api, account, ingested=not runs[0].skipped):
         progress.console.print(line, style="cyan")

@@ -15,8 +15,6 @@ from pyspark.sql import SparkSession
 METADATA = "metadata.json"
 TOKENIZER = "tokenizer.json"
 ONNX_FILES = {"fp32": "model.onnx", "int8": "model.int8.onnx"}
-# int8 takes half the time; it is used where it costs less accuracy than this on the validation side.
-MOST_INT8_COST = 0.002
 LABELS = (-1, 0, 1)
 
 
@@ -28,9 +26,9 @@ class ModelError(Exception):
 class ScorableModel:
     """A model in a `folder` of the tables' file system.
 
-    `labels` are those of the class ids 0, 1, 2 (columns of the logits); the accuracies are those of the validation part. `confusion` counts the
-    eval side: rows the true label, columns the predicted one, in the order of LABELS. `table_version` is the version of tweets_clean that the
-    model has learnt from.
+    `labels` are those of the class ids 0, 1, 2 (columns of the logits). `precision` is that of the graph which the trainer chose and measured,
+    fp32 or int8. `confusion` counts the eval side: rows the true label, columns the predicted one, in the order of LABELS. `table_version` is the
+    version of tweets_clean that the model has learnt from.
     """
 
     name: str
@@ -40,17 +38,9 @@ class ScorableModel:
     text_column: str
     max_length_tokens: int
     labels: tuple[int, ...]
-    accuracy_fp32: float
-    accuracy_int8: float | None
+    precision: str
     confusion: tuple[tuple[int, ...], ...]
     table_version: int
-
-    @property
-    def precision(self) -> str:
-        """`int8` where its measured cost is below MOST_INT8_COST, else `fp32`."""
-        if self.accuracy_int8 is None:
-            return "fp32"
-        return "int8" if self.accuracy_fp32 - self.accuracy_int8 < MOST_INT8_COST else "fp32"
 
     def __str__(self) -> str:
         return f"{self.name} version {self.version}"
@@ -74,7 +64,7 @@ def parse_metadata(metadata: Mapping[str, Any], folder: str, name: str, version:
             raise ModelError(f"{name} version {version} knows the labels {labels}, not {LABELS}: it is no model of this platform")
         order = [labels.index(label) for label in LABELS]
         confusion = metadata["eval_confusion"]
-        accuracy = {precision: float(found["accuracy"]) for precision, found in metadata["validation"].items()}
+        precisions = {file: precision for precision, file in ONNX_FILES.items()}
         return ScorableModel(
             name=name,
             version=version,
@@ -83,8 +73,7 @@ def parse_metadata(metadata: Mapping[str, Any], folder: str, name: str, version:
             text_column=metadata["text_column"],
             max_length_tokens=int(metadata["max_length_tokens"]),
             labels=labels,
-            accuracy_fp32=accuracy["float32"],
-            accuracy_int8=accuracy.get("int8"),
+            precision=precisions[metadata.get("graph", ONNX_FILES["fp32"])],
             confusion=tuple(tuple(int(confusion[row][column]) for column in order) for row in order),
             table_version=int(metadata["delta_version"]),
         )

@@ -22,9 +22,9 @@ class ScriptedAirflow(requests.adapters.BaseAdapter):
     scheduled on each DAG's Asset. A caused run is made when it has been asked for a few times, and is queued at first.
     """
 
-    def __init__(self, states, after=(), log=()):
+    def __init__(self, states, after=(), log=(), paused=()):
         super().__init__()
-        self.states, self.after, self.log = states, dict(after), list(log)
+        self.states, self.after, self.log, self.paused = states, dict(after), list(log), list(paused)
         self.runs = {("a", "1"): {"run_after": 0, "polls": 0, "caused_by": None}}
         self.asked_for_runs = {}
 
@@ -49,6 +49,9 @@ class ScriptedAirflow(requests.adapters.BaseAdapter):
                 [dag_id] = query["dag_ids"]
                 dags = [dag_id, *(dag for dag, after in self.after.items() if dag_id in after)]
                 return 200, {"assets": [self.asset(dag) for dag in dags if dag in self.after]}
+            case ["api", "v2", "dags"]:
+                assert query["paused"] == ["true"]
+                return 200, {"dags": [{"dag_id": dag} for dag in self.paused]}
             case ["api", "v2", "dags", dag_id, "dagRuns"]:
                 return 200, {"dag_runs": self.runs_of(dag_id, query)}
             case ["api", "v2", "dags", dag_id, "dagRuns", run_id]:
@@ -141,6 +144,12 @@ def test_airflow_that_cannot_tell_its_events_while_a_run_is_queued_is_followed(a
     script.runs["b", "of another"] = {"run_after": 0, "polls": 0, "caused_by": ("z", "0")}  # queued before ours, and queued still
     assert script.answer("/api/v2/assets/events", {})[0] == 500
     assert [(run.dag_id, run.run_id) for run in follow(api, "a", "1", shown[1])] == [("a", "1"), ("b", "asset_a"), ("c", "asset_b")]
+
+
+def test_paused_dag_is_not_waited_for(airflow, shown):
+    script = ScriptedAirflow(dict.fromkeys("abc", "success"), {"a": ["b", "c"]}, paused="b")
+    assert [run.dag_id for run in follow(airflow(script), "a", "1", shown[1])] == ["a", "c"]
+    assert not [dag_id for dag_id, _ in script.asked_for_runs if dag_id == "b"]
 
 
 def test_failed_run_names_task_message_and_log(airflow, shown):

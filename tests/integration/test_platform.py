@@ -24,6 +24,7 @@ from deploy.embedded.services import SERVICES
 pytestmark = pytest.mark.timeout(600)
 
 HEALTHY_SECONDS = 60
+AFTER_CLEANING = ("explore_tweets", "train_classifiers", "score_tweets")
 
 
 def test_first_run_takes_a_dump_to_a_trained_model(platform):
@@ -111,12 +112,22 @@ def test_report_is_kept_in_mlflow(platform):
     assert {"report.html", "labels.png", "figures.json"} <= {file.path for file in client.list_artifacts(run.info.run_id)}
 
 
-def test_second_run_with_the_same_dump_changes_nothing_and_says_so(platform):
+@pytest.fixture(scope="module")
+def paused(platform):
+    """What follows is about deliveries: pause what would run after each of them and take its time."""
+    for dag_id in AFTER_CLEANING:
+        platform.api().pause(dag_id, paused=True)
+
+
+@pytest.mark.usefixtures("paused")
+def test_second_run_with_the_same_dump_changes_nothing_says_so_and_leaves_paused_what_is(platform):
     before = platform.rows()
     start = time.monotonic()
     finished = platform.make("run", f"DUMP={platform.dump}")
     assert time.monotonic() - start < 90
     assert "was ingested before" in finished.stdout
+    assert "Paused, and left so: explore_tweets, score_tweets, train_classifiers" in finished.stdout
+    assert platform.api().paused_dags() == set(AFTER_CLEANING)
     assert platform.rows() == before
     assert len(summary.models(platform.settings)) == 1
 

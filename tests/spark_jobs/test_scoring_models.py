@@ -12,7 +12,6 @@ METADATA: dict[str, Any] = {
     "architecture": "bert",
     "text_column": "safe_text",
     "max_length_tokens": 128,
-    "validation": {"float32": {"accuracy": 0.77}, "int8": {"accuracy": 0.7685}},
     "eval_confusion": [[1, 2, 3], [4, 5, 6], [7, 8, 9]],
     "delta_version": 3,
 }
@@ -31,13 +30,14 @@ def test_confusion_is_in_the_order_of_the_labels() -> None:
     assert model_of().confusion == ((5, 6, 4), (8, 9, 7), (2, 3, 1))
 
 
-@pytest.mark.parametrize(("int8", "precision"), [(0.7685, "int8"), (0.78, "int8"), (0.768, "fp32"), (0.75, "fp32")])
-def test_int8_is_used_where_it_costs_less_than_a_fifth_of_a_point(int8: float, precision: str) -> None:
-    assert model_of(validation={"float32": {"accuracy": 0.77}, "int8": {"accuracy": int8}}).precision == precision
+@pytest.mark.parametrize(("graph", "precision"), [("model.int8.onnx", "int8"), ("model.onnx", "fp32")])
+def test_the_graph_that_the_trainer_chose_scores(graph: str, precision: str) -> None:
+    assert model_of(graph=graph).precision == precision
 
 
-def test_a_model_without_an_int8_accuracy_is_used_in_fp32() -> None:
-    assert model_of(validation={"float32": {"accuracy": 0.77}}).precision == "fp32"
+def test_a_model_of_before_the_trainer_chose_is_used_in_float32() -> None:
+    assert "graph" not in METADATA
+    assert model_of().precision == "fp32"
 
 
 @pytest.mark.parametrize("missing", sorted(METADATA))

@@ -81,11 +81,12 @@ class TestWholeRun:
             f"{side}_{figure}" for side in ("train", "eval") for figure in ("runtime_seconds", "samples_per_second", "steps_per_second")
         }
         training = {"train_loss", "train_mean_loss", "train_epochs", "learning_rate", "gradient_norm", "onnx_largest_difference"}
-        validation = {f"validation_{kind}{name}" for kind in ("", "int8_") for name in ("accuracy", "macro_f1", "rmse", "loss", "ece")}
+        validation = {
+            f"validation_{kind}{name}" for kind in ("", "float32_", "int8_") for name in ("accuracy", "macro_f1", "rmse", "loss", "ece")
+        }
         found = {name for name in bert_run.run.data.metrics if "agreement" not in name}
         assert found == per_class | {f"eval_{name}" for name in summary} | intervals | speed | training | validation | {
-            "validation_int8_accuracy_cost",
-            *(f"eval_int8_{name}" for name in ("accuracy", "macro_f1", "rmse", "loss", "ece")),
+            f"eval_{kind}_{name}" for kind in ("float32", "int8") for name in ("accuracy", "macro_f1", "rmse", "loss", "ece")
         }
 
     def test_metrics_stand_for_each_level_of_agreement(self, bert_run) -> None:
@@ -155,6 +156,8 @@ class TestWholeRun:
         assert metadata["delta_version"] == 0
         assert sum(map(sum, metadata["eval_confusion"])) == metadata["eval_rows"]
         assert metadata["validation"]["float32"]["accuracy"] > 0.9
+        chosen = {"model.onnx": "float32", "model.int8.onnx": "int8"}[metadata["graph"]]
+        assert bert_run.run.data.metrics["eval_rmse"] == bert_run.run.data.metrics[f"eval_{chosen}_rmse"]
         assert sum(metadata["train_label_shares"].values()) == pytest.approx(1, abs=1e-3)
 
     def test_the_model_needs_no_pytorch(self, bert_run) -> None:
