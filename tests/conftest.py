@@ -48,7 +48,8 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator["SparkSession"]:
     os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ["PYTHONPATH"] = os.pathsep.join([str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])])
     folder = tmp_path_factory.mktemp("spark")
-    java_options = ["-XX:TieredStopAtLevel=1", f"-Dderby.system.home={folder}", f"-Djava.io.tmpdir={folder}"]
+    # A session of minutes repays the optimising compiler; concurrent garbage collection would take the processor from the other worker.
+    java_options = ["-XX:+UseSerialGC", f"-Dderby.system.home={folder}", f"-Djava.io.tmpdir={folder}"]
     if class_archive_is_current(java_home):  # as in deployment; a session of a few seconds spends most of its time on loading classes
         java_options += [f"-XX:SharedArchiveFile={CLASS_ARCHIVE}", "-Xlog:cds*=off"]
     builder = SparkSession.builder.appName("tests").master("local[2]")
@@ -62,6 +63,9 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator["SparkSession"]:
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
         "spark.sql.shuffle.partitions": "2",
         "spark.ui.enabled": "false",
+        # To generate and compile Java for some rows takes longer than to interpret the expressions. The platform's tests run the jobs as they are.
+        "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     }
     for key, value in settings.items():
         builder = builder.config(key, value)
