@@ -21,14 +21,16 @@ from airflow.sdk import Param, dag, get_current_context, task
 
 from common.assets import TWEETS_CLEAN, report_uri
 from common.defaults import DEFAULT_ARGS, FIRST_DAY, GPU, PRESETS, REPOSITORY, SHELL_ENVIRONMENT, TRAINING_WORKER, read_json
+from common.tables import newest_version
 
 
-def fold_commands(params: Mapping[str, Any], run_id: str) -> list[str]:
-    """Return the command line of each fold."""
+def fold_commands(params: Mapping[str, Any], run_id: str, version: int | None) -> list[str]:
+    """Return the command line of each fold; all cut the same version of tweets_clean."""
     settings = ' --preset-file <(printf %s "$SETTINGS")' if params["settings"] else ""
+    tweets = TWEETS_CLEAN.uri if version is None else f"{TWEETS_CLEAN.uri} --tweets-version {version}"
     return [
         f"python -m training.cross_validate fold --name {run_id} --fold {fold} --folds {params['folds']}"
-        f" --preset {params['preset']} --tweets {TWEETS_CLEAN.uri}{settings}"
+        f" --preset {params['preset']} --tweets {tweets}{settings}"
         for fold in range(params["folds"])
     ]
 
@@ -59,7 +61,7 @@ def cross_validate() -> None:
     @task
     def build_commands() -> list[str]:
         context = get_current_context()
-        return fold_commands(context["params"], context["run_id"])
+        return fold_commands(context["params"], context["run_id"], newest_version(TWEETS_CLEAN.uri))
 
     folds = BashOperator.partial(
         task_id="fold",

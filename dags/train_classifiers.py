@@ -28,24 +28,27 @@ from airflow.timetables.trigger import CronTriggerTimetable
 
 from common.assets import DRIFT, MODELS, TWEETS_CLEAN, report_uri
 from common.defaults import DEFAULT_ARGS, FIRST_DAY, GPU, PRESETS, REPOSITORY, SHELL_ENVIRONMENT, TRAINING_WORKER, read_json
+from common.tables import newest_version
 
 EVERY_SUNDAY = "0 3 * * 0"
 
 
-def training_commands(params: Mapping[str, Any], changed_assets: Sequence[str], by_hand: bool) -> list[str]:
+def training_commands(params: Mapping[str, Any], changed_assets: Sequence[str], by_hand: bool, version: int | None) -> list[str]:
     """Return the trainer's command line for each chosen preset.
 
     Args:
         params: what the trigger form holds.
         changed_assets: names of the Assets whose change has started the run; none for a run of the week or by hand.
         by_hand: whether somebody has pressed *Trigger*.
+        version: of tweets_clean; all presets learn from the same one, whatever is cleaned meanwhile.
     """
     due = "" if by_hand and params["train_again"] else " --skip-if-trained"
     if TWEETS_CLEAN.name in changed_assets and DRIFT.name not in changed_assets:
         due += f" --min-growth {params['growth']}"
+    tweets = TWEETS_CLEAN.uri if version is None else f"{TWEETS_CLEAN.uri} --tweets-version {version}"
     # The settings come from a person: they go through the environment, so that the shell does not read them.
     settings = ' --preset-file <(printf %s "$SETTINGS")' if params["settings"] else ""
-    return [f"python -m training.train --preset {preset} --tweets {TWEETS_CLEAN.uri}{due}{settings}" for preset in params["presets"]]
+    return [f"python -m training.train --preset {preset} --tweets {tweets}{due}{settings}" for preset in params["presets"]]
 
 
 @dag(
@@ -108,7 +111,7 @@ def train_classifiers() -> None:
     def build_commands() -> list[str]:
         context = get_current_context()
         changed = [event.asset.name for events in context["triggering_asset_events"].values() for event in events]
-        return training_commands(context["params"], changed, by_hand=context["dag_run"].run_type == "manual")
+        return training_commands(context["params"], changed, context["dag_run"].run_type == "manual", newest_version(TWEETS_CLEAN.uri))
 
     train = BashOperator.partial(
         task_id="train",

@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from training.comparison import METRICS, Decision, Rule, best_candidate, decide
+from training.comparison import METRICS, Decision, Rule, best_candidate, decide, metrics_on_rows_of
 from training.comparison_page import comparison_chart, comparison_page, csv_table
 from training.data import read_labelled_tweets
 from training.errors import TrainingError
@@ -60,11 +60,17 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
 
     best = best_candidate({name: run.data.metrics[f"validation_{rule.metric}"] for name, run in runs.items()}, rule.metric)
     predictions = registry.predictions(runs[best].info.run_id)
-    if champion is not None and champion.run_id == runs[best].info.run_id:  # a second try of this comparison
+    champion_metrics: dict[str, float] = {}
+    if champion is None:
+        decision = decide(predictions, None, rule)
+    elif champion.run_id == runs[best].info.run_id:  # a second try of this comparison
         decision = Decision(False, "it is the champion already")
+        champion_metrics = registry.run(champion.run_id).data.metrics
     else:
-        of_champion = None if champion is None else champion_predictions(registry, champion, predictions, arguments.tweets)
+        version = int(runs[best].data.params["dataset.delta_version"])
+        of_champion = champion_predictions(registry, champion, predictions, arguments.tweets, version)
         decision = decide(predictions, of_champion, rule)
+        champion_metrics = registry.run(champion.run_id).data.metrics | metrics_on_rows_of(predictions, of_champion)
 
     versions = {}
     for name, run in runs.items():
@@ -74,7 +80,7 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
     outcome = "to be promoted" if decision.promote else "not promoted"
     models = {f"{name} (version {versions[name]})": run.data.metrics for name, run in runs.items()}
     if champion is not None:
-        models[f"champion (version {old})"] = registry.run(champion.run_id).data.metrics
+        models[f"champion (version {old})"] = champion_metrics
     chart = comparison_chart(models)
     page = comparison_page(models, f"{best}, version {versions[best]}: {outcome}", decision.reason, chart)
     registry.log_files(runs[best].info.run_id, {"comparison.html": page, "comparison.png": chart, "comparison.csv": csv_table(models)})
@@ -84,14 +90,17 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"preset": best, "version": versions[best], "promote": decision.promote, "reason": decision.reason, "instead_of": old}
 
 
-def champion_predictions(registry: Registry, champion: Any, candidate: pd.DataFrame, tweets_uri: str) -> pd.DataFrame:
-    """The champion's answers on the candidate's eval rows: those it gave when it was trained, and new ones where tweets came since."""
+def champion_predictions(registry: Registry, champion: Any, candidate: pd.DataFrame, tweets_uri: str, version: int) -> pd.DataFrame:
+    """The champion's answers on the candidate's eval rows: those it gave when it was trained, and new ones where tweets came since.
+
+    `version` is that of the table which the candidate was judged on.
+    """
     known = registry.predictions(champion.run_id)
     if set(candidate["tweet_id"]) <= set(known["tweet_id"]):
         return known
     with tempfile.TemporaryDirectory() as folder:
         classifier = OnnxClassifier(registry.download_export(champion, folder))
-        rows = read_labelled_tweets(tweets_uri, classifier.metadata["text_column"]).eval
+        rows = read_labelled_tweets(tweets_uri, classifier.metadata["text_column"], version).eval
         return predictions_frame(rows, classifier.probabilities(rows["text"].tolist()))
 
 

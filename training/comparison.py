@@ -7,7 +7,7 @@ import pandas as pd
 
 from training.errors import TrainingError
 from training.labels import CLASS_NAMES, LABEL_TO_CLASS_OFFSET
-from training.metrics import bootstrap_metrics, classification_metrics, resample_counts
+from training.metrics import bootstrap_metrics, classification_metrics, metrics_with_intervals, resample_counts
 
 # By how a candidate may be judged: is more of it better?
 METRICS = {"accuracy": True, "macro_f1": True, "rmse": False, "loss": False}
@@ -56,6 +56,13 @@ def decide(candidate: pd.DataFrame, champion: pd.DataFrame | None, rule: Rule) -
         f"{rule.margin:g} in {share:.1%} of {len(counts):,} resamples, {rule.confidence:.0%} are asked for"
     )
     return Decision(share >= rule.confidence, words)
+
+
+def metrics_on_rows_of(candidate: pd.DataFrame, champion: pd.DataFrame) -> dict[str, float]:
+    """The champion's `eval_...` metrics with their intervals on the candidate's eval rows, so that both stand in one table as equals."""
+    both = candidate[["tweet_id", "label"]].merge(champion.drop(columns="label"), on="tweet_id")
+    class_ids = (both["label"] + LABEL_TO_CLASS_OFFSET).to_numpy()
+    return {f"eval_{name}": value for name, value in metrics_with_intervals(both[PROBABILITIES].to_numpy(), class_ids, SEED).items()}
 
 
 def best_candidate(validation: dict[str, float], metric: str) -> str:

@@ -59,6 +59,7 @@ def arg_parser() -> argparse.ArgumentParser:
     fold.add_argument("--folds", type=int, required=True, metavar="N")
     fold.add_argument("--preset", required=True, choices=PRESETS)
     fold.add_argument("--tweets", required=True, metavar="URI", help="Delta table tweets_clean")
+    fold.add_argument("--tweets-version", type=int, metavar="N", help="instead of the newest")
     fold.add_argument("--preset-file", metavar="FILE", help="JSON of values instead of the preset's")
     fold.add_argument("--checkpoint", help="instead of the preset's")
     fold.add_argument("--max-train-rows", type=int, metavar="N")
@@ -93,7 +94,7 @@ def run_fold(arguments: argparse.Namespace) -> dict[str, float]:
             options += [f"--{name.replace('_', '-')}", value]
     config = config_of(training_options().parse_args(options))
     tracker = open_tracker(arguments.experiment)
-    tweets = read_labelled_tweets(arguments.tweets, config.text_column, max_train_rows=arguments.max_train_rows)
+    tweets = read_labelled_tweets(arguments.tweets, config.text_column, arguments.tweets_version, arguments.max_train_rows)
     train, stop, judged = parts_of_fold(tweets, arguments.fold, arguments.folds)
     checkpoint = resolve_checkpoint(config.checkpoint)
 

@@ -12,7 +12,6 @@ import json
 import logging
 import os
 import shutil
-import signal
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -195,8 +194,6 @@ def keep(folder: Path, tuned: "FineTuned", files: Mapping[str, bytes], onnx: Pat
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0 when trained, SKIPPED when there was nothing to train, 1 with one line on stderr when something outside is wrong."""
     arguments = arg_parser().parse_args(argv)
-    # Airflow ends a task by SIGTERM; as an exception it unwinds the run, which MLflow then marks as failed.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     return exit_status(lambda: train(arguments))
 
 

@@ -6,20 +6,42 @@ import socket
 import subprocess
 import sys
 
+import pyarrow
 import pytest
+from common.tables import newest_version
+from deltalake import write_deltalake
 
 PARAMS = {"presets": ["minilm"], "train_again": False, "growth": 0.1, "settings": None}
 
 
+def module_of(dag_bag, dag_id):
+    """The file of a DAG as Airflow has imported it."""
+    fileloc = dag_bag.dags[dag_id].fileloc
+    return next(module for module in list(sys.modules.values()) if getattr(module, "__file__", None) == fileloc)
+
+
 @pytest.fixture
 def training_commands(dag_bag):
-    fileloc = dag_bag.dags["train_classifiers"].fileloc
-    return next(module for module in list(sys.modules.values()) if getattr(module, "__file__", None) == fileloc).training_commands
+    return module_of(dag_bag, "train_classifiers").training_commands
+
+
+def test_all_folds_cut_the_same_version(dag_bag):
+    commands = module_of(dag_bag, "cross_validate").fold_commands({"preset": "minilm", "folds": 3, "settings": None}, "run", 7)
+    assert [command.split("--fold ")[1].split()[0] for command in commands] == ["0", "1", "2"]
+    assert all(command.endswith("/tweets_clean --tweets-version 7") for command in commands)
 
 
 def test_each_preset_is_one_command(training_commands):
-    commands = training_commands(PARAMS | {"presets": ["minilm", "bert"]}, [], by_hand=True)
+    commands = training_commands(PARAMS | {"presets": ["minilm", "bert"]}, [], by_hand=True, version=7)
+    assert all("/tweets_clean --tweets-version 7 --skip-if-trained" in command for command in commands)
     assert [command.split("--preset ")[1].split()[0] for command in commands] == ["minilm", "bert"]
+
+
+def test_all_presets_learn_from_the_version_that_is_newest_when_the_run_begins(tmp_path):
+    assert newest_version(str(tmp_path / "absent")) is None
+    for _ in range(2):
+        write_deltalake(tmp_path / "table", pyarrow.table({"a": [1]}), mode="append")
+    assert newest_version(str(tmp_path / "table")) == 1
 
 
 @pytest.mark.parametrize(
@@ -37,13 +59,13 @@ def test_each_preset_is_one_command(training_commands):
     ],
 )
 def test_what_has_started_the_run_decides_when_a_training_is_due(changed_assets, by_hand, params, due, training_commands):
-    (command,) = training_commands(PARAMS | params, changed_assets, by_hand)
+    (command,) = training_commands(PARAMS | params, changed_assets, by_hand, None)
     assert command == f"python -m training.train --preset minilm --tweets hdfs://namenode:8020/vaxpulse/tables/tweets_clean{due}"
 
 
 def test_settings_of_a_person_reach_the_trainer_and_not_the_shell(training_commands, tmp_path):
     settings = {"checkpoint": "$(touch stolen); 'x' \"y\"", "learning_rate": 0.0001}
-    (command,) = training_commands(PARAMS | {"settings": settings}, [], by_hand=True)
+    (command,) = training_commands(PARAMS | {"settings": settings}, [], by_hand=True, version=None)
     shown = command.replace("python -m training.train", "cat").replace("--preset minilm", "").replace("--preset-file", "")
     shown = shown.replace("--tweets hdfs://namenode:8020/vaxpulse/tables/tweets_clean --skip-if-trained", "")
     environment = os.environ | {"SETTINGS": json.dumps(settings)}

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from training.comparison import Rule, best_candidate, decide
+from training.comparison import Rule, best_candidate, decide, metrics_on_rows_of
 from training.comparison_page import comparison_chart, comparison_page, csv_table
 from training.errors import TrainingError
 
@@ -78,3 +78,14 @@ def test_the_page_holds_every_model_with_its_intervals_and_no_markup_of_others()
     assert "0.760 to 0.800" in page
     assert "data:image/png;base64," in page
     assert csv_table(models).decode().splitlines()[1].startswith("minilm <b>,0.78,0.76,0.8,")
+
+
+def test_the_champion_s_figures_are_those_on_the_candidate_s_rows_and_labels() -> None:
+    champion = predictions(1.0, rows=200)
+    champion.loc[100:, "label"] = -champion.loc[100:, "label"]  # what was corrected since
+    candidate = predictions(0.5, rows=100)
+    assert metrics_on_rows_of(candidate, champion)["eval_accuracy"] == 1.0
+    wrong = champion.assign(p_negative=champion["p_positive"], p_positive=champion["p_negative"])
+    metrics = metrics_on_rows_of(candidate, wrong)
+    assert metrics["eval_accuracy"] == (candidate["label"] == 0).mean()
+    assert metrics["eval_accuracy_low"] < metrics["eval_accuracy"] < metrics["eval_accuracy_high"]

@@ -8,7 +8,18 @@ from training import cross_validate
 def test_folds_become_a_table_and_a_page(tweets_table, tiny_bert, mlflow_store, monkeypatch, capsys, tmp_path) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_store)
     common = ["--name", "n", "--folds", "2", "--experiment", "compared"]
-    options = ["--preset", "bert", "--tweets", tweets_table, "--checkpoint", str(tiny_bert), "--max-train-rows", "32"]
+    options = [
+        "--preset",
+        "bert",
+        "--tweets",
+        tweets_table,
+        "--tweets-version",
+        "0",
+        "--checkpoint",
+        str(tiny_bert),
+        "--max-train-rows",
+        "32",
+    ]
     folds = []
     assert cross_validate.main(["fold", *common, "--fold", "0", *options]) == 0
     folds.append(json.loads(capsys.readouterr().out.splitlines()[-1]))
