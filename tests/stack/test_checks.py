@@ -69,9 +69,21 @@ def test_tasks_are_counted_by_worker_and_not_for_the_driver(monkeypatch):
         {"id": "0", "hostPort": "172.18.0.5:2", "totalTasks": 3},
         {"id": "1", "hostPort": "172.18.0.5:3", "totalTasks": 4},
     ]
-    answers = {"applications?": [{"id": "app-1", "name": "clean_tweets"}], "allexecutors": executors}
-    monkeypatch.setattr(spark_work, "request", lambda _, url: (200, next(answer for part, answer in answers.items() if part in url)))
+    # The application has just ended: at first the History Server does not know, then it is reading the log again, then it answers.
+    looks = iter([(False, 200, []), (True, 404, None), (True, 200, executors)])
+
+    def request(_, url):
+        nonlocal completed, status, shown
+        if "allexecutors" in url:
+            return status, shown
+        completed, status, shown = next(looks)
+        return 200, [{"id": "app-1", "name": "clean_tweets", "attempts": [{"completed": completed}]}]
+
+    completed = status = shown = None
+    monkeypatch.setattr(spark_work, "request", request)
+    monkeypatch.setattr(spark_work, "POLL_SECONDS", 0)
     assert spark_work.tasks_by_worker("http://history", since=0) == {"clean_tweets app-1": {"172.18.0.5": 7}}
+    assert not list(looks)
 
 
 def container(name="vaxpulse-mlflow-1", user="10001", image="vaxpulse-mlflow:0.1.0", host="127.0.0.1", port="5000", **more):
