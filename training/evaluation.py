@@ -44,14 +44,15 @@ def evaluate(onnx_folder: Path, tweets: LabelledTweets, curves: dict[str, list[t
     chosen = choose_precision({precision: found["accuracy"] for precision, found in validation.items()})
     metrics = {f"validation_{precision}_{name}": value for precision, found in validation.items() for name, value in found.items()}
     metrics |= {f"validation_{name}": value for name, value in validation[chosen].items()}
-    for precision, graph in GRAPHS.items():
-        metrics |= {f"eval_{precision}_{name}": value for name, value in judge(onnx_folder, graph, tweets.eval).items()}
+    [other] = GRAPHS.keys() - {chosen}
+    metrics |= {f"eval_{other}_{name}": value for name, value in judge(onnx_folder, GRAPHS[other], tweets.eval).items()}
 
     classifier, class_ids = OnnxClassifier(onnx_folder, GRAPHS[chosen]), class_ids_of(tweets.eval)
     began = time.monotonic()
     probabilities = classifier.probabilities(tweets.eval["text"].tolist())
     seconds = time.monotonic() - began
     judged = metrics_with_intervals(probabilities, class_ids, seed) | metrics_by_agreement(probabilities, tweets.eval, class_ids, seed)
+    metrics |= {f"eval_{chosen}_{name}": judged[name] for name in SUMMARY}
     metrics |= {f"eval_{name}": value for name, value in judged.items()} | {
         "eval_runtime_seconds": seconds,
         "eval_samples_per_second": len(class_ids) / seconds,

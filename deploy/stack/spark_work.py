@@ -21,15 +21,23 @@ def tasks_by_worker(history: str, since: float) -> dict[str, dict[str, int]]:
     Args:
         history: the address of the History Server.
         since: seconds since 1970.
+
+    Raises:
+        OSError: it does not answer, or not with a list of applications.
     """
     begin = datetime.fromtimestamp(since, UTC).strftime("%Y-%m-%dT%H:%M:%S.000GMT")
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
-        _, applications = request("GET", f"{history}/api/v1/applications?minDate={begin}")
+        known, applications = request("GET", f"{history}/api/v1/applications?minDate={begin}")
         answers = [(each, *request("GET", f"{history}/api/v1/applications/{each['id']}/allexecutors")) for each in applications or []]
-        if all(each["attempts"][-1]["completed"] and status == 200 for each, status, _ in answers) or time.monotonic() > deadline:
-            return {f"{each['name']} {each['id']}": tasks_of(executors or []) for each, _, executors in answers}
+        if known == 200 and all(each["attempts"][-1]["completed"] and status == 200 for each, status, _ in answers):
+            break
+        if time.monotonic() > deadline:
+            if known != 200:
+                raise OSError(f"the History Server at {history} answers {known} to the question for its applications")
+            break
         time.sleep(POLL_SECONDS)
+    return {f"{each['name']} {each['id']}": tasks_of(executors or []) for each, _, executors in answers}
 
 
 def tasks_of(executors: list[dict[str, Any]]) -> dict[str, int]:

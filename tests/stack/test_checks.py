@@ -86,6 +86,13 @@ def test_tasks_are_counted_by_worker_and_not_for_the_driver(monkeypatch):
     assert not list(looks)
 
 
+def test_a_history_server_that_does_not_answer_is_no_list_without_applications(monkeypatch):
+    monkeypatch.setattr(spark_work, "request", lambda *_: (503, None))
+    monkeypatch.setattr(spark_work, "PATIENCE_SECONDS", -1)
+    with pytest.raises(OSError, match="answers 503"):
+        spark_work.tasks_by_worker("http://history", since=0)
+
+
 def container(name="vaxpulse-mlflow-1", user="10001", image="vaxpulse-mlflow:0.1.0", host="127.0.0.1", port="5000", **more):
     bindings = {"NetworkSettings": {"Ports": {"5000/tcp": [{"HostIp": host, "HostPort": port}], "9000/tcp": None}}}
     return {"Name": name, "Config": {"User": user, "Image": image}} | bindings | more
