@@ -19,7 +19,7 @@ from training.modelling import Classifier, torch_probabilities
 from training.onnx_classifier import OnnxClassifier
 
 FLOAT32, INT8, METADATA = "model.onnx", "model.int8.onnx", "metadata.json"
-OPSET = 18
+OPSET = 20  # the first that has GELU as one operator
 PARITY = 1e-4  # largest difference of a probability between PyTorch and ONNX Runtime
 PARITY_TEXTS = 200
 

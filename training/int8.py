@@ -15,11 +15,14 @@ SHIFT = 128
 # A product with fewer columns is the head's: it takes no time, and decides.
 FEWEST_COLUMNS = 16
 
+# The domain of ONNX Runtime's own operators.
+ONNX_RUNTIME = "com.microsoft"
+
 CONSTANTS: dict[str, np.ndarray] = {
     "int8_last_axis": np.array([-1], np.int64),
     "int8_tiny": np.array(1e-9, np.float32),  # a row of zeros has a scale, too
     "int8_largest": np.array(LARGEST, np.float32),
-    "int8_one": np.array(1, np.float32),
+    "int8_one": np.array(1, np.float32),  # where an operator asks for one scale and the rows have their own
     "int8_shift": np.array(SHIFT, np.uint8),
 }
 
@@ -57,6 +60,7 @@ def write_int8(source: Path, target: Path) -> int:
     kept = [each for each in kept if each.name in read]
     graph.ClearField("initializer")
     graph.initializer.extend(kept)
+    model.opset_import.append(helper.make_opsetid(ONNX_RUNTIME, 1))
     onnx.save(model, target)
     return products
 
@@ -106,10 +110,9 @@ def int8_product(node: NodeProto) -> list[NodeProto]:
     weight = int8_name(node)
     result = node.output[0]
     unbiased = f"{result}_unbiased" if bias else result
+    factors = [f"{rows}_int8", f"{weight}_int8", "int8_one", f"{weight}_scale", "int8_shift"]
     nodes = [
-        helper.make_node("MatMulInteger", [f"{rows}_int8", f"{weight}_int8", "int8_shift"], [f"{result}_int32"]),
-        helper.make_node("Cast", [f"{result}_int32"], [f"{result}_float"], to=TensorProto.FLOAT),
-        helper.make_node("Mul", [f"{result}_float", f"{rows}_scale"], [f"{result}_rescaled"]),
-        helper.make_node("Mul", [f"{result}_rescaled", f"{weight}_scale"], [unbiased]),
+        helper.make_node("MatMulIntegerToFloat", factors, [f"{result}_unscaled"], domain=ONNX_RUNTIME),
+        helper.make_node("Mul", [f"{result}_unscaled", f"{rows}_scale"], [unbiased]),
     ]
     return nodes + ([helper.make_node("Add", [unbiased, bias[0]], [result])] if bias else [])

@@ -52,7 +52,7 @@ def main() -> int:
             compose("down", "--remove-orphans", *(["--volumes"] if arguments.volumes else []))
         else:
             compose("logs", *(["--follow", "--tail", "100", arguments.service] if arguments.service else ["--tail", "10"]))
-    except StackError as error:
+    except (StackError, OSError) as error:
         print(f"stack: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -44,7 +44,7 @@ def test_a_tiny_model_is_trained_exported_logged_and_answers(
     int8 = OnnxClassifier(tmp_path / "onnx", INT8)
     assert int8.probabilities([SHORT])[0] == pytest.approx(alone, abs=0.05)
     assert int8.probabilities([SHORT])[0] == pytest.approx(int8.probabilities([SHORT, LONG])[0], abs=1e-5)
-    assert "MatMulInteger" in {node.op_type for node in onnx.load(tmp_path / "onnx" / INT8).graph.node}
+    assert "MatMulIntegerToFloat" in {node.op_type for node in onnx.load(tmp_path / "onnx" / INT8).graph.node}
 
     mlflow.set_tracking_uri(mlflow_store)
     (run,) = mlflow.search_runs(experiment_names=["whole"], filter_string=f"tags.preset = '{architecture}'", output_format="list")
