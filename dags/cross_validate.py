@@ -20,7 +20,17 @@ from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import Param, dag, get_current_context, task
 
 from common.assets import TWEETS_CLEAN, report_uri
-from common.defaults import DEFAULT_ARGS, FIRST_DAY, GPU, PRESETS, REPOSITORY, SHELL_ENVIRONMENT, TRAINING_WORKER, read_json
+from common.defaults import (
+    DEFAULT_ARGS,
+    FIRST_DAY,
+    GPU,
+    PRESETS,
+    REPOSITORY,
+    SHELL_ENVIRONMENT,
+    TRAINING_PYTHON,
+    TRAINING_WORKER,
+    read_json,
+)
 from common.tables import newest_version
 
 
@@ -29,7 +39,7 @@ def fold_commands(params: Mapping[str, Any], run_id: str, version: int | None) -
     settings = ' --preset-file <(printf %s "$SETTINGS")' if params["settings"] else ""
     tweets = TWEETS_CLEAN.uri if version is None else f"{TWEETS_CLEAN.uri} --tweets-version {version}"
     return [
-        f"python -m training.cross_validate fold --name {run_id} --fold {fold} --folds {params['folds']}"
+        f"{TRAINING_PYTHON} -m training.cross_validate fold --name {run_id} --fold {fold} --folds {params['folds']}"
         f" --preset {params['preset']} --tweets {tweets}{settings}"
         for fold in range(params["folds"])
     ]

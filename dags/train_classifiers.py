@@ -27,7 +27,17 @@ from airflow.timetables.assets import AssetOrTimeSchedule
 from airflow.timetables.trigger import CronTriggerTimetable
 
 from common.assets import DRIFT, MODELS, TWEETS_CLEAN, report_uri
-from common.defaults import DEFAULT_ARGS, FIRST_DAY, GPU, PRESETS, REPOSITORY, SHELL_ENVIRONMENT, TRAINING_WORKER, read_json
+from common.defaults import (
+    DEFAULT_ARGS,
+    FIRST_DAY,
+    GPU,
+    PRESETS,
+    REPOSITORY,
+    SHELL_ENVIRONMENT,
+    TRAINING_PYTHON,
+    TRAINING_WORKER,
+    read_json,
+)
 from common.tables import newest_version
 
 EVERY_SUNDAY = "0 3 * * 0"
@@ -48,7 +58,7 @@ def training_commands(params: Mapping[str, Any], changed_assets: Sequence[str], 
     tweets = TWEETS_CLEAN.uri if version is None else f"{TWEETS_CLEAN.uri} --tweets-version {version}"
     # The settings come from a person: they go through the environment, so that the shell does not read them.
     settings = ' --preset-file <(printf %s "$SETTINGS")' if params["settings"] else ""
-    return [f"python -m training.train --preset {preset} --tweets {tweets}{due}{settings}" for preset in params["presets"]]
+    return [f"{TRAINING_PYTHON} -m training.train --preset {preset} --tweets {tweets}{due}{settings}" for preset in params["presets"]]
 
 
 @dag(

@@ -21,7 +21,7 @@ from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import Param, dag
 
 from common.assets import TWEETS_CLEAN
-from common.defaults import DEFAULT_ARGS, FIRST_DAY, GPU, PRESETS, REPOSITORY, SHELL_ENVIRONMENT, read_json
+from common.defaults import DEFAULT_ARGS, FIRST_DAY, GPU, PRESETS, REPOSITORY, SHELL_ENVIRONMENT, TRAINING_PYTHON, read_json
 
 
 @dag(
@@ -42,7 +42,7 @@ def tune_classifier() -> None:
     BashOperator(
         task_id="tune",
         bash_command=(
-            f"python -m training.tune --preset {{{{ params.preset }}}} --trials {{{{ params.trials }}}} --tweets {TWEETS_CLEAN.uri}"
+            f"{TRAINING_PYTHON} -m training.tune --preset {{{{ params.preset }}}} --trials {{{{ params.trials }}}} --tweets {TWEETS_CLEAN.uri}"
         ),
         cwd=str(REPOSITORY),
         env=SHELL_ENVIRONMENT,

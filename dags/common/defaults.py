@@ -41,6 +41,9 @@ GPU: dict[str, Any] = TRAINING_WORKER | {"pool": "gpu"}
 # The trainer's presets (training/presets.py); the rooms do not import each other, a test compares.
 PRESETS = ["minilm", "mpnet", "bert", "roberta", "distilbert", "xlnet", "gpt2", "bertweet"]
 
+# A training takes all processors for long. Reports and scores, which somebody waits for, go first where they share them.
+TRAINING_PYTHON = "nice -n 10 python"
+
 SPARK_CONF: dict[str, str] = {
     # In local mode the driver does all the work; its default of 1 GB is less than Spark NLP and a MERGE want side by side.
     "spark.driver.memory": "3g",

@@ -60,13 +60,13 @@ def test_all_presets_learn_from_the_version_that_is_newest_when_the_run_begins(t
 )
 def test_what_has_started_the_run_decides_when_a_training_is_due(changed_assets, by_hand, params, due, training_commands):
     (command,) = training_commands(PARAMS | params, changed_assets, by_hand, None)
-    assert command == f"python -m training.train --preset minilm --tweets hdfs://namenode:8020/vaxpulse/tables/tweets_clean{due}"
+    assert command == f"nice -n 10 python -m training.train --preset minilm --tweets hdfs://namenode:8020/vaxpulse/tables/tweets_clean{due}"
 
 
 def test_settings_of_a_person_reach_the_trainer_and_not_the_shell(training_commands, tmp_path):
     settings = {"checkpoint": "$(touch stolen); 'x' \"y\"", "learning_rate": 0.0001}
     (command,) = training_commands(PARAMS | {"settings": settings}, [], by_hand=True, version=None)
-    shown = command.replace("python -m training.train", "cat").replace("--preset minilm", "").replace("--preset-file", "")
+    shown = command.replace("nice -n 10 python -m training.train", "cat").replace("--preset minilm", "").replace("--preset-file", "")
     shown = shown.replace("--tweets hdfs://namenode:8020/vaxpulse/tables/tweets_clean --skip-if-trained", "")
     environment = os.environ | {"SETTINGS": json.dumps(settings)}
     read = subprocess.run(["/bin/bash", "-c", shown], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
