@@ -61,7 +61,7 @@ def let_pass(tables: Tables, files: DumpFiles, row: Row, why: str, run_id: str) 
     loader = Loader(tables, files, run_id, thresholds=None, progress=print_progress)
     delivery = Delivery(row["delivered_at"], row["source"], files.kept(row["dump_sha256"]))
     with loader.judge(delivery.path, delivery.source) as dump:
-        settled = loader.record(dump, delivery, f"let pass: {why} (held because {row['reason']})")
+        settled = loader.record(dump, delivery, delta.read_dumps(tables), f"let pass: {why} (held because {row['reason']})")
     if settled["state"] != LOADED:
         # Somebody has rejected it meanwhile.
         delta.remove_dump(tables.tweets_raw, settled["dump_sha256"])

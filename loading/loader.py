@@ -1,6 +1,6 @@
 """Settling deliveries: which rows a dump gives to which table, in which order."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
+from deltalake import DeltaTable
 
 from loading import tables as delta
 from loading.files import Delivery, DumpFiles
@@ -39,9 +40,10 @@ class Loader:
     def settle(self, delivery: Delivery) -> Row:
         """Load, hold or refuse a delivered dump and keep its file; returns its row in `dumps`."""
         with self.judge(delivery.path, delivery.source) as dump:
-            row = delta.read_dumps(self.tables).get(dump.sha256)
+            settled = delta.read_dumps(self.tables)
+            row = settled.get(dump.sha256)
             if row is None or row["state"] == RETRACTED:
-                row = self.record(dump, delivery)
+                row = self.record(dump, delivery, settled)
         self.files.keep(delivery.path, row["dump_sha256"])
         return row
 
@@ -51,21 +53,22 @@ class Loader:
         with self.files.open(path) as file, judge_dump(file, self.progress(source, self.files.size_bytes(path))) as dump:
             yield dump
 
-    def record(self, dump: JudgedDump, delivery: Delivery, reason: str | None = None) -> Row:
+    def record(self, dump: JudgedDump, delivery: Delivery, settled: Mapping[str, Row], reason: str | None = None) -> Row:
         """Put the records of a dump where they belong and write its row in `dumps`; returns the row.
 
         Args:
             dump: the dump.
             delivery: where it came from, and when.
+            settled: the rows of `dumps`.
             reason: why a person lets it pass.
         """
-        row = self.describe(dump, delivery)
+        row = self.describe(dump, delivery, settled)
         if dump.refusal is not None:
             return self.write_row(row | {"state": REFUSED, "reason": dump.refusal})
         breaches = find_breaches(row, self.thresholds) if self.thresholds else []
         # Side by side: a commit in HDFS is half a second of waiting.
         with ThreadPoolExecutor(1) as thread:
-            prepared: list[Future[Any]] = [thread.submit(self.append_bad_records, dump), thread.submit(delta.open_dumps, self.tables)]
+            prepared: list[Future[Any]] = [thread.submit(self.append_bad_records, dump), thread.submit(delta.create_dumps, self.tables)]
             appended = not breaches and self.append_tweets(dump, delivery)
             for done in prepared:
                 done.result()
@@ -79,17 +82,20 @@ class Loader:
 
     def append_bad_records(self, dump: JudgedDump) -> None:
         """Append the dump's bad records to the quarantine, unless they are there."""
-        delta.append_dump(delta.open_quarantine(self.tables), dump.sha256, quarantine_rows(dump))
+        delta.create_quarantine(self.tables)
+        if dump.quarantined:
+            delta.append_dump(DeltaTable(self.tables.quarantine), dump.sha256, quarantine_rows(dump))
 
     def append_tweets(self, dump: JudgedDump, delivery: Delivery) -> bool:
         """Append the dump's tweets to the log, unless they are there; returns whether this call did it."""
-        return delta.append_dump(delta.open_tweets_raw(self.tables), dump.sha256, log_rows(dump, delivery.delivered_at))
+        delta.create_tweets_raw(self.tables)
+        return delta.append_dump(DeltaTable(self.tables.tweets_raw), dump.sha256, log_rows(dump, delivery.delivered_at))
 
-    def describe(self, dump: JudgedDump, delivery: Delivery) -> Row:
+    def describe(self, dump: JudgedDump, delivery: Delivery, settled: Mapping[str, Row]) -> Row:
         """The row of a dump in `dumps`, but for its state and reason."""
         before = [
             row
-            for row in delta.read_dumps(self.tables).values()
+            for row in settled.values()
             if row["state"] == LOADED and (row["delivered_at"], row["dump_sha256"]) < (delivery.delivered_at, dump.sha256)
         ]
         return {

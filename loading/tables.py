@@ -112,23 +112,22 @@ class Tables:
     dumps: str
 
 
-def open_or_create(uri: str, schema: pa.Schema, properties: Mapping[str, str]) -> DeltaTable:
-    """The newest version of the table at `uri`, created if it does not exist."""
+def create_tweets_raw(tables: Tables) -> None:
+    _create(tables.tweets_raw, TWEETS_RAW, TABLE_PROPERTIES)
+
+
+def create_quarantine(tables: Tables) -> None:
+    _create(tables.quarantine, QUARANTINE, QUARANTINE_PROPERTIES)
+
+
+def create_dumps(tables: Tables) -> None:
+    _create(tables.dumps, DUMPS, {})
+
+
+def _create(uri: str, schema: pa.Schema, properties: Mapping[str, str]) -> None:
+    """Create a table if it does not exist."""
     if not DeltaTable.is_deltatable(uri):
         DeltaTable.create(uri, schema=Schema.from_arrow(schema), mode="ignore", configuration=dict(properties))
-    return DeltaTable(uri)
-
-
-def open_tweets_raw(tables: Tables) -> DeltaTable:
-    return open_or_create(tables.tweets_raw, TWEETS_RAW, TABLE_PROPERTIES)
-
-
-def open_quarantine(tables: Tables) -> DeltaTable:
-    return open_or_create(tables.quarantine, QUARANTINE, QUARANTINE_PROPERTIES)
-
-
-def open_dumps(tables: Tables) -> DeltaTable:
-    return open_or_create(tables.dumps, DUMPS, {})
 
 
 def until_committed(attempt: Callable[[], Result]) -> Result:
@@ -292,19 +291,22 @@ def read_batches(table: DeltaTable, sql: str) -> pa.RecordBatchReader:
 
 def read_dumps(tables: Tables) -> dict[str, dict[str, Any]]:
     """The rows of `dumps` by hash; empty where the table does not exist yet."""
-    if not DeltaTable.is_deltatable(tables.dumps):
-        return {}
-    rows = read_batches(DeltaTable(tables.dumps), "SELECT * FROM t").read_all().to_pylist()
-    return {row["dump_sha256"]: row for row in rows}
+    return dumps_in(DeltaTable(tables.dumps)) if DeltaTable.is_deltatable(tables.dumps) else {}
+
+
+def dumps_in(table: DeltaTable) -> dict[str, dict[str, Any]]:
+    """The rows of `dumps` by hash, as of the version that was opened."""
+    return {row["dump_sha256"]: row for row in read_batches(table, "SELECT * FROM t").read_all().to_pylist()}
 
 
 def record_dump(tables: Tables, row: Mapping[str, Any], *, replaces: tuple[str, ...]) -> dict[str, Any]:
     """Write the row of a dump unless there is one in a state that it may not replace; returns the row that stands then."""
     sha256 = row["dump_sha256"]
+    create_dumps(tables)
 
     def attempt() -> dict[str, Any]:
-        table = open_dumps(tables)
-        standing = read_dumps(tables).get(sha256)
+        table = DeltaTable(tables.dumps)
+        standing = dumps_in(table).get(sha256)
         if standing and standing["state"] not in replaces:
             return standing
         rows = pa.Table.from_pylist([dict(row) | {"ingested_at": datetime.now(UTC)}], schema=DUMPS)

@@ -382,7 +382,8 @@ def test_two_loaders_append_a_dump_once(store: Store) -> None:
     loader = store.loader()
     store.deliver((HEADER + "A1,one of them,0.0,1.0\n").encode())
     [delivery] = loader.files.deliveries()
-    stale = tables.open_tweets_raw(store.tables)
+    tables.create_tweets_raw(store.tables)
+    stale = DeltaTable(store.tables.tweets_raw)
     loader.settle(delivery)
     rows = DeltaTable(store.tables.tweets_raw).to_pyarrow_table().to_batches()
     [sha256] = store.dumps()
@@ -395,12 +396,19 @@ def test_an_append_outlives_a_change_of_the_table_that_comes_between(store: Stor
     # Two loaders that both create the table: for the one the other has changed its metadata.
     load(store, HEADER + "A1,one of them,0.0,1.0\n")
     rows = DeltaTable(store.tables.tweets_raw).to_pyarrow_table().to_batches()
-    stale = tables.open_tweets_raw(store.tables)
+    stale = DeltaTable(store.tables.tweets_raw)
     DeltaTable(store.tables.tweets_raw).alter.set_table_properties({"delta.logRetentionDuration": "interval 400 days"})
     another = "0" * 64
     assert tables.append_dump(stale, another, rows)
     assert not tables.append_dump(DeltaTable(store.tables.tweets_raw), another, rows)
     assert len(DeltaTable(store.tables.tweets_raw).to_pyarrow_table()) == 2
+
+
+def test_a_dump_without_bad_records_commits_nothing_to_the_quarantine(store: Store) -> None:
+    load(store, HEADER + "A1,one of them,0.0,1.0\n")
+    assert DeltaTable(store.tables.quarantine).version() == 0
+    load(store, HEADER + "A1,one of them,0.0,1.0\nno id at all,x,,\n")
+    assert DeltaTable(store.tables.quarantine).version() == 1
 
 
 def test_files_are_delivered_in_the_order_of_their_times_and_hidden_ones_are_on_their_way(store: Store) -> None:
