@@ -5,15 +5,17 @@
     python -m benchmarks.score copies --tweets 20000
 
 all-MiniLM-L6-v2 with a random head on invented tweets (benchmarks/varied_tweets.py). Each contender runs in a process of its own on CORES cores
-and scores WARM_UP tweets before the clocks start: one on the wall, and one that counts the processor time of the contender and its
-children, which other programs on the machine do not change. PyTorch's contenders score the first `--sample` tweets: they take time in proportion.
-`scaling` is the cost of a row by the size of the table, of the first `--words` of each tweet: what Spark adds to a row then weighs more; `copies` is what scoring each text once gives where half the tweets
-are copies. Prints Markdown for docs/benchmarks.md.
+and scores WARM_UP tweets before the clocks start: one on the wall, and one that counts the processor time of the contender and its children.
+They take turns and their medians count, because a shared machine is slower in some minutes than in others. PyTorch's contenders score the first
+`--sample` tweets: they take time in proportion. `scaling` is the cost of a row by the size of the table, of the first `--words` of each tweet: what
+Spark adds to a row then weighs more. `copies` is what scoring each text once gives where half the tweets are copies. Prints Markdown for docs/benchmarks.md.
 """
 
 import argparse
+import itertools
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -40,9 +42,11 @@ def arg_parser() -> argparse.ArgumentParser:
     throughput = commands.add_parser("throughput", help="all contenders on the same tweets")
     throughput.add_argument("--tweets", type=int, default=4_000)
     throughput.add_argument("--sample", type=int, default=1_000)
+    throughput.add_argument("--rounds", type=int, default=3, help="all contenders in turn, so many times; the median counts")
     throughput.add_argument("--contenders", default=",".join(CONTENDERS), help="those to run, in this order")
     scaling = commands.add_parser("scaling", help="the cost of a row by the size of the table")
     scaling.add_argument("--tweets", default="10000,100000")
+    scaling.add_argument("--rounds", type=int, default=3, help="all sizes in turn, so many times, but the largest once; the median counts")
     scaling.add_argument("--words", type=int, help="take so many of each tweet (default: all)")
     copies = commands.add_parser("copies", help="each text once, against every tweet by itself")
     copies.add_argument("--tweets", type=int, default=20_000)
@@ -211,18 +215,30 @@ def cpu_ms(result: dict[str, float]) -> float:
 
 def throughput(folder: Path, options: argparse.Namespace) -> None:
     write_texts(folder, options.tweets)
-    results = {}
-    for name in options.contenders.split(","):
-        results[name] = run_contender(name, folder, options.tweets if name in ON_SPARK else options.sample, WARM_UP)
+    names = options.contenders.split(",")
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+    for _, name in itertools.product(range(options.rounds), names):
+        runs[name].append(run_contender(name, folder, options.tweets if name in ON_SPARK else options.sample, WARM_UP))
+    results = {name: medians(measured) for name, measured in runs.items()}
     ours = results.get(ENGINE)
-    print(f"{options.tweets:,} invented tweets, PyTorch {options.sample:,}; {CORES} cores, load {os.getloadavg()[0]:.1f}\n")
+    print(f"{options.tweets:,} invented tweets, PyTorch {options.sample:,}; {CORES} cores, load {os.getloadavg()[0]:.1f}")
+    print(f"Medians of {options.rounds} rounds (smallest, largest)\n")
     print(f"| contender | rows | rows/s | CPU ms/row | {ENGINE} against it | by CPU |\n|---|---|---|---|---|---|")
     for name, result in results.items():
         ratios = ""
         if ours:
             wall = (result["seconds"] / result["rows"]) / (ours["seconds"] / ours["rows"])
             ratios = f"{wall:.1f} x | {cpu_ms(result) / cpu_ms(ours):.1f} x" + (f" (aim: {AIMS[name]:g} x)" if name in AIMS else "")
-        print(f"| {name} | {result['rows']:,.0f} | {result['rows'] / result['seconds']:,.0f} | {cpu_ms(result):.2f} | {ratios} |")
+        each = sorted(map(cpu_ms, runs[name]))
+        print(
+            f"| {name} | {result['rows']:,.0f} | {result['rows'] / result['seconds']:,.0f} "
+            f"| {cpu_ms(result):.2f} ({each[0]:.2f}, {each[-1]:.2f}) | {ratios} |"
+        )
+
+
+def medians(runs: list[dict[str, float]]) -> dict[str, float]:
+    """The median of each figure."""
+    return {name: statistics.median(run[name] for run in runs) for name in runs[0]}
 
 
 def scaling(folder: Path, options: argparse.Namespace) -> None:
@@ -231,7 +247,12 @@ def scaling(folder: Path, options: argparse.Namespace) -> None:
     print(
         f"{ENGINE}, {CORES} cores, load {os.getloadavg()[0]:.1f}\n\n| rows | rows/s | CPU ms/row | against the first |\n|---|---|---|---|"
     )
-    results = [run_contender(ENGINE, folder, size, WARM_UP) for size in sizes]
+    # The largest takes minutes, in which what neighbours do evens out.
+    turns = [*(options.rounds - 1) * [size for size in sizes if size < max(sizes)], *sizes]
+    runs: dict[int, list[dict[str, float]]] = {size: [] for size in sizes}
+    for size in turns:
+        runs[size].append(run_contender(ENGINE, folder, size, WARM_UP))
+    results = [medians(measured) for measured in runs.values()]
     for result in results:
         print(
             f"| {result['rows']:,.0f} | {result['rows'] / result['seconds']:,.0f} | {cpu_ms(result):.2f} "
