@@ -3,7 +3,8 @@
 **What.** Fine-tunes one model for each chosen preset on the `train` side of `tweets_clean`. A validation part of that side stops training and
 chooses. Each model is measured once on the `eval` side. Parameters, losses, metrics, the table's version and the model go to MLflow. Then
 `compare` draws one table and one chart of these models and the champion: the tab *Report* shows them. The best candidate becomes the champion
-when a paired bootstrap on the same tweets says that it is better. Otherwise the reason stands on its version in MLflow.
+when a paired bootstrap on the same tweets says that it is better. Otherwise the reason stands on its version in MLflow. With a *Teacher*, a large model
+that has been champion, a small one learns from the scores of that model as well.
 
 **When.** After a run that changed `tweets_clean`, if the labelled tweets have grown by *Growth*, or the settings have changed. When tweets drift
 away from what the champion has learned. Every Sunday, if the labelled tweets have changed at all. Or when somebody presses *Trigger*. A training that
@@ -26,7 +27,7 @@ from airflow.sdk import Param, dag, get_current_context, task
 from airflow.timetables.assets import AssetOrTimeSchedule
 from airflow.timetables.trigger import CronTriggerTimetable
 
-from common.assets import DRIFT, MODELS, TWEETS_CLEAN, report_uri
+from common.assets import DRIFT, MODELS, TWEETS_CLEAN, TWEETS_SCORED, report_uri
 from common.defaults import (
     DEFAULT_ARGS,
     FIRST_DAY,
@@ -58,7 +59,9 @@ def training_commands(params: Mapping[str, Any], changed_assets: Sequence[str], 
     tweets = TWEETS_CLEAN.uri if version is None else f"{TWEETS_CLEAN.uri} --tweets-version {version}"
     # The settings come from a person: they go through the environment, so that the shell does not read them.
     settings = ' --preset-file <(printf %s "$SETTINGS")' if params["settings"] else ""
-    return [f"{TRAINING_PYTHON} -m training.train --preset {preset} --tweets {tweets}{due}{settings}" for preset in params["presets"]]
+    teacher = f" --teacher {params['teacher']} --scores {TWEETS_SCORED.uri}" if params["teacher"] else ""
+    options = f"--tweets {tweets}{due}{settings}{teacher}"
+    return [f"{TRAINING_PYTHON} -m training.train --preset {preset} {options}" for preset in params["presets"]]
 
 
 @dag(
@@ -87,6 +90,14 @@ def training_commands(params: Mapping[str, Any], changed_assets: Sequence[str], 
             title="Settings",
             description='Instead of the presets\' values, as tune_classifier finds them: {"learning_rate": 0.0001}.',
         ),
+        "teacher": Param(
+            None,
+            type=["integer", "null"],
+            minimum=1,
+            title="Teacher",
+            description="A version of the registered model that has scored the tweets: its scores teach as well, also of unlabelled tweets. "
+            "So a small model learns what a large one knows.",
+        ),
         "train_again": Param(
             False,
             type="boolean",
@@ -102,7 +113,12 @@ def training_commands(params: Mapping[str, Any], changed_assets: Sequence[str], 
             description="New tweets start a training when the labelled ones have grown by this share.",
         ),
         "metric": Param("macro_f1", type="string", enum=["macro_f1", "accuracy", "rmse", "loss"], title="Metric of the comparison"),
-        "margin": Param(0.0, type="number", minimum=0, title="Margin", description="By more than which the metric must be better."),
+        "margin": Param(
+            0.0,
+            type="number",
+            title="Margin",
+            description="By more than which the metric must be better. Below 0 it may be worse by less than that: for a smaller model.",
+        ),
         "confidence": Param(
             0.95,
             type="number",

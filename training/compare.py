@@ -40,7 +40,12 @@ def arg_parser() -> argparse.ArgumentParser:
     parser.add_argument("--report", metavar="FOLDER", help="put report.html here: hdfs://host:port/path or a folder")
     parser.add_argument("--experiment", default="vaxpulse", help="(default: %(default)s)")
     parser.add_argument("--metric", choices=METRICS, default="macro_f1", help="(default: %(default)s)")
-    parser.add_argument("--margin", type=float, default=0.0, help="by more than which it must be better (default: %(default)s)")
+    parser.add_argument(
+        "--margin",
+        type=float,
+        default=0.0,
+        help="by more than which it must be better; below 0 it may be worse by less than that (default: %(default)s)",
+    )
     parser.add_argument("--confidence", type=float, default=0.95, help="share of resamples in which it must be (default: %(default)s)")
     return parser
 

@@ -6,12 +6,11 @@ import numpy as np
 import pandas as pd
 
 from training.errors import TrainingError
-from training.labels import CLASS_NAMES, LABEL_TO_CLASS_OFFSET
+from training.labels import LABEL_TO_CLASS_OFFSET, PROBABILITIES
 from training.metrics import bootstrap_metrics, classification_metrics, metrics_with_intervals, resample_counts
 
 # By how a candidate may be judged: is more of it better?
 METRICS = {"accuracy": True, "macro_f1": True, "rmse": False, "loss": False}
-PROBABILITIES = [f"p_{name}" for name in CLASS_NAMES]
 SEED = 0
 
 
@@ -25,7 +24,10 @@ class Decision:
 
 @dataclass(frozen=True)
 class Rule:
-    """Promote when the metric is better by more than `margin` in at least the share `confidence` of the resamples."""
+    """Promote when the metric is better by more than `margin` in at least the share `confidence` of the resamples.
+
+    Below 0, `margin` lets a model be worse by less than that: one that is smaller, and scores faster, may be worth it.
+    """
 
     metric: str
     margin: float
@@ -51,9 +53,10 @@ def decide(candidate: pd.DataFrame, champion: pd.DataFrame | None, rule: Rule) -
     new, old = (bootstrap_metrics(probabilities, class_ids, counts)[rule.metric] for probabilities in sides)
     new_value, old_value = (classification_metrics(probabilities, class_ids)[rule.metric] for probabilities in sides)
     share = float(np.mean(sign * (new - old) > rule.margin))
+    asked = f"better by more than {rule.margin:g}" if rule.margin >= 0 else f"not worse by {-rule.margin:g} or more"
     words = (
-        f"{rule.metric} {new_value:.4f}, the champion's {old_value:.4f} on the same {len(both):,} eval rows; better by more than "
-        f"{rule.margin:g} in {share:.1%} of {len(counts):,} resamples, {rule.confidence:.0%} are asked for"
+        f"{rule.metric} {new_value:.4f}, the champion's {old_value:.4f} on the same {len(both):,} eval rows; {asked} in "
+        f"{share:.1%} of {len(counts):,} resamples, {rule.confidence:.0%} are asked for"
     )
     return Decision(share >= rule.confidence, words)
 

@@ -56,7 +56,7 @@ def read_labelled_tweets(uri: str, text_column: str, version: int | None = None,
         NothingToTrain: no tweet has a label.
         TrainingError: the table, version or a column is absent, or the rows cannot be trained on and judged by.
     """
-    table = _open(uri, version)
+    table = open_table(uri, version)
     columns = ["tweet_id", text_column, "label", "agreement", "split", "text_group", "dump_sha256"]
     present = {field.name for field in table.schema().fields}
     if absent := [column for column in columns if column not in present]:
@@ -94,7 +94,12 @@ def sample_rows(rows: pd.DataFrame, count: int) -> pd.DataFrame:
     return pd.concat(parts).sort_index().reset_index(drop=True)
 
 
-def _open(uri: str, version: int | None) -> DeltaTable:
+def open_table(uri: str, version: int | None) -> DeltaTable:
+    """A Delta table at a version, None for its newest.
+
+    Raises:
+        TrainingError: HDFS does not answer, or there is no such table or version.
+    """
     address = urlsplit(uri)
     if address.scheme == "hdfs" and address.port is not None:  # without a port it is a name service of HADOOP_CONF_DIR
         # deltalake's HDFS client hangs for more than 100 s on a refused port.
@@ -105,7 +110,7 @@ def _open(uri: str, version: int | None) -> DeltaTable:
     try:
         table = DeltaTable(uri)
     except (TableNotFoundError, DeltaError, OSError, ValueError) as error:
-        raise TrainingError(f"no Delta table at {uri} ({_first_line(error)}): has clean_tweets run?") from None
+        raise TrainingError(f"no Delta table at {uri} ({_first_line(error)}): has the DAG that writes it run?") from None
     if version is not None:
         newest = table.version()
         try:

@@ -13,7 +13,7 @@ import pandas as pd
 from training.data import LabelledTweets
 from training.export import FLOAT32, INT8
 from training.figures import confusion_picture, curves_picture, reliability_picture
-from training.labels import CLASS_NAMES, LABEL_TO_CLASS_OFFSET, LABELS
+from training.labels import LABEL_TO_CLASS_OFFSET, LABELS, PROBABILITIES
 from training.metrics import classification_metrics, confusion_counts, metrics_by_agreement, metrics_with_intervals
 from training.onnx_classifier import BATCH_SIZE, OnnxClassifier
 
@@ -94,12 +94,12 @@ def class_ids_of(rows: pd.DataFrame) -> np.ndarray:
 
 def predictions_frame(rows: pd.DataFrame, probabilities: np.ndarray) -> pd.DataFrame:
     """tweet_id, label and agreement of the rows with p_negative, p_neutral, p_positive: what a comparison with another model needs."""
-    return rows[["tweet_id", "label", "agreement"]].assign(**{f"p_{name}": probabilities[:, i] for i, name in enumerate(CLASS_NAMES)})
+    return rows[["tweet_id", "label", "agreement"]].assign(**dict(zip(PROBABILITIES, probabilities.T, strict=True)))
 
 
 def confident_errors(rows: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
     """The tweets that the model is surest about, and wrong: tweet_id, text, label, agreement, predicted and its probability."""
-    probabilities = predictions[[f"p_{name}" for name in CLASS_NAMES]].to_numpy()
+    probabilities = predictions[PROBABILITIES].to_numpy()
     predicted = np.asarray(LABELS)[probabilities.argmax(axis=1)]
     table = rows[["tweet_id", "text", "label", "agreement"]].assign(predicted=predicted, probability=probabilities.max(axis=1))
     return table[table["predicted"] != table["label"]].nlargest(CONFIDENT_ERRORS, "probability")

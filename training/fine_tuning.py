@@ -29,7 +29,7 @@ from transformers import (
 
 from training.batches import ShuffledLengthBatches
 from training.errors import TrainingError
-from training.labels import ID2LABEL, LABEL_TO_CLASS_OFFSET
+from training.labels import ID2LABEL, LABEL_TO_CLASS_OFFSET, PROBABILITIES
 from training.machine import Device
 from training.metrics import classification_metrics, softmax
 from training.modelling import Classifier, load_classifier, load_tokenizer
@@ -42,6 +42,7 @@ EVAL_BATCH_SIZE = 64  # no gradients are kept, so larger batches fit; on a CPU t
 EVALUATIONS_PER_EPOCH = 2
 TENSOR_CORE_MULTIPLE = 8  # matrices whose sides are multiples of it run on a GPU's tensor cores
 LEAST_AGREEMENT = 1 / len(ID2LABEL)
+TEACHER_SHARE = 0.5  # of what a row teaches that has a label and a teacher's probabilities
 
 
 class TokenisedTweets(Dataset):
@@ -119,7 +120,7 @@ def fine_tune(
     log_metrics: Callable[[dict[str, float], int], None],
     callbacks: Sequence[TrainerCallback] = (),
 ) -> FineTuned:
-    """Train on `train`, stop and choose by `validation` (columns text, label, agreement).
+    """Train on `train`, stop and choose by `validation` (columns text, label, agreement; of `train` also those of a teacher).
 
     `folder` keeps the state of the training: where it has some, training goes on from there.
 
@@ -165,15 +166,22 @@ def fine_tune(
 
 
 def class_shares(rows: pd.DataFrame, targets: str) -> np.ndarray:
-    """(rows, 3) shares of the classes in what each row teaches, from its columns label and agreement.
+    """(rows, 3) shares of the classes in what each row teaches, from its columns label and agreement, and those of a teacher if it has them.
 
     With `targets` "label" the label has all; with "votes" it has its agreement and the others the rest in equal parts. Three annotators of
     whom each gave another label (agreement 1/3) then teach nothing, whatever label the tie-break has given the tweet. A smaller agreement
     counts as 1/3: it would otherwise teach that the label is wrong.
+
+    A teacher's probabilities are TEACHER_SHARE of what a labelled row teaches, and all of what an unlabelled one does.
     """
+    labelled = rows["label"].notna().to_numpy()
     own = rows["agreement"].clip(LEAST_AGREEMENT, 1).to_numpy() if targets == "votes" else np.ones(len(rows))
     shares = np.repeat(((1 - own) / (len(ID2LABEL) - 1))[:, np.newaxis], len(ID2LABEL), axis=1)
-    shares[np.arange(len(rows)), rows["label"] + LABEL_TO_CLASS_OFFSET] = own
+    shares[labelled, rows["label"][labelled].astype(int) + LABEL_TO_CLASS_OFFSET] = own[labelled]
+    if not rows.columns.intersection(PROBABILITIES).empty:
+        taught = rows[PROBABILITIES].to_numpy(dtype=float)
+        weight = np.where(np.isnan(taught[:, 0]), 0.0, np.where(labelled, TEACHER_SHARE, 1.0))[:, np.newaxis]
+        shares = (1 - weight) * shares + weight * np.nan_to_num(taught)
     return shares.astype(np.float32)
 
 
@@ -182,7 +190,7 @@ def class_weights(rows: pd.DataFrame, targets: str, power: float) -> list[float]
 
     Of 100 real tweets 10 are negative: with equal weights two epochs teach a small model to hardly ever say so.
     """
-    counts = np.bincount(rows["label"] + LABEL_TO_CLASS_OFFSET, minlength=len(ID2LABEL))
+    counts = np.bincount(rows["label"].dropna().astype(int) + LABEL_TO_CLASS_OFFSET, minlength=len(ID2LABEL))
     weights = (counts.mean() / counts) ** power
     return (weights / (class_shares(rows, targets) @ weights).mean()).tolist()
 

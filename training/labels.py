@@ -2,6 +2,7 @@
 
 LABELS = (-1, 0, 1)
 CLASS_NAMES = ("negative", "neutral", "positive")
+PROBABILITIES = [f"p_{name}" for name in CLASS_NAMES]
 
 # What a saved model carries in its config.json. Transformers wants strings; `int(id2label[class_id])` is the label.
 ID2LABEL = {class_id: str(label) for class_id, label in enumerate(LABELS)}

@@ -40,6 +40,10 @@ def arg_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--preset-file", type=Path, metavar="FILE", help="JSON of values instead of the preset's, as tune_classifier writes it"
     )
+    parser.add_argument(
+        "--teacher", type=_positive(int), metavar="VERSION", help="learn from the scores of this version of the registered model, too"
+    )
+    parser.add_argument("--scores", metavar="URI", help="Delta table tweets_scored, where the teacher's scores are")
     parser.add_argument("--log-every-steps", type=_positive(int), default=10, metavar="N", help="(default: %(default)s)")
     parser.add_argument("--seed", type=int, default=42, help="(default: %(default)s)")
     overrides = parser.add_argument_group("instead of the preset's value")
@@ -74,6 +78,7 @@ def config_of(arguments: argparse.Namespace) -> TrainingConfig:
         text_column=arguments.text_column,
         seed=arguments.seed,
         max_train_rows=arguments.max_train_rows,
+        teacher=arguments.teacher,
     )
 
 

@@ -53,6 +53,7 @@ class TrainingConfig(Preset):
     text_column: str
     seed: int
     max_train_rows: int | None
+    teacher: int | None = None  # a version of the registered model whose scores teach too
 
     def digest(self, checkpoint_sha256: str, libraries: dict[str, str]) -> str:
         """64 hexadecimal digits for this config on these weights and tokenizer files with these library versions.

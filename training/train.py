@@ -8,6 +8,7 @@ folder.
 """
 
 import argparse
+import hashlib
 import json
 import logging
 import os
@@ -25,8 +26,9 @@ from training.errors import NothingToTrain, TrainingError
 from training.exit_status import exit_status
 from training.labels import LABELS
 from training.options import arg_parser, config_of
-from training.presets import TRAINER_VERSION
+from training.presets import TRAINER_VERSION, TrainingConfig
 from training.provenance import airflow_tags, git_commit, library_versions, process_tags
+from training.teacher import Lessons, read_lessons
 from training.tracking import NullTracker, Tracker, open_tracker, without_credentials
 from training.unfinished import state_folder, unfinished
 
@@ -56,7 +58,8 @@ def train(arguments: argparse.Namespace) -> None:
     logger.info("%s rows of %s version %d", sizes, tweets.uri, tweets.delta_version)
     checkpoint = resolve_checkpoint(config.checkpoint)
     weights, libraries = checkpoint_sha256(checkpoint), library_versions()
-    identity = {"config_digest": config.digest(weights, libraries), "dataset_digest": tweets.digest()}
+    lessons = lessons_of(config, tweets, arguments.scores)
+    identity = {"config_digest": config.digest(weights, libraries), "dataset_digest": digest_of(tweets, lessons)}
     if arguments.skip_if_trained and is_second_try(tracker, identity):
         return
     require_work(tracker, identity, tweets, arguments)
@@ -74,6 +77,7 @@ def train(arguments: argparse.Namespace) -> None:
         "checkpoint_sha256": weights,
         "trainer_version": TRAINER_VERSION,
         "dataset": dataset_facts(tweets),
+        "lessons": lessons.facts() if lessons else {},
         "device": asdict(device) | {"threads": threads, "processes": int(os.environ.get("WORLD_SIZE", "1"))},
         "libraries": libraries,
     }
@@ -93,7 +97,8 @@ def train(arguments: argparse.Namespace) -> None:
 
         logger.info("%s on %s, %s, %d threads", config.preset, device.name, device.precision, threads)
         steps = arguments.log_every_steps
-        tuned = fine_tune(config, checkpoint, tweets.train, tweets.validation, device, threads, state, steps, tracker.log_metrics)
+        learnt = lessons.rows if lessons else tweets.train
+        tuned = fine_tune(config, checkpoint, learnt, tweets.validation, device, threads, state, steps, tracker.log_metrics)
         if not is_first:
             return
 
@@ -118,6 +123,26 @@ def train(arguments: argparse.Namespace) -> None:
     names = ("eval_accuracy", "eval_macro_f1", "eval_rmse", "train_runtime_seconds", "train_samples_per_second")
     summary = "%s: accuracy %.4f, macro-F1 %.4f, RMSE %.4f; trained in %.0f s, %.0f samples/s"
     logger.info(summary, config.preset, *(metrics[name] for name in names))
+
+
+def lessons_of(config: TrainingConfig, tweets: LabelledTweets, scores_uri: str | None) -> Lessons | None:
+    """What the config's teacher says of the tweets, None where it names no teacher."""
+    if config.teacher is None:
+        return None
+    if scores_uri is None:
+        raise TrainingError("--teacher needs --scores: the table tweets_scored, where its scores are")
+    lessons = read_lessons(tweets, scores_uri, config.teacher)
+    facts = lessons.facts()
+    logger.info(
+        "version %d of the registered model teaches %s labelled and %s unlabelled tweets",
+        *(config.teacher, f"{facts['labelled_rows']:,}", f"{facts['unlabelled_rows']:,}"),
+    )
+    return lessons
+
+
+def digest_of(tweets: LabelledTweets, lessons: Lessons | None) -> str:
+    """64 hexadecimal digits over all that a model learns from and is judged by."""
+    return tweets.digest() if lessons is None else hashlib.sha256(f"{tweets.digest()} {lessons.digest()}".encode()).hexdigest()
 
 
 def is_second_try(tracker: Tracker, identity: Mapping[str, str]) -> bool:

@@ -11,7 +11,7 @@ import pytest
 from common.tables import newest_version
 from deltalake import write_deltalake
 
-PARAMS = {"presets": ["minilm"], "train_again": False, "growth": 0.1, "settings": None}
+PARAMS = {"presets": ["minilm"], "train_again": False, "growth": 0.1, "settings": None, "teacher": None}
 
 
 def module_of(dag_bag, dag_id):
@@ -61,6 +61,11 @@ def test_all_presets_learn_from_the_version_that_is_newest_when_the_run_begins(t
 def test_what_has_started_the_run_decides_when_a_training_is_due(changed_assets, by_hand, params, due, training_commands):
     (command,) = training_commands(PARAMS | params, changed_assets, by_hand, None)
     assert command == f"nice -n 10 python -m training.train --preset minilm --tweets hdfs://namenode:8020/vaxpulse/tables/tweets_clean{due}"
+
+
+def test_a_teacher_is_a_version_and_its_scores_are_those_of_the_platform(training_commands):
+    (command,) = training_commands(PARAMS | {"teacher": 3}, [], by_hand=True, version=7)
+    assert command.endswith(" --teacher 3 --scores hdfs://namenode:8020/vaxpulse/tables/tweets_scored")
 
 
 def test_settings_of_a_person_reach_the_trainer_and_not_the_shell(training_commands, tmp_path):

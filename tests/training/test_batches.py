@@ -79,6 +79,17 @@ def test_a_row_teaches_what_its_annotators_have_voted() -> None:
     )
 
 
+def test_a_teacher_is_half_of_what_a_labelled_row_teaches_and_all_of_what_an_unlabelled_one_does() -> None:
+    rows = pd.DataFrame({"label": [1.0, 1.0, None], "agreement": 1.0})
+    taught = pd.DataFrame({"p_negative": [0.2, None, 0.2], "p_neutral": [0.4, None, 0.4], "p_positive": [0.4, None, 0.4]})
+    np.testing.assert_allclose(class_shares(rows.join(taught), "votes"), [[0.1, 0.2, 0.7], [0, 0, 1], [0.2, 0.4, 0.4]], atol=1e-7)
+
+
+def test_unlabelled_rows_do_not_make_a_class_frequent() -> None:
+    rows = pd.DataFrame({"label": [-1.0, 0.0, 1.0, None], "agreement": 1.0, "p_negative": 0.0, "p_neutral": 1.0, "p_positive": 0.0})
+    assert class_weights(rows, "votes", 1.0) == pytest.approx([1, 1, 1])
+
+
 def test_a_row_teaches_its_label_alone_where_that_is_asked_for() -> None:
     rows = pd.DataFrame({"label": [-1, 0, 1], "agreement": [1 / 3, 2 / 3, 1.0]})
     assert class_shares(rows, "label").tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]

@@ -56,6 +56,15 @@ def test_resamples_are_paired() -> None:
     assert not decide(candidate, champion, Rule("accuracy", margin=0.02, confidence=0.95)).promote
 
 
+def test_a_smaller_model_may_be_worse_by_less_than_a_margin_below_0() -> None:
+    small, champion = predictions(0.89), predictions(0.9)
+    assert not decide(small, champion, RULE).promote
+    decision = decide(small, champion, Rule("accuracy", margin=-0.05, confidence=0.95))
+    assert decision.promote
+    assert "not worse by 0.05 or more in 100.0% of" in decision.reason
+    assert not decide(predictions(0.8), champion, Rule("accuracy", margin=-0.05, confidence=0.95)).promote
+
+
 def test_rows_that_only_one_has_seen_do_not_count() -> None:
     champion = predictions(0.9).head(500)
     decision = decide(predictions(0.9), champion, RULE)

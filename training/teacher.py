@@ -1,0 +1,86 @@
+"""Learning from another model: what it says of tweets teaches beside the annotators' votes, and where there are none.
+
+A large model is slow to score with. A small one that learns from the large one's probabilities (distillation, Hinton et al. 2015) comes
+close to it. The probabilities are those in `tweets_scored`: the teacher is a version of the registered model that has been champion.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+import pandas as pd
+from deltalake import DeltaTable, QueryBuilder
+from pyarrow import table as arrow_table
+
+from training.data import COLUMNS, LabelledTweets, open_table
+from training.errors import TrainingError
+from training.labels import PROBABILITIES
+from training.registry import MODEL
+
+# Unlabelled tweets for each labelled one: with millions of them a training would never end.
+UNLABELLED_SHARE = 1.0
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """Rows to learn from: columns COLUMNS and PROBABILITIES, of the teacher.
+
+    First the labelled ones, with missing probabilities where the teacher has not scored the tweet; then the unlabelled ones, with a missing label.
+    """
+
+    rows: pd.DataFrame
+    scores_version: int  # of tweets_scored
+
+    def digest(self) -> str:
+        """64 hexadecimal digits over the content of every row."""
+        return hashlib.sha256(self.rows.to_csv(index=False).encode()).hexdigest()
+
+    def facts(self) -> dict[str, int]:
+        """What a run records about them."""
+        unlabelled = int(self.rows["label"].isna().sum())
+        scored = int(self.rows["p_neutral"].notna().sum())
+        return {"scores_version": self.scores_version, "labelled_rows": scored - unlabelled, "unlabelled_rows": unlabelled}
+
+
+def read_lessons(tweets: LabelledTweets, scores_uri: str, teacher: int) -> Lessons:
+    """The train part with what version `teacher` of the registered model says of it, and as many unlabelled tweets.
+
+    Copies of a text come once among the unlabelled tweets, and none of a text in the validation part or on the eval side. It is always the same ones
+    that are chosen.
+
+    Args:
+        tweets: the labelled tweets.
+        scores_uri: of `tweets_scored`.
+        teacher: a version of the registered model.
+
+    Raises:
+        TrainingError: that version has scored no tweet of the train part, or there is no such table.
+    """
+    scored = open_table(scores_uri, None)
+    query = QueryBuilder().register("clean", DeltaTable(tweets.uri, version=tweets.delta_version)).register("scored", scored)
+
+    def ask(sql: str) -> pd.DataFrame:
+        return arrow_table(query.execute(sql).read_all()).to_pandas()
+
+    by_teacher = f"model_name = '{MODEL}' AND model_version = '{teacher}'"
+    probabilities = ", ".join(PROBABILITIES)
+    taught = ask(
+        f"SELECT tweet_id, {probabilities} FROM clean JOIN scored USING (tweet_id) WHERE split = 'train' AND {by_teacher}"  # noqa: S608 (a number)
+    )
+    labelled = tweets.train.merge(taught, on="tweet_id", how="left")
+    if labelled["p_neutral"].isna().all():
+        versions = ask(f"SELECT DISTINCT model_version FROM scored WHERE model_name = '{MODEL}'")["model_version"]  # noqa: S608
+        known = ", ".join(sorted(versions, key=int)) or "none"
+        raise TrainingError(
+            f"version {teacher} of {MODEL} has scored no tweet of the train side in {scores_uri} (versions that have: {known}): "
+            "a model scores all tweets once it is champion"
+        )
+    most = int(UNLABELLED_SHARE * len(tweets.train))
+    unlabelled = ask(
+        f"SELECT tweet_id, {tweets.text_column} AS text, text_group, {probabilities} FROM clean JOIN scored USING (tweet_id) "  # noqa: S608
+        f"WHERE split = 'unlabelled' AND {by_teacher} ORDER BY md5(tweet_id) LIMIT {2 * most}"  # some are left out below
+    )
+    held_out = pd.concat([tweets.validation["text_group"], tweets.eval["text_group"]])
+    unlabelled = unlabelled[~unlabelled["text_group"].isin(held_out)].drop_duplicates("text_group").head(most)
+    unlabelled = unlabelled.assign(label=float("nan"), agreement=1.0)
+    rows = pd.concat([labelled.astype({"label": float}), unlabelled], ignore_index=True)
+    return Lessons(rows[[*COLUMNS, *PROBABILITIES]], scored.version())
