@@ -44,7 +44,9 @@ from common.tables import newest_version
 EVERY_SUNDAY = "0 3 * * 0"
 
 
-def training_commands(params: Mapping[str, Any], changed_assets: Sequence[str], by_hand: bool, version: int | None) -> list[str]:
+def training_commands(
+    params: Mapping[str, Any], changed_assets: Sequence[str], by_hand: bool, version: int | None, scores_version: int | None
+) -> list[str]:
     """Return the trainer's command line for each chosen preset.
 
     Args:
@@ -52,6 +54,7 @@ def training_commands(params: Mapping[str, Any], changed_assets: Sequence[str], 
         changed_assets: names of the Assets whose change has started the run; none for a run of the week or by hand.
         by_hand: whether somebody has pressed *Trigger*.
         version: of tweets_clean; all presets learn from the same one, whatever is cleaned meanwhile.
+        scores_version: of tweets_scored, likewise.
     """
     due = "" if by_hand and params["train_again"] else " --skip-if-trained"
     if TWEETS_CLEAN.name in changed_assets and DRIFT.name not in changed_assets:
@@ -60,6 +63,8 @@ def training_commands(params: Mapping[str, Any], changed_assets: Sequence[str], 
     # The settings come from a person: they go through the environment, so that the shell does not read them.
     settings = ' --preset-file <(printf %s "$SETTINGS")' if params["settings"] else ""
     teacher = f" --teacher {params['teacher']} --scores {TWEETS_SCORED.uri}" if params["teacher"] else ""
+    if teacher and scores_version is not None:
+        teacher += f" --scores-version {scores_version}"
     options = f"--tweets {tweets}{due}{settings}{teacher}"
     return [f"{TRAINING_PYTHON} -m training.train --preset {preset} {options}" for preset in params["presets"]]
 
@@ -96,7 +101,7 @@ def training_commands(params: Mapping[str, Any], changed_assets: Sequence[str], 
             minimum=1,
             title="Teacher",
             description="A version of the registered model that has scored the tweets: its scores teach as well, also of unlabelled tweets. "
-            "So a small model learns what a large one knows.",
+            "So a small model learns what a large one knows. Only for this run: those on a schedule have no teacher.",
         ),
         "train_again": Param(
             False,
@@ -116,6 +121,7 @@ def training_commands(params: Mapping[str, Any], changed_assets: Sequence[str], 
         "margin": Param(
             0.0,
             type="number",
+            minimum=-0.2,
             title="Margin",
             description="By more than which the metric must be better. Below 0 it may be worse by less than that: for a smaller model.",
         ),
@@ -137,7 +143,9 @@ def train_classifiers() -> None:
     def build_commands() -> list[str]:
         context = get_current_context()
         changed = [event.asset.name for events in context["triggering_asset_events"].values() for event in events]
-        return training_commands(context["params"], changed, context["dag_run"].run_type == "manual", newest_version(TWEETS_CLEAN.uri))
+        by_hand = context["dag_run"].run_type == "manual"
+        versions = newest_version(TWEETS_CLEAN.uri), newest_version(TWEETS_SCORED.uri)
+        return training_commands(context["params"], changed, by_hand, *versions)
 
     train = BashOperator.partial(
         task_id="train",
@@ -153,7 +161,7 @@ def train_classifiers() -> None:
         bash_command=(
             f"python -m training.compare --airflow-run-id {{{{ run_id }}}} --tweets {TWEETS_CLEAN.uri}"
             " --report {{ report_uri(dag.dag_id, run_id) }}"
-            " --metric {{ params.metric }} --margin {{ params.margin }} --confidence {{ params.confidence }}"
+            " --metric {{ params.metric }} --margin={{ params.margin }} --confidence {{ params.confidence }}"
         ),
         cwd=str(REPOSITORY),
         env=SHELL_ENVIRONMENT,

@@ -44,6 +44,7 @@ def arg_parser() -> argparse.ArgumentParser:
         "--teacher", type=_positive(int), metavar="VERSION", help="learn from the scores of this version of the registered model, too"
     )
     parser.add_argument("--scores", metavar="URI", help="Delta table tweets_scored, where the teacher's scores are")
+    parser.add_argument("--scores-version", type=int, metavar="N", help="Delta version of it to read (default: the newest)")
     parser.add_argument("--log-every-steps", type=_positive(int), default=10, metavar="N", help="(default: %(default)s)")
     parser.add_argument("--seed", type=int, default=42, help="(default: %(default)s)")
     overrides = parser.add_argument_group("instead of the preset's value")

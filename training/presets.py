@@ -60,7 +60,8 @@ class TrainingConfig(Preset):
 
         Where the weights lie does not matter.
         """
-        decisive = asdict(self) | {"checkpoint": checkpoint_sha256, "libraries": libraries, "trainer": TRAINER_VERSION}
+        given = {name: value for name, value in asdict(self).items() if (name, value) != ("teacher", None)}  # as before there were teachers
+        decisive = given | {"checkpoint": checkpoint_sha256, "libraries": libraries, "trainer": TRAINER_VERSION}
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 

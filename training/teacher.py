@@ -11,13 +11,14 @@ import pandas as pd
 from deltalake import DeltaTable, QueryBuilder
 from pyarrow import table as arrow_table
 
-from training.data import COLUMNS, LabelledTweets, open_table
+from training.data import COLUMNS, EVAL_BELOW, LabelledTweets, is_held_out, open_table
 from training.errors import TrainingError
 from training.labels import PROBABILITIES
 from training.registry import MODEL
 
 # Unlabelled tweets for each labelled one: with millions of them a training would never end.
 UNLABELLED_SHARE = 1.0
+LEAST_SCORED = 0.5  # of the labelled tweets, by the teacher
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Lessons:
     """
 
     rows: pd.DataFrame
+    dumps: tuple[str, ...]  # SHA-256 of every dump that an unlabelled row comes from
     scores_version: int  # of tweets_scored
 
     def digest(self) -> str:
@@ -35,27 +37,28 @@ class Lessons:
         return hashlib.sha256(self.rows.to_csv(index=False).encode()).hexdigest()
 
     def facts(self) -> dict[str, int]:
-        """What a run records about them."""
+        """What a run records about them: how many labelled and unlabelled tweets the teacher speaks of."""
         unlabelled = int(self.rows["label"].isna().sum())
         scored = int(self.rows["p_neutral"].notna().sum())
         return {"scores_version": self.scores_version, "labelled_rows": scored - unlabelled, "unlabelled_rows": unlabelled}
 
 
-def read_lessons(tweets: LabelledTweets, scores_uri: str, teacher: int) -> Lessons:
+def read_lessons(tweets: LabelledTweets, scores_uri: str, teacher: int, scores_version: int | None = None) -> Lessons:
     """The train part with what version `teacher` of the registered model says of it, and as many unlabelled tweets.
 
-    Copies of a text come once among the unlabelled tweets, and none of a text in the validation part or on the eval side. It is always the same ones
-    that are chosen.
+    Copies of a text come once among the unlabelled tweets, and none of a text that judges models, or will once it has a label. It is always the
+    same ones that are chosen.
 
     Args:
         tweets: the labelled tweets.
         scores_uri: of `tweets_scored`.
         teacher: a version of the registered model.
+        scores_version: of the table to read, None for its newest.
 
     Raises:
-        TrainingError: that version has scored no tweet of the train part, or there is no such table.
+        TrainingError: the teacher has scored less than half of the train part, or there is no such table.
     """
-    scored = open_table(scores_uri, None)
+    scored = open_table(scores_uri, scores_version)
     query = QueryBuilder().register("clean", DeltaTable(tweets.uri, version=tweets.delta_version)).register("scored", scored)
 
     def ask(sql: str) -> pd.DataFrame:
@@ -67,20 +70,25 @@ def read_lessons(tweets: LabelledTweets, scores_uri: str, teacher: int) -> Lesso
         f"SELECT tweet_id, {probabilities} FROM clean JOIN scored USING (tweet_id) WHERE split = 'train' AND {by_teacher}"  # noqa: S608 (a number)
     )
     labelled = tweets.train.merge(taught, on="tweet_id", how="left")
-    if labelled["p_neutral"].isna().all():
+    if (share := labelled["p_neutral"].notna().mean()) < LEAST_SCORED:
         versions = ask(f"SELECT DISTINCT model_version FROM scored WHERE model_name = '{MODEL}'")["model_version"]  # noqa: S608
         known = ", ".join(sorted(versions, key=int)) or "none"
         raise TrainingError(
-            f"version {teacher} of {MODEL} has scored no tweet of the train side in {scores_uri} (versions that have: {known}): "
-            "a model scores all tweets once it is champion"
+            f"version {teacher} of {MODEL} has scored {share:.0%} of the tweets to learn from in {scores_uri} (versions with scores: {known}): "
+            "a teacher must have scored half of them, which score_tweets does once it is champion"
         )
     most = int(UNLABELLED_SHARE * len(tweets.train))
-    unlabelled = ask(
-        f"SELECT tweet_id, {tweets.text_column} AS text, text_group, {probabilities} FROM clean JOIN scored USING (tweet_id) "  # noqa: S608
-        f"WHERE split = 'unlabelled' AND {by_teacher} ORDER BY md5(tweet_id) LIMIT {2 * most}"  # some are left out below
+    # Ids first: the texts of millions would take gigabytes. Some are left out below.
+    chosen = (
+        f"SELECT tweet_id, {probabilities} FROM clean JOIN scored USING (tweet_id) WHERE split = 'unlabelled' AND {by_teacher} "  # noqa: S608
+        f"AND substr(text_group, 1, 8) >= '{EVAL_BELOW}' ORDER BY md5(tweet_id) LIMIT {2 * most}"
     )
-    held_out = pd.concat([tweets.validation["text_group"], tweets.eval["text_group"]])
-    unlabelled = unlabelled[~unlabelled["text_group"].isin(held_out)].drop_duplicates("text_group").head(most)
-    unlabelled = unlabelled.assign(label=float("nan"), agreement=1.0)
+    unlabelled = ask(
+        f"SELECT tweet_id, {tweets.text_column} AS text, text_group, dump_sha256, {probabilities} "  # noqa: S608
+        f"FROM clean JOIN ({chosen}) AS chosen USING (tweet_id) ORDER BY md5(tweet_id)"
+    )
+    judges = unlabelled["text_group"].isin(pd.concat([tweets.validation["text_group"], tweets.eval["text_group"]]))
+    judges |= unlabelled["text_group"].map(is_held_out).astype(bool)
+    unlabelled = unlabelled[~judges].drop_duplicates("text_group").head(most).assign(label=float("nan"), agreement=1.0)
     rows = pd.concat([labelled.astype({"label": float}), unlabelled], ignore_index=True)
-    return Lessons(rows[[*COLUMNS, *PROBABILITIES]], scored.version())
+    return Lessons(rows[[*COLUMNS, *PROBABILITIES]], tuple(sorted(set(unlabelled["dump_sha256"]))), scored.version())

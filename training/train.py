@@ -58,7 +58,7 @@ def train(arguments: argparse.Namespace) -> None:
     logger.info("%s rows of %s version %d", sizes, tweets.uri, tweets.delta_version)
     checkpoint = resolve_checkpoint(config.checkpoint)
     weights, libraries = checkpoint_sha256(checkpoint), library_versions()
-    lessons = lessons_of(config, tweets, arguments.scores)
+    lessons = lessons_of(config, tweets, arguments)
     identity = {"config_digest": config.digest(weights, libraries), "dataset_digest": digest_of(tweets, lessons)}
     if arguments.skip_if_trained and is_second_try(tracker, identity):
         return
@@ -110,7 +110,8 @@ def train(arguments: argparse.Namespace) -> None:
         save_classifier(tuned.model, tuned.tokenizer, saved)
 
         metrics = tuned.metrics | judged.metrics | {"onnx_largest_difference": parity}
-        record |= {"tags": tags, "metrics": metrics, "dumps": tweets.dumps}
+        dumps = sorted({*tweets.dumps, *(lessons.dumps if lessons else ())})
+        record |= {"tags": tags, "metrics": metrics, "dumps": dumps}
         files = judged.files | {"training_run.json": json.dumps(record, indent=2).encode()}
         if arguments.output is not None:
             keep(arguments.output, tuned, files, onnx)
@@ -125,13 +126,13 @@ def train(arguments: argparse.Namespace) -> None:
     logger.info(summary, config.preset, *(metrics[name] for name in names))
 
 
-def lessons_of(config: TrainingConfig, tweets: LabelledTweets, scores_uri: str | None) -> Lessons | None:
+def lessons_of(config: TrainingConfig, tweets: LabelledTweets, arguments: argparse.Namespace) -> Lessons | None:
     """What the config's teacher says of the tweets, None where it names no teacher."""
     if config.teacher is None:
         return None
-    if scores_uri is None:
+    if arguments.scores is None:
         raise TrainingError("--teacher needs --scores: the table tweets_scored, where its scores are")
-    lessons = read_lessons(tweets, scores_uri, config.teacher)
+    lessons = read_lessons(tweets, arguments.scores, config.teacher, arguments.scores_version)
     facts = lessons.facts()
     logger.info(
         "version %d of the registered model teaches %s labelled and %s unlabelled tweets",

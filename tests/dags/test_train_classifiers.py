@@ -32,7 +32,7 @@ def test_all_folds_cut_the_same_version(dag_bag):
 
 
 def test_each_preset_is_one_command(training_commands):
-    commands = training_commands(PARAMS | {"presets": ["minilm", "bert"]}, [], by_hand=True, version=7)
+    commands = training_commands(PARAMS | {"presets": ["minilm", "bert"]}, [], by_hand=True, version=7, scores_version=3)
     assert all("/tweets_clean --tweets-version 7 --skip-if-trained" in command for command in commands)
     assert [command.split("--preset ")[1].split()[0] for command in commands] == ["minilm", "bert"]
 
@@ -59,18 +59,18 @@ def test_all_presets_learn_from_the_version_that_is_newest_when_the_run_begins(t
     ],
 )
 def test_what_has_started_the_run_decides_when_a_training_is_due(changed_assets, by_hand, params, due, training_commands):
-    (command,) = training_commands(PARAMS | params, changed_assets, by_hand, None)
+    (command,) = training_commands(PARAMS | params, changed_assets, by_hand, None, None)
     assert command == f"nice -n 10 python -m training.train --preset minilm --tweets hdfs://namenode:8020/vaxpulse/tables/tweets_clean{due}"
 
 
 def test_a_teacher_is_a_version_and_its_scores_are_those_of_the_platform(training_commands):
-    (command,) = training_commands(PARAMS | {"teacher": 3}, [], by_hand=True, version=7)
-    assert command.endswith(" --teacher 3 --scores hdfs://namenode:8020/vaxpulse/tables/tweets_scored")
+    (command,) = training_commands(PARAMS | {"teacher": 2}, [], by_hand=True, version=7, scores_version=3)
+    assert command.endswith(" --teacher 2 --scores hdfs://namenode:8020/vaxpulse/tables/tweets_scored --scores-version 3")
 
 
 def test_settings_of_a_person_reach_the_trainer_and_not_the_shell(training_commands, tmp_path):
     settings = {"checkpoint": "$(touch stolen); 'x' \"y\"", "learning_rate": 0.0001}
-    (command,) = training_commands(PARAMS | {"settings": settings}, [], by_hand=True, version=None)
+    (command,) = training_commands(PARAMS | {"settings": settings}, [], by_hand=True, version=None, scores_version=None)
     shown = command.replace("nice -n 10 python -m training.train", "cat").replace("--preset minilm", "").replace("--preset-file", "")
     shown = shown.replace("--tweets hdfs://namenode:8020/vaxpulse/tables/tweets_clean --skip-if-trained", "")
     environment = os.environ | {"SETTINGS": json.dumps(settings)}

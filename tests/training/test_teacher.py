@@ -1,5 +1,6 @@
 """What of tweets_scored teaches: the teacher's version alone, and no text that a model is judged by."""
 
+import hashlib
 import json
 
 import pandas as pd
@@ -7,8 +8,9 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
+from spark_jobs.cleaning import split
 from training import train
-from training.data import read_labelled_tweets
+from training.data import EVAL_BELOW, is_held_out, is_validation, read_labelled_tweets
 from training.errors import TrainingError
 from training.labels import PROBABILITIES
 from training.teacher import read_lessons
@@ -31,6 +33,11 @@ def write_scores(tmp_path):
     return write
 
 
+def unlabelled_learners(tweets) -> pd.DataFrame:
+    """The unlabelled rows that would be on the train side, and not in its validation part, if they had labels."""
+    return tweets[(tweets["split"] == "unlabelled") & ~tweets["text_group"].map(is_held_out)]
+
+
 def test_labelled_tweets_come_with_the_scores_of_the_teachers_version_and_unlabelled_ones_with_nothing_else(
     tweets, write_table, write_scores
 ) -> None:
@@ -43,10 +50,11 @@ def test_labelled_tweets_come_with_the_scores_of_the_teachers_version_and_unlabe
     assert labelled[PROBABILITIES].iloc[0].isna().all()  # the one that has no score
     assert (labelled["p_neutral"].iloc[1:] >= 0.5).all()
     unlabelled = lessons.rows[lessons.rows["label"].isna()]
-    wanted = tweets[tweets["split"] == "unlabelled"].set_index("tweet_id")
+    wanted = unlabelled_learners(tweets).set_index("tweet_id")
     assert set(unlabelled["tweet_id"]) == set(wanted.index)
     assert (unlabelled["text"].to_numpy() == wanted.loc[unlabelled["tweet_id"], "clean_text"].to_numpy()).all()
     assert lessons.facts() == {"scores_version": 0, "labelled_rows": len(read.train) - 1, "unlabelled_rows": len(wanted)}
+    assert lessons.dumps == tuple(sorted(set(wanted["dump_sha256"])))
 
 
 def test_no_text_that_a_model_is_judged_by_is_taught_and_copies_are_taught_once(tweets, write_table, write_scores) -> None:
@@ -63,10 +71,18 @@ def test_no_text_that_a_model_is_judged_by_is_taught_and_copies_are_taught_once(
     assert not unlabelled["text_group"].duplicated().any()
 
 
+def test_a_text_that_will_judge_once_it_has_a_label_is_not_taught() -> None:
+    assert EVAL_BELOW == split.EVAL_BELOW
+    assert is_held_out("33333332" + "0" * 24)
+    assert not is_held_out("e" * 32)
+    assert is_validation("d" * 32)
+    assert is_held_out("d" * 32)
+
+
 def test_there_are_at_most_as_many_unlabelled_tweets_as_labelled_ones_and_always_the_same(tweets, write_table, write_scores) -> None:
     more = [tweets[tweets["split"] == "unlabelled"].assign(tweet_id=f"M{n}-" + tweets["tweet_id"]) for n in range(30)]
     for number, rows in enumerate(more):
-        rows["text_group"] = [f"{number} {group}" for group in rows["text_group"]]
+        rows["text_group"] = [hashlib.sha256(f"{number} {group}".encode()).hexdigest() for group in rows["text_group"]]
     many = pd.concat([tweets, *more])
     read, scores = read_labelled_tweets(write_table(many), "safe_text"), write_scores(many["tweet_id"])
     lessons = read_lessons(read, scores, 1)
@@ -77,7 +93,7 @@ def test_there_are_at_most_as_many_unlabelled_tweets_as_labelled_ones_and_always
 
 def test_a_version_that_has_scored_nothing_is_refused_with_those_that_have(tweets, tweets_table, write_scores) -> None:
     read = read_labelled_tweets(tweets_table, "safe_text")
-    with pytest.raises(TrainingError, match=r"version 7 of vaxpulse has scored no tweet .* \(versions that have: 1, 2\)"):
+    with pytest.raises(TrainingError, match=r"version 7 of vaxpulse has scored 0% of .* \(versions with scores: 1, 2\)"):
         read_lessons(read, write_scores(tweets["tweet_id"]), 7)
 
 
@@ -104,7 +120,6 @@ def test_a_run_names_its_teacher_and_is_another_one_than_that_without(tweets, tw
     record = json.loads((tmp_path / "out" / "training_run.json").read_text())
     assert record["config"]["teacher"] == 2
     read = read_labelled_tweets(tweets_table, "safe_text")
-    unlabelled = int((tweets["split"] == "unlabelled").sum())
-    assert record["lessons"] == {"scores_version": 0, "labelled_rows": len(read.train), "unlabelled_rows": unlabelled}
+    assert record["lessons"] == {"scores_version": 0, "labelled_rows": len(read.train), "unlabelled_rows": len(unlabelled_learners(tweets))}
     assert record["dataset"]["train_rows"] == len(read.train)
     assert record["tags"]["dataset_digest"] != read.digest()
