@@ -178,7 +178,7 @@ def class_shares(rows: pd.DataFrame, targets: str) -> np.ndarray:
     own = rows["agreement"].clip(LEAST_AGREEMENT, 1).to_numpy() if targets == "votes" else np.ones(len(rows))
     shares = np.repeat(((1 - own) / (len(ID2LABEL) - 1))[:, np.newaxis], len(ID2LABEL), axis=1)
     shares[labelled, rows["label"][labelled].astype(int) + LABEL_TO_CLASS_OFFSET] = own[labelled]
-    if not rows.columns.intersection(PROBABILITIES).empty:
+    if set(PROBABILITIES) <= set(rows.columns):
         taught = rows[PROBABILITIES].to_numpy(dtype=float)
         weight = np.where(np.isnan(taught[:, 0]), 0.0, np.where(labelled, TEACHER_SHARE, 1.0))[:, np.newaxis]
         shares = (1 - weight) * shares + weight * np.nan_to_num(taught)

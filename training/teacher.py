@@ -11,13 +11,11 @@ import pandas as pd
 from deltalake import DeltaTable, QueryBuilder
 from pyarrow import table as arrow_table
 
-from training.data import COLUMNS, EVAL_BELOW, LabelledTweets, is_held_out, open_table
+from training.data import COLUMNS, LabelledTweets, is_held_out, open_table
 from training.errors import TrainingError
 from training.labels import PROBABILITIES
 from training.registry import MODEL
 
-# Unlabelled tweets for each labelled one: with millions of them a training would never end.
-UNLABELLED_SHARE = 1.0
 LEAST_SCORED = 0.5  # of the labelled tweets, by the teacher
 
 
@@ -77,11 +75,11 @@ def read_lessons(tweets: LabelledTweets, scores_uri: str, teacher: int, scores_v
             f"version {teacher} of {MODEL} has scored {share:.0%} of the tweets to learn from in {scores_uri} (versions with scores: {known}): "
             "a teacher must have scored half of them, which score_tweets does once it is champion"
         )
-    most = int(UNLABELLED_SHARE * len(tweets.train))
-    # Ids first: the texts of millions would take gigabytes. Some are left out below.
+    most = len(tweets.train)  # with millions of unlabelled tweets a training would never end
+    # Ids first: the texts of millions would take gigabytes. Twice as many, because some are left out below.
     chosen = (
         f"SELECT tweet_id, {probabilities} FROM clean JOIN scored USING (tweet_id) WHERE split = 'unlabelled' AND {by_teacher} "  # noqa: S608
-        f"AND substr(text_group, 1, 8) >= '{EVAL_BELOW}' ORDER BY md5(tweet_id) LIMIT {2 * most}"
+        f"ORDER BY md5(tweet_id) LIMIT {2 * most}"
     )
     unlabelled = ask(
         f"SELECT tweet_id, {tweets.text_column} AS text, text_group, dump_sha256, {probabilities} "  # noqa: S608

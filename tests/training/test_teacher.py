@@ -97,6 +97,14 @@ def test_a_version_that_has_scored_nothing_is_refused_with_those_that_have(tweet
         read_lessons(read, write_scores(tweets["tweet_id"]), 7)
 
 
+def test_a_teacher_that_has_scored_less_than_half_of_the_labelled_tweets_is_refused(tweets_table, write_scores) -> None:
+    read = read_labelled_tweets(tweets_table, "safe_text")
+    half = len(read.train) // 2
+    assert read_lessons(read, write_scores(read.train["tweet_id"].head(half + 1)), 2).facts()["labelled_rows"] == half + 1
+    with pytest.raises(TrainingError, match="a teacher must have scored half of them"):
+        read_lessons(read, write_scores(read.train["tweet_id"].head(half - 1)), 2)
+
+
 def test_a_teacher_without_scores_is_refused(tweets_table, tiny_bert, tmp_path, capsys) -> None:
     options = ("--preset", "bert", "--checkpoint", str(tiny_bert), "--tweets", tweets_table, "--output", str(tmp_path / "out"))
     assert train.main([*options, "--teacher", "1"]) == 1
