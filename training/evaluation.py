@@ -51,7 +51,8 @@ def evaluate(onnx_folder: Path, tweets: LabelledTweets, curves: dict[str, list[t
     began = time.monotonic()
     probabilities = classifier.probabilities(tweets.eval["text"].tolist())
     seconds = time.monotonic() - began
-    judged = metrics_with_intervals(probabilities, class_ids, seed) | metrics_by_agreement(probabilities, tweets.eval, class_ids, seed)
+    judged = metrics_with_intervals(probabilities, class_ids, tweets.eval["text_group"].to_numpy(), seed)
+    judged |= metrics_by_agreement(probabilities, tweets.eval, class_ids, seed)
     metrics |= {f"eval_{chosen}_{name}": judged[name] for name in SUMMARY}
     metrics |= {f"eval_{name}": value for name, value in judged.items()} | {
         "eval_runtime_seconds": seconds,
@@ -93,8 +94,8 @@ def class_ids_of(rows: pd.DataFrame) -> np.ndarray:
 
 
 def predictions_frame(rows: pd.DataFrame, probabilities: np.ndarray) -> pd.DataFrame:
-    """tweet_id, label and agreement of the rows with p_negative, p_neutral, p_positive: what a comparison with another model needs."""
-    return rows[["tweet_id", "label", "agreement"]].assign(**dict(zip(PROBABILITIES, probabilities.T, strict=True)))
+    """tweet_id, label, agreement and text_group of the rows with p_negative, p_neutral, p_positive: what a comparison with another model needs."""
+    return rows[["tweet_id", "label", "agreement", "text_group"]].assign(**dict(zip(PROBABILITIES, probabilities.T, strict=True)))
 
 
 def confident_errors(rows: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:

@@ -9,7 +9,9 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 logger = logging.getLogger(__name__)
 
-VALIDATION_METRICS = ("validation_loss", "validation_accuracy", "validation_macro_f1", "validation_rmse")
+# The loss is the one that is trained on: soft targets, weighted classes. The run's `validation_loss` is the cross entropy of the finished model.
+TRAINING_LOSS = "validation_training_loss"
+VALIDATION_METRICS = (TRAINING_LOSS, "validation_accuracy", "validation_macro_f1", "validation_rmse")
 
 
 class ProgressLines(TrainerCallback):
@@ -55,9 +57,10 @@ class ProgressLines(TrainerCallback):
     ) -> None:
         """Called each half epoch with the metrics of the validation part, all named `eval_...`."""
         found = {name.replace("eval_", "validation_"): value for name, value in (metrics or {}).items() if name.startswith("eval_")}
+        found[TRAINING_LOSS] = found.pop("validation_loss")
         named = {name: found[name] for name in VALIDATION_METRICS if name in found}
         logger.info("step %d/%d  %s", state.global_step, state.max_steps, "  ".join(f"{name} {value:.4f}" for name, value in named.items()))
-        self._keep({"eval_loss": found["validation_loss"], "step": state.global_step})
+        self._keep({"eval_loss": found[TRAINING_LOSS], "step": state.global_step})
         self._log_metrics(named, state.global_step)
 
     def _keep(self, entry: dict[str, float]) -> None:

@@ -3,7 +3,7 @@
     VAXPULSE_STUDIES=postgresql+psycopg2://... python -m training.tune --preset minilm --trials 20 --tweets hdfs://localhost:8020/vaxpulse/tables/tweets_clean
 
 Each trial trains on the train part and is judged by its smallest loss on the validation part; one that is worse than half of the others at the
-same time is pruned. The eval side is not looked at. The last line of the output is the best settings as JSON: a preset file.
+same quarter of its training is pruned. The eval side is not looked at. The last line of the output is the best settings as JSON: a preset file.
 """
 
 import argparse
@@ -88,7 +88,7 @@ def open_study(storage_uri: str, name: str, seed: int) -> optuna.Study:
         load_if_exists=True,
         direction="minimize",
         sampler=optuna.samplers.TPESampler(seed=seed + known, n_startup_trials=STARTUP_TRIALS),
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=1),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=2),
     )
 
 

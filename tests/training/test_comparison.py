@@ -16,7 +16,7 @@ def predictions(right: float, rows: int = 1000, seed: int = 1) -> pd.DataFrame:
     guessed = np.where(draw.random(rows) < right, labels + 1, (labels + 2) % 3)
     probabilities = np.full((rows, 3), 0.1) + 0.7 * np.eye(3)[guessed]
     ids = [f"T{number}" for number in range(rows)]
-    return pd.DataFrame({"tweet_id": ids, "label": labels}).assign(
+    return pd.DataFrame({"tweet_id": ids, "label": labels, "text_group": ids}).assign(
         p_negative=probabilities[:, 0], p_neutral=probabilities[:, 1], p_positive=probabilities[:, 2]
     )
 
@@ -54,6 +54,17 @@ def test_resamples_are_paired() -> None:
     candidate.loc[wrong, columns] = np.eye(3)[champion.loc[wrong, "label"] + 1]
     assert decide(candidate, champion, RULE).promote
     assert not decide(candidate, champion, Rule("accuracy", margin=0.02, confidence=0.95)).promote
+
+
+def test_copies_of_one_text_are_one_piece_of_evidence() -> None:
+    champion = predictions(0.8).assign(text_group=lambda rows: rows["tweet_id"])
+    candidate = champion.copy()
+    columns = ["p_negative", "p_neutral", "p_positive"]
+    wrong = np.flatnonzero(champion[columns].to_numpy().argmax(axis=1) - 1 != champion["label"])[:10]
+    candidate.loc[wrong, columns] = np.eye(3)[champion.loc[wrong, "label"] + 1]
+    candidate.loc[wrong, "text_group"] = "the same text"
+    # Ten tweets make it certain, one text is missing in every third resample.
+    assert not decide(candidate, champion, RULE).promote
 
 
 def test_a_smaller_model_may_be_worse_by_less_than_a_margin_below_0() -> None:

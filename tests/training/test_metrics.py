@@ -110,9 +110,8 @@ def test_metrics_are_those_of_scikit_learn() -> None:
 
 def test_a_resample_s_metrics_are_those_of_its_rows() -> None:
     probabilities, class_ids = random_predictions(60)
-    counts = resample_counts(60, seed=1)[:5]
-    resampled = bootstrap_metrics(probabilities, class_ids, counts)
-    for number, of_rows in enumerate(counts):
+    resampled = bootstrap_metrics(probabilities, class_ids, np.arange(60), seed=1)
+    for number, of_rows in enumerate(next(resample_counts(60, seed=1))[:5]):
         rows = np.repeat(np.arange(60), of_rows.astype(int))
         assert {name: values[number] for name, values in resampled.items()} == pytest.approx(
             classification_metrics(probabilities[rows], class_ids[rows])
@@ -121,7 +120,7 @@ def test_a_resample_s_metrics_are_those_of_its_rows() -> None:
 
 def test_the_interval_of_accuracy_is_the_one_of_the_binomial_distribution() -> None:
     probabilities, class_ids = random_predictions(1600)
-    metrics = metrics_with_intervals(probabilities, class_ids, seed=1)
+    metrics = metrics_with_intervals(probabilities, class_ids, np.arange(1600), seed=1)
     accuracy = metrics["accuracy"]
     half = 1.96 * (accuracy * (1 - accuracy) / 1600) ** 0.5
     assert metrics["accuracy_low"] == pytest.approx(accuracy - half, abs=0.003)
@@ -129,8 +128,15 @@ def test_the_interval_of_accuracy_is_the_one_of_the_binomial_distribution() -> N
     assert all(metrics[f"{name}_low"] <= metrics[name] <= metrics[f"{name}_high"] for name in ("macro_f1", "rmse", "loss", "f1_negative"))
 
 
+def test_copies_of_a_text_do_not_narrow_the_interval() -> None:
+    probabilities, class_ids = random_predictions(400)
+    once = metrics_with_intervals(probabilities, class_ids, np.arange(400), seed=1)
+    copied = metrics_with_intervals(np.repeat(probabilities, 4, axis=0), np.repeat(class_ids, 4), np.repeat(np.arange(400), 4), seed=1)
+    assert copied == pytest.approx({name: 4 * value if name.startswith("support") else value for name, value in once.items()})
+
+
 def test_each_level_of_agreement_has_its_own_metrics() -> None:
-    rows = pd.DataFrame({"agreement": [1.0, 1.0, 0.667, 2 / 3, 0.334, 1 / 3]})
+    rows = pd.DataFrame({"agreement": [1.0, 1.0, 0.667, 2 / 3, 0.334, 1 / 3], "text_group": list("abcdef")})
     metrics = metrics_by_agreement(PROBABILITIES, rows, CLASS_IDS, seed=1)
     found = {name: value for name, value in metrics.items() if name.endswith(("accuracy", "support"))}
     assert found == {
@@ -146,5 +152,5 @@ def test_each_level_of_agreement_has_its_own_metrics() -> None:
 
 
 def test_a_level_of_agreement_without_rows_says_so_and_nothing_else() -> None:
-    metrics = metrics_by_agreement(PROBABILITIES, pd.DataFrame({"agreement": [1.0] * 6}), CLASS_IDS, seed=1)
+    metrics = metrics_by_agreement(PROBABILITIES, pd.DataFrame({"agreement": [1.0] * 6, "text_group": list("abcdef")}), CLASS_IDS, seed=1)
     assert [name for name in metrics if "two_thirds" in name] == ["agreement_two_thirds_support"]

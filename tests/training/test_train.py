@@ -80,7 +80,15 @@ class TestWholeRun:
         speed = {
             f"{side}_{figure}" for side in ("train", "eval") for figure in ("runtime_seconds", "samples_per_second", "steps_per_second")
         }
-        training = {"train_loss", "train_mean_loss", "train_epochs", "learning_rate", "gradient_norm", "onnx_largest_difference"}
+        training = {
+            "train_loss",
+            "validation_training_loss",
+            "train_mean_loss",
+            "train_epochs",
+            "learning_rate",
+            "gradient_norm",
+            "onnx_largest_difference",
+        }
         validation = {
             f"validation_{kind}{name}" for kind in ("", "float32_", "int8_") for name in ("accuracy", "macro_f1", "rmse", "loss", "ece")
         }
@@ -95,7 +103,7 @@ class TestWholeRun:
         assert metrics["eval_agreement_one_third_support"] == 0
 
     def test_losses_on_train_and_validation_are_drawn_and_recorded(self, bert_run) -> None:
-        history = mlflow.MlflowClient().get_metric_history(bert_run.run.info.run_id, "validation_loss")
+        history = mlflow.MlflowClient().get_metric_history(bert_run.run.info.run_id, "validation_training_loss")
         assert len(history) > 4
         assert min(point.value for point in history) < history[0].value
 
