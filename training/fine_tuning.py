@@ -66,10 +66,17 @@ class TokenisedTweets(Dataset):
 class LengthBatchTrainer(Trainer):
     """The trainer with batches of like lengths in random order; its own sampler gives each epoch's batches from long to short."""
 
-    def __init__(self, class_weights: list[float], global_batch_size: int, **arguments: Any) -> None:
+    def __init__(self, class_weights: list[float], global_batch_size: int, r_drop: float, **arguments: Any) -> None:
         super().__init__(compute_loss_func=self._weighted_loss, **arguments)
         self._class_weights = torch.tensor(class_weights)
         self._global_batch_size = global_batch_size
+        self._r_drop = r_drop
+
+    def compute_loss(self, model: torch.nn.Module, inputs: dict[str, torch.Tensor], *arguments: Any, **named: Any) -> Any:
+        """The loss of a batch; while the model learns with R-Drop, of the batch and its copy, which dropout treats otherwise."""
+        if model.training and self._r_drop:
+            inputs = {name: torch.cat([rows, rows]) for name, rows in inputs.items()}
+        return super().compute_loss(model, inputs, *arguments, **named)
 
     def _weighted_loss(self, outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
         """Mean over the rows of their cross entropy against (rows, 3) shares of the classes, each share weighing as its class does.
@@ -80,12 +87,19 @@ class LengthBatchTrainer(Trainer):
         row_weights = (labels * self._class_weights.to(logits.device)).sum(dim=1)
         smoothing = self.args.label_smoothing_factor
         losses = torch.nn.functional.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing)
-        return (losses * row_weights).mean()
+        loss = (losses * row_weights).mean()
+        return loss + self._r_drop / 2 * _disagreement(*logits.chunk(2)) if self._r_drop and self.model.training else loss
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> ShuffledLengthBatches:
         rows = train_dataset if train_dataset is not None else self.train_dataset
         assert isinstance(rows, TokenisedTweets)
         return ShuffledLengthBatches(rows.lengths(), self._global_batch_size, self.args.seed)
+
+
+def _disagreement(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """Mean over the rows of the Kullback-Leibler divergence between what (rows, 3) logits say, of both directions the mean."""
+    first, second = first.log_softmax(dim=1), second.log_softmax(dim=1)
+    return ((first.exp() - second.exp()) * (first - second)).sum(dim=1).mean() / 2
 
 
 class Patience(EarlyStoppingCallback):
@@ -140,6 +154,7 @@ def fine_tune(
     trainer = LengthBatchTrainer(
         class_weights=class_weights(train, config.targets, config.class_weight_power),
         global_batch_size=config.batch_size,
+        r_drop=config.r_drop,
         model=model,
         args=_training_arguments(config, len(train_set), device, folder, log_every_steps),
         data_collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=TENSOR_CORE_MULTIPLE if device.kind == "cuda" else None),

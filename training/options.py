@@ -58,6 +58,7 @@ def arg_parser() -> argparse.ArgumentParser:
     overrides.add_argument("--label-smoothing", type=_share, metavar="SHARE")
     overrides.add_argument("--patience", type=_positive(int), metavar="N", help="evaluations without a smaller validation loss")
     overrides.add_argument("--dropout", type=_share, metavar="SHARE")
+    overrides.add_argument("--r-drop", type=_weight, metavar="WEIGHT", help="of the divergence between two passes; 0 makes one pass")
     overrides.add_argument("--pooling", choices=POOLINGS)
     overrides.add_argument("--pad-token", metavar="TOKEN", help="for a tokenizer that has none")
     overrides.add_argument("--freeze-embeddings", action=argparse.BooleanOptionalAction, default=None, help="of words")
@@ -113,6 +114,13 @@ def _share(text: str) -> float:
     value = float(text)
     if not 0 <= value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not at least 0 and below 1")
+    return value
+
+
+def _weight(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not 0 or above")
     return value
 
 

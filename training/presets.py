@@ -35,6 +35,8 @@ class Preset:
     weight_decay: float = 0.01
     label_smoothing: float = 0.0
     dropout: float = 0.1  # within the encoder and before the head
+    # R-Drop (Liang et al. 2021): what two passes with other dropout say of a row shall agree. This much does their divergence weigh; 0 makes one pass.
+    r_drop: float = 0.0
     pooling: str = "native"
     freeze_embeddings: bool = False  # of words: in a small model half of all weights, and most words are in few tweets
     pad_token: str | None = None  # for tokenizers that have none
@@ -86,9 +88,9 @@ PRESETS = {
     # on the validation part of the train side (docs/LOG.md).
     "minilm": Preset(
         checkpoint=PACKAGED_MINILM,
-        epochs=4,
         learning_rate=1e-4,
         batch_size=16,
+        r_drop=4.0,
         pooling="mean",
         freeze_embeddings=True,
         class_weight_power=0.25,

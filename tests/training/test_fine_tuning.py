@@ -40,6 +40,16 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tune) -> N
     assert not torch.allclose(first, other)
 
 
+def test_two_passes_over_a_batch_teach_what_one_does_unless_dropout_tells_them_apart(tune) -> None:
+    def losses(dropout: str, r_drop: str) -> list[float]:
+        options = ("--epochs", "2", "--learning-rate", "0.001", "--dropout", dropout, "--r-drop", r_drop)
+        return [loss for curve in tune(*options, folder=f"{dropout} {r_drop}").curves.values() for _, loss in curve]
+
+    # in other products the sums are rounded otherwise, and Adam makes steps of that
+    assert losses("0", "4") == pytest.approx(losses("0", "0"), rel=1e-4)
+    assert losses("0.3", "4") != pytest.approx(losses("0.3", "0"), rel=1e-3)
+
+
 class KilledError(Exception):
     """Stands for kill -9: nothing of the trainer's own runs after it."""
 

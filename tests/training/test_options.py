@@ -19,7 +19,7 @@ def test_a_preset_alone_gives_its_own_values() -> None:
     minilm = config()
     assert {name: getattr(minilm, name) for name in ("checkpoint", "epochs", "learning_rate")} == {
         "checkpoint": PRESETS["minilm"].checkpoint,
-        "epochs": 4,
+        "epochs": 3,
         "learning_rate": PRESETS["minilm"].learning_rate,
     }
     assert minilm.text_column == "safe_text"
@@ -57,6 +57,7 @@ def test_options_replace_values_of_the_preset_also_by_zero() -> None:
         ("--preset", "gpt3"),
         ("--pooling", "max"),
         ("--min-growth", "1.5"),
+        ("--r-drop", "-1"),
     ],
 )
 def test_values_that_make_no_sense_are_refused(options) -> None:
@@ -68,7 +69,7 @@ def test_values_that_make_no_sense_are_refused(options) -> None:
 def test_the_config_digest_follows_every_choice_and_the_weights_but_not_their_place() -> None:
     digests = {
         config(*options).digest(weights, {"torch": version})
-        for options in ((), ("--epochs", "3"), ("--seed", "1"), ("--text-column", "clean_text"), ("--max-train-rows", "9"))
+        for options in ((), ("--epochs", "5"), ("--seed", "1"), ("--text-column", "clean_text"), ("--max-train-rows", "9"))
         for weights in ("a", "b")
         for version in ("1", "2")
     }
