@@ -32,7 +32,7 @@ class FakeClassifier:
 
 def rows(texts: list[str]) -> pd.DataFrame:
     labels = [int(text[0]) - 1 for text in texts]
-    return pd.DataFrame({"tweet_id": texts, "text": texts, "label": labels, "agreement": 1.0})
+    return pd.DataFrame({"tweet_id": texts, "text": texts, "label": labels, "agreement": 1.0, "text_group": texts})
 
 
 @pytest.mark.parametrize(

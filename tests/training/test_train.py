@@ -181,7 +181,7 @@ class TestWholeRun:
 
     def test_predictions_hold_every_eval_row(self, bert_run) -> None:
         predictions = pd.read_parquet(bert_run.output / "eval_predictions.parquet")
-        assert list(predictions.columns) == ["tweet_id", "label", "agreement", "p_negative", "p_neutral", "p_positive"]
+        assert list(predictions.columns) == ["tweet_id", "label", "agreement", "text_group", "p_negative", "p_neutral", "p_positive"]
         accuracy = (predictions[["p_negative", "p_neutral", "p_positive"]].to_numpy().argmax(axis=1) - 1 == predictions["label"]).mean()
         assert accuracy == pytest.approx(bert_run.run.data.metrics["eval_accuracy"])
 
