@@ -72,11 +72,16 @@ class LengthBatchTrainer(Trainer):
         self._global_batch_size = global_batch_size
         self._r_drop = r_drop
 
-    def compute_loss(self, model: torch.nn.Module, inputs: dict[str, torch.Tensor], *arguments: Any, **named: Any) -> Any:
+    def compute_loss(
+        self, model: torch.nn.Module, inputs: dict[str, torch.Tensor], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
         """The loss of a batch; while the model learns with R-Drop, of the batch and its copy, which dropout treats otherwise."""
-        if model.training and self._r_drop:
-            inputs = {name: torch.cat([rows, rows]) for name, rows in inputs.items()}
-        return super().compute_loss(model, inputs, *arguments, **named)
+        if not (self._r_drop and model.training):
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        twice = {name: torch.cat([rows, rows]) for name, rows in inputs.items()}
+        loss, outputs = super().compute_loss(model, twice, True, num_items_in_batch)
+        loss = loss + self._r_drop / 2 * divergence(*outputs["logits"].float().chunk(2))
+        return (loss, outputs) if return_outputs else loss
 
     def _weighted_loss(self, outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
         """Mean over the rows of their cross entropy against (rows, 3) shares of the classes, each share weighing as its class does.
@@ -87,8 +92,7 @@ class LengthBatchTrainer(Trainer):
         row_weights = (labels * self._class_weights.to(logits.device)).sum(dim=1)
         smoothing = self.args.label_smoothing_factor
         losses = torch.nn.functional.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing)
-        loss = (losses * row_weights).mean()
-        return loss + self._r_drop / 2 * _disagreement(*logits.chunk(2)) if self._r_drop and self.model.training else loss
+        return (losses * row_weights).mean()
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> ShuffledLengthBatches:
         rows = train_dataset if train_dataset is not None else self.train_dataset
@@ -96,8 +100,8 @@ class LengthBatchTrainer(Trainer):
         return ShuffledLengthBatches(rows.lengths(), self._global_batch_size, self.args.seed)
 
 
-def _disagreement(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """Mean over the rows of the Kullback-Leibler divergence between what (rows, 3) logits say, of both directions the mean."""
+def divergence(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """Mean over the rows of the Kullback-Leibler divergence between two models' (rows, 3) logits, and of its two directions."""
     first, second = first.log_softmax(dim=1), second.log_softmax(dim=1)
     return ((first.exp() - second.exp()) * (first - second)).sum(dim=1).mean() / 2
 
