@@ -48,7 +48,7 @@ def test_two_passes_over_a_batch_teach_what_one_does_unless_dropout_tells_them_a
     # in other products the sums are rounded otherwise, and Adam makes steps of that
     assert losses("0", "4") == pytest.approx(losses("0", "0"), rel=1e-4)
     # the same two passes, whose divergence weighs next to nothing
-    assert losses("0.3", "4") != pytest.approx(losses("0.3", "1e-9"), rel=1e-3)
+    assert losses("0.3", "1000") != pytest.approx(losses("0.3", "1e-9"), rel=1e-2)
 
 
 class KilledError(Exception):
