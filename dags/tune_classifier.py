@@ -2,7 +2,7 @@
 
 **What.** Trains one preset again and again with other settings: learning rate, batch size, dropout, epochs, weight decay. Optuna chooses the next ones
 by what it has seen. Each trial trains on the `train` side of `tweets_clean` and is judged by its loss on the validation part. A trial that is worse
-than half of the others at the same time is ended early. The `eval` side is not looked at. MLflow has one run of the search, and below it one of each
+than half of the others at the same quarter of its training is ended early. The `eval` side is not looked at. MLflow has one run of the search, and below it one of each
 trial. The best settings are its file `preset.json`, and the last line of the log. Paste them into *Settings* of `train_classifiers`.
 
 **When.** When somebody presses *Trigger*.

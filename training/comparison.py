@@ -37,8 +37,6 @@ class Rule:
 def decide(candidate: pd.DataFrame, champion: pd.DataFrame | None, rule: Rule) -> Decision:
     """Compare two tables of predictions (tweet_id, label, text_group, p_...) on the rows that are in both.
 
-    Of the champion's the ids and probabilities are read: one of an older version may lack the rest.
-
     Raises:
         TrainingError: no row is in both.
     """

@@ -75,7 +75,7 @@ class LengthBatchTrainer(Trainer):
     def compute_loss(
         self, model: torch.nn.Module, inputs: dict[str, torch.Tensor], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """The loss of a batch; while the model learns with R-Drop, of the batch and its copy, which dropout treats otherwise."""
+        """The loss of a batch; in training with R-Drop that of two dropout passes over the batch, and their weighted divergence."""
         if not (self._r_drop and model.training):
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         twice = {name: torch.cat([rows, rows]) for name, rows in inputs.items()}
@@ -101,7 +101,7 @@ class LengthBatchTrainer(Trainer):
 
 
 def divergence(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """Mean over the rows of the Kullback-Leibler divergence between two models' (rows, 3) logits, and of its two directions."""
+    """Symmetric Kullback-Leibler divergence between the (rows, 3) logits of two passes: the mean of both directions, and over the rows."""
     first, second = first.log_softmax(dim=1), second.log_softmax(dim=1)
     return ((first.exp() - second.exp()) * (first - second)).sum(dim=1).mean() / 2
 

@@ -16,7 +16,7 @@ import pandas as pd
 from training.labels import CLASS_NAMES, LABELS
 
 RESAMPLES = 1000
-BLOCK = 50  # resamples at a time, so that memory does not grow with them
+RESAMPLES_PER_BLOCK = 50  # a divisor of RESAMPLES, so that memory does not grow with them
 CONFIDENCE = 0.95
 CALIBRATION_BINS = 15  # as in Guo et al. 2017, On Calibration of Modern Neural Networks
 SMALLEST_PROBABILITY = float(np.finfo(np.float64).eps)  # of the cross entropy, as scikit-learn's log_loss
@@ -89,10 +89,10 @@ def metrics_by_agreement(probabilities: np.ndarray, rows: pd.DataFrame, class_id
 
 
 def resample_counts(groups: int, seed: int) -> Iterator[np.ndarray]:
-    """(BLOCK, groups) RESAMPLES / BLOCK times: how often each resample, of as many groups with replacement, has each group."""
+    """(RESAMPLES_PER_BLOCK, groups) as often as makes RESAMPLES: how often each resample, of as many groups with replacement, has each group."""
     draw = np.random.default_rng(seed)
-    for _ in range(RESAMPLES // BLOCK):
-        yield draw.multinomial(groups, np.full(groups, 1 / groups), size=BLOCK).astype(np.float64)
+    for _ in range(RESAMPLES // RESAMPLES_PER_BLOCK):
+        yield draw.multinomial(groups, np.full(groups, 1 / groups), size=RESAMPLES_PER_BLOCK).astype(np.float64)
 
 
 def row_sums(probabilities: np.ndarray, class_ids: np.ndarray) -> np.ndarray:

@@ -35,8 +35,7 @@ class Preset:
     weight_decay: float = 0.01
     label_smoothing: float = 0.0
     dropout: float = 0.1  # within the encoder and before the head
-    # R-Drop (Liang et al. 2021): what two passes with other dropout say of a row shall agree. This much does their divergence weigh; 0 makes one pass.
-    r_drop: float = 0.0
+    r_drop: float = 0.0  # weight of the divergence between two dropout passes over a batch (R-Drop, Liang et al. 2021); 0 makes one pass
     pooling: str = "native"
     freeze_embeddings: bool = False  # of words: in a small model half of all weights, and most words are in few tweets
     pad_token: str | None = None  # for tokenizers that have none

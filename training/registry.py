@@ -45,9 +45,10 @@ class Registry:
         return self._client.get_run(run_id)
 
     def predictions(self, run_id: str) -> pd.DataFrame:
-        """tweet_id, label, agreement and three probabilities of a run's eval rows."""
+        """tweet_id, label, agreement, text_group and three probabilities of a run's eval rows; in older runs each tweet is a group of its own."""
         with tempfile.TemporaryDirectory() as folder:
-            return pd.read_parquet(self._client.download_artifacts(run_id, "eval_predictions.parquet", folder))
+            rows = pd.read_parquet(self._client.download_artifacts(run_id, "eval_predictions.parquet", folder))
+        return rows if "text_group" in rows.columns else rows.assign(text_group=rows["tweet_id"])
 
     def download_export(self, version: Any, folder: str) -> Path:
         """The folder with the ONNX export of a version."""

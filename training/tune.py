@@ -2,8 +2,8 @@
 
     VAXPULSE_STUDIES=postgresql+psycopg2://... python -m training.tune --preset minilm --trials 20 --tweets hdfs://localhost:8020/vaxpulse/tables/tweets_clean
 
-Each trial trains on the train part and is judged by its smallest loss on the validation part; one that is worse than half of the others at the
-same quarter of its training is pruned. The eval side is not looked at. The last line of the output is the best settings as JSON: a preset file.
+Each trial trains on the train part and is judged by its smallest training loss on the validation part; one that is worse than half of the
+others at the same quarter of its training is pruned. The eval side is not looked at. The last line of the output is the best settings as JSON: a preset file.
 """
 
 import argparse
@@ -30,8 +30,10 @@ from training.provenance import airflow_tags, git_commit, library_versions, proc
 from training.tracking import open_tracker, without_credentials
 
 logger = logging.getLogger("training")
+BEST_LOSS = "best_validation_training_loss"
 HEARTBEAT_SECONDS = 60  # a trial whose process gives no sign for thrice as long is tried again
 STARTUP_TRIALS = 5  # at random, and never pruned
+COMPARED_TRIALS = 3  # so many must have come as far before one is pruned there: some end early
 
 
 def arg_parser() -> argparse.ArgumentParser:
@@ -88,7 +90,7 @@ def open_study(storage_uri: str, name: str, seed: int) -> optuna.Study:
         load_if_exists=True,
         direction="minimize",
         sampler=optuna.samplers.TPESampler(seed=seed + known, n_startup_trials=STARTUP_TRIALS),
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=2),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=2, n_min_trials=COMPARED_TRIALS),
     )
 
 
@@ -139,10 +141,10 @@ def tune(arguments: argparse.Namespace) -> dict[str, Any]:
                 outcome: float | optuna.TrialPruned = pruned
             else:
                 outcome = min(loss for _, loss in tuned.curves["validation"])
-                tracker.log_metrics({"best_validation_loss": outcome}, tuned.steps)
+                tracker.log_metrics({BEST_LOSS: outcome}, tuned.steps)
         if isinstance(outcome, optuna.TrialPruned):
             raise outcome
-        logger.info("trial %d: validation loss %.4f with %s", trial.number, outcome, trial.params)
+        logger.info("trial %d: training loss on the validation part %.4f with %s", trial.number, outcome, trial.params)
         return outcome
 
     # A search that goes on continues its run in MLflow too.
@@ -151,8 +153,13 @@ def tune(arguments: argparse.Namespace) -> dict[str, Any]:
         study.optimize(objective, n_trials=remaining_trials(study, arguments.trials))
         best = dict(study.best_params)
         tracker.log_files({"preset.json": json.dumps(best, indent=2).encode(), "trials.csv": study.trials_dataframe().to_csv().encode()})
-        tracker.log_metrics({"best_validation_loss": study.best_value, "trials": len(study.trials)}, 0)
-    logger.info("best of %d trials: validation loss %.4f (trial %d)", len(study.trials), study.best_value, study.best_trial.number)
+        tracker.log_metrics({BEST_LOSS: study.best_value, "trials": len(study.trials)}, 0)
+    logger.info(
+        "best of %d trials: training loss on the validation part %.4f (trial %d)",
+        len(study.trials),
+        study.best_value,
+        study.best_trial.number,
+    )
     return best
 
 

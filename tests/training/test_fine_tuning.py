@@ -7,6 +7,7 @@ import pytest
 import torch
 from transformers import TrainerCallback
 
+from training import fine_tuning
 from training.data import read_labelled_tweets
 from training.fine_tuning import FineTuned, fine_tune, last_checkpoint
 from training.machine import Device
@@ -40,15 +41,29 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tune) -> N
     assert not torch.allclose(first, other)
 
 
-def test_two_passes_over_a_batch_teach_what_one_does_unless_dropout_tells_them_apart(tune) -> None:
-    def losses(dropout: str, r_drop: str) -> list[float]:
-        options = ("--epochs", "2", "--learning-rate", "0.001", "--dropout", dropout, "--r-drop", r_drop)
-        return [loss for curve in tune(*options, folder=f"{dropout} {r_drop}").curves.values() for _, loss in curve]
+def test_two_passes_over_a_batch_without_dropout_teach_what_one_does(tune) -> None:
+    def losses(r_drop: str) -> list[float]:
+        options = ("--epochs", "2", "--learning-rate", "0.001", "--pooling", "mean", "--dropout", "0", "--r-drop", r_drop)
+        return [loss for curve in tune(*options, folder=r_drop).curves.values() for _, loss in curve]
 
     # in other products the sums are rounded otherwise, and Adam makes steps of that
-    assert losses("0", "4") == pytest.approx(losses("0", "0"), rel=1e-4)
-    # the same two passes, whose divergence weighs next to nothing
-    assert losses("0.3", "1000") != pytest.approx(losses("0.3", "1e-9"), rel=1e-2)
+    assert losses("4") == pytest.approx(losses("0"), rel=1e-4)
+
+
+def test_half_of_its_weight_times_the_divergence_of_two_passes_is_added_to_the_loss(tune, monkeypatch) -> None:
+    passes = []
+
+    def one(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        passes.append((first, second))
+        return torch.tensor(1.0)
+
+    monkeypatch.setattr(fine_tuning, "divergence", one)
+    weighty, weightless = (tune("--epochs", "1", "--dropout", "0.3", "--r-drop", r_drop, folder=r_drop) for r_drop in ("6", "1e-9"))
+    assert weighty.curves["train"][0][1] - weightless.curves["train"][0][1] == pytest.approx(3, abs=1e-5)  # of the first step
+    first, second = passes[0]
+    assert first.shape == second.shape == (16, 3)
+    assert not torch.equal(first, second)
+    assert len(passes) == weighty.steps + weightless.steps  # none for the validation part
 
 
 class KilledError(Exception):
@@ -66,7 +81,7 @@ class KillAt(TrainerCallback):
 
 @pytest.mark.parametrize("step", [8, 17])  # of 10 an epoch: in the first, with a checkpoint at 5, and in the second, with one at 15
 def test_a_second_try_ends_with_the_weights_of_an_undisturbed_run(step, tune) -> None:
-    options = ("--epochs", "3", "--learning-rate", "0.001", "--patience", "9")
+    options = ("--epochs", "3", "--learning-rate", "0.001", "--patience", "9", "--r-drop", "1")
     undisturbed = tune(*options, folder="undisturbed")
     with pytest.raises(KilledError):
         tune(*options, folder="killed", callbacks=(KillAt(step),))

@@ -1,10 +1,11 @@
 """A whole search on a tiny model, its study in SQLite instead of PostgreSQL; and one that goes on."""
 
 import json
+from types import SimpleNamespace
 
 import optuna
 import pytest
-from transformers import TrainerState
+from transformers import TrainerControl, TrainerState
 
 from training import tune
 from training.options import read_preset_file
@@ -47,7 +48,7 @@ def test_a_trial_that_is_worse_than_the_others_is_pruned_and_one_that_takes_long
         for evaluation in range(1, evaluations + 1):
             loss = 2 - (0.5 if trial.number == 6 else 1.0) * evaluation / evaluations
             state = TrainerState(global_step=10 * evaluation, max_steps=10 * evaluations)
-            callback.on_evaluate(None, state, None, metrics={"eval_loss": loss})
+            callback.on_evaluate(None, state, TrainerControl(), metrics={"eval_loss": loss})
         return 1.0
 
     study.optimize(objective, n_trials=7)
@@ -55,6 +56,18 @@ def test_a_trial_that_is_worse_than_the_others_is_pruned_and_one_that_takes_long
     assert list(study.trials[-1].intermediate_values) == [1, 2]  # nothing is pruned in the first quarter
     assert tune.remaining_trials(study, 9) == 2
     assert tune.remaining_trials(study, 7) == 0
+
+
+def test_a_trial_is_known_by_its_smallest_loss_so_far_and_is_not_pruned_once_it_has_ended() -> None:
+    reported = {}
+    trial = SimpleNamespace(report=lambda loss, quarter: reported.update({quarter: loss}), should_prune=lambda: True)
+    callback = PruneByValidationLoss(trial)
+    ended = TrainerControl(should_training_stop=True)
+    for step, loss in ((2, 0.60), (3, 0.57), (4, 0.58)):  # of 8: the second one between two quarters
+        callback.on_evaluate(None, TrainerState(global_step=step, max_steps=8), ended, metrics={"eval_loss": loss})
+    assert reported == {1: 0.60, 2: 0.57}
+    with pytest.raises(optuna.TrialPruned):
+        callback.on_evaluate(None, TrainerState(global_step=6, max_steps=8), TrainerControl(), metrics={"eval_loss": 0.59})
 
 
 def test_without_a_database_it_says_what_to_set(options, monkeypatch, capsys) -> None:
