@@ -5,6 +5,7 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,8 @@ class LengthBatchTrainer(Trainer):
 def divergence(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     """Symmetric Kullback-Leibler divergence between the (rows, 3) logits of two passes: the mean of both directions, and over the rows."""
     first, second = first.log_softmax(dim=1), second.log_softmax(dim=1)
-    return ((first.exp() - second.exp()) * (first - second)).sum(dim=1).mean() / 2
+    kl_div = partial(torch.nn.functional.kl_div, reduction="batchmean", log_target=True)
+    return (kl_div(first, second) + kl_div(second, first)) / 2
 
 
 class Patience(EarlyStoppingCallback):

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,6 +7,7 @@ import pytest
 from training.comparison import Rule, best_candidate, decide, metrics_on_rows_of
 from training.comparison_page import comparison_chart, comparison_page, csv_table
 from training.errors import TrainingError
+from training.registry import Registry
 
 RULE = Rule("accuracy", margin=0.0, confidence=0.95)
 
@@ -57,7 +60,7 @@ def test_resamples_are_paired() -> None:
 
 
 def test_copies_of_one_text_are_one_piece_of_evidence() -> None:
-    champion = predictions(0.8).assign(text_group=lambda rows: rows["tweet_id"])
+    champion = predictions(0.8)
     candidate = champion.copy()
     columns = ["p_negative", "p_neutral", "p_positive"]
     wrong = np.flatnonzero(champion[columns].to_numpy().argmax(axis=1) - 1 != champion["label"])[:10]
@@ -65,6 +68,13 @@ def test_copies_of_one_text_are_one_piece_of_evidence() -> None:
     candidate.loc[wrong, "text_group"] = "the same text"
     # Ten tweets make it certain, one text is missing in every third resample.
     assert not decide(candidate, champion, RULE).promote
+
+
+def test_in_the_predictions_of_an_older_run_each_tweet_is_a_group_of_its_own(tmp_path) -> None:
+    predictions(0.8, rows=3).drop(columns="text_group").to_parquet(tmp_path / "old.parquet")
+    registry = Registry.__new__(Registry)  # a whole one wants MLflow
+    registry._client = SimpleNamespace(download_artifacts=lambda *_: tmp_path / "old.parquet")
+    assert registry.predictions("a run")["text_group"].tolist() == ["T0", "T1", "T2"]
 
 
 def test_a_smaller_model_may_be_worse_by_less_than_a_margin_below_0() -> None:
