@@ -50,10 +50,20 @@ def arg_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     throughput = commands.add_parser("throughput", help="clean a whole table")
     throughput.add_argument("--tweets", type=int, default=2_000_000)
-    throughput.add_argument("--unique", action="store_true", help="a link and a number of its own in each tweet")
-    throughput.add_argument("--baseline-commit", metavar="COMMIT", help="measure clean_tweets of this commit too, in the same run")
-    throughput.add_argument("--contenders", default="clean_tweets,read_write,polars,pandas_nltk", help="those to run, in this order")
-    increment = commands.add_parser("increment", help="clean a small dump on a large table and on an empty one")
+    throughput.add_argument(
+        "--unique", action="store_true", help="a link and a number of its own in each tweet"
+    )
+    throughput.add_argument(
+        "--baseline-commit", metavar="COMMIT", help="measure clean_tweets of this commit too, in the same run"
+    )
+    throughput.add_argument(
+        "--contenders",
+        default="clean_tweets,read_write,polars,pandas_nltk",
+        help="those to run, in this order",
+    )
+    increment = commands.add_parser(
+        "increment", help="clean a small dump on a large table and on an empty one"
+    )
     increment.add_argument("--rows", type=int, default=1_000_000)
     increment.add_argument("--repeats", type=int, default=3)
     for command in (throughput, increment):
@@ -71,7 +81,9 @@ def write_tweets(folder: Path, batches: "Iterable[pa.RecordBatch]") -> None:
 
     first, *rest = batches
     reader = pa.RecordBatchReader.from_batches(first.schema, [first, *rest])
-    write_deltalake(folder / "tweets_raw", reader, mode="append", configuration={"delta.enableChangeDataFeed": "true"})
+    write_deltalake(
+        folder / "tweets_raw", reader, mode="append", configuration={"delta.enableChangeDataFeed": "true"}
+    )
 
 
 def with_unique_tokens(batches: "Iterable[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
@@ -80,10 +92,14 @@ def with_unique_tokens(batches: "Iterable[pa.RecordBatch]") -> "Iterator[pa.Reco
     import pyarrow.compute as pc
 
     for batch in batches:
-        ends = pc.binary_join_element_wise("https://t.co/", batch["tweet_id"], " ", pc.utf8_slice_codeunits(batch["tweet_id"], 1), "")
+        ends = pc.binary_join_element_wise(
+            "https://t.co/", batch["tweet_id"], " ", pc.utf8_slice_codeunits(batch["tweet_id"], 1), ""
+        )
         texts = pc.binary_join_element_wise(batch["safe_text"], ends, " ")
         index = batch.schema.get_field_index("safe_text")
-        yield pa.RecordBatch.from_arrays([texts if i == index else column for i, column in enumerate(batch.columns)], schema=batch.schema)
+        yield pa.RecordBatch.from_arrays(
+            [texts if i == index else column for i, column in enumerate(batch.columns)], schema=batch.schema
+        )
 
 
 class Clock:
@@ -99,7 +115,11 @@ class Clock:
         return sum(times.user + times.system for times in used)
 
     def result(self, rows: float) -> dict[str, float]:
-        return {"seconds": time.monotonic() - self.wall, "cpu_seconds": self.cpu_seconds() - self.cpu, "rows": rows}
+        return {
+            "seconds": time.monotonic() - self.wall,
+            "cpu_seconds": self.cpu_seconds() - self.cpu,
+            "rows": rows,
+        }
 
 
 @contextmanager
@@ -118,7 +138,15 @@ def peak_memory_mb() -> float:
     """The most memory that any of the Python workers has used so far."""
     workers = [process for process in psutil.Process().children(recursive=True) if "python" in process.name()]
     statuses = [Path(f"/proc/{worker.pid}/status").read_text() for worker in workers]
-    return max((int(line.split()[1]) / 1024 for status in statuses for line in status.splitlines() if line.startswith("VmHWM")), default=0)
+    return max(
+        (
+            int(line.split()[1]) / 1024
+            for status in statuses
+            for line in status.splitlines()
+            if line.startswith("VmHWM")
+        ),
+        default=0,
+    )
 
 
 def run_clean_tweets(folder: Path) -> dict[str, float]:
@@ -134,14 +162,18 @@ def run_clean_tweets(folder: Path) -> dict[str, float]:
         # The rivals get the job's stems for nothing: they are not part of what is measured.
         cleaned = spark.read.format("delta").load(str(folder / "tweets_clean"))
         words = cleaned.select(F.explode(F.split(F.lower("clean_text"), " ")).alias("word")).distinct()
-        words.select("word", stem(F.col("word")).alias("stem")).write.mode("overwrite").parquet(str(folder / "stems.parquet"))
+        words.select("word", stem(F.col("word")).alias("stem")).write.mode("overwrite").parquet(
+            str(folder / "stems.parquet")
+        )
         return result | {"rows": cleaned.count()}
 
 
 def run_read_write(folder: Path) -> dict[str, float]:
     with spark_session() as spark:
         clock = Clock()
-        spark.read.format("delta").load(str(folder / "tweets_raw")).write.format("delta").save(str(folder / "copy"))
+        spark.read.format("delta").load(str(folder / "tweets_raw")).write.format("delta").save(
+            str(folder / "copy")
+        )
         return clock.result(0) | {"rows": spark.read.format("delta").load(str(folder / "copy")).count()}
 
 
@@ -185,12 +217,23 @@ CONTENDERS: dict[str, Callable[[Path], dict[str, float]]] = {
 def run_contender(name: str, folder: Path) -> dict[str, float]:
     """Run one contender in a process of its own, with Spark's JVM as the deployment starts it, and return what it measured."""
     java_home = find_java_home()
-    options = [f"-XX:SharedArchiveFile={CLASS_ARCHIVE}", "-Xlog:cds*=off"] if class_archive_is_current(java_home) else []
-    jvm = ["--conf", f"spark.driver.extraClassPath={spark_class_path()}", "--driver-java-options", " ".join(options)]
+    options = (
+        [f"-XX:SharedArchiveFile={CLASS_ARCHIVE}", "-Xlog:cds*=off"]
+        if class_archive_is_current(java_home)
+        else []
+    )
+    jvm = [
+        "--conf",
+        f"spark.driver.extraClassPath={spark_class_path()}",
+        "--driver-java-options",
+        " ".join(options),
+    ]
     return run_in_process(["contender", name, str(folder)], REPOSITORY, java_home, folder, jvm)
 
 
-def run_in_process(arguments: list[str], code: Path, java_home: Path, folder: Path, jvm: list[str]) -> dict[str, float]:
+def run_in_process(
+    arguments: list[str], code: Path, java_home: Path, folder: Path, jvm: list[str]
+) -> dict[str, float]:
     """Run the benchmark of the repository `code` with these arguments in a process of its own, and return its last line."""
     settings = {"spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1", "spark.local.dir": str(folder)}
     conf = [word for key, value in settings.items() for word in ("--conf", f"{key}={value}")]
@@ -199,7 +242,9 @@ def run_in_process(arguments: list[str], code: Path, java_home: Path, folder: Pa
         "PYSPARK_PYTHON": sys.executable,
         "JAVA_HOME": str(java_home),
         "POLARS_MAX_THREADS": str(CORES),
-        "PYSPARK_SUBMIT_ARGS": shlex.join(["--master", f"local[{CORES}]", "--driver-memory", DRIVER_MEMORY, *jvm, *conf, "pyspark-shell"]),
+        "PYSPARK_SUBMIT_ARGS": shlex.join(
+            ["--master", f"local[{CORES}]", "--driver-memory", DRIVER_MEMORY, *jvm, *conf, "pyspark-shell"]
+        ),
     }
     command = [sys.executable, "-m", "benchmarks.clean", *arguments]
     done = subprocess.run(command, check=True, cwd=code, env=environment, stdout=subprocess.PIPE, text=True)
@@ -212,7 +257,9 @@ def run_baseline(commit: str, folder: Path) -> dict[str, float]:
     code.mkdir()
     tables.mkdir()
     (tables / "tweets_raw").symlink_to(folder / "tweets_raw")
-    archive = subprocess.run(["git", "archive", commit], check=True, cwd=REPOSITORY, stdout=subprocess.PIPE).stdout
+    archive = subprocess.run(
+        ["git", "archive", commit], check=True, cwd=REPOSITORY, stdout=subprocess.PIPE
+    ).stdout
     subprocess.run(["tar", "-x", "-C", str(code)], check=True, input=archive)
     jars = ",".join(str(jar) for jar in sorted((REPOSITORY / ".jars/spark").glob("*.jar")))
     arguments = ["--contender", "clean_tweets", "--folder", str(tables)]
@@ -225,7 +272,9 @@ def rows_that_differ(ours: "pl.DataFrame", theirs: "pl.DataFrame") -> int:
     columns = [name for name in theirs.columns if name != "tweet_id"]
     import polars as pl
 
-    return together.filter(~pl.all_horizontal(pl.col(name).eq_missing(pl.col(f"{name}_ours")) for name in columns)).height
+    return together.filter(
+        ~pl.all_horizontal(pl.col(name).eq_missing(pl.col(f"{name}_ours")) for name in columns)
+    ).height
 
 
 def throughput(folder: Path, options: argparse.Namespace) -> None:
@@ -242,9 +291,9 @@ def throughput(folder: Path, options: argparse.Namespace) -> None:
     rows_of = {contender: folder / f"{contender}.parquet" for contender in ("polars", "pandas_nltk")}
     if options.baseline_commit:
         results["baseline"] = run_baseline(options.baseline_commit, folder)
-        pl.read_parquet(DeltaTable(folder / "baseline/tweets_clean").file_uris(), columns=RESULT_COLUMNS).write_parquet(
-            folder / "baseline.parquet"
-        )
+        pl.read_parquet(
+            DeltaTable(folder / "baseline/tweets_clean").file_uris(), columns=RESULT_COLUMNS
+        ).write_parquet(folder / "baseline.parquet")
         rows_of["baseline"] = folder / "baseline.parquet"
     job = results["clean_tweets"]
     print(
@@ -257,7 +306,9 @@ def throughput(folder: Path, options: argparse.Namespace) -> None:
     for contender, result in results.items():
         theirs = rows_of.get(contender)
         differing = str(rows_that_differ(ours, pl.read_parquet(theirs))) if theirs and theirs.exists() else ""
-        ratio, cpu_ratio = ((result[of] / result["rows"]) / (job[of] / job["rows"]) for of in ("seconds", "cpu_seconds"))
+        ratio, cpu_ratio = (
+            (result[of] / result["rows"]) / (job[of] / job["rows"]) for of in ("seconds", "cpu_seconds")
+        )
         aim = f" (aim: {AIMS[contender]:.2g} x)" if contender in AIMS else ""
         speed, cpu = result["rows"] / result["seconds"], result["cpu_seconds"] / result["rows"] * 1e6
         print(
@@ -272,10 +323,21 @@ def increment_of(table: "pa.Table") -> "pa.Table":
     import pyarrow.compute as pc
 
     numbers = pa.array(range(INCREMENT))
-    ids = pc.if_else(pc.less(numbers, KNOWN), table["tweet_id"], pc.binary_join_element_wise("N", table["tweet_id"], ""))
-    texts = pc.if_else(pc.less(numbers, KNOWN // 2), pc.binary_join_element_wise(table["safe_text"], "corrected", " "), table["safe_text"])
+    ids = pc.if_else(
+        pc.less(numbers, KNOWN), table["tweet_id"], pc.binary_join_element_wise("N", table["tweet_id"], "")
+    )
+    texts = pc.if_else(
+        pc.less(numbers, KNOWN // 2),
+        pc.binary_join_element_wise(table["safe_text"], "corrected", " "),
+        table["safe_text"],
+    )
     later = pc.add(table["delivered_at"], pa.scalar(datetime.timedelta(days=1)))
-    columns = {"tweet_id": ids, "safe_text": texts, "dump_sha256": pa.array(["1" * 64] * INCREMENT), "delivered_at": later}
+    columns = {
+        "tweet_id": ids,
+        "safe_text": texts,
+        "dump_sha256": pa.array(["1" * 64] * INCREMENT),
+        "delivered_at": later,
+    }
     return pa.table({name: columns.get(name, table[name]) for name in table.column_names})
 
 
@@ -308,10 +370,15 @@ def increment(folder: Path, options: argparse.Namespace) -> None:
         f"{INCREMENT:,} tweets, {KNOWN:,} of them known, half of these corrected, {CORES} cores, load {os.getloadavg()[0]:.1f}; medians\n"
     )
     print("| | s | CPU s | against empty | by CPU |\n|---|---|---|---|---|")
-    medians = {name: [statistics.median(run[of] for run in runs) for of in ("seconds", "cpu_seconds")] for name, runs in results.items()}
+    medians = {
+        name: [statistics.median(run[of] for run in runs) for of in ("seconds", "cpu_seconds")]
+        for name, runs in results.items()
+    }
     base = medians["empty table"]
     for name, (seconds, cpu_seconds) in medians.items():
-        print(f"| {name} | {seconds:.1f} | {cpu_seconds:.1f} | {seconds / base[0]:.2f} x | {cpu_seconds / base[1]:.2f} x |")
+        print(
+            f"| {name} | {seconds:.1f} | {cpu_seconds:.1f} | {seconds / base[0]:.2f} x | {cpu_seconds / base[1]:.2f} x |"
+        )
 
 
 def main() -> None:

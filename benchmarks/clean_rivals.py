@@ -42,20 +42,33 @@ def clean_with_polars(raw: list[Path], vocabulary: pl.DataFrame) -> pl.DataFrame
         return pl.when(condition).then(changed).otherwise(text)
 
     def words_only(expression: pl.Expr) -> pl.Expr:
-        return expression.str.replace_many(list(WORD_JOINERS), [""] * len(WORD_JOINERS)).str.replace_all(rf"{NOT_IN_A_WORD}+", " ")
+        return expression.str.replace_many(list(WORD_JOINERS), [""] * len(WORD_JOINERS)).str.replace_all(
+            rf"{NOT_IN_A_WORD}+", " "
+        )
 
     rows = (
         pl.scan_parquet(raw)
         .with_columns(clean_text="safe_text")
         .with_columns(clean_text=where(text.str.contains("&", literal=True), text.str.replace_many(ENTITIES)))
-        .with_columns(clean_text=where(text.str.contains_any(list(FULL_WIDTH)), text.str.replace_many(FULL_WIDTH)))
+        .with_columns(
+            clean_text=where(text.str.contains_any(list(FULL_WIDTH)), text.str.replace_many(FULL_WIDTH))
+        )
         .with_columns(clean_text=text.str.replace_all("<url>", " ", literal=True))
-        .with_columns(clean_text=where(text.str.contains("http", literal=True), text.str.replace_all(r"https?://[\w./]*[\w/]", " ")))
+        .with_columns(
+            clean_text=where(
+                text.str.contains("http", literal=True), text.str.replace_all(r"https?://[\w./]*[\w/]", " ")
+            )
+        )
         .with_columns(clean_text=text.str.replace_all("<user>", " ", literal=True))
         .with_columns(
-            clean_text=where(text.str.contains("@", literal=True), text.str.replace_all(r"(^|[^A-Za-z0-9_!#$%&*@])@\w{1,20}", "$1 "))
+            clean_text=where(
+                text.str.contains("@", literal=True),
+                text.str.replace_all(r"(^|[^A-Za-z0-9_!#$%&*@])@\w{1,20}", "$1 "),
+            )
         )
-        .with_columns(clean_text=where(text.str.contains("RT", literal=True), text.str.replace_all(r"\bRT\b", " ")))
+        .with_columns(
+            clean_text=where(text.str.contains("RT", literal=True), text.str.replace_all(r"\bRT\b", " "))
+        )
         .with_columns(
             normalised=text,
             hashtags=pl.when(text.str.contains("#", literal=True))
@@ -74,7 +87,9 @@ def clean_with_polars(raw: list[Path], vocabulary: pl.DataFrame) -> pl.DataFrame
             emoji=pl.when(text.str.len_bytes() > text.str.len_chars())
             .then(text.str.extract_all(emoji))
             .otherwise(pl.lit([], pl.List(pl.String))),
-            clean_text=where(text.str.len_bytes() > text.str.len_chars(), text.str.replace_all(emoji_and_marks, " ")),
+            clean_text=where(
+                text.str.len_bytes() > text.str.len_chars(), text.str.replace_all(emoji_and_marks, " ")
+            ),
         )
         .with_columns(clean_text=words_only(text).str.strip_chars(" "))
         .with_columns(
@@ -88,7 +103,10 @@ def clean_with_polars(raw: list[Path], vocabulary: pl.DataFrame) -> pl.DataFrame
     )
     # Polars has no MD5.
     groups = pl.Series(
-        [hashlib.md5(f"{SALT}{normalised}".encode(), usedforsecurity=False).hexdigest() for normalised in rows["normalised"]]
+        [
+            hashlib.md5(f"{SALT}{normalised}".encode(), usedforsecurity=False).hexdigest()
+            for normalised in rows["normalised"]
+        ]
     )
     return rows.with_columns(
         stemmed_text=polars_stems(rows["clean_text"], vocabulary),
@@ -103,9 +121,13 @@ def clean_with_polars(raw: list[Path], vocabulary: pl.DataFrame) -> pl.DataFrame
 
 def polars_stems(texts: pl.Series, vocabulary: pl.DataFrame) -> pl.Series:
     """The texts with stems for words: a distinct word is stemmed once, rows are mapped by a join."""
-    words = pl.DataFrame({"row": pl.int_range(len(texts), eager=True), "word": texts.str.to_lowercase().str.split(" ")}).explode("word")
+    words = pl.DataFrame(
+        {"row": pl.int_range(len(texts), eager=True), "word": texts.str.to_lowercase().str.split(" ")}
+    ).explode("word")
     distinct = words["word"].unique()
-    SnowballStemmer("english").stem_words_parallel([CLASS_OF_WORD.get(word, word) for word in distinct.to_list()])
+    SnowballStemmer("english").stem_words_parallel(
+        [CLASS_OF_WORD.get(word, word) for word in distinct.to_list()]
+    )
     stems = (
         words.join(vocabulary.drop_nulls("stem"), on="word", maintain_order="left")
         .group_by("row", maintain_order=True)
@@ -137,8 +159,12 @@ def clean_with_pandas(tweets: pd.DataFrame, stem_of: Mapping[str, str | None]) -
     text = substitute(patterns.HASHTAG, text)
     found = text.apply(emoji.findall)
     text = words_of(substitute(emoji_and_marks, text)).str.strip()
-    normalised = words_of(substitute(emoji_and_marks, normalised)).str.replace(" ", "", regex=False).str.lower()
-    groups = normalised.apply(lambda value: hashlib.md5(f"{SALT}{value}".encode(), usedforsecurity=False).hexdigest())
+    normalised = (
+        words_of(substitute(emoji_and_marks, normalised)).str.replace(" ", "", regex=False).str.lower()
+    )
+    groups = normalised.apply(
+        lambda value: hashlib.md5(f"{SALT}{value}".encode(), usedforsecurity=False).hexdigest()
+    )
     porter = PorterStemmer()
 
     def stemmed(value: str) -> str:
@@ -150,7 +176,11 @@ def clean_with_pandas(tweets: pd.DataFrame, stem_of: Mapping[str, str | None]) -
                 stems.append(stem)
         return " ".join(stems)
 
-    side = (groups.str[:8] < EVAL_BELOW).map({True: "eval", False: "train"}).where(tweets["label"].notna(), "unlabelled")
+    side = (
+        (groups.str[:8] < EVAL_BELOW)
+        .map({True: "eval", False: "train"})
+        .where(tweets["label"].notna(), "unlabelled")
+    )
     columns = [tweets["tweet_id"], hashtags, found, text, text.apply(stemmed), groups, side]
     return pd.DataFrame(dict(zip(RESULT_COLUMNS, columns, strict=True)))
 

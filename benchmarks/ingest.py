@@ -41,12 +41,17 @@ def arg_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Measure load_dumps.")
     commands = parser.add_subparsers(dest="command", required=True)
     throughput = commands.add_parser(
-        "throughput", help="MB/s of load_dumps, of Spark's multiLine CSV read written to Delta, of Polars read_csv"
+        "throughput",
+        help="MB/s of load_dumps, of Spark's multiLine CSV read written to Delta, of Polars read_csv",
     )
     throughput.add_argument("--megabytes", type=int, default=1_000)
-    increment = commands.add_parser("increment", help="seconds for 10,000 tweets into an empty log and into a large one")
+    increment = commands.add_parser(
+        "increment", help="seconds for 10,000 tweets into an empty log and into a large one"
+    )
     increment.add_argument("--rows", type=int, default=1_000_000)
-    hard = commands.add_parser("hard", help="seconds and memory for dumps that are hard to read, at two sizes")
+    hard = commands.add_parser(
+        "hard", help="seconds and memory for dumps that are hard to read, at two sizes"
+    )
     hard.add_argument("--megabytes", type=int, default=128, help="the smaller size")
     contender = commands.add_parser("contender", help="used by the others: one rival, result as JSON")
     contender.add_argument("name", choices=SPARK_CONTENDERS)
@@ -57,7 +62,17 @@ def arg_parser() -> argparse.ArgumentParser:
 
 def make_dump(path: Path, tweets: int, seed: int) -> Path:
     """A generated dump at `path`."""
-    command = [sys.executable, "-m", "deploy.sample_dump", "--tweets", str(tweets), "--seed", str(seed), "--output", str(path)]
+    command = [
+        sys.executable,
+        "-m",
+        "deploy.sample_dump",
+        "--tweets",
+        str(tweets),
+        "--seed",
+        str(seed),
+        "--output",
+        str(path),
+    ]
     subprocess.run(command, check=True, cwd=REPOSITORY)
     return path
 
@@ -75,7 +90,9 @@ class Loaded:
 def load_dumps(store: str) -> Loaded:
     """Load what is delivered in `store`, a folder or an HDFS URI with the folders delivered, raw and tables."""
     places = [f"--{name}={store}/{name}" for name in ("delivered", "raw")]
-    places += [f"--{name.replace('_', '-')}={store}/tables/{name}" for name in ("tweets_raw", "quarantine", "dumps")]
+    places += [
+        f"--{name.replace('_', '-')}={store}/tables/{name}" for name in ("tweets_raw", "quarantine", "dumps")
+    ]
     gate = ["--most-quarantined=1", "--most-label-distance=1", "--shortest-text=0", "--longest-text=1e9"]
     command = [sys.executable, "-m", "loading.load_dumps", *places, *gate, "--run-id=benchmark"]
     os.sync()  # what others have written must not be written out at our expense
@@ -88,7 +105,12 @@ def load_dumps(store: str) -> Loaded:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise RuntimeError(f"load_dumps ended with status {process.returncode}: {lines}")
-    return Loaded(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, {"line": lines[-2], **json.loads(lines[-1])})
+    return Loaded(
+        seconds,
+        usage.ru_utime + usage.ru_stime,
+        usage.ru_maxrss / 1024,
+        {"line": lines[-2], **json.loads(lines[-1])},
+    )
 
 
 def fastest(rounds: int, load: Callable[[int], Loaded]) -> Loaded:
@@ -110,7 +132,11 @@ def spark_multiline(dump: str, table: str) -> dict[str, object]:
     spark = open_session("benchmark")
     started = time.monotonic()
     rows = spark.read.csv(
-        dump, header=True, multiLine=True, escape='"', schema="tweet_id string, safe_text string, label double, agreement double"
+        dump,
+        header=True,
+        multiLine=True,
+        escape='"',
+        schema="tweet_id string, safe_text string, label double, agreement double",
     )
     rows.write.format("delta").save(table)
     return {"seconds": time.monotonic() - started}
@@ -124,7 +150,10 @@ def polars_read_csv(dump: str, table: str) -> dict[str, object]:
     return {"seconds": time.monotonic() - started}
 
 
-CONTENDERS: dict[str, Callable[[str, str], dict[str, object]]] = {"spark_multiline": spark_multiline, "polars_read_csv": polars_read_csv}
+CONTENDERS: dict[str, Callable[[str, str], dict[str, object]]] = {
+    "spark_multiline": spark_multiline,
+    "polars_read_csv": polars_read_csv,
+}
 
 
 def run_contender(name: str, dump: str, table: str, folder: Path) -> float:
@@ -140,7 +169,9 @@ def run_contender(name: str, dump: str, table: str, folder: Path) -> float:
     }
     command = [sys.executable, "-m", "benchmarks.ingest", "contender", name, dump, table]
     os.sync()
-    done = subprocess.run(command, check=True, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        command, check=True, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, text=True
+    )
     return float(json.loads(done.stdout.splitlines()[-1])["seconds"])
 
 
@@ -148,14 +179,22 @@ def measure_throughput(folder: Path, megabytes: int) -> None:
     dump = make_dump(folder / "dump.csv", megabytes * 1_000_000 // BYTES_PER_TWEET, seed=7)
     size = dump.stat().st_size / 1e6
     print(f"Generated dump of {size:.0f} MB, {CORES} cores, load {os.getloadavg()[0]:.1f}\n")
-    print("| from and into | contender | s | MB/s | CPU s | peak memory, MB | against Spark multiLine |\n|---|---|---|---|---|---|---|")
+    print(
+        "| from and into | contender | s | MB/s | CPU s | peak memory, MB | against Spark multiLine |\n|---|---|---|---|---|---|---|"
+    )
 
     def show(place: str, name: str, seconds: float, rival: float, loaded: Loaded | None = None) -> None:
         more = f"{loaded.cpu_seconds:.1f} | {loaded.memory_mb:.0f}" if loaded else " | "
-        print(f"| {place} | {name} | {seconds:.1f} | {size / seconds:.1f} | {more} | {rival / seconds:.2f} x |", flush=True)
+        print(
+            f"| {place} | {name} | {seconds:.1f} | {size / seconds:.1f} | {more} | {rival / seconds:.2f} x |",
+            flush=True,
+        )
 
     loaded = fastest(ROUNDS, lambda i: load_dumps(local_store(folder / f"store{i}", dump)))
-    spark = min(run_contender("spark_multiline", str(dump), str(folder / f"multiline{i}"), folder) for i in range(ROUNDS))
+    spark = min(
+        run_contender("spark_multiline", str(dump), str(folder / f"multiline{i}"), folder)
+        for i in range(ROUNDS)
+    )
     polars = run_contender("polars_read_csv", str(dump), "", folder)
     show("local files", "load_dumps", loaded.seconds, spark, loaded)
     show("local files", "spark_multiline", spark, spark)
@@ -169,7 +208,10 @@ def measure_throughput(folder: Path, megabytes: int) -> None:
             client.upload(f"/store{i}/delivered/20261101T000000.000Z-dump.csv", str(dump))
         client.upload("/dump.csv", str(dump))
         loaded = fastest(ROUNDS, lambda i: load_dumps(f"{uri}/store{i}"))
-        spark = min(run_contender("spark_multiline", f"{uri}/dump.csv", f"{uri}/multiline{i}", folder) for i in range(ROUNDS))
+        spark = min(
+            run_contender("spark_multiline", f"{uri}/dump.csv", f"{uri}/multiline{i}", folder)
+            for i in range(ROUNDS)
+        )
         show("HDFS", "load_dumps", loaded.seconds, spark, loaded)
         show("HDFS", "spark_multiline", spark, spark)
 
@@ -181,7 +223,13 @@ def make_increment(path: Path, large: Path, known_tweets: int) -> Path:
     with large.open(encoding="utf-8") as lines:
         step = max(1, large.stat().st_size // BYTES_PER_TWEET // KNOWN_TWEETS // 8)
         for i, line in enumerate(lines):
-            if i % step == 1 and line.count(",") == 3 and '"' not in line and line.endswith(",0.0,1.0\n") and len(known) < known_tweets:
+            if (
+                i % step == 1
+                and line.count(",") == 3
+                and '"' not in line
+                and line.endswith(",0.0,1.0\n")
+                and len(known) < known_tweets
+            ):
                 known.append(line if len(known) % 2 else line.replace(",0.0,1.0\n", ",1.0,1.0\n"))
     with new.open("a", encoding="utf-8") as file:
         file.writelines(known)
@@ -189,12 +237,20 @@ def make_increment(path: Path, large: Path, known_tweets: int) -> Path:
 
 
 def measure_increment(folder: Path, rows: int) -> None:
-    small, large = (make_dump(folder / f"{name}.csv", tweets, seed) for name, seed, tweets in (("small", 1, 1), ("large", 2, rows)))
-    templates = {"empty": local_store(folder / "empty", small), "large": local_store(folder / "large-log", small, large)}
+    small, large = (
+        make_dump(folder / f"{name}.csv", tweets, seed)
+        for name, seed, tweets in (("small", 1, 1), ("large", 2, rows))
+    )
+    templates = {
+        "empty": local_store(folder / "empty", small),
+        "large": local_store(folder / "large-log", small, large),
+    }
     for store in templates.values():
         load_dumps(store)
     print(f"{INCREMENT_TWEETS:,} tweets, {CORES} cores, median (smallest, largest) of {REPETITIONS}\n")
-    print(f"| of them known, half of these corrected | empty log, s | log of {rows:,} rows, s | against empty |\n|---|---|---|---|")
+    print(
+        f"| of them known, half of these corrected | empty log, s | log of {rows:,} rows, s | against empty |\n|---|---|---|---|"
+    )
     for known_tweets in (0, KNOWN_TWEETS):
         increment = make_increment(folder / f"increment{known_tweets}.csv", large, known_tweets)
         seconds: dict[str, list[float]] = {name: [] for name in templates}
@@ -208,7 +264,10 @@ def measure_increment(folder: Path, rows: int) -> None:
                 shutil.rmtree(copy)
         # The first round warms the page cache.
         shown = {name: values[1:] for name, values in seconds.items()}
-        empty, full = (f"{statistics.median(of):.2f} ({min(of):.2f}, {max(of):.2f})" for of in (shown["empty"], shown["large"]))
+        empty, full = (
+            f"{statistics.median(of):.2f} ({min(of):.2f}, {max(of):.2f})"
+            for of in (shown["empty"], shown["large"])
+        )
         ratio = statistics.median(shown["large"]) / statistics.median(shown["empty"])
         print(f"| {known_tweets:,} | {empty} | {full} | {ratio:.2f} x |", flush=True)
 
@@ -219,7 +278,9 @@ def hard_dumps(content: Path, folder: Path) -> Iterator[tuple[str, Path]]:
     hard = folder / "hard.csv"
     with hard.open("wb") as file:
         file.write(header + b"\n")
-        file.writelines(f"{n:032d}0000000000000000,text {n},0.0,1.0\n".encode() for n in range(len(records) // 80))
+        file.writelines(
+            f"{n:032d}0000000000000000,text {n},0.0,1.0\n".encode() for n in range(len(records) // 80)
+        )
     yield "ids that end alike", hard
     hard.write_bytes(header + b"\r" + records.replace(b"\r\n", b"\n").replace(b"\n", b"\r"))
     yield "CR line ends", hard
@@ -243,7 +304,10 @@ def measure_hard(folder: Path, megabytes: int) -> None:
         for name, dump in hard_dumps(content, folder):
             show_hard(folder, name, dump, megabytes * factor)
     # gzip of 2 GiB: texts that do not compress, stored.
-    with (folder / "hard.csv").open("wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=0) as file:
+    with (
+        (folder / "hard.csv").open("wb") as raw,
+        gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=0) as file,
+    ):
         file.write(b"tweet_id,safe_text\n")
         line = b"%020d," + b"vaccine " * 120 + b"\n"
         for n in range(2**31 // len(line) + 1):

@@ -42,11 +42,18 @@ def arg_parser() -> argparse.ArgumentParser:
     throughput = commands.add_parser("throughput", help="all contenders on the same tweets")
     throughput.add_argument("--tweets", type=int, default=4_000)
     throughput.add_argument("--sample", type=int, default=1_000)
-    throughput.add_argument("--rounds", type=int, default=3, help="all contenders in turn, so many times; the median counts")
+    throughput.add_argument(
+        "--rounds", type=int, default=3, help="all contenders in turn, so many times; the median counts"
+    )
     throughput.add_argument("--contenders", default=",".join(CONTENDERS), help="those to run, in this order")
     scaling = commands.add_parser("scaling", help="the cost of a row by the size of the table")
     scaling.add_argument("--tweets", default="10000,100000")
-    scaling.add_argument("--rounds", type=int, default=3, help="all sizes in turn, so many times, but the largest once; the median counts")
+    scaling.add_argument(
+        "--rounds",
+        type=int,
+        default=3,
+        help="all sizes in turn, so many times, but the largest once; the median counts",
+    )
     scaling.add_argument("--words", type=int, help="take so many of each tweet (default: all)")
     copies = commands.add_parser("copies", help="each text once, against every tweet by itself")
     copies.add_argument("--tweets", type=int, default=20_000)
@@ -70,8 +77,12 @@ def export_minilm(folder: Path) -> None:
 
     torch.manual_seed(1)
     checkpoint = resolve_checkpoint(PACKAGED_MINILM)
-    tokenizer = AutoTokenizer.from_pretrained(checkpoint, local_files_only=True, model_max_length=MAX_LENGTH_TOKENS)
-    model = AutoModelForSequenceClassification.from_pretrained(checkpoint, id2label=ID2LABEL, label2id=LABEL2ID, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(
+        checkpoint, local_files_only=True, model_max_length=MAX_LENGTH_TOKENS
+    )
+    model = AutoModelForSequenceClassification.from_pretrained(
+        checkpoint, id2label=ID2LABEL, label2id=LABEL2ID, local_files_only=True
+    )
     model.eval()
     model.save_pretrained(folder / "torch")
     tokenizer.save_pretrained(folder / "torch")
@@ -109,11 +120,15 @@ def open_model(folder: Path, precision: str) -> "ScorableModel":
 
     from spark_jobs.scoring.scorable_model import METADATA, parse_metadata
 
-    model = parse_metadata(json.loads((folder / "onnx" / METADATA).read_text()), str(folder / "onnx"), "minilm", "1")
+    model = parse_metadata(
+        json.loads((folder / "onnx" / METADATA).read_text()), str(folder / "onnx"), "minilm", "1"
+    )
     return replace(model, precision=precision)
 
 
-def run_engine(engine: str, precision: str, by_text: bool = False) -> Callable[[Path, int, int], dict[str, float]]:
+def run_engine(
+    engine: str, precision: str, by_text: bool = False
+) -> Callable[[Path, int, int], dict[str, float]]:
     """A contender on Spark; `by_text` scores each text once."""
 
     def run(folder: Path, count: int, warm_up: int) -> dict[str, float]:
@@ -129,7 +144,9 @@ def run_engine(engine: str, precision: str, by_text: bool = False) -> Callable[[
         model = open_model(folder, precision)
         score = ENGINES[engine]
         if warm_up:
-            score(texts.limit(warm_up).repartition(CORES), model).write.format("noop").mode("overwrite").save()
+            score(texts.limit(warm_up).repartition(CORES), model).write.format("noop").mode(
+                "overwrite"
+            ).save()
         clock = Clock()
         score(texts.repartition(4 * CORES), model).write.format("noop").mode("overwrite").save()
         result = clock.result(count)
@@ -147,7 +164,11 @@ def run_pipeline(batch_size: int) -> Callable[[Path, int, int], dict[str, float]
         torch.set_num_threads(CORES)
         classifier = pipeline("text-classification", model=str(folder / "torch"), device="cpu", top_k=None)
         texts = read_texts(folder, count)
-        options: dict[str, Any] = {"batch_size": batch_size, "truncation": True, "max_length": MAX_LENGTH_TOKENS}
+        options: dict[str, Any] = {
+            "batch_size": batch_size,
+            "truncation": True,
+            "max_length": MAX_LENGTH_TOKENS,
+        }
         classifier(texts[:warm_up], **options)
         clock = Clock()
         classifier(texts, **options)
@@ -171,7 +192,10 @@ def run_torch(folder: Path, count: int, warm_up: int) -> dict[str, float]:
         with torch.inference_mode():
             for start in range(0, len(order), 32):
                 rows = order[start : start + 32]
-                batch = tokenizer.pad({name: [values[row] for row in rows] for name, values in encoded.items()}, return_tensors="pt")
+                batch = tokenizer.pad(
+                    {name: [values[row] for row in rows] for name, values in encoded.items()},
+                    return_tensors="pt",
+                )
                 model(**batch).logits.softmax(dim=1)
 
     texts = read_texts(folder, count)
@@ -204,8 +228,19 @@ def run_contender(name: str, folder: Path, count: int, warm_up: int) -> dict[str
         "PYSPARK_SUBMIT_ARGS": f"--master local[{CORES}] --driver-memory 4g --conf spark.driver.extraClassPath={spark_class_path()} "
         f"--conf spark.ui.enabled=false --conf spark.driver.host=127.0.0.1 --conf spark.local.dir={folder} pyspark-shell",
     }
-    command = [sys.executable, "-m", "benchmarks.score", "contender", name, str(folder), str(count), str(warm_up)]
-    done = subprocess.run(command, check=True, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, text=True)
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.score",
+        "contender",
+        name,
+        str(folder),
+        str(count),
+        str(warm_up),
+    ]
+    done = subprocess.run(
+        command, check=True, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, text=True
+    )
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -218,17 +253,25 @@ def throughput(folder: Path, options: argparse.Namespace) -> None:
     names = options.contenders.split(",")
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     for _, name in itertools.product(range(options.rounds), names):
-        runs[name].append(run_contender(name, folder, options.tweets if name in ON_SPARK else options.sample, WARM_UP))
+        runs[name].append(
+            run_contender(name, folder, options.tweets if name in ON_SPARK else options.sample, WARM_UP)
+        )
     results = {name: medians(measured) for name, measured in runs.items()}
     ours = results.get(ENGINE)
-    print(f"{options.tweets:,} invented tweets, PyTorch {options.sample:,}; {CORES} cores, load {os.getloadavg()[0]:.1f}")
+    print(
+        f"{options.tweets:,} invented tweets, PyTorch {options.sample:,}; {CORES} cores, load {os.getloadavg()[0]:.1f}"
+    )
     print(f"Medians of {options.rounds} rounds (smallest, largest)\n")
-    print(f"| contender | rows | rows/s | CPU ms/row | {ENGINE} against it | by CPU |\n|---|---|---|---|---|---|")
+    print(
+        f"| contender | rows | rows/s | CPU ms/row | {ENGINE} against it | by CPU |\n|---|---|---|---|---|---|"
+    )
     for name, result in results.items():
         ratios = ""
         if ours:
             wall = (result["seconds"] / result["rows"]) / (ours["seconds"] / ours["rows"])
-            ratios = f"{wall:.1f} x | {cpu_ms(result) / cpu_ms(ours):.1f} x" + (f" (aim: {AIMS[name]:g} x)" if name in AIMS else "")
+            ratios = f"{wall:.1f} x | {cpu_ms(result) / cpu_ms(ours):.1f} x" + (
+                f" (aim: {AIMS[name]:g} x)" if name in AIMS else ""
+            )
         each = sorted(map(cpu_ms, runs[name]))
         print(
             f"| {name} | {result['rows']:,.0f} | {result['rows'] / result['seconds']:,.0f} "
@@ -267,7 +310,10 @@ def copies(folder: Path, options: argparse.Namespace) -> None:
     write_texts(folder, options.tweets // 2)
     half = pq.read_table(folder / "texts.parquet")["text"].combine_chunks()
     pq.write_table(
-        pa.table({"row": pa.array(range(2 * len(half))), "text": pa.concat_arrays([half.cast(pa.string())] * 2)}), folder / "texts.parquet"
+        pa.table(
+            {"row": pa.array(range(2 * len(half))), "text": pa.concat_arrays([half.cast(pa.string())] * 2)}
+        ),
+        folder / "texts.parquet",
     )
     print(f"{options.tweets:,} tweets, half of them copies\n\n| | rows/s | CPU ms/row |\n|---|---|---|")
     for name in (ENGINE, f"{ENGINE} with each text once"):

@@ -41,7 +41,17 @@ def measure(tweets_uri: str, preset: str, column: str, seed: int) -> dict[str, f
     checkpoint = resolve_checkpoint(config.checkpoint)
     device, threads = choose_device(), choose_threads()
     with tempfile.TemporaryDirectory() as scratch:
-        tuned = fine_tune(config, checkpoint, tweets.train, tweets.validation, device, threads, Path(scratch), 50, lambda *_: None)
+        tuned = fine_tune(
+            config,
+            checkpoint,
+            tweets.train,
+            tweets.validation,
+            device,
+            threads,
+            Path(scratch),
+            50,
+            lambda *_: None,
+        )
     probabilities = torch_probabilities(tuned.model, tuned.tokenizer, tweets.eval["text"].tolist())
     judged = classification_metrics(probabilities, class_ids_of(tweets.eval))
     return tuned.metrics | {f"eval_{name}": value for name, value in judged.items()}
@@ -58,7 +68,10 @@ def main() -> None:
             of_column.append(metrics)
             accuracy, macro_f1, rmse = (metrics[name] for name in METRICS)
             seconds = metrics["train_runtime_seconds"]
-            print(f"| {column} | {seed} | {accuracy:.1%} | {macro_f1:.3f} | {rmse:.3f} | {seconds:.0f} |", flush=True)
+            print(
+                f"| {column} | {seed} | {accuracy:.1%} | {macro_f1:.3f} | {rmse:.3f} | {seconds:.0f} |",
+                flush=True,
+            )
     for column, of_column in runs.items():
         cells = [
             f"{statistics.mean(values):{form}} ± {statistics.stdev(values) if len(values) > 1 else 0:{form}}"

@@ -31,15 +31,22 @@ def throwaway_hdfs(folder: Path) -> Iterator[tuple[str, InsecureClient]]:
     settings.write_configuration()
     namenode, datanode = (SERVICES[name].command(settings) for name in ("namenode", "datanode"))
     environment = settings.environment()
-    subprocess.run([*namenode, "-format", "-nonInteractive"], check=True, capture_output=True, env=environment)
+    subprocess.run(
+        [*namenode, "-format", "-nonInteractive"], check=True, capture_output=True, env=environment
+    )
     # Clients read Hadoop's configuration too, and do not reach loopback through a proxy.
     with patch.dict(os.environ, environment), ExitStack() as daemons:
         for command in (namenode, datanode):
-            daemon = daemons.enter_context(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+            daemon = daemons.enter_context(
+                subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            )
             daemons.callback(daemon.kill)
         deadline = time.monotonic() + START_SECONDS
         while problem := SERVICES["namenode"].health_problem(settings):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the NameNode {problem} after {START_SECONDS} s")
             time.sleep(0.5)
-        yield settings.hdfs, InsecureClient(settings.url("namenode"), user=os.environ.get("HADOOP_USER_NAME", "root"))
+        yield (
+            settings.hdfs,
+            InsecureClient(settings.url("namenode"), user=os.environ.get("HADOOP_USER_NAME", "root")),
+        )

@@ -54,7 +54,9 @@ class Rows(Dataset):
         return len(self._classes)
 
     def __getitem__(self, index: int) -> dict[str, object]:
-        return {name: values[index] for name, values in self._encodings.items()} | {"labels": self._classes[index]}
+        return {name: values[index] for name, values in self._encodings.items()} | {
+            "labels": self._classes[index]
+        }
 
 
 def arg_parser() -> argparse.ArgumentParser:
@@ -69,7 +71,17 @@ def ours(rows: pd.DataFrame, checkpoint: Path, r_drop: float) -> float:
     config = config_of(training_options().parse_args(["--preset", "minilm", "--tweets", "none"]))
     with tempfile.TemporaryDirectory() as state:
         config = replace(config, epochs=1, r_drop=r_drop)
-        tuned = fine_tune(config, checkpoint, rows, rows.head(32), choose_device(), choose_threads(), Path(state), 1000, lambda *_: None)
+        tuned = fine_tune(
+            config,
+            checkpoint,
+            rows,
+            rows.head(32),
+            choose_device(),
+            choose_threads(),
+            Path(state),
+            1000,
+            lambda *_: None,
+        )
     return tuned.metrics["train_samples_per_second"]
 
 
@@ -89,7 +101,12 @@ def stock(rows: pd.DataFrame, checkpoint: Path, batch_size: int, **padding: obje
             use_cpu=choose_device().kind == "cpu",
         )
         dataset = Rows(rows, tokenizer, **padding)
-        trainer = Trainer(model=model, args=arguments, train_dataset=dataset, data_collator=DataCollatorWithPadding(tokenizer))
+        trainer = Trainer(
+            model=model,
+            args=arguments,
+            train_dataset=dataset,
+            data_collator=DataCollatorWithPadding(tokenizer),
+        )
         began = time.monotonic()
         trainer.train()
     return len(rows) / (time.monotonic() - began)
@@ -99,13 +116,17 @@ def main() -> None:
     arguments = arg_parser().parse_args()
     draw = random.Random(1)  # noqa: S311 (no secret)
     labels = [draw.choice([-1, 0, 1]) for _ in range(arguments.rows)]
-    rows = pd.DataFrame({"text": [invent_text(draw, label) for label in labels], "label": labels, "agreement": 1.0})
+    rows = pd.DataFrame(
+        {"text": [invent_text(draw, label) for label in labels], "label": labels, "agreement": 1.0}
+    )
     checkpoint = resolve_checkpoint(PRESETS["minilm"].checkpoint)
     ways: dict[str, Callable[[], float]] = {
         "ours": lambda: ours(rows, checkpoint, 0.0),
         "ours with R-Drop": lambda: ours(rows, checkpoint, PRESETS["minilm"].r_drop),
         "stock": lambda: stock(rows, checkpoint, PRESETS["minilm"].batch_size),
-        "study": lambda: stock(rows.head(STUDY_ROWS), checkpoint, 8, padding="max_length", max_length=STUDY_TOKENS),
+        "study": lambda: stock(
+            rows.head(STUDY_ROWS), checkpoint, 8, padding="max_length", max_length=STUDY_TOKENS
+        ),
     }
     speeds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(arguments.repeats):

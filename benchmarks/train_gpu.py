@@ -51,7 +51,11 @@ def length_batches(rows: list[list[int]], batch_size: int) -> list[list[int]]:
     order = list(range(len(rows)))
     draw.shuffle(order)
     pool = POOL_BATCHES * batch_size
-    ordered = [row for start in range(0, len(order), pool) for row in sorted(order[start : start + pool], key=lambda row: len(rows[row]))]
+    ordered = [
+        row
+        for start in range(0, len(order), pool)
+        for row in sorted(order[start : start + pool], key=lambda row: len(rows[row]))
+    ]
     batches = [ordered[start : start + batch_size] for start in range(0, len(ordered), batch_size)]
     draw.shuffle(batches)
     return batches
@@ -78,7 +82,9 @@ def matrix_peak() -> float:
 def operations(config: BertConfig, lengths: list[int]) -> float:
     """Floating point operations that learning from texts of these lengths needs, without padding; forward once, backward twice."""
     layer = 4 * config.hidden_size**2 + 2 * config.hidden_size * config.intermediate_size
-    return sum(3 * config.num_hidden_layers * (2 * layer * n + 4 * config.hidden_size * n * n) for n in lengths)
+    return sum(
+        3 * config.num_hidden_layers * (2 * layer * n + 4 * config.hidden_size * n * n) for n in lengths
+    )
 
 
 def ours(rows: list[list[int]], labels: list[int], batch_size: int, compiled: bool) -> float:
@@ -92,7 +98,10 @@ def ours(rows: list[list[int]], labels: list[int], batch_size: int, compiled: bo
         torch.cuda.synchronize()
         began = time.perf_counter()
         for batch in chosen:
-            ids, mask = (each.pin_memory().cuda(non_blocking=True) for each in pad([rows[row] for row in batch], MULTIPLE))
+            ids, mask = (
+                each.pin_memory().cuda(non_blocking=True)
+                for each in pad([rows[row] for row in batch], MULTIPLE)
+            )
             classes = torch.tensor([labels[row] for row in batch]).pin_memory().cuda(non_blocking=True)
             with torch.autocast("cuda", torch.bfloat16):
                 logits = run(input_ids=ids, attention_mask=mask).logits
@@ -134,7 +143,9 @@ def stock(rows: list[list[int]], labels: list[int], batch_size: int) -> float:
             report_to="none",
             disable_tqdm=True,
         )
-        trainer = Trainer(model=new_model(), args=arguments, train_dataset=Rows(rows, labels), data_collator=collate)
+        trainer = Trainer(
+            model=new_model(), args=arguments, train_dataset=Rows(rows, labels), data_collator=collate
+        )
         torch.cuda.synchronize()
         began = time.perf_counter()
         trainer.train()
@@ -155,10 +166,17 @@ def main() -> None:
     print("| way | batch | samples/s | epoch, s | share of the peak |\n|---|---|---|---|---|")
 
     def line(way: str, batch_size: int, seconds: float) -> None:
-        print(f"| {way} | {batch_size} | {len(rows) / seconds:,.0f} | {seconds:.2f} | {needed / seconds / peak:.1%} |", flush=True)
+        print(
+            f"| {way} | {batch_size} | {len(rows) / seconds:,.0f} | {seconds:.2f} | {needed / seconds / peak:.1%} |",
+            flush=True,
+        )
 
     for batch_size in map(int, arguments.batch_sizes.split(",")):
-        line("ours" + (", compiled" if arguments.compile else ""), batch_size, ours(rows, labels, batch_size, arguments.compile))
+        line(
+            "ours" + (", compiled" if arguments.compile else ""),
+            batch_size,
+            ours(rows, labels, batch_size, arguments.compile),
+        )
     line("stock Trainer", 32, stock(rows, labels, 32))
 
 

@@ -115,10 +115,50 @@ ONSETS = [
     "z",
 ]
 VOWELS = ["a", "e", "i", "o", "u", "ai", "ea", "ee", "oo", "ou", "ie", "y"]
-CODAS = ["", "b", "ck", "d", "ft", "g", "l", "ll", "m", "mp", "n", "nd", "ng", "nt", "p", "r", "rd", "rt", "s", "ss", "st", "t", "th", "x"]
+CODAS = [
+    "",
+    "b",
+    "ck",
+    "d",
+    "ft",
+    "g",
+    "l",
+    "ll",
+    "m",
+    "mp",
+    "n",
+    "nd",
+    "ng",
+    "nt",
+    "p",
+    "r",
+    "rd",
+    "rt",
+    "s",
+    "ss",
+    "st",
+    "t",
+    "th",
+    "x",
+]
 SUFFIXES = [
     *["", "s", "ed", "ing", "er"] * 4,
-    *["ers", "ly", "ness", "ation", "ations", "ment", "ful", "ized", "izing", "al", "able", "ity", "ies", "ive"],
+    *[
+        "ers",
+        "ly",
+        "ness",
+        "ation",
+        "ations",
+        "ment",
+        "ful",
+        "ized",
+        "izing",
+        "al",
+        "able",
+        "ity",
+        "ies",
+        "ive",
+    ],
 ]
 # Rank r has the share 1 / (r + ZIPF_SHIFT) ** ZIPF_EXPONENT (Zipf and Mandelbrot), fitted to the two numbers above.
 ZIPF_EXPONENT, ZIPF_SHIFT = 1.5, 20
@@ -165,7 +205,14 @@ def tweets(count: int, seed: int) -> Iterator[pa.RecordBatch]:
     for start in range(0, count, CHUNK_TWEETS):
         size = min(CHUNK_TWEETS, count - start)
         yield chunk(
-            random, tokens, starts, np.array([len(kind) for kind in kinds]), zipf / zipf[-1], np.cumsum(shares / shares.sum()), start, size
+            random,
+            tokens,
+            starts,
+            np.array([len(kind) for kind in kinds]),
+            zipf / zipf[-1],
+            np.cumsum(shares / shares.sum()),
+            start,
+            size,
         )
 
 
@@ -184,8 +231,12 @@ def chunk(
     drawn = int(offsets[-1])
     kind = np.searchsorted(shares, random.random(drawn))
     rank = np.searchsorted(zipf, random.random(drawn))
-    marks = pa.array(PUNCTUATION).take(pa.array(np.searchsorted(np.cumsum(PUNCTUATION_SHARES), random.random(drawn) * 0.9999)))
-    decorated = pc.binary_join_element_wise(tokens.take(pa.array(starts[kind] + rank % lengths[kind])), marks, "")
+    marks = pa.array(PUNCTUATION).take(
+        pa.array(np.searchsorted(np.cumsum(PUNCTUATION_SHARES), random.random(drawn) * 0.9999))
+    )
+    decorated = pc.binary_join_element_wise(
+        tokens.take(pa.array(starts[kind] + rank % lengths[kind])), marks, ""
+    )
     texts = pc.binary_join(pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), decorated), " ")
     # One in twenty repeats a text.
     repeated = np.where(random.random(size) < 0.05, random.integers(0, size, size), np.arange(size))

@@ -49,7 +49,9 @@ def deliver(dump: str | None, client: Any, local_landing: Path) -> None:
         RuntimeError: some landed files cannot be delivered; all others were.
     """
     if dump:
-        log.info("delivered: %s", deliveries.deliver_dump(client, dump, local_landing, HDFS, DELIVERED_FOLDER))
+        log.info(
+            "delivered: %s", deliveries.deliver_dump(client, dump, local_landing, HDFS, DELIVERED_FOLDER)
+        )
         return
     in_hdfs = deliveries.deliver_landed(client, LANDING_FOLDER, DELIVERED_FOLDER)
     locally = deliveries.deliver_landed_locally(client, local_landing, DELIVERED_FOLDER)
@@ -72,7 +74,9 @@ def review_runs(held: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 @dag(
     # Midnight UTC for what lies in the landing folders, and at once when the watched folder in HDFS has something new.
-    schedule=AssetOrTimeSchedule(timetable=CronTriggerTimetable("0 0 * * *", timezone="UTC"), assets=[LANDED_DUMPS]),
+    schedule=AssetOrTimeSchedule(
+        timetable=CronTriggerTimetable("0 0 * * *", timezone="UTC"), assets=[LANDED_DUMPS]
+    ),
     start_date=FIRST_DAY,
     catchup=True,  # a day that was missed is made up; a run with nothing new ends in seconds
     max_active_runs=1,  # dumps are loaded in the order of delivery; further triggers wait their turn
@@ -91,7 +95,12 @@ def review_runs(held: list[dict[str, Any]]) -> list[dict[str, Any]]:
         ),
         # The gate's thresholds. 4 of 13,189 real records are in quarantine; real texts have some 100 characters.
         "most_quarantined": Param(
-            0.05, type="number", minimum=0, maximum=1, title="Hold above: quarantined", description="Share of a dump's records."
+            0.05,
+            type="number",
+            minimum=0,
+            maximum=1,
+            title="Hold above: quarantined",
+            description="Share of a dump's records.",
         ),
         "most_label_distance": Param(
             0.15,
@@ -101,8 +110,12 @@ def review_runs(held: list[dict[str, Any]]) -> list[dict[str, Any]]:
             title="Hold above: label distance",
             description="Total variation distance between the label shares of a dump and of the dumps before it, 0 to 1.",
         ),
-        "shortest_text": Param(10, type="number", minimum=0, title="Hold below: median text", description="In characters."),
-        "longest_text": Param(1000, type="number", minimum=0, title="Hold above: median text", description="In characters."),
+        "shortest_text": Param(
+            10, type="number", minimum=0, title="Hold below: median text", description="In characters."
+        ),
+        "longest_text": Param(
+            1000, type="number", minimum=0, title="Hold above: median text", description="In characters."
+        ),
     },
 )
 def ingest_tweets() -> None:
@@ -116,7 +129,9 @@ def ingest_tweets() -> None:
         except ValueError as error:
             fail_for_good(str(error))  # another try would find the same
 
-    @task(trigger_rule="all_done")  # a file that cannot be delivered or loaded keeps nobody from deciding about another
+    @task(
+        trigger_rule="all_done"
+    )  # a file that cannot be delivered or loaded keeps nobody from deciding about another
     def find_held() -> list[dict[str, Any]]:
         held = read_dumps("state = 'held'")
         for dump in held:
@@ -128,7 +143,11 @@ def ingest_tweets() -> None:
         run_id = get_current_context()["run_id"]
         failed = (get_current_context()["ti"].xcom_pull(task_ids="load_dumps") or {}).get("failed", [])
         wrong = [f"{source} could not be read or stored: see the log of load_dumps" for source in failed]
-        wrong += [f"{dump['source']} is refused: {dump['reason']}" for dump in read_dumps("state = 'refused'") if dump["run_id"] == run_id]
+        wrong += [
+            f"{dump['source']} is refused: {dump['reason']}"
+            for dump in read_dumps("state = 'refused'")
+            if dump["run_id"] == run_id
+        ]
         if wrong:
             fail_for_good("; ".join(wrong))
 

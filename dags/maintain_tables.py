@@ -41,7 +41,11 @@ def maintain_tables() -> None:
     """Run the one job."""
     spark_job(
         "maintain_tables",
-        {"tables": ",".join(TABLE_URIS), "tweets-raw": TWEETS_RAW.uri, "retention-hours": "{{ params.retention_hours }}"},
+        {
+            "tables": ",".join(TABLE_URIS),
+            "tweets-raw": TWEETS_RAW.uri,
+            "retention-hours": "{{ params.retention_hours }}",
+        },
         **writes_tables(SELDOM),
     )
 

@@ -28,15 +28,24 @@ from common.defaults import DEFAULT_ARGS, FIRST_DAY, SELDOM, SHORTEST_REASON, lo
     doc_md=__doc__,
     tags=["ingest"],
     params={
-        "dump_sha256": Param(type="string", pattern="^[0-9a-f]{64}$", title="Dump", description="The SHA-256 of a loaded dump."),
-        "reason": Param(type="string", minLength=SHORTEST_REASON, title="Because", description="Kept with the dump."),
+        "dump_sha256": Param(
+            type="string", pattern="^[0-9a-f]{64}$", title="Dump", description="The SHA-256 of a loaded dump."
+        ),
+        "reason": Param(
+            type="string", minLength=SHORTEST_REASON, title="Because", description="Kept with the dump."
+        ),
     },
 )
 def retract_dump() -> None:
     """Run the one command."""
     loading_task(
         "decide_dump",
-        {"dump-sha256": "{{ params.dump_sha256 }}", **LOADING_ARGUMENTS, "run-id": "{{ run_id }}", "decision": "retract"},
+        {
+            "dump-sha256": "{{ params.dump_sha256 }}",
+            **LOADING_ARGUMENTS,
+            "run-id": "{{ run_id }}",
+            "decision": "retract",
+        },
         task_id="retract",
         reason="{{ params.reason }}",
         outlets=[TWEETS_RAW],

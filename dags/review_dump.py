@@ -20,7 +20,15 @@ from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import Param, dag, get_current_context, task
 
 from common.assets import LOADING_ARGUMENTS, TWEETS_RAW
-from common.defaults import DEFAULT_ARGS, FIRST_DAY, SELDOM, SHORTEST_REASON, fail_for_good, loading_task, writes_tables
+from common.defaults import (
+    DEFAULT_ARGS,
+    FIRST_DAY,
+    SELDOM,
+    SHORTEST_REASON,
+    fail_for_good,
+    loading_task,
+    writes_tables,
+)
 from common.dumps import read_dumps
 
 LET_PASS, REJECT = "Let it pass", "Reject it"
@@ -50,7 +58,9 @@ def read_answer(answer: dict[str, Any]) -> dict[str, str]:
     """Return decision and reason of a person's answer. Raises AirflowFailException where there is no reason."""
     reason = (answer["params_input"].get("reason") or "").strip()
     if len(reason) < SHORTEST_REASON:
-        fail_for_good(f"the decision needs a reason of at least {SHORTEST_REASON} characters: clear `decide` and answer again")
+        fail_for_good(
+            f"the decision needs a reason of at least {SHORTEST_REASON} characters: clear `decide` and answer again"
+        )
     return {"decision": DECISIONS[answer["chosen_options"][0]], "reason": reason}
 
 
@@ -62,7 +72,11 @@ def read_answer(answer: dict[str, Any]) -> dict[str, str]:
     default_args=DEFAULT_ARGS,
     doc_md=__doc__,
     tags=["ingest"],
-    params={"dump_sha256": Param(type="string", pattern="^[0-9a-f]{64}$", title="Dump", description="The SHA-256 of a held dump.")},
+    params={
+        "dump_sha256": Param(
+            type="string", pattern="^[0-9a-f]{64}$", title="Dump", description="The SHA-256 of a held dump."
+        )
+    },
 )
 def review_dump() -> None:
     """Ask, and carry the answer out."""
@@ -86,7 +100,13 @@ def review_dump() -> None:
         options=list(DECISIONS),
         # Null until somebody answers: Airflow validates the params of a task when it starts, too.
         params={
-            "reason": Param(None, type=["null", "string"], minLength=SHORTEST_REASON, title="Because", description="Kept with the dump.")
+            "reason": Param(
+                None,
+                type=["null", "string"],
+                minLength=SHORTEST_REASON,
+                title="Because",
+                description="Kept with the dump.",
+            )
         },
         execution_timeout=None,  # a person may take days; `response_timeout` is not set for the same reason
     )

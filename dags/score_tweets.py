@@ -22,7 +22,16 @@ from typing import Any
 from airflow.sdk import Param, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from common.assets import DRIFT, DRIFT_TABLE, DUMPS, MODELS, MODELS_FOLDER, TWEETS_CLEAN, TWEETS_SCORED, report_uri
+from common.assets import (
+    DRIFT,
+    DRIFT_TABLE,
+    DUMPS,
+    MODELS,
+    MODELS_FOLDER,
+    TWEETS_CLEAN,
+    TWEETS_SCORED,
+    report_uri,
+)
 from common.defaults import DEFAULT_ARGS, FIRST_DAY, SCORE, spark_job, writes_tables
 
 log = logging.getLogger(__name__)
@@ -35,7 +44,11 @@ def drifted_dumps() -> list[str]:
     import pyarrow
     from deltalake import DeltaTable, QueryBuilder
 
-    rows = QueryBuilder().register("drift", DeltaTable(DRIFT_TABLE)).execute("SELECT dump_sha256, breaches FROM drift ORDER BY judged_at")
+    rows = (
+        QueryBuilder()
+        .register("drift", DeltaTable(DRIFT_TABLE))
+        .execute("SELECT dump_sha256, breaches FROM drift ORDER BY judged_at")
+    )
     return [row["dump_sha256"] for row in pyarrow.table(rows.read_all()).to_pylist() if row["breaches"]]
 
 

@@ -45,7 +45,11 @@ EVERY_SUNDAY = "0 3 * * 0"
 
 
 def training_commands(
-    params: Mapping[str, Any], changed_assets: Sequence[str], by_hand: bool, version: int | None, scores_version: int | None
+    params: Mapping[str, Any],
+    changed_assets: Sequence[str],
+    by_hand: bool,
+    version: int | None,
+    scores_version: int | None,
 ) -> list[str]:
     """Return the trainer's command line for each chosen preset.
 
@@ -66,11 +70,15 @@ def training_commands(
     if teacher and scores_version is not None:
         teacher += f" --scores-version {scores_version}"
     options = f"--tweets {tweets}{due}{settings}{teacher}"
-    return [f"{TRAINING_PYTHON} -m training.train --preset {preset} {options}" for preset in params["presets"]]
+    return [
+        f"{TRAINING_PYTHON} -m training.train --preset {preset} {options}" for preset in params["presets"]
+    ]
 
 
 @dag(
-    schedule=AssetOrTimeSchedule(timetable=CronTriggerTimetable(EVERY_SUNDAY, timezone="UTC"), assets=TWEETS_CLEAN | DRIFT),  # type: ignore[arg-type]  # it wants what Airflow makes of them
+    schedule=AssetOrTimeSchedule(
+        timetable=CronTriggerTimetable(EVERY_SUNDAY, timezone="UTC"), assets=TWEETS_CLEAN | DRIFT
+    ),  # type: ignore[arg-type]  # it wants what Airflow makes of them
     start_date=FIRST_DAY,
     catchup=False,  # one run learns from all that is there
     max_active_runs=1,  # two comparisons at once would promote against different champions
@@ -117,7 +125,12 @@ def training_commands(
             title="Growth",
             description="New tweets start a training when the labelled ones have grown by this share.",
         ),
-        "metric": Param("macro_f1", type="string", enum=["macro_f1", "accuracy", "rmse", "loss"], title="Metric of the comparison"),
+        "metric": Param(
+            "macro_f1",
+            type="string",
+            enum=["macro_f1", "accuracy", "rmse", "loss"],
+            title="Metric of the comparison",
+        ),
         "margin": Param(
             0.0,
             type="number",
@@ -133,7 +146,12 @@ def training_commands(
             title="Confidence",
             description="In what share of the resamples it must be better.",
         ),
-        "ask_a_person": Param(False, type="boolean", title="Ask a person", description="Before a better model becomes the champion."),
+        "ask_a_person": Param(
+            False,
+            type="boolean",
+            title="Ask a person",
+            description="Before a better model becomes the champion.",
+        ),
     },
 )
 def train_classifiers() -> None:
@@ -142,7 +160,9 @@ def train_classifiers() -> None:
     @task
     def build_commands() -> list[str]:
         context = get_current_context()
-        changed = [event.asset.name for events in context["triggering_asset_events"].values() for event in events]
+        changed = [
+            event.asset.name for events in context["triggering_asset_events"].values() for event in events
+        ]
         by_hand = context["dag_run"].run_type == "manual"
         versions = newest_version(TWEETS_CLEAN.uri), newest_version(TWEETS_SCORED.uri)
         return training_commands(context["params"], changed, by_hand, *versions)

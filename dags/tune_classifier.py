@@ -21,7 +21,16 @@ from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import Param, dag
 
 from common.assets import TWEETS_CLEAN
-from common.defaults import DEFAULT_ARGS, FIRST_DAY, GPU, PRESETS, REPOSITORY, SHELL_ENVIRONMENT, TRAINING_PYTHON, read_json
+from common.defaults import (
+    DEFAULT_ARGS,
+    FIRST_DAY,
+    GPU,
+    PRESETS,
+    REPOSITORY,
+    SHELL_ENVIRONMENT,
+    TRAINING_PYTHON,
+    read_json,
+)
 
 
 @dag(
@@ -34,7 +43,13 @@ from common.defaults import DEFAULT_ARGS, FIRST_DAY, GPU, PRESETS, REPOSITORY, S
     tags=["train"],
     params={
         "preset": Param("minilm", type="string", enum=PRESETS, title="Model"),
-        "trials": Param(20, type="integer", minimum=1, title="Trials", description="Of the whole study, earlier ones included."),
+        "trials": Param(
+            20,
+            type="integer",
+            minimum=1,
+            title="Trials",
+            description="Of the whole study, earlier ones included.",
+        ),
     },
 )
 def tune_classifier() -> None:

@@ -82,13 +82,28 @@ TIMES = [
     "again",
     "this year",
 ]
-OUTLETS = ["CNN", "the county", "WHO", "the health department", "NPR", "a new study", "the ministry", "Reuters", "local news", "the CDC"]
+OUTLETS = [
+    "CNN",
+    "the county",
+    "WHO",
+    "the health department",
+    "NPR",
+    "a new study",
+    "the ministry",
+    "Reuters",
+    "local news",
+    "the CDC",
+]
 HASHTAGS = {
     1: ["#VaccinesWork", "#vaccinate", "#GetVaccinated", "#publichealth", "#ThankYouNurses"],
     0: ["#measles", "#health", "#news", "#flu", "#vaccines", "#polio"],
     -1: ["#CDCwhistleblower", "#novaccines", "#MyChoice", "#vaccineinjury"],
 }
-EMOJI = {1: ["💉", "👍", "❤️", "😊", "👩‍⚕️", "🙌🏽", "💪"], 0: ["📰", "🤔", "💉", "🇰🇪", "🏥"], -1: ["😡", "👎", "🙄", "😷", "💀"]}
+EMOJI = {
+    1: ["💉", "👍", "❤️", "😊", "👩‍⚕️", "🙌🏽", "💪"],
+    0: ["📰", "🤔", "💉", "🇰🇪", "🏥"],
+    -1: ["😡", "👎", "🙄", "😷", "💀"],
+}
 TEMPLATES = {
     1: [
         "So glad {people} got the {vaccine} {time}, it saves lives",
@@ -125,7 +140,20 @@ TEMPLATES = {
         "They want to force the {vaccine} on {people}. Refuse it",
     ],
 }
-OPENINGS = ["", "", "", "", "RT @user: ", "<user> ", "RT <user>: ", "@user_1 ", "Wow. ", "OK so, ", "Honestly? ", ".@user "]
+OPENINGS = [
+    "",
+    "",
+    "",
+    "",
+    "RT @user: ",
+    "<user> ",
+    "RT <user>: ",
+    "@user_1 ",
+    "Wow. ",
+    "OK so, ",
+    "Honestly? ",
+    ".@user ",
+]
 ENDINGS = [
     "",
     "",
@@ -146,8 +174,12 @@ UNLABELLED = "", ""
 
 
 def read_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Write a generated dump of tweets, with the warts of real ones.")
-    parser.add_argument("--tweets", type=int, required=True, help="how many records, broken and bad ones included")
+    parser = argparse.ArgumentParser(
+        description="Write a generated dump of tweets, with the warts of real ones."
+    )
+    parser.add_argument(
+        "--tweets", type=int, required=True, help="how many records, broken and bad ones included"
+    )
     parser.add_argument("--seed", type=int, default=7, help="the same seed and number give the same bytes")
     parser.add_argument("--output", type=Path, required=True, help="the CSV file to write")
     arguments = parser.parse_args()

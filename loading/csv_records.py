@@ -36,7 +36,9 @@ class Records:
     starts: Positions
     ends: Positions
     malformed: frozenset[int] = frozenset()  # records with text after a closing quote
-    unclosed: frozenset[int] = frozenset()  # records whose quote is never closed, cut at the line end after it
+    unclosed: frozenset[int] = (
+        frozenset()
+    )  # records whose quote is never closed, cut at the line end after it
     # Where the unfinished last record starts, and where its open quote stands; None where the last record is whole.
     unfinished: tuple[int, int] | None = None
 
@@ -51,12 +53,16 @@ class Records:
     def first(self, count: int) -> "Records":
         """The first `count` records."""
         stop = int(self.ends[count - 1]) if count else 0
-        malformed, unclosed = (frozenset(i for i in found if i < count) for found in (self.malformed, self.unclosed))
+        malformed, unclosed = (
+            frozenset(i for i in found if i < count) for found in (self.malformed, self.unclosed)
+        )
         return Records(self.data[:stop], self.starts[:count], self.ends[:count], malformed, unclosed)
 
     def without_first(self) -> "Records":
         """All records but the first."""
-        malformed, unclosed = (frozenset(i - 1 for i in found if i) for found in (self.malformed, self.unclosed))
+        malformed, unclosed = (
+            frozenset(i - 1 for i in found if i) for found in (self.malformed, self.unclosed)
+        )
         start = int(self.ends[0])
         return Records(self.data[start:], self.starts[1:] - start, self.ends[1:] - start, malformed, unclosed)
 
@@ -118,13 +124,21 @@ def _find_records_one_by_one(data: bytes) -> Records:
             malformed.append(position)
         position = match.end()
         ends.append(position)
-    found = _without_blank_lines(data, np.frombuffer(data, dtype=np.uint8), np.array(ends, dtype=np.int64), unfinished=unfinished)
+    found = _without_blank_lines(
+        data, np.frombuffer(data, dtype=np.uint8), np.array(ends, dtype=np.int64), unfinished=unfinished
+    )
     return Records(
-        data, found.starts, found.ends, frozenset(np.searchsorted(found.starts, malformed).tolist()), unfinished=found.unfinished
+        data,
+        found.starts,
+        found.ends,
+        frozenset(np.searchsorted(found.starts, malformed).tolist()),
+        unfinished=found.unfinished,
     )
 
 
-def _without_blank_lines(data: bytes, bytes_: npt.NDArray[np.uint8], ends: Positions, unfinished: tuple[int, int] | None = None) -> Records:
+def _without_blank_lines(
+    data: bytes, bytes_: npt.NDArray[np.uint8], ends: Positions, unfinished: tuple[int, int] | None = None
+) -> Records:
     starts = np.concatenate([np.zeros(1, dtype=np.int64), ends[:-1]])[: len(ends)]
     lengths = ends - starts
     blank = (lengths == 1) | ((lengths == 2) & (bytes_[starts] == CR))
@@ -172,7 +186,11 @@ def read_records(blocks: Iterable[bytes], belongs_to_previous: RecordTest) -> It
         whole = len(found) - 1
         first = max(whole - MOST_PIECES, 0)
         end = found.ends[whole] - LONGEST_RECORD_BYTES if whole > 0 else 0
-        while whole > first and found.starts[whole] > end and belongs_to_previous(found.raw(whole - 1), found.raw(whole)):
+        while (
+            whole > first
+            and found.starts[whole] > end
+            and belongs_to_previous(found.raw(whole - 1), found.raw(whole))
+        ):
             whole -= 1
         if whole > 0:
             yield found.first(whole)

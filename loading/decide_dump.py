@@ -33,7 +33,9 @@ def arg_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Let a held dump pass, reject it, or retract a loaded one.")
     parser.add_argument("--dump-sha256", required=True, metavar="HASH")
     parser.add_argument("--decision", required=True, choices=DECISIONS)
-    parser.add_argument("--reason", required=True, type=reason, metavar="TEXT", help="why; kept in the table dumps")
+    parser.add_argument(
+        "--reason", required=True, type=reason, metavar="TEXT", help="why; kept in the table dumps"
+    )
     add_table_arguments(parser)
     return parser
 
@@ -52,7 +54,9 @@ def find_dump(tables: Tables, sha256: str, decision: str, run_id: str) -> Row:
     if row is None:
         raise WrongStateError(f"there is no dump {sha256}: the table dumps has the hashes")
     if row["state"] != before and not (row["state"] == after and row["run_id"] == run_id):
-        raise WrongStateError(f"the dump {row['source']} is {row['state']}; only a dump that is {before} can be {after}")
+        raise WrongStateError(
+            f"the dump {row['source']} is {row['state']}; only a dump that is {before} can be {after}"
+        )
     return row
 
 
@@ -61,7 +65,9 @@ def let_pass(tables: Tables, files: DumpFiles, row: Row, why: str, run_id: str) 
     loader = Loader(tables, files, run_id, thresholds=None, progress=print_progress)
     delivery = Delivery(row["delivered_at"], row["source"], files.kept(row["dump_sha256"]))
     with loader.judge(delivery.path, delivery.source) as dump:
-        settled = loader.record(dump, delivery, delta.read_dumps(tables), f"let pass: {why} (held because {row['reason']})")
+        settled = loader.record(
+            dump, delivery, delta.read_dumps(tables), f"let pass: {why} (held because {row['reason']})"
+        )
     if settled["state"] != LOADED:
         # Somebody has rejected it meanwhile.
         delta.remove_dump(tables.tweets_raw, settled["dump_sha256"])
@@ -70,7 +76,9 @@ def let_pass(tables: Tables, files: DumpFiles, row: Row, why: str, run_id: str) 
 
 def close(tables: Tables, row: Row, state: str, why: str, run_id: str) -> None:
     """Write that a dump is rejected or retracted, and why."""
-    delta.record_dump(tables, row | {"state": state, "reason": why, "run_id": run_id}, replaces=(row["state"],))
+    delta.record_dump(
+        tables, row | {"state": state, "reason": why, "run_id": run_id}, replaces=(row["state"],)
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -81,7 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     files = DumpFiles(options.raw, options.raw)
     sha256, decision, why = options.dump_sha256, options.decision, options.reason
     try:
-        changed = carry_out(tables, files, find_dump(tables, sha256, decision, options.run_id), decision, why, options.run_id)
+        changed = carry_out(
+            tables, files, find_dump(tables, sha256, decision, options.run_id), decision, why, options.run_id
+        )
     except WrongStateError as error:
         print(f"decide_dump: error: {error}", file=sys.stderr)
         return os.EX_DATAERR
@@ -100,7 +110,11 @@ def carry_out(tables: Tables, files: DumpFiles, row: Row, decision: str, why: st
     if decision == "retract":
         delta.remove_dump(tables.quarantine, row["dump_sha256"])
     # Also of a rejected dump: a run that was to let it pass may have died after it had appended the tweets.
-    return decision == "pass" or delta.remove_dump(tables.tweets_raw, row["dump_sha256"]) > 0 or decision == "retract"
+    return (
+        decision == "pass"
+        or delta.remove_dump(tables.tweets_raw, row["dump_sha256"]) > 0
+        or decision == "retract"
+    )
 
 
 if __name__ == "__main__":

@@ -52,7 +52,8 @@ class DumpFiles:
         root = f"{address.scheme}://{address.netloc}/" if address.scheme else "file:///"
         self._files: FileSystem = PyFileSystem(DeltaStorageHandler(root))
         self._delivered, self._raw = (
-            urlsplit(uri).path.strip("/") if address.scheme else uri.strip("/") for uri in (delivered_uri, raw_uri)
+            urlsplit(uri).path.strip("/") if address.scheme else uri.strip("/")
+            for uri in (delivered_uri, raw_uri)
         )
 
     def deliveries(self) -> list[Delivery]:
@@ -61,7 +62,11 @@ class DumpFiles:
         for info in self._files.get_file_info(FileSelector(self._delivered, allow_not_found=True)):
             if info.type == FileType.File and not info.base_name.startswith(HIDDEN):
                 named = DELIVERED_NAME.match(info.base_name)
-                moment = datetime.strptime(named[1], "%Y%m%dT%H%M%S.%f").replace(tzinfo=UTC) if named else info.mtime
+                moment = (
+                    datetime.strptime(named[1], "%Y%m%dT%H%M%S.%f").replace(tzinfo=UTC)
+                    if named
+                    else info.mtime
+                )
                 # Whole milliseconds, as Delta's statistics have them.
                 moment = moment.replace(microsecond=moment.microsecond // 1000 * 1000)
                 found.append(Delivery(moment, unquote(named[2]) if named else info.base_name, info.path))

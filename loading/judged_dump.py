@@ -15,7 +15,14 @@ import pyarrow.ipc
 
 from loading.csv_records import Records, close_at_line_end, find_records, read_records
 from loading.dump_bytes import HashedFile, content_blocks, whole_lines
-from loading.judging import BAD_RECORDS, LONGEST_COUNTED_TEXT, TWEETS, Judged, belongs_to_previous, judge_records
+from loading.judging import (
+    BAD_RECORDS,
+    LONGEST_COUNTED_TEXT,
+    TWEETS,
+    Judged,
+    belongs_to_previous,
+    judge_records,
+)
 from loading.record_rules import LABELS, Layout, RefusedDumpError, read_header
 from loading.threads import ahead, in_threads
 
@@ -39,7 +46,9 @@ class JudgedDump:
     records: int = 0
     quarantined: int = 0
     label_counts: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(LABELS), np.int64))
-    text_lengths: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(LONGEST_COUNTED_TEXT + 1, np.int64))
+    text_lengths: npt.NDArray[np.int64] = field(
+        default_factory=lambda: np.zeros(LONGEST_COUNTED_TEXT + 1, np.int64)
+    )
     sorted_id_hashes: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
     superseded: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
@@ -183,7 +192,13 @@ def _superseded_rows(dump: JudgedDump, id_hashes: list[npt.NDArray[np.uint64]]) 
         places = np.minimum(np.searchsorted(alike, of_batch), len(alike) - 1)
         return batch.select(["row_number", "tweet_id"]).filter(pa.array(alike[places] == of_batch))
 
-    suspects = list(in_threads(lambda pair: suspects_of(*pair), zip(read_batches(dump.tweets_file), id_hashes, strict=True)))
+    suspects = list(
+        in_threads(
+            lambda pair: suspects_of(*pair), zip(read_batches(dump.tweets_file), id_hashes, strict=True)
+        )
+    )
     rows = pl.DataFrame(pa.Table.from_batches(suspects))
-    superseded: npt.NDArray[np.int64] = rows.filter(~pl.col("tweet_id").is_last_distinct())["row_number"].to_numpy()
+    superseded: npt.NDArray[np.int64] = rows.filter(~pl.col("tweet_id").is_last_distinct())[
+        "row_number"
+    ].to_numpy()
     return superseded

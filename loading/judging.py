@@ -13,7 +13,15 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from loading.csv_records import BYTE_ORDER_MARK, Records
-from loading.record_rules import LABELS, LONGEST_ID, Layout, broken_pieces, parse_agreement, parse_label, split_fields
+from loading.record_rules import (
+    LABELS,
+    LONGEST_ID,
+    Layout,
+    broken_pieces,
+    parse_agreement,
+    parse_label,
+    split_fields,
+)
 
 # row_number counts the records after the header from 1.
 TWEETS = pa.schema(
@@ -89,7 +97,8 @@ def judge_records(records: Records, layout: Layout, first_row_number: int) -> Ju
     keep = good & ~is_bad[whole]
     accepted = pa.array(keep)
     tweets = pa.RecordBatch.from_arrays(
-        [pa.array(whole[keep] + first_row_number), *(column.filter(accepted) for column in columns)], schema=TWEETS
+        [pa.array(whole[keep] + first_row_number), *(column.filter(accepted) for column in columns)],
+        schema=TWEETS,
     )
     numbers = sorted(faults)
     bad_records = pa.RecordBatch.from_arrays(
@@ -118,12 +127,16 @@ def _reason(words: str, other: int | None, first_row_number: int) -> str:
 
 def _records_not_in_utf8(records: Records) -> frozenset[int]:
     whole = pa.Array.from_buffers(
-        pa.binary(), 1, [None, pa.py_buffer(np.array([0, len(records.data)], np.int32)), pa.py_buffer(records.data)]
+        pa.binary(),
+        1,
+        [None, pa.py_buffer(np.array([0, len(records.data)], np.int32)), pa.py_buffer(records.data)],
     )
     try:
         whole.cast(pa.string())
     except pa.ArrowInvalid:
-        return frozenset(i for i in range(len(records)) if as_text(records.raw(i)).encode("utf-8") != records.raw(i))
+        return frozenset(
+            i for i in range(len(records)) if as_text(records.raw(i)).encode("utf-8") != records.raw(i)
+        )
     return frozenset()
 
 
@@ -144,7 +157,11 @@ def _with_bad_records_masked(records: Records, not_utf8: frozenset[int]) -> byte
 
 def _split_columns(data: bytes, count: int, layout: Layout) -> tuple[npt.NDArray[np.int64], list[pa.Array]]:
     """Which of the `count` records in `data` have the right number of fields, and their columns tweet_id, text, label and agreement."""
-    places = [layout.tweet_id, layout.text, *(place for place in (layout.label, layout.agreement) if place is not None)]
+    places = [
+        layout.tweet_id,
+        layout.text,
+        *(place for place in (layout.label, layout.agreement) if place is not None),
+    ]
     names = [str(i) for i in range(len(layout.columns))]
     wrong: list[int] = []
 
@@ -157,7 +174,9 @@ def _split_columns(data: bytes, count: int, layout: Layout) -> tuple[npt.NDArray
     table = pa.csv.read_csv(
         pa.BufferReader(data),
         read_options=pa.csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=names),
-        parse_options=pa.csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=True, invalid_row_handler=leave_out),
+        parse_options=pa.csv.ParseOptions(
+            newlines_in_values=True, ignore_empty_lines=True, invalid_row_handler=leave_out
+        ),
         convert_options=pa.csv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.string()),
             include_columns=[names[place] for place in places],
@@ -203,7 +222,9 @@ def _are_ids(fields: pa.Array) -> Mask:
     good = _as_numpy(pc.ascii_is_alnum(fields))
     # Most are letters and digits alone, which is found ten times as fast.
     others = np.flatnonzero(~good | (_as_numpy(pc.binary_length(fields)) > LONGEST_ID))
-    good[others] = _as_numpy(pc.match_substring_regex(fields.take(others), rf"^[0-9A-Za-z_-]{{1,{LONGEST_ID}}}$"))
+    good[others] = _as_numpy(
+        pc.match_substring_regex(fields.take(others), rf"^[0-9A-Za-z_-]{{1,{LONGEST_ID}}}$")
+    )
     return good
 
 

@@ -31,9 +31,17 @@ def main(arguments: Sequence[str]) -> int:
     crashed: list[str] = []
     with tempfile.TemporaryFile() as current:
         while True:
-            command = [sys.executable, "-m", "loading.settle_dumps", *arguments, f"--current={current.fileno()}"]
+            command = [
+                sys.executable,
+                "-m",
+                "loading.settle_dumps",
+                *arguments,
+                f"--current={current.fileno()}",
+            ]
             command += [f"--crashed={path}" for path in crashed]
-            status = subprocess.run(command, check=False, pass_fds=[current.fileno()], preexec_fn=die_with_parent).returncode
+            status = subprocess.run(
+                command, check=False, pass_fds=[current.fileno()], preexec_fn=die_with_parent
+            ).returncode
             path = os.pread(current.fileno(), os.fstat(current.fileno()).st_size, 0).decode()
             if -status not in CRASHES or not path or path in crashed:
                 return status if status >= 0 else 128 - status  # as a shell has it

@@ -50,10 +50,15 @@ class Loader:
     @contextmanager
     def judge(self, path: str, source: str) -> Iterator[JudgedDump]:
         """Read a dump; its judged records are on disk until the context ends."""
-        with self.files.open(path) as file, judge_dump(file, self.progress(source, self.files.size_bytes(path))) as dump:
+        with (
+            self.files.open(path) as file,
+            judge_dump(file, self.progress(source, self.files.size_bytes(path))) as dump,
+        ):
             yield dump
 
-    def record(self, dump: JudgedDump, delivery: Delivery, settled: Mapping[str, Row], reason: str | None = None) -> Row:
+    def record(
+        self, dump: JudgedDump, delivery: Delivery, settled: Mapping[str, Row], reason: str | None = None
+    ) -> Row:
         """Put the records of a dump where they belong and write its row in `dumps`; returns the row.
 
         Args:
@@ -68,7 +73,10 @@ class Loader:
         breaches = find_breaches(row, self.thresholds) if self.thresholds else []
         # Side by side: a commit in HDFS is half a second of waiting.
         with ThreadPoolExecutor(1) as thread:
-            prepared: list[Future[Any]] = [thread.submit(self.append_bad_records, dump), thread.submit(delta.create_dumps, self.tables)]
+            prepared: list[Future[Any]] = [
+                thread.submit(self.append_bad_records, dump),
+                thread.submit(delta.create_dumps, self.tables),
+            ]
             appended = not breaches and self.append_tweets(dump, delivery)
             for done in prepared:
                 done.result()
@@ -89,14 +97,17 @@ class Loader:
     def append_tweets(self, dump: JudgedDump, delivery: Delivery) -> bool:
         """Append the dump's tweets to the log, unless they are there; returns whether this call did it."""
         delta.create_tweets_raw(self.tables)
-        return delta.append_dump(DeltaTable(self.tables.tweets_raw), dump.sha256, log_rows(dump, delivery.delivered_at))
+        return delta.append_dump(
+            DeltaTable(self.tables.tweets_raw), dump.sha256, log_rows(dump, delivery.delivered_at)
+        )
 
     def describe(self, dump: JudgedDump, delivery: Delivery, settled: Mapping[str, Row]) -> Row:
         """The row of a dump in `dumps`, but for its state and reason."""
         before = [
             row
             for row in settled.values()
-            if row["state"] == LOADED and (row["delivered_at"], row["dump_sha256"]) < (delivery.delivered_at, dump.sha256)
+            if row["state"] == LOADED
+            and (row["delivered_at"], row["dump_sha256"]) < (delivery.delivered_at, dump.sha256)
         ]
         return {
             "dump_sha256": dump.sha256,
@@ -123,8 +134,13 @@ def log_rows(dump: JudgedDump, delivered_at: datetime) -> Iterator[pa.RecordBatc
     """The rows of a dump for `tweets_raw`."""
     ingested_at = datetime.now(UTC)
     for batch in dump.tweets():
-        times = [pa.repeat(pa.scalar(moment, delta.TIMESTAMP), batch.num_rows) for moment in (delivered_at, ingested_at)]
-        yield pa.RecordBatch.from_arrays([*batch.columns[1:], hash_column(dump, batch), *times], delta.TWEETS_RAW.names)
+        times = [
+            pa.repeat(pa.scalar(moment, delta.TIMESTAMP), batch.num_rows)
+            for moment in (delivered_at, ingested_at)
+        ]
+        yield pa.RecordBatch.from_arrays(
+            [*batch.columns[1:], hash_column(dump, batch), *times], delta.TWEETS_RAW.names
+        )
 
 
 def quarantine_rows(dump: JudgedDump) -> Iterator[pa.RecordBatch]:
@@ -135,4 +151,6 @@ def quarantine_rows(dump: JudgedDump) -> Iterator[pa.RecordBatch]:
 
 def hash_column(dump: JudgedDump, batch: pa.RecordBatch) -> pa.DictionaryArray:
     """The dump's hash for each row of a batch. Written out it would take more memory than most texts."""
-    return pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int8()), batch.num_rows), pa.array([dump.sha256]))
+    return pa.DictionaryArray.from_arrays(
+        pa.repeat(pa.scalar(0, pa.int8()), batch.num_rows), pa.array([dump.sha256])
+    )

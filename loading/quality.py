@@ -41,7 +41,9 @@ def find_breaches(row: Mapping[str, Any], thresholds: Thresholds) -> list[str]:
     breaches = []
     if row["records"] >= FEWEST_ROWS and row["quarantined"] / row["records"] > thresholds.most_quarantined:
         share = row["quarantined"] / row["records"]
-        breaches.append(f"{share:.1%} of its records are in quarantine, at most {thresholds.most_quarantined:.1%} are usual")
+        breaches.append(
+            f"{share:.1%} of its records are in quarantine, at most {thresholds.most_quarantined:.1%} are usual"
+        )
     distance = row["label_distance"]
     if distance is not None and distance > thresholds.most_label_distance:
         breaches.append(

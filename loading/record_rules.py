@@ -82,8 +82,12 @@ class Layout:
         """What the operator should know about the columns."""
         known = {self.tweet_id, self.text, self.label, self.agreement}
         ignored = [name for i, name in enumerate(self.columns) if i not in known]
-        missing = [name for name, place in (("label", self.label), ("agreement", self.agreement)) if place is None]
-        return [f"column {name!r} is ignored" for name in ignored] + [f"the dump has no column {name!r}" for name in missing]
+        missing = [
+            name for name, place in (("label", self.label), ("agreement", self.agreement)) if place is None
+        ]
+        return [f"column {name!r} is ignored" for name in ignored] + [
+            f"the dump has no column {name!r}" for name in missing
+        ]
 
     def fault(self, fields: list[str]) -> str | None:
         """Why a record of these fields is no tweet; None where it is one."""
@@ -107,7 +111,12 @@ class Layout:
         The tail begins with the rest of the text where the first column should be, and the columns after the text follow; so the last columns,
         as many as stand before the text, are empty or absent.
         """
-        if not self.text or len(fields) > len(self.columns) or not fields[0].strip() or any(fields[len(self.columns) - self.text :]):
+        if (
+            not self.text
+            or len(fields) > len(self.columns)
+            or not fields[0].strip()
+            or any(fields[len(self.columns) - self.text :])
+        ):
             return False
         # With the id first, prose in its place is enough. A single word may be an id: then label and agreement must both follow it, shifted.
         return self._has_no_id(fields) or self._has_shifted_votes(fields)
@@ -120,19 +129,33 @@ class Layout:
 
     def looks_like_middle(self, fields: list[str]) -> bool:
         """Whether this may be a line between head and tail: text in the first column and nothing else."""
-        return bool(fields[0].strip()) and self._has_no_id(fields) and not any(fields[1:]) and len(fields) <= len(self.columns)
+        return (
+            bool(fields[0].strip())
+            and self._has_no_id(fields)
+            and not any(fields[1:])
+            and len(fields) <= len(self.columns)
+        )
 
     def belongs_to(self, previous: list[str], fields: list[str]) -> bool:
         """Whether the two may be pieces of one record."""
-        return self.looks_like_tail(fields) and (self.looks_like_head(previous) or self.looks_like_middle(previous))
+        return self.looks_like_tail(fields) and (
+            self.looks_like_head(previous) or self.looks_like_middle(previous)
+        )
 
     def _has_shifted_votes(self, fields: list[str]) -> bool:
         if self.label is None or self.agreement is None:
             return False
         label, agreement = self.label - self.text, self.agreement - self.text
-        if not (0 < label < len(fields) and 0 < agreement < len(fields) and fields[label].strip() and fields[agreement].strip()):
+        if not (
+            0 < label < len(fields)
+            and 0 < agreement < len(fields)
+            and fields[label].strip()
+            and fields[agreement].strip()
+        ):
             return False
-        return not _is_broken_by(parse_label, fields[label]) and not _is_broken_by(parse_agreement, fields[agreement])
+        return not _is_broken_by(parse_label, fields[label]) and not _is_broken_by(
+            parse_agreement, fields[agreement]
+        )
 
     def _has_no_id(self, fields: list[str]) -> bool:
         return len(fields) <= self.tweet_id or not TWEET_ID.match(fields[self.tweet_id])
@@ -146,7 +169,13 @@ def read_header(record: bytes) -> Layout:
         names = tuple(name.strip().lower() for name in split_fields(record.decode("utf-8")))
     except UnicodeDecodeError:
         raise RefusedDumpError("its header is not in UTF-8: convert it first") from None
-    twice = sorted({name for name in names if names.count(name) > 1 and name in ("tweet_id", *TEXT_COLUMNS, "label", "agreement")})
+    twice = sorted(
+        {
+            name
+            for name in names
+            if names.count(name) > 1 and name in ("tweet_id", *TEXT_COLUMNS, "label", "agreement")
+        }
+    )
     if twice:
         raise RefusedDumpError(f"column {twice[0]!r} is there twice")
     texts = [name for name in TEXT_COLUMNS if name in names]
@@ -154,14 +183,20 @@ def read_header(record: bytes) -> Layout:
         raise RefusedDumpError("it has both safe_text and safe_tweet: leave one")
     if "tweet_id" not in names or not texts:
         missing = " and ".join(
-            name for name, there in (("tweet_id", "tweet_id" in names), ("safe_text (or safe_tweet)", texts)) if not there
+            name
+            for name, there in (("tweet_id", "tweet_id" in names), ("safe_text (or safe_tweet)", texts))
+            if not there
         )
-        raise RefusedDumpError(f"its header has no column {missing}; it begins with {record[:80].decode('utf-8', 'replace')!r}")
+        raise RefusedDumpError(
+            f"its header has no column {missing}; it begins with {record[:80].decode('utf-8', 'replace')!r}"
+        )
     place = {name: i for i, name in enumerate(names)}
     return Layout(names, place["tweet_id"], place[texts[0]], place.get("label"), place.get("agreement"))
 
 
-def broken_pieces(layout: Layout, fields_of: Callable[[int], list[str]], suspects: list[int]) -> dict[int, tuple[int, str]]:
+def broken_pieces(
+    layout: Layout, fields_of: Callable[[int], list[str]], suspects: list[int]
+) -> dict[int, tuple[int, str]]:
     """The pieces among the records `suspects` (ascending) and the records before them.
 
     `fields_of(i)` are the fields of record i. Returns for each piece the record number that its reason names and the reason's words before the number.

@@ -35,28 +35,67 @@ def arg_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("load_dumps", description="Load every dump that was delivered.")
     parser.add_argument("--delivered", required=True, metavar="URI", help="folder of delivered dumps")
     add_table_arguments(parser)
-    parser.add_argument("--most-quarantined", required=True, type=float, metavar="SHARE", help="of a dump's records; with more it is held")
-    parser.add_argument("--most-label-distance", required=True, type=float, metavar="SHARE", help="from the label shares of earlier dumps")
-    parser.add_argument("--shortest-text", required=True, type=float, metavar="N", help="of a dump's median text, in characters")
-    parser.add_argument("--longest-text", required=True, type=float, metavar="N", help="of a dump's median text, in characters")
+    parser.add_argument(
+        "--most-quarantined",
+        required=True,
+        type=float,
+        metavar="SHARE",
+        help="of a dump's records; with more it is held",
+    )
+    parser.add_argument(
+        "--most-label-distance",
+        required=True,
+        type=float,
+        metavar="SHARE",
+        help="from the label shares of earlier dumps",
+    )
+    parser.add_argument(
+        "--shortest-text",
+        required=True,
+        type=float,
+        metavar="N",
+        help="of a dump's median text, in characters",
+    )
+    parser.add_argument(
+        "--longest-text",
+        required=True,
+        type=float,
+        metavar="N",
+        help="of a dump's median text, in characters",
+    )
     parser.add_argument(
         "--signalled-until",
         type=moment,
         metavar="TIME",
         help="dumps that were loaded later count as loaded by this run: nobody was told of them",
     )
-    parser.add_argument("--crashed", action="append", default=[], metavar="PATH", help="a delivery that has ended a process before")
-    parser.add_argument("--current", type=int, metavar="FD", help="an open file that gets the path of the delivery that is being settled")
+    parser.add_argument(
+        "--crashed",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="a delivery that has ended a process before",
+    )
+    parser.add_argument(
+        "--current",
+        type=int,
+        metavar="FD",
+        help="an open file that gets the path of the delivery that is being settled",
+    )
     return parser
 
 
 def add_table_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that every command of loading takes."""
-    parser.add_argument("--raw", required=True, metavar="URI", help="folder that keeps each content once, as <sha256>.csv")
+    parser.add_argument(
+        "--raw", required=True, metavar="URI", help="folder that keeps each content once, as <sha256>.csv"
+    )
     parser.add_argument("--tweets-raw", required=True, metavar="URI")
     parser.add_argument("--quarantine", required=True, metavar="URI")
     parser.add_argument("--dumps", required=True, metavar="URI")
-    parser.add_argument("--run-id", required=True, metavar="TEXT", help="the run that asks, for the table dumps")
+    parser.add_argument(
+        "--run-id", required=True, metavar="TEXT", help="the run that asks, for the table dumps"
+    )
     parser.add_argument("--most-memory-gib", type=float, default=MOST_MEMORY_GIB, metavar="N")
 
 
@@ -91,7 +130,10 @@ def print_progress(source: str, total_bytes: int) -> Progress:
         nonlocal last
         if time.monotonic() - last >= PROGRESS_SECONDS:
             last = time.monotonic()
-            print(f"{source}: {bytes_ / 1e6:,.0f} of {total_bytes / 1e6:,.0f} MB read, {records:,} records", flush=True)
+            print(
+                f"{source}: {bytes_ / 1e6:,.0f} of {total_bytes / 1e6:,.0f} MB read, {records:,} records",
+                flush=True,
+            )
 
     return show
 
@@ -100,12 +142,12 @@ def describe_outcome(delivery: Delivery, row: Row, run_id: str) -> str:
     """One line for a person: what became of a delivery."""
     if row["run_id"] != run_id:
         return f"{delivery.source}: delivered before as {row['source']}, {row['state']}; nothing changes"
-    account = (
-        "{records:,} records = {accepted:,} accepted ({known:,} known) + {duplicates:,} duplicates + {quarantined:,} quarantined".format(
-            **row
-        )
+    account = "{records:,} records = {accepted:,} accepted ({known:,} known) + {duplicates:,} duplicates + {quarantined:,} quarantined".format(
+        **row
     )
-    return ": ".join(filter(None, [delivery.source, row["state"], account if row["records"] else "", row["reason"]]))
+    return ": ".join(
+        filter(None, [delivery.source, row["state"], account if row["records"] else "", row["reason"]])
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -115,7 +157,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     started = time.monotonic()
     tables = Tables(options.tweets_raw, options.quarantine, options.dumps)
     files = DumpFiles(options.delivered, options.raw)
-    thresholds = Thresholds(options.most_quarantined, options.most_label_distance, options.shortest_text, options.longest_text)
+    thresholds = Thresholds(
+        options.most_quarantined, options.most_label_distance, options.shortest_text, options.longest_text
+    )
     loader = Loader(tables, files, options.run_id, thresholds, print_progress)
     failed = []
     for delivery in files.deliveries():
@@ -127,14 +171,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(f"{delivery.source}: another loader was faster", flush=True)
                 continue
             # The others do not wait for it; the next run finds it again.
-            print(f"load_dumps: error: {delivery.source} could not be loaded: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+            print(
+                f"load_dumps: error: {delivery.source} could not be loaded: {type(error).__name__}: {error}",
+                file=sys.stderr,
+                flush=True,
+            )
             failed.append(delivery.source)
     # Rows of an earlier try of this run count: whoever waits for new tweets has not heard of them yet.
     rows = delta.read_dumps(tables).values()
     states = Counter(row["state"] for row in rows if row["run_id"] == options.run_id)
     since = options.signalled_until
-    has_loaded = states[LOADED] or any(row["state"] == LOADED and since and row["ingested_at"] > since for row in rows)
-    print(json.dumps({"job": "load_dumps", **states, "failed": failed, "seconds": round(time.monotonic() - started, 1)}))
+    has_loaded = states[LOADED] or any(
+        row["state"] == LOADED and since and row["ingested_at"] > since for row in rows
+    )
+    print(
+        json.dumps(
+            {"job": "load_dumps", **states, "failed": failed, "seconds": round(time.monotonic() - started, 1)}
+        )
+    )
     return 0 if has_loaded else 1 if failed else NOTHING_LOADED
 
 

@@ -127,7 +127,9 @@ def create_dumps(tables: Tables) -> None:
 def _create(uri: str, schema: pa.Schema, properties: Mapping[str, str]) -> None:
     """Create a table if it does not exist."""
     if not DeltaTable.is_deltatable(uri):
-        DeltaTable.create(uri, schema=Schema.from_arrow(schema), mode="ignore", configuration=dict(properties))
+        DeltaTable.create(
+            uri, schema=Schema.from_arrow(schema), mode="ignore", configuration=dict(properties)
+        )
 
 
 def until_committed(attempt: Callable[[], Result]) -> Result:
@@ -147,7 +149,9 @@ def holds_dump(table: DeltaTable, sha256: str) -> bool:
 
 def next_transaction(table: DeltaTable, sha256: str) -> CommitProperties:
     """What makes a commit the next one about this dump, and fail where another one has come first."""
-    return CommitProperties(app_transactions=[Transaction(sha256, (table.transaction_version(sha256) or 0) + 1)])
+    return CommitProperties(
+        app_transactions=[Transaction(sha256, (table.transaction_version(sha256) or 0) + 1)]
+    )
 
 
 def append_dump(table: DeltaTable, sha256: str, batches: Iterable[pa.RecordBatch]) -> bool:
@@ -180,9 +184,13 @@ def append_dump(table: DeltaTable, sha256: str, batches: Iterable[pa.RecordBatch
     return True
 
 
-def commit_files(table: DeltaTable, files: list[AddAction | RemoveAction], properties: CommitProperties) -> None:
+def commit_files(
+    table: DeltaTable, files: list[AddAction | RemoveAction], properties: CommitProperties
+) -> None:
     """Append files to a table."""
-    table.create_write_transaction(files, mode="append", schema=table.schema(), partition_by=[], commit_properties=properties)
+    table.create_write_transaction(
+        files, mode="append", schema=table.schema(), partition_by=[], commit_properties=properties
+    )
 
 
 def in_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
@@ -208,20 +216,35 @@ def write_files(table_uri: str, sha256: str, groups: Iterator[pa.Table]) -> list
     def write_in_turn() -> list[AddAction | RemoveAction]:
         written: list[AddAction | RemoveAction] = []
         while (group := take()) is not None:
-            written.append(write_file(table_uri, sha256, group, islice(iter(take, None), GROUPS_PER_FILE - 1)))
+            written.append(
+                write_file(table_uri, sha256, group, islice(iter(take, None), GROUPS_PER_FILE - 1))
+            )
         return written
 
     with ThreadPoolExecutor(WRITING_THREADS) as threads:
-        return list(chain.from_iterable(writer.result() for writer in [threads.submit(write_in_turn) for _ in range(WRITING_THREADS)]))
+        return list(
+            chain.from_iterable(
+                writer.result() for writer in [threads.submit(write_in_turn) for _ in range(WRITING_THREADS)]
+            )
+        )
 
 
 def write_file(table_uri: str, sha256: str, first: pa.Table, more: Iterable[pa.Table]) -> AddAction:
     """Write groups of rows of a dump into one file of a table; returns what a commit must say about it."""
     name, files = f"part-{uuid.uuid4()}.zstd.parquet", PyFileSystem(DeltaStorageHandler(table_uri))
     # Ids never repeat and texts seldom do: a dictionary of them would be tried in vain.
-    repeating = [column for column in first.column_names if column not in ("tweet_id", "safe_text", "raw_record", "row_number")]
+    repeating = [
+        column
+        for column in first.column_names
+        if column not in ("tweet_id", "safe_text", "raw_record", "row_number")
+    ]
     rows = 0
-    options = {"compression": "zstd", "use_dictionary": repeating, "write_statistics": repeating, "store_schema": False}
+    options = {
+        "compression": "zstd",
+        "use_dictionary": repeating,
+        "write_statistics": repeating,
+        "store_schema": False,
+    }
     with pq.ParquetWriter(name, first.schema, filesystem=files, **options) as writer:
         for group in chain([first], more):
             writer.write_table(group)
@@ -230,7 +253,12 @@ def write_file(table_uri: str, sha256: str, first: pa.Table, more: Iterable[pa.T
     indexed = {"dump_sha256": sha256} | (
         {"delivered_at": stats_time(first["delivered_at"][0].as_py())} if "delivered_at" in repeating else {}
     )
-    stats = {"numRecords": rows, "minValues": indexed, "maxValues": indexed, "nullCount": dict.fromkeys(indexed, 0)}
+    stats = {
+        "numRecords": rows,
+        "minValues": indexed,
+        "maxValues": indexed,
+        "nullCount": dict.fromkeys(indexed, 0),
+    }
     return AddAction(name, info.size, {}, int(time.time() * 1000), True, json.dumps(stats))
 
 
@@ -266,7 +294,9 @@ def delivery_time(tables: Tables, sha256: str) -> datetime | None:
     return moment
 
 
-def count_known(tables: Tables, sorted_id_hashes: npt.NDArray[np.uint64], delivered_at: datetime, sha256: str) -> int:
+def count_known(
+    tables: Tables, sorted_id_hashes: npt.NDArray[np.uint64], delivered_at: datetime, sha256: str
+) -> int:
     """How many of a dump's ids the log holds from earlier deliveries.
 
     Ids are told apart by 64-bit hashes: with 10 million ids in a log of 100 million, the chance that the count is off by one is 1 in 20,000.
@@ -314,7 +344,9 @@ def record_dump(tables: Tables, row: Mapping[str, Any], *, replaces: tuple[str, 
         if standing is None:
             commit_files(table, [write_file(table.table_uri, sha256, rows, [])], properties)
         else:
-            merger = table.merge(rows, "old.dump_sha256 = new.dump_sha256", "new", "old", commit_properties=properties)
+            merger = table.merge(
+                rows, "old.dump_sha256 = new.dump_sha256", "new", "old", commit_properties=properties
+            )
             merger.when_matched_update_all().execute()
         [written] = rows.to_pylist()
         return dict(written)

@@ -11,7 +11,9 @@ Result = TypeVar("Result")
 THREADS = 2
 
 
-def in_threads(work: Callable[[Item], Result], items: Iterable[Item], count: int = THREADS) -> Iterator[Result]:
+def in_threads(
+    work: Callable[[Item], Result], items: Iterable[Item], count: int = THREADS
+) -> Iterator[Result]:
     """The results of `work` on each item, in the order of the items, of which a few are in memory at a time."""
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(count) as threads:

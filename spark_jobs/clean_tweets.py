@@ -57,7 +57,9 @@ BROADCAST_ROWS = 10_000
 
 def arg_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--tweets-raw", required=True, metavar="URI", help="Delta table to read")
     parser.add_argument("--tweets-clean", required=True, metavar="URI", help="Delta table to write")
     return parser
@@ -76,7 +78,9 @@ def clean(tweets: DataFrame) -> DataFrame:
         "text_group": text_group,
         "split": split.split(text_group, F.col("label")),
     }
-    return cleaned.select(*(columns[name].alias(name) if name in columns else name for name in TWEETS_CLEAN.names))
+    return cleaned.select(
+        *(columns[name].alias(name) if name in columns else name for name in TWEETS_CLEAN.names)
+    )
 
 
 def compare(tweets: DataFrame, cleaned: DataFrame) -> DataFrame:
@@ -85,9 +89,16 @@ def compare(tweets: DataFrame, cleaned: DataFrame) -> DataFrame:
     Both sides are CURRENT_TWEET rows; of a deleted tweet only the id is left.
     """
     content = F.struct("safe_text", F.col("label").cast("int").alias("label"), "agreement", "dump_sha256")
-    now, before = tweets.select("tweet_id", content.alias("now")), cleaned.select("tweet_id", content.alias("before"))
-    change = F.when(F.col("before").isNull(), "insert").when(F.col("now").isNull(), "delete").otherwise("update")
-    differing = now.join(before, "tweet_id", how="full_outer").where(~F.col("now").eqNullSafe(F.col("before")))
+    now, before = (
+        tweets.select("tweet_id", content.alias("now")),
+        cleaned.select("tweet_id", content.alias("before")),
+    )
+    change = (
+        F.when(F.col("before").isNull(), "insert").when(F.col("now").isNull(), "delete").otherwise("update")
+    )
+    differing = now.join(before, "tweet_id", how="full_outer").where(
+        ~F.col("now").eqNullSafe(F.col("before"))
+    )
     return differing.select("tweet_id", "now.*", change.alias("change"))
 
 
@@ -124,7 +135,9 @@ def hold_one_dump(files: Iterable[Mapping[str, Any]]) -> bool:
     return len(bounds) == 1 and None not in bounds
 
 
-def clean_changes(spark: SparkSession, log: DataFrame, touched: DataFrame, clean_uri: str, position: ReadPosition) -> dict[str, int]:
+def clean_changes(
+    spark: SparkSession, log: DataFrame, touched: DataFrame, clean_uri: str, position: ReadPosition
+) -> dict[str, int]:
     """Brings the tweets whose ids are `touched` up to date; counts the rows of each change.
 
     New tweets are appended, then corrections are merged. The last commit carries the position: a run that dies between the two leaves it as it
@@ -139,13 +152,20 @@ def clean_changes(spark: SparkSession, log: DataFrame, touched: DataFrame, clean
     changes = compare(current_tweets(log.join(touched, "tweet_id", how="left_semi")), held).localCheckpoint()
     counts = {row.change: int(row["count"]) for row in changes.groupBy("change").count().collect()}
     require_version(spark, clean_uri, version)
-    new, corrections = changes.where("change = 'insert'"), sum(count for change, count in counts.items() if change != "insert")
+    new, corrections = (
+        changes.where("change = 'insert'"),
+        sum(count for change, count in counts.items() if change != "insert"),
+    )
     if "insert" in counts and corrections:
         with written_once(spark, position):
             append(clean(new), clean_uri)
     with recorded(spark, position):
         if corrections:
-            correct(DeltaTable.forPath(spark, clean_uri), changes.where("change <> 'insert'"), is_small=corrections <= BROADCAST_ROWS)
+            correct(
+                DeltaTable.forPath(spark, clean_uri),
+                changes.where("change <> 'insert'"),
+                is_small=corrections <= BROADCAST_ROWS,
+            )
         elif "insert" in counts:
             with written_once(spark, position):
                 append(clean(new), clean_uri)
@@ -164,7 +184,11 @@ def correct(tweets_clean: DeltaTable, changes: DataFrame, *, is_small: bool) -> 
     """Merges the rows of `compare` that are updates and deletes; those that are few are sent to every task."""
     is_delete = F.col("change") == "delete"
     deletes = changes.where(is_delete).select("tweet_id", F.lit(True).alias("is_delete"))
-    source = clean(changes.where(~is_delete)).withColumn("is_delete", F.lit(False)).unionByName(deletes, allowMissingColumns=True)
+    source = (
+        clean(changes.where(~is_delete))
+        .withColumn("is_delete", F.lit(False))
+        .unionByName(deletes, allowMissingColumns=True)
+    )
     source = F.broadcast(source) if is_small else source
     (
         # Without a clause that inserts, Delta need not look for rows that match nothing: the rows of the table are not shuffled.
@@ -185,7 +209,11 @@ def clean_tweets(spark: SparkSession, raw_uri: str, clean_uri: str) -> dict[str,
         raise SystemExit(f"no table tweets_raw at {raw_uri}: ingest a dump first")
     snapshot = newest_snapshot(spark, raw_uri)
     last, current = last_position(spark, clean_uri, STAGE), position_at(snapshot, STAGE, RULES)
-    summary: dict[str, object] = {"job": STAGE, "scope": "nothing", "tweets_raw_version": current.source_version}
+    summary: dict[str, object] = {
+        "job": STAGE,
+        "scope": "nothing",
+        "tweets_raw_version": current.source_version,
+    }
     if last == current:
         return summary
     log = read_log(spark, raw_uri, current.source_version)

@@ -38,7 +38,17 @@ STAGE = "explore_tweets"
 WORDS_IN_CLOUD = 150
 TERMS_IN_TABLE = 20
 GROUPS_IN_TABLE = 15
-COLUMNS = ["tweet_id", "safe_text", "label", "agreement", "hashtags", "emoji", "clean_text", "text_group", "split"]
+COLUMNS = [
+    "tweet_id",
+    "safe_text",
+    "label",
+    "agreement",
+    "hashtags",
+    "emoji",
+    "clean_text",
+    "text_group",
+    "split",
+]
 # While the driver plans one query, the tasks of another run.
 QUERIES_AT_ONCE = 2
 # Their import takes seconds, and the job needs them only when Spark has counted.
@@ -49,9 +59,13 @@ Key = TypeVar("Key", bound=Hashable)
 
 def arg_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--tweets-clean", required=True, metavar="URI", help="Delta table to explore")
-    parser.add_argument("--report", required=True, metavar="FOLDER", help="folder on the table's file system for the report")
+    parser.add_argument(
+        "--report", required=True, metavar="FOLDER", help="folder on the table's file system for the report"
+    )
     parser.add_argument("--run-id", required=True, help="the Airflow run that asks for the report")
     return parser
 
@@ -65,7 +79,9 @@ def data_versions(tweets_clean: DeltaTable) -> list[int]:
     """The versions in which clean_tweets has changed the rows, newest first; other commits are those of table maintenance."""
     stage = F.get_json_object("userMetadata", "$.stage").alias("stage")
     commits = tweets_clean.history().select("version", "operation", stage).collect()
-    of_stage = [row for row in commits if row.stage == CLEANING and row.operation not in ("CREATE TABLE", "DELETE")]
+    of_stage = [
+        row for row in commits if row.stage == CLEANING and row.operation not in ("CREATE TABLE", "DELETE")
+    ]
     return sorted((row.version for row in of_stage), reverse=True)
 
 
@@ -82,7 +98,9 @@ def compare(spark: SparkSession, uri: str, tweets: DataFrame, older: int | None)
     except AnalysisException:  # its entry in Delta's log is gone
         return Comparison(older)
     counts = only_row(findings.differences(before, tweets))
-    labels = {name.removeprefix("before_"): counts.pop(name) for name in list(counts) if name.startswith("before_")}
+    labels = {
+        name.removeprefix("before_"): counts.pop(name) for name in list(counts) if name.startswith("before_")
+    }
     return Comparison(older, counts, labels)
 
 
@@ -111,9 +129,14 @@ def explore(spark: SparkSession, uri: str, versions: list[int]) -> "tuple[list[S
         if not total:
             raise SystemExit(f"{uri} holds no tweets: ingest a dump first")
         labels = sum_tweets(counts, lambda row: (row.label, row.split))
-        lengths = {label: sum_tweets((row for row in counts if row.label == label), lambda row: row.characters) for label, _ in labels}
+        lengths = {
+            label: sum_tweets((row for row in counts if row.label == label), lambda row: row.characters)
+            for label, _ in labels
+        }
         voted = [row for row in counts if row.label is not None and row.agreement is not None]
-        terms_by_rank = [row.asDict() for row in sorted(distinctive.result(), key=lambda row: (row.label, row.rank))]
+        terms_by_rank = [
+            row.asDict() for row in sorted(distinctive.result(), key=lambda row: (row.label, row.rank))
+        ]
         per_label = report.tweets_per_label(labels)
         sections = [
             report.labels_section(labels),
@@ -185,10 +208,17 @@ def main() -> None:
     )
     spark.stop()
     seconds = round(time.monotonic() - started, 1)
-    print(f"explored {metrics['tweets']} tweets of version {versions[0]} in {seconds} s: {arguments.report}/report.html")
+    print(
+        f"explored {metrics['tweets']} tweets of version {versions[0]} in {seconds} s: {arguments.report}/report.html"
+    )
     if mlflow_run is None:
         print("not logged to MLflow: MLFLOW_TRACKING_URI is not set")
-    summary = {"job": STAGE, "tweets_clean_version": versions[0], "tweets": metrics["tweets"], "report": arguments.report}
+    summary = {
+        "job": STAGE,
+        "tweets_clean_version": versions[0],
+        "tweets": metrics["tweets"],
+        "report": arguments.report,
+    }
     print(json.dumps({**summary, "mlflow_run": mlflow_run, "seconds": seconds}))
 
 

@@ -38,10 +38,21 @@ class Files:
 
 def arg_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Drop superseded rows, OPTIMIZE and VACUUM.")
-    parser.add_argument("--tables", required=True, metavar="URI,URI", help="the tables to OPTIMIZE and VACUUM, separated by commas")
-    parser.add_argument("--tweets-raw", required=True, metavar="URI", help="the log whose superseded rows are dropped")
     parser.add_argument(
-        "--retention-hours", required=True, type=retention, metavar="N", help="superseded rows and older versions stay readable this long"
+        "--tables",
+        required=True,
+        metavar="URI,URI",
+        help="the tables to OPTIMIZE and VACUUM, separated by commas",
+    )
+    parser.add_argument(
+        "--tweets-raw", required=True, metavar="URI", help="the log whose superseded rows are dropped"
+    )
+    parser.add_argument(
+        "--retention-hours",
+        required=True,
+        type=retention,
+        metavar="N",
+        help="superseded rows and older versions stay readable this long",
     )
     return parser
 
@@ -66,7 +77,9 @@ def drop_superseded_rows(spark: SparkSession, uri: str, delivered_before: dateti
     count = superseded.count()
     if count:
         condition = "row.tweet_id = old.tweet_id and row.dump_sha256 = old.dump_sha256"
-        DeltaTable.forPath(spark, uri).alias("row").merge(superseded.alias("old"), condition).whenMatchedDelete().execute()
+        DeltaTable.forPath(spark, uri).alias("row").merge(
+            superseded.alias("old"), condition
+        ).whenMatchedDelete().execute()
     superseded.unpersist()
     return count
 
@@ -75,7 +88,9 @@ def count_files(spark: SparkSession, uri: str) -> Files:
     """How many files the newest version at `uri` has, how many of them are small, and their bytes."""
     jvm: Any = spark.sparkContext._jvm  # Spark itself has no Python interface to file sizes
     configuration = spark.sparkContext._jsc.hadoopConfiguration()
-    paths = [jvm.org.apache.hadoop.fs.Path(file) for file in DeltaTable.forPath(spark, uri).toDF().inputFiles()]
+    paths = [
+        jvm.org.apache.hadoop.fs.Path(file) for file in DeltaTable.forPath(spark, uri).toDF().inputFiles()
+    ]
     sizes = [path.getFileSystem(configuration).getFileStatus(path).getLen() for path in paths]
     return Files(len(sizes), sum(size < SMALL_FILE_BYTES for size in sizes), sum(sizes))
 
@@ -110,7 +125,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(
             f"{name}: {before['files']} files ({before['small_files']} small) before, {after['files']} ({after['small_files']} small) after"
         )
-    summary = {"job": "maintain_tables", "rows_dropped": dropped, "tables": tables, "seconds": round(time.monotonic() - started, 1)}
+    summary = {
+        "job": "maintain_tables",
+        "rows_dropped": dropped,
+        "tables": tables,
+        "seconds": round(time.monotonic() - started, 1),
+    }
     print(json.dumps(summary))
 
 

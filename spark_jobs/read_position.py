@@ -53,7 +53,9 @@ def require_version(spark: SparkSession, uri: str, version: int) -> None:
     """
     newest = newest_snapshot(spark, uri).version()
     if newest != version:
-        raise SystemExit(f"another run has written to {uri} meanwhile (version {newest} after {version}): try again")
+        raise SystemExit(
+            f"another run has written to {uri} meanwhile (version {newest} after {version}): try again"
+        )
 
 
 def position_at(snapshot: Any, stage: str, rules: str) -> ReadPosition:
@@ -79,7 +81,9 @@ def commits(snapshot: Any) -> Iterator[dict[str, Any]]:
         if not file_system.exists(file):
             return
         actions = log.store().read(file, configuration).mkString("\n").split("\n")
-        yield next((json.loads(action)["commitInfo"] for action in actions if action.startswith('{"commitInfo"')), {})
+        yield next(
+            (json.loads(action)["commitInfo"] for action in actions if action.startswith('{"commitInfo"')), {}
+        )
 
 
 def last_position(spark: SparkSession, target_uri: str, stage: str) -> ReadPosition | None:
@@ -131,12 +135,16 @@ def changes_are_kept(source_snapshot: Any, after_version: int, now: datetime) ->
     if len(unread) != source_snapshot.version() - after_version:  # Delta has removed entries of its log
         return False
     row_changes = [
-        datetime.fromtimestamp(commit.get("timestamp", 0) / 1000, UTC) for commit in unread if commit.get("operation") not in MAINTENANCE
+        datetime.fromtimestamp(commit.get("timestamp", 0) / 1000, UTC)
+        for commit in unread
+        if commit.get("operation") not in MAINTENANCE
     ]
     return all(now - time < CHANGE_FEED_KEPT for time in row_changes)
 
 
-def changed_keys(spark: SparkSession, source_uri: str, after_version: int, to_version: int, key: str) -> DataFrame:
+def changed_keys(
+    spark: SparkSession, source_uri: str, after_version: int, to_version: int, key: str
+) -> DataFrame:
     """The values of column `key`, some more than once, in the rows that were inserted, updated or deleted in the versions (after, to]."""
     changes = (
         spark.read.format("delta")

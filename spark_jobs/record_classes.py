@@ -45,10 +45,18 @@ def write_table(spark: SparkSession, folder: str) -> None:
     )
     DeltaTable.createIfNotExists(spark).location(folder).addColumns(rows.schema).execute()
     rows.write.format("delta").mode("append").save(folder)
-    rows.mapInArrow(lambda batches: batches, rows.schema).write.format("delta").mode("overwrite").option("mergeSchema", "true").save(folder)
+    rows.mapInArrow(lambda batches: batches, rows.schema).write.format("delta").mode("overwrite").option(
+        "mergeSchema", "true"
+    ).save(folder)
     changed = rows.where(row_id % 16 == 0).withColumn("label", F.lit(0))
-    target = DeltaTable.forPath(spark, folder).alias("old").merge(changed.alias("new"), "old.tweet_id = new.tweet_id")
-    target.whenMatchedDelete("new.label = 2").whenMatchedUpdateAll("not old.label <=> new.label").whenNotMatchedInsertAll().execute()
+    target = (
+        DeltaTable.forPath(spark, folder)
+        .alias("old")
+        .merge(changed.alias("new"), "old.tweet_id = new.tweet_id")
+    )
+    target.whenMatchedDelete("new.label = 2").whenMatchedUpdateAll(
+        "not old.label <=> new.label"
+    ).whenNotMatchedInsertAll().execute()
     DeltaTable.forPath(spark, folder).delete("tweet_id = '1'")
     # A second file, for OPTIMIZE.
     rows.where("tweet_id = '1'").write.format("delta").mode("append").save(folder)
@@ -56,26 +64,43 @@ def write_table(spark: SparkSession, folder: str) -> None:
 
 def count(rows: DataFrame) -> None:
     """Aggregates, joins and ranks, with the text functions that jobs use."""
-    words = rows.select("label", F.explode(F.split(F.lower(F.regexp_replace("text", "[^A-Za-z ]", "")), " ")).alias("word")).persist()
-    counts = words.groupBy("word").agg(F.count("*").alias("all"), F.count_if(F.col("label") == 1).alias("positive"))
-    ranked = counts.withColumn("rank", F.row_number().over(Window.partitionBy("positive").orderBy(F.desc("all"))))
+    words = rows.select(
+        "label", F.explode(F.split(F.lower(F.regexp_replace("text", "[^A-Za-z ]", "")), " ")).alias("word")
+    ).persist()
+    counts = words.groupBy("word").agg(
+        F.count("*").alias("all"), F.count_if(F.col("label") == 1).alias("positive")
+    )
+    ranked = counts.withColumn(
+        "rank", F.row_number().over(Window.partitionBy("positive").orderBy(F.desc("all")))
+    )
     ranked.where("rank <= 5").orderBy("rank").collect()
-    rows.groupBy("label").agg(F.max_by("text", "delivered_at"), F.countDistinct("tweet_id"), F.sum(F.length("text"))).toPandas()
-    rows.alias("a").join(rows.select("tweet_id", F.xxhash64("text").alias("hash")), "tweet_id", "full_outer").agg(F.sum("hash")).first()
+    rows.groupBy("label").agg(
+        F.max_by("text", "delivered_at"), F.countDistinct("tweet_id"), F.sum(F.length("text"))
+    ).toPandas()
+    rows.alias("a").join(
+        rows.select("tweet_id", F.xxhash64("text").alias("hash")), "tweet_id", "full_outer"
+    ).agg(F.sum("hash")).first()
     rows.join(rows.select("tweet_id"), "tweet_id", "left_anti").count()
-    rows.join(F.broadcast(rows.select("tweet_id")), "tweet_id", "left_semi").orderBy(F.desc("text")).limit(3).collect()
-    rows.select(F.sha2("text", 256), F.expr("reflect('com.johnsnowlabs.nlp.annotators.EnglishStemmer', 'stem', 'vaccines')")).first()
+    rows.join(F.broadcast(rows.select("tweet_id")), "tweet_id", "left_semi").orderBy(F.desc("text")).limit(
+        3
+    ).collect()
+    rows.select(
+        F.sha2("text", 256),
+        F.expr("reflect('com.johnsnowlabs.nlp.annotators.EnglishStemmer', 'stem', 'vaccines')"),
+    ).first()
     words.unpersist()
 
 
 def maintain_table(spark: SparkSession, folder: str) -> None:
     """Reads versions, changes and history, then compacts and vacuums."""
-    spark.read.format("delta").option("readChangeFeed", "true").option("startingVersion", 1).load(folder).groupBy(
-        "_change_type"
-    ).count().collect()
+    spark.read.format("delta").option("readChangeFeed", "true").option("startingVersion", 1).load(
+        folder
+    ).groupBy("_change_type").count().collect()
     spark.read.format("delta").option("versionAsOf", 1).load(folder).count()
     table = DeltaTable.forPath(spark, folder)
-    table.history().where(F.get_json_object("userMetadata", "$.stage").isNull()).orderBy(F.desc("version")).collect()
+    table.history().where(F.get_json_object("userMetadata", "$.stage").isNull()).orderBy(
+        F.desc("version")
+    ).collect()
     table.detail().first()
     table.optimize().executeCompaction()
     table.vacuum(0)

@@ -3,7 +3,16 @@
 Labels are -1 negative, 0 neutral, 1 positive. `dump_sha256` is the SHA-256 of a dump's bytes as delivered, in lower-case hexadecimal.
 """
 
-from pyspark.sql.types import ArrayType, DoubleType, IntegerType, LongType, StringType, StructField, StructType, TimestampType
+from pyspark.sql.types import (
+    ArrayType,
+    DoubleType,
+    IntegerType,
+    LongType,
+    StringType,
+    StructField,
+    StructType,
+    TimestampType,
+)
 
 LABEL_NAMES = {-1: "negative", 0: "neutral", 1: "positive"}
 

@@ -34,21 +34,38 @@ NOTHING_TO_DO = 99
 
 def arg_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--tweets-clean", required=True, metavar="URI", help="Delta table to read")
     parser.add_argument("--tweets-scored", required=True, metavar="URI", help="Delta table to write")
-    parser.add_argument("--dumps", required=True, metavar="URI", help="Delta table to read: where each dump comes from")
-    parser.add_argument("--drift", required=True, metavar="URI", help="Delta table to write: how far each dump is from the training data")
-    parser.add_argument("--report", required=True, metavar="FOLDER", help="folder on the tables' file system for the report")
+    parser.add_argument(
+        "--dumps", required=True, metavar="URI", help="Delta table to read: where each dump comes from"
+    )
+    parser.add_argument(
+        "--drift",
+        required=True,
+        metavar="URI",
+        help="Delta table to write: how far each dump is from the training data",
+    )
+    parser.add_argument(
+        "--report", required=True, metavar="FOLDER", help="folder on the tables' file system for the report"
+    )
     parser.add_argument("--run-id", required=True, help="the Airflow run that asks for the report")
-    parser.add_argument("--models", required=True, metavar="URI", help="folder that keeps the models, by name and version")
-    parser.add_argument("--model-name", required=True, help="registered model in MLflow (MLFLOW_TRACKING_URI)")
+    parser.add_argument(
+        "--models", required=True, metavar="URI", help="folder that keeps the models, by name and version"
+    )
+    parser.add_argument(
+        "--model-name", required=True, help="registered model in MLflow (MLFLOW_TRACKING_URI)"
+    )
     parser.add_argument("--model-alias", default="champion", help="alias of the version to score with")
     parser.add_argument("--engine", default="auto", choices=["auto", *ENGINES])
     return parser
 
 
-def score_tweets(spark: SparkSession, clean_uri: str, scored_uri: str, model: ScorableModel, origin: str, engine: str) -> dict[str, object]:
+def score_tweets(
+    spark: SparkSession, clean_uri: str, scored_uri: str, model: ScorableModel, origin: str, engine: str
+) -> dict[str, object]:
     """Brings the model's rows of `tweets_scored` up to date; a summary: the engine, and the tweets inserted, updated and deleted.
 
     `origin` tells the model from others of its name and version. Raises SystemExit with what to do where `tweets_clean` does not exist.
@@ -59,7 +76,10 @@ def score_tweets(spark: SparkSession, clean_uri: str, scored_uri: str, model: Sc
     score = ENGINES[engine]
     print(f"{model}, {model.architecture}, {model.precision}; {reason}")
     stage = f"{STAGE} {model.name} {model.version}"
-    last, current = last_position(spark, scored_uri, stage), position_at(newest_snapshot(spark, clean_uri), stage, origin)
+    last, current = (
+        last_position(spark, scored_uri, stage),
+        position_at(newest_snapshot(spark, clean_uri), stage, origin),
+    )
     summary: dict[str, object] = {
         "job": STAGE,
         "model_name": model.name,
@@ -74,7 +94,9 @@ def score_tweets(spark: SparkSession, clean_uri: str, scored_uri: str, model: Sc
     version = newest_snapshot(spark, scored_uri).version()
     scored = spark.read.format("delta").load(scored_uri).where(is_model(model))
     changes = changes_since(spark, clean_uri, model, last, current, scored)
-    return summary | score_changes(spark, scored_uri, changes, model, lambda texts: score(texts, model), current, version)
+    return summary | score_changes(
+        spark, scored_uri, changes, model, lambda texts: score(texts, model), current, version
+    )
 
 
 def report(spark: SparkSession, places: Places, model: ScorableModel, run_id: str) -> dict[str, object]:
@@ -107,8 +129,12 @@ def main() -> None:
         model = read_model(spark, folder, registered.name, registered.version)
     except ModelError as error:
         raise SystemExit(str(error)) from None
-    summary = score_tweets(spark, arguments.tweets_clean, arguments.tweets_scored, model, registered.source, arguments.engine)
-    summary |= report(spark, Places(*(vars(arguments)[field.name] for field in fields(Places))), model, arguments.run_id)
+    summary = score_tweets(
+        spark, arguments.tweets_clean, arguments.tweets_scored, model, registered.source, arguments.engine
+    )
+    summary |= report(
+        spark, Places(*(vars(arguments)[field.name] for field in fields(Places))), model, arguments.run_id
+    )
     summary["seconds"] = round(time.monotonic() - started, 1)
     spark.stop()
     print(json.dumps(summary))

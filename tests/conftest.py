@@ -36,7 +36,12 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator["SparkSession"]:
     """A `local[2]` session with Delta and Spark NLP, its warehouse in a temporary folder; started by the first test that needs it."""
     from pyspark.sql import SparkSession
 
-    from deploy.embedded.install import CLASS_ARCHIVE, class_archive_is_current, find_java_home, spark_class_path
+    from deploy.embedded.install import (
+        CLASS_ARCHIVE,
+        class_archive_is_current,
+        find_java_home,
+        spark_class_path,
+    )
     from spark_jobs.session import JOB_SETTINGS
 
     if not any((REPOSITORY / ".jars/spark").glob("*.jar")):
@@ -46,11 +51,15 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator["SparkSession"]:
     os.environ["JAVA_HOME"] = str(java_home)
     # Workers import the jobs' modules, in the driver's Python.
     os.environ["PYSPARK_PYTHON"] = sys.executable
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])])
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        [str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
+    )
     folder = tmp_path_factory.mktemp("spark")
     # A session of minutes repays the optimising compiler; concurrent garbage collection would take the processor from the other worker.
     java_options = ["-XX:+UseSerialGC", f"-Dderby.system.home={folder}", f"-Djava.io.tmpdir={folder}"]
-    if class_archive_is_current(java_home):  # as in deployment; a session of a few seconds spends most of its time on loading classes
+    if class_archive_is_current(
+        java_home
+    ):  # as in deployment; a session of a few seconds spends most of its time on loading classes
         java_options += [f"-XX:SharedArchiveFile={CLASS_ARCHIVE}", "-Xlog:cds*=off"]
     builder = SparkSession.builder.appName("tests").master("local[2]")
     settings = JOB_SETTINGS | {

@@ -35,7 +35,9 @@ class ShuffledLengthBatches(Sampler[int]):
         pool_size = POOL_BATCHES * self._batch_size
         pools = (rows[start : start + pool_size] for start in range(0, len(rows), pool_size))
         ordered = [row for pool in pools for row in sorted(pool, key=self._lengths.__getitem__)]
-        batches = [ordered[start : start + self._batch_size] for start in range(0, len(ordered), self._batch_size)]
+        batches = [
+            ordered[start : start + self._batch_size] for start in range(0, len(ordered), self._batch_size)
+        ]
         # A short batch stays last: anywhere else it would shift the rows of all batches after it.
         short = batches.pop() if len(ordered) % self._batch_size else []
         for number in torch.randperm(len(batches), generator=generator).tolist():

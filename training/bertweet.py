@@ -5,7 +5,14 @@ from pathlib import Path
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-SPECIALS = {"bos_token": "<s>", "cls_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "sep_token": "</s>", "unk_token": "<unk>"}
+SPECIALS = {
+    "bos_token": "<s>",
+    "cls_token": "<s>",
+    "pad_token": "<pad>",
+    "eos_token": "</s>",
+    "sep_token": "</s>",
+    "unk_token": "<unk>",
+}
 MASK = "<mask>"
 END_OF_WORD = "</w>"
 NOT_AT_THE_END = "@@"
@@ -18,17 +25,31 @@ def fast_bertweet_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     optional normalisation, gives the same ids (tests/training/test_bertweet.py), but for a line break, which it takes for a part of the word; the handles and links it would rewrite are `<user>` and
     `<url>` in the data already, and become the tokens that BERTweet was trained with.
     """
-    pieces = [line.rsplit(" ", 1)[0] for line in (folder / "vocab.txt").read_text(encoding="utf-8").splitlines() if line.strip()]
+    pieces = [
+        line.rsplit(" ", 1)[0]
+        for line in (folder / "vocab.txt").read_text(encoding="utf-8").splitlines()
+        if line.strip()
+    ]
     vocabulary = {token: index for index, token in enumerate(dict.fromkeys(SPECIALS.values()))}
     for piece in pieces:
         token = piece.removesuffix(NOT_AT_THE_END) if piece.endswith(NOT_AT_THE_END) else piece + END_OF_WORD
         vocabulary.setdefault(token, len(vocabulary))
-    pairs = [tuple(line.split()[:2]) for line in (folder / "bpe.codes").read_text(encoding="utf-8").splitlines() if line.strip()]
+    pairs = [
+        tuple(line.split()[:2])
+        for line in (folder / "bpe.codes").read_text(encoding="utf-8").splitlines()
+        if line.strip()
+    ]
     merges = [(left, right) for left, right in pairs if {left, right, left + right} <= vocabulary.keys()]
-    tokenizer = Tokenizer(models.BPE(vocabulary, merges, unk_token=SPECIALS["unk_token"], end_of_word_suffix=END_OF_WORD))
-    tokenizer.normalizer = normalizers.Sequence([normalizers.Replace("<user>", "@USER"), normalizers.Replace("<url>", "HTTPURL")])
+    tokenizer = Tokenizer(
+        models.BPE(vocabulary, merges, unk_token=SPECIALS["unk_token"], end_of_word_suffix=END_OF_WORD)
+    )
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.Replace("<user>", "@USER"), normalizers.Replace("<url>", "HTTPURL")]
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"\s+"), "removed")
     ends = [(token, vocabulary[token]) for token in (SPECIALS["cls_token"], SPECIALS["sep_token"])]
     tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=ends)
     tokenizer.add_special_tokens([AddedToken(MASK, special=True)])
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, mask_token=MASK, model_max_length=128, **SPECIALS)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, mask_token=MASK, model_max_length=128, **SPECIALS
+    )

@@ -39,7 +39,9 @@ def resolve_checkpoint(name: str) -> Path:
     if folder.is_dir():
         return _complete(folder)
     if folder.is_absolute() or name.startswith(("./", "../", "~")) or name.count("/") > 1:
-        raise TrainingError(f"no checkpoint folder {name}: give one with config.json, model.safetensors and the tokenizer's files")
+        raise TrainingError(
+            f"no checkpoint folder {name}: give one with config.json, model.safetensors and the tokenizer's files"
+        )
     return _from_hub(name)
 
 
@@ -78,16 +80,27 @@ def _from_hub(name: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 
     try:
-        files = {entry.rfilename for entry in huggingface_hub.HfApi().model_info(name, timeout=HUB_TIMEOUT_SECONDS).siblings or []}
+        files = {
+            entry.rfilename
+            for entry in huggingface_hub.HfApi().model_info(name, timeout=HUB_TIMEOUT_SECONDS).siblings or []
+        }
     except RepositoryNotFoundError:
-        raise TrainingError(f"the hub has no model {name} (or it is private: set HF_TOKEN), and there is no folder of that name") from None
+        raise TrainingError(
+            f"the hub has no model {name} (or it is private: set HF_TOKEN), and there is no folder of that name"
+        ) from None
     except Exception as unreachable:  # offline mode, refused, timed out, no name service, proxy: same advice
         return _from_hub_cache(name, unreachable)
-    weights = ["*.safetensors"] if any(file.endswith(".safetensors") for file in files) else ["pytorch_model*.bin"]
+    weights = (
+        ["*.safetensors"] if any(file.endswith(".safetensors") for file in files) else ["pytorch_model*.bin"]
+    )
     try:
-        return _complete(Path(huggingface_hub.snapshot_download(name, allow_patterns=TOKENIZER_AND_CONFIG_FILES + weights)))
+        return _complete(
+            Path(huggingface_hub.snapshot_download(name, allow_patterns=TOKENIZER_AND_CONFIG_FILES + weights))
+        )
     except (OSError, HfHubHTTPError) as error:  # half fetched: the next try goes on from there
-        raise TrainingError(f"the download of {name} from the hub broke off ({type(error).__name__}): try again") from error
+        raise TrainingError(
+            f"the download of {name} from the hub broke off ({type(error).__name__}): try again"
+        ) from error
 
 
 def _from_hub_cache(name: str, unreachable: Exception) -> Path:

@@ -32,12 +32,21 @@ logger = logging.getLogger("training")
 
 def arg_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m training.compare", description="Compare the models of a DAG run with the champion.")
-    parser.add_argument("--airflow-run-id", required=True, metavar="ID", help="tag airflow_run_id of the runs to compare")
-    parser.add_argument(
-        "--tweets", required=True, metavar="URI", help="Delta table tweets_clean, for eval rows that the champion has not seen"
+    parser = argparse.ArgumentParser(
+        prog="python -m training.compare", description="Compare the models of a DAG run with the champion."
     )
-    parser.add_argument("--report", metavar="FOLDER", help="put report.html here: hdfs://host:port/path or a folder")
+    parser.add_argument(
+        "--airflow-run-id", required=True, metavar="ID", help="tag airflow_run_id of the runs to compare"
+    )
+    parser.add_argument(
+        "--tweets",
+        required=True,
+        metavar="URI",
+        help="Delta table tweets_clean, for eval rows that the champion has not seen",
+    )
+    parser.add_argument(
+        "--report", metavar="FOLDER", help="put report.html here: hdfs://host:port/path or a folder"
+    )
     parser.add_argument("--experiment", default="vaxpulse", help="(default: %(default)s)")
     parser.add_argument("--metric", choices=METRICS, default="macro_f1", help="(default: %(default)s)")
     parser.add_argument(
@@ -46,7 +55,12 @@ def arg_parser() -> argparse.ArgumentParser:
         default=0.0,
         help="by more than which it must be better; below 0 it may be worse by less than that (default: %(default)s)",
     )
-    parser.add_argument("--confidence", type=float, default=0.95, help="share of resamples in which it must be (default: %(default)s)")
+    parser.add_argument(
+        "--confidence",
+        type=float,
+        default=0.95,
+        help="share of resamples in which it must be (default: %(default)s)",
+    )
     return parser
 
 
@@ -57,13 +71,20 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
         TrainingError: MLflow or the table cannot be read, or the DAG run has no finished run.
     """
     open_tracker(arguments.experiment)  # says so when nobody answers
-    registry, rule = Registry(arguments.experiment), Rule(arguments.metric, arguments.margin, arguments.confidence)
+    registry, rule = (
+        Registry(arguments.experiment),
+        Rule(arguments.metric, arguments.margin, arguments.confidence),
+    )
     runs = {run.data.tags["preset"]: run for run in registry.runs_of(arguments.airflow_run_id)}
     if not runs:
-        raise TrainingError(f"MLflow has no finished run of the DAG run {arguments.airflow_run_id}: nothing to compare")
+        raise TrainingError(
+            f"MLflow has no finished run of the DAG run {arguments.airflow_run_id}: nothing to compare"
+        )
     champion = registry.champion()
 
-    best = best_candidate({name: run.data.metrics[f"validation_{rule.metric}"] for name, run in runs.items()}, rule.metric)
+    best = best_candidate(
+        {name: run.data.metrics[f"validation_{rule.metric}"] for name, run in runs.items()}, rule.metric
+    )
     predictions = registry.predictions(runs[best].info.run_id)
     champion_metrics: dict[str, float] = {}
     if champion is None:
@@ -75,11 +96,17 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
         version = int(runs[best].data.params["dataset.delta_version"])
         of_champion = champion_predictions(registry, champion, predictions, arguments.tweets, version)
         decision = decide(predictions, of_champion, rule)
-        champion_metrics = registry.run(champion.run_id).data.metrics | metrics_on_rows_of(predictions, of_champion)
+        champion_metrics = registry.run(champion.run_id).data.metrics | metrics_on_rows_of(
+            predictions, of_champion
+        )
 
     versions = {}
     for name, run in runs.items():
-        verdict = decision.reason if name == best else f"{best} of the same DAG run has the better validation_{rule.metric}"
+        verdict = (
+            decision.reason
+            if name == best
+            else f"{best} of the same DAG run has the better validation_{rule.metric}"
+        )
         versions[name] = registry.register(run, version_tags(registry, run, verdict))
     old = None if champion is None else str(champion.version)
     outcome = "to be promoted" if decision.promote else "not promoted"
@@ -88,14 +115,25 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
         models[f"champion (version {old})"] = champion_metrics
     chart = comparison_chart(models)
     page = comparison_page(models, f"{best}, version {versions[best]}: {outcome}", decision.reason, chart)
-    registry.log_files(runs[best].info.run_id, {"comparison.html": page, "comparison.png": chart, "comparison.csv": csv_table(models)})
+    registry.log_files(
+        runs[best].info.run_id,
+        {"comparison.html": page, "comparison.png": chart, "comparison.csv": csv_table(models)},
+    )
     if arguments.report is not None:
         write_file(arguments.report, "report.html", page)
     logger.info("%s, version %s: %s: %s", best, versions[best], outcome, decision.reason)
-    return {"preset": best, "version": versions[best], "promote": decision.promote, "reason": decision.reason, "instead_of": old}
+    return {
+        "preset": best,
+        "version": versions[best],
+        "promote": decision.promote,
+        "reason": decision.reason,
+        "instead_of": old,
+    }
 
 
-def champion_predictions(registry: Registry, champion: Any, candidate: pd.DataFrame, tweets_uri: str, version: int) -> pd.DataFrame:
+def champion_predictions(
+    registry: Registry, champion: Any, candidate: pd.DataFrame, tweets_uri: str, version: int
+) -> pd.DataFrame:
     """The champion's answers on the candidate's eval rows: those it gave when it was trained, and new ones where tweets came since.
 
     `version` is that of the table which the candidate was judged on.

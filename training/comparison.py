@@ -49,10 +49,18 @@ def decide(candidate: pd.DataFrame, champion: pd.DataFrame | None, rule: Rule) -
     class_ids, groups = (both["label"] + LABEL_TO_CLASS_OFFSET).to_numpy(), both["text_group"].to_numpy()
     sign = 1 if METRICS[rule.metric] else -1
     sides = [both[PROBABILITIES].to_numpy(), both[[f"{name}_champion" for name in PROBABILITIES]].to_numpy()]
-    new, old = (bootstrap_metrics(probabilities, class_ids, groups, SEED)[rule.metric] for probabilities in sides)
-    new_value, old_value = (classification_metrics(probabilities, class_ids)[rule.metric] for probabilities in sides)
+    new, old = (
+        bootstrap_metrics(probabilities, class_ids, groups, SEED)[rule.metric] for probabilities in sides
+    )
+    new_value, old_value = (
+        classification_metrics(probabilities, class_ids)[rule.metric] for probabilities in sides
+    )
     share = float(np.mean(sign * (new - old) > rule.margin))
-    asked = f"better by more than {rule.margin:g}" if rule.margin >= 0 else f"not worse by {-rule.margin:g} or more"
+    asked = (
+        f"better by more than {rule.margin:g}"
+        if rule.margin >= 0
+        else f"not worse by {-rule.margin:g} or more"
+    )
     words = (
         f"{rule.metric} {new_value:.4f}, the champion's {old_value:.4f} on the same {len(both):,} eval rows; {asked} in "
         f"{share:.1%} of {len(new):,} resamples, {rule.confidence:.0%} are asked for"
@@ -62,7 +70,9 @@ def decide(candidate: pd.DataFrame, champion: pd.DataFrame | None, rule: Rule) -
 
 def metrics_on_rows_of(candidate: pd.DataFrame, champion: pd.DataFrame) -> dict[str, float]:
     """The champion's `eval_...` metrics with their intervals on the candidate's eval rows, so that both stand in one table as equals."""
-    both = candidate[["tweet_id", "label", "text_group"]].merge(champion[["tweet_id", *PROBABILITIES]], on="tweet_id")
+    both = candidate[["tweet_id", "label", "text_group"]].merge(
+        champion[["tweet_id", *PROBABILITIES]], on="tweet_id"
+    )
     class_ids, groups = (both["label"] + LABEL_TO_CLASS_OFFSET).to_numpy(), both["text_group"].to_numpy()
     metrics = metrics_with_intervals(both[PROBABILITIES].to_numpy(), class_ids, groups, SEED)
     return {f"eval_{name}": value for name, value in metrics.items()}

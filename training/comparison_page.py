@@ -35,7 +35,10 @@ Metrics = Mapping[str, float]
 def comparison_page(models: Mapping[str, Metrics], headline: str, reason: str, chart: bytes) -> bytes:
     """An HTML page in one file; `models` are the metrics of MLflow runs by the name that each has in the table."""
     return PAGE.format(
-        headline=escape(headline), reason=escape(reason), table=html_table(models), chart=base64.b64encode(chart).decode()
+        headline=escape(headline),
+        reason=escape(reason),
+        table=html_table(models),
+        chart=base64.b64encode(chart).decode(),
     ).encode()
 
 
@@ -53,11 +56,16 @@ def csv_table(models: Mapping[str, Metrics]) -> bytes:
     """The same as CSV."""
     names = [f"eval_{column}{end}" for column in COLUMNS for end in ("", "_low", "_high")] + list(SPEED)
     lines = [",".join(["model", *names])]
-    lines += [",".join([name, *(f"{metrics[each]:.6g}" if each in metrics else "" for each in names)]) for name, metrics in models.items()]
+    lines += [
+        ",".join([name, *(f"{metrics[each]:.6g}" if each in metrics else "" for each in names)])
+        for name, metrics in models.items()
+    ]
     return ("\n".join(lines) + "\n").encode()
 
 
-def comparison_chart(models: Mapping[str, Metrics], columns: Sequence[str] = ("accuracy", "macro_f1", "rmse")) -> bytes:
+def comparison_chart(
+    models: Mapping[str, Metrics], columns: Sequence[str] = ("accuracy", "macro_f1", "rmse")
+) -> bytes:
     """PNG: for each metric the models one below the other, each a point on its interval."""
     figure = empty_figure(10, 1.2 + 0.4 * len(models))
     for axes, column in zip(figure.subplots(1, len(columns), sharey=True), columns, strict=True):
@@ -65,12 +73,21 @@ def comparison_chart(models: Mapping[str, Metrics], columns: Sequence[str] = ("a
             value = metrics.get(f"eval_{column}", float("nan"))
             low, high = (metrics.get(f"eval_{column}_{end}", value) for end in ("low", "high"))
             axes.errorbar(value, position, xerr=[[value - low], [high - value]], fmt="o", capsize=3)
-        axes.set(title=COLUMNS[column], yticks=range(len(models)), yticklabels=list(models), ylim=(len(models) - 0.5, -0.5))
+        axes.set(
+            title=COLUMNS[column],
+            yticks=range(len(models)),
+            yticklabels=list(models),
+            ylim=(len(models) - 0.5, -0.5),
+        )
     return png(figure)
 
 
 def _with_interval(metrics: Metrics, name: str) -> str:
     if name not in metrics:
         return ""
-    interval = f"<small>{metrics[f'{name}_low']:.3f} to {metrics[f'{name}_high']:.3f}</small>" if f"{name}_low" in metrics else ""
+    interval = (
+        f"<small>{metrics[f'{name}_low']:.3f} to {metrics[f'{name}_high']:.3f}</small>"
+        if f"{name}_low" in metrics
+        else ""
+    )
     return f"{metrics[name]:.3f}{interval}"

@@ -49,12 +49,18 @@ table {{ border-collapse: collapse }} td, th {{ text-align: right; padding: .3re
 
 def arg_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m training.cross_validate", description="Cross-validate a preset on the train side.")
+    parser = argparse.ArgumentParser(
+        prog="python -m training.cross_validate", description="Cross-validate a preset on the train side."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     fold, summary = commands.add_parser("fold"), commands.add_parser("summary")
     for command in (fold, summary):
         command.add_argument("--name", required=True, help="of this cross-validation: the same for all folds")
-        command.add_argument("--experiment", default="vaxpulse-cross-validation", help="MLflow experiment (default: %(default)s)")
+        command.add_argument(
+            "--experiment",
+            default="vaxpulse-cross-validation",
+            help="MLflow experiment (default: %(default)s)",
+        )
     fold.add_argument("--fold", type=int, required=True, metavar="I", help="from 0")
     fold.add_argument("--folds", type=int, required=True, metavar="N")
     fold.add_argument("--preset", required=True, choices=PRESETS)
@@ -64,11 +70,15 @@ def arg_parser() -> argparse.ArgumentParser:
     fold.add_argument("--checkpoint", help="instead of the preset's")
     fold.add_argument("--max-train-rows", type=int, metavar="N")
     summary.add_argument("--folds", type=int, required=True, metavar="N")
-    summary.add_argument("--report", metavar="FOLDER", help="put report.html here: hdfs://host:port/path or a folder")
+    summary.add_argument(
+        "--report", metavar="FOLDER", help="put report.html here: hdfs://host:port/path or a folder"
+    )
     return parser
 
 
-def parts_of_fold(tweets: LabelledTweets, fold: int, folds: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+def parts_of_fold(
+    tweets: LabelledTweets, fold: int, folds: int
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Rows to train on, to stop by, and to judge by: the fold's own.
 
     Raises:
@@ -78,9 +88,15 @@ def parts_of_fold(tweets: LabelledTweets, fold: int, folds: int) -> tuple[pd.Dat
 
     rows = pd.concat([tweets.train, tweets.validation]).sort_values("tweet_id", ignore_index=True)
     try:
-        splits = list(StratifiedGroupKFold(folds, shuffle=True, random_state=0).split(rows, rows["label"], rows["text_group"]))
+        splits = list(
+            StratifiedGroupKFold(folds, shuffle=True, random_state=0).split(
+                rows, rows["label"], rows["text_group"]
+            )
+        )
     except ValueError as error:
-        raise TrainingError(f"{len(rows)} labelled tweets cannot be cut into {folds} folds: {error}") from None
+        raise TrainingError(
+            f"{len(rows)} labelled tweets cannot be cut into {folds} folds: {error}"
+        ) from None
     others, judged = (rows.iloc[numbers].reset_index(drop=True) for numbers in splits[fold])
     stops = others["text_group"].map(is_validation)
     return others[~stops].reset_index(drop=True), others[stops].reset_index(drop=True), judged
@@ -94,7 +110,9 @@ def run_fold(arguments: argparse.Namespace) -> dict[str, float]:
             options += [f"--{name.replace('_', '-')}", value]
     config = config_of(training_options().parse_args(options))
     tracker = open_tracker(arguments.experiment)
-    tweets = read_labelled_tweets(arguments.tweets, config.text_column, arguments.tweets_version, arguments.max_train_rows)
+    tweets = read_labelled_tweets(
+        arguments.tweets, config.text_column, arguments.tweets_version, arguments.max_train_rows
+    )
     train, stop, judged = parts_of_fold(tweets, arguments.fold, arguments.folds)
     checkpoint = resolve_checkpoint(config.checkpoint)
 
@@ -107,9 +125,25 @@ def run_fold(arguments: argparse.Namespace) -> dict[str, float]:
     own = {"cross_validation": arguments.name, "fold": str(arguments.fold)}
     tags = own | {"preset": config.preset, "git_commit": git_commit()} | airflow_tags() | process_tags()
     tracker.mark_gone_runs(own)
-    with tracker.run(f"{config.preset}, fold {arguments.fold}", tags), tempfile.TemporaryDirectory() as scratch:
-        tracker.log_params(asdict(config) | {"delta_version": tweets.delta_version, "folds": arguments.folds, "fold_rows": len(judged)})
-        tuned = fine_tune(config, checkpoint, train, stop, choose_device(), choose_threads(), Path(scratch), 50, tracker.log_metrics)
+    with (
+        tracker.run(f"{config.preset}, fold {arguments.fold}", tags),
+        tempfile.TemporaryDirectory() as scratch,
+    ):
+        tracker.log_params(
+            asdict(config)
+            | {"delta_version": tweets.delta_version, "folds": arguments.folds, "fold_rows": len(judged)}
+        )
+        tuned = fine_tune(
+            config,
+            checkpoint,
+            train,
+            stop,
+            choose_device(),
+            choose_threads(),
+            Path(scratch),
+            50,
+            tracker.log_metrics,
+        )
         probabilities = torch_probabilities(tuned.model, tuned.tokenizer, judged["text"].tolist())
         found = classification_metrics(probabilities, class_ids_of(judged))
         metrics = {f"fold_{name}": found[name] for name in METRICS}
@@ -125,11 +159,20 @@ def summarise(arguments: argparse.Namespace) -> dict[str, float]:
     """
     tracker = open_tracker(arguments.experiment)
     runs = tracker.finished_runs({"cross_validation": arguments.name})
-    folds = {int(run.tags["fold"]): run.metrics for run in reversed(runs) if "fold" in run.tags}  # of two tries the newer one
+    folds = {
+        int(run.tags["fold"]): run.metrics for run in reversed(runs) if "fold" in run.tags
+    }  # of two tries the newer one
     if missing := sorted(set(range(arguments.folds)) - set(folds)):
-        raise TrainingError(f"the cross-validation {arguments.name} has no finished run of the folds {missing}")
-    table = pd.DataFrame({f"fold {fold}": {name: folds[fold][f"fold_{name}"] for name in METRICS} for fold in sorted(folds)}).T
-    table.loc["mean"], table.loc["standard deviation"] = table.mean(), [statistics.stdev(table[name]) for name in METRICS]
+        raise TrainingError(
+            f"the cross-validation {arguments.name} has no finished run of the folds {missing}"
+        )
+    table = pd.DataFrame(
+        {f"fold {fold}": {name: folds[fold][f"fold_{name}"] for name in METRICS} for fold in sorted(folds)}
+    ).T
+    table.loc["mean"], table.loc["standard deviation"] = (
+        table.mean(),
+        [statistics.stdev(table[name]) for name in METRICS],
+    )
     found = {
         f"{figure}_{name}": float(table.loc[row, name])
         for figure, row in (("mean", "mean"), ("spread", "standard deviation"))
@@ -138,7 +181,10 @@ def summarise(arguments: argparse.Namespace) -> dict[str, float]:
     preset = runs[0].tags["preset"]
     title = f"{arguments.folds} folds of {escape(preset)}"
     page = PAGE.format(title=title, table=table.to_html(float_format="{:.4f}".format, border=0)).encode()
-    with tracker.run(f"{preset}, {arguments.folds} folds", {"preset": preset, "summary_of": arguments.name} | airflow_tags()):
+    with tracker.run(
+        f"{preset}, {arguments.folds} folds",
+        {"preset": preset, "summary_of": arguments.name} | airflow_tags(),
+    ):
         tracker.log_metrics(found, 0)
         tracker.log_files({"folds.csv": table.to_csv().encode(), "folds.html": page})
     if arguments.report:

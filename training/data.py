@@ -50,7 +50,9 @@ class LabelledTweets:
         return digest.hexdigest()
 
 
-def read_labelled_tweets(uri: str, text_column: str, version: int | None = None, max_train_rows: int | None = None) -> LabelledTweets:
+def read_labelled_tweets(
+    uri: str, text_column: str, version: int | None = None, max_train_rows: int | None = None
+) -> LabelledTweets:
     """Labelled rows of `tweets_clean` at `uri` (hdfs://host:port/path or a folder), at `version` or the newest.
 
     Raises:
@@ -61,7 +63,9 @@ def read_labelled_tweets(uri: str, text_column: str, version: int | None = None,
     columns = ["tweet_id", text_column, "label", "agreement", "split", "text_group", "dump_sha256"]
     present = {field.name for field in table.schema().fields}
     if absent := [column for column in columns if column not in present]:
-        raise TrainingError(f"{uri} version {table.version()} has no column {', '.join(absent)} (it has {', '.join(sorted(present))})")
+        raise TrainingError(
+            f"{uri} version {table.version()} has no column {', '.join(absent)} (it has {', '.join(sorted(present))})"
+        )
 
     rows = table.to_pyarrow_table(columns=columns, filters=[("split", "in", ["train", "eval"])]).to_pandas()
     rows = rows[rows["label"].notna()].rename(columns={text_column: "text"}).fillna({"agreement": 1.0})
@@ -69,10 +73,16 @@ def read_labelled_tweets(uri: str, text_column: str, version: int | None = None,
 
     # File order changes with every OPTIMIZE; the same rows must give the same batches.
     rows = rows.astype({"label": int}).sort_values("tweet_id", kind="stable", ignore_index=True)
-    part = rows["split"].mask((rows["split"] == "train") & rows["text_group"].map(is_validation), "validation")
-    train, validation, held_out = (rows.loc[part == name, COLUMNS].reset_index(drop=True) for name in ("train", "validation", "eval"))
+    part = rows["split"].mask(
+        (rows["split"] == "train") & rows["text_group"].map(is_validation), "validation"
+    )
+    train, validation, held_out = (
+        rows.loc[part == name, COLUMNS].reset_index(drop=True) for name in ("train", "validation", "eval")
+    )
     if validation.empty:
-        raise TrainingError(f"{uri} has {len(train)} labelled tweets to learn from, too few to put some aside for validation: ingest more")
+        raise TrainingError(
+            f"{uri} has {len(train)} labelled tweets to learn from, too few to put some aside for validation: ingest more"
+        )
     if max_train_rows is not None:
         train, validation = sample_rows(train, max_train_rows), sample_rows(validation, max_train_rows)
     dumps = tuple(sorted(set(rows["dump_sha256"].dropna())))
@@ -107,39 +117,59 @@ def open_table(uri: str, version: int | None) -> DeltaTable:
         TrainingError: HDFS does not answer, or there is no such table or version.
     """
     address = urlsplit(uri)
-    if address.scheme == "hdfs" and address.port is not None:  # without a port it is a name service of HADOOP_CONF_DIR
+    if (
+        address.scheme == "hdfs" and address.port is not None
+    ):  # without a port it is a name service of HADOOP_CONF_DIR
         # deltalake's HDFS client hangs for more than 100 s on a refused port.
         try:
-            socket.create_connection((address.hostname or "", address.port), timeout=CONNECT_TIMEOUT_SECONDS).close()
+            socket.create_connection(
+                (address.hostname or "", address.port), timeout=CONNECT_TIMEOUT_SECONDS
+            ).close()
         except OSError as error:
-            raise TrainingError(f"no NameNode answers at {address.hostname}:{address.port} ({error}): is HDFS running?") from None
+            raise TrainingError(
+                f"no NameNode answers at {address.hostname}:{address.port} ({error}): is HDFS running?"
+            ) from None
     try:
         table = DeltaTable(uri)
     except (TableNotFoundError, DeltaError, OSError, ValueError) as error:
-        raise TrainingError(f"no Delta table at {uri} ({_first_line(error)}): has the DAG that writes it run?") from None
+        raise TrainingError(
+            f"no Delta table at {uri} ({_first_line(error)}): has the DAG that writes it run?"
+        ) from None
     if version is not None:
         newest = table.version()
         try:
             table.load_as_version(version)
         except (DeltaError, OSError, ValueError, OverflowError) as error:
-            raise TrainingError(f"{uri} has no version {version} that can be read; its newest is {newest} ({_first_line(error)})") from None
+            raise TrainingError(
+                f"{uri} has no version {version} that can be read; its newest is {newest} ({_first_line(error)})"
+            ) from None
     return table
 
 
 def _check(rows: pd.DataFrame, uri: str, text_column: str) -> None:
     if rows.empty:
-        raise NothingToTrain(f"{uri} has no labelled tweet: nothing to learn from until a dump with labels is ingested")
+        raise NothingToTrain(
+            f"{uri} has no labelled tweet: nothing to learn from until a dump with labels is ingested"
+        )
     if strange := sorted(set(rows["label"]) - set(LABELS)):
         raise TrainingError(f"{uri} has labels other than -1, 0 and 1: {strange[:5]}")
     if nulls := int(rows["text"].isna().sum()):
         raise TrainingError(f"{uri} has {nulls} labelled rows whose {text_column} is null")
     for side in ("train", "eval"):
         labels = set(rows.loc[rows["split"] == side, "label"])
-        if missing := [f"{label} ({name})" for label, name in zip(LABELS, CLASS_NAMES, strict=True) if label not in labels]:
-            raise TrainingError(f"no {side} row of {uri} has the label {', '.join(missing)}: a model cannot learn or be judged without")
+        if missing := [
+            f"{label} ({name})"
+            for label, name in zip(LABELS, CLASS_NAMES, strict=True)
+            if label not in labels
+        ]:
+            raise TrainingError(
+                f"no {side} row of {uri} has the label {', '.join(missing)}: a model cannot learn or be judged without"
+            )
     sides_per_group = rows.groupby("text_group")["split"].nunique()
     if leaks := int((sides_per_group > 1).sum()):
-        raise TrainingError(f"{leaks} text groups of {uri} lie on both sides of the split: its evaluation would be worth nothing")
+        raise TrainingError(
+            f"{leaks} text groups of {uri} lie on both sides of the split: its evaluation would be worth nothing"
+        )
 
 
 def _first_line(error: Exception) -> str:

@@ -14,7 +14,12 @@ from training.data import LabelledTweets
 from training.export import FLOAT32, INT8
 from training.figures import confusion_picture, curves_picture, reliability_picture
 from training.labels import LABEL_TO_CLASS_OFFSET, LABELS, PROBABILITIES
-from training.metrics import classification_metrics, confusion_counts, metrics_by_agreement, metrics_with_intervals
+from training.metrics import (
+    classification_metrics,
+    confusion_counts,
+    metrics_by_agreement,
+    metrics_with_intervals,
+)
 from training.onnx_classifier import BATCH_SIZE, OnnxClassifier
 
 CONFIDENT_ERRORS = 50
@@ -34,18 +39,33 @@ class Evaluation:
     facts: dict[str, Any]
 
 
-def evaluate(onnx_folder: Path, tweets: LabelledTweets, curves: dict[str, list[tuple[float, float]]], title: str, seed: int) -> Evaluation:
+def evaluate(
+    onnx_folder: Path,
+    tweets: LabelledTweets,
+    curves: dict[str, list[tuple[float, float]]],
+    title: str,
+    seed: int,
+) -> Evaluation:
     """Judge both exported graphs, float32 and int8: on the validation part, then once on the eval side.
 
     The eval side chooses nothing: not the graph, not a threshold, not the checkpoint. `eval_...` are figures of the graph that will score, so
     that a run promises what the platform then does.
     """
-    validation = {precision: judge(onnx_folder, graph, tweets.validation) for precision, graph in GRAPHS.items()}
+    validation = {
+        precision: judge(onnx_folder, graph, tweets.validation) for precision, graph in GRAPHS.items()
+    }
     chosen = choose_precision({precision: found["accuracy"] for precision, found in validation.items()})
-    metrics = {f"validation_{precision}_{name}": value for precision, found in validation.items() for name, value in found.items()}
+    metrics = {
+        f"validation_{precision}_{name}": value
+        for precision, found in validation.items()
+        for name, value in found.items()
+    }
     metrics |= {f"validation_{name}": value for name, value in validation[chosen].items()}
     [other] = GRAPHS.keys() - {chosen}
-    metrics |= {f"eval_{other}_{name}": value for name, value in judge(onnx_folder, GRAPHS[other], tweets.eval).items()}
+    metrics |= {
+        f"eval_{other}_{name}": value
+        for name, value in judge(onnx_folder, GRAPHS[other], tweets.eval).items()
+    }
 
     classifier, class_ids = OnnxClassifier(onnx_folder, GRAPHS[chosen]), class_ids_of(tweets.eval)
     began = time.monotonic()
@@ -64,7 +84,9 @@ def evaluate(onnx_folder: Path, tweets: LabelledTweets, curves: dict[str, list[t
     files = {
         "confusion_matrix.png": confusion_picture(counts, title),
         "reliability.png": reliability_picture(probabilities, class_ids, title),
-        "learning_curves.png": curves_picture({name: points for name, points in curves.items() if points}, title),
+        "learning_curves.png": curves_picture(
+            {name: points for name, points in curves.items() if points}, title
+        ),
         "confident_errors.csv": as_csv(confident_errors(tweets.eval, predictions)),
         "eval_predictions.parquet": as_parquet(predictions),
     }
@@ -79,7 +101,9 @@ def evaluate(onnx_folder: Path, tweets: LabelledTweets, curves: dict[str, list[t
 
 def judge(onnx_folder: Path, graph: str, rows: pd.DataFrame) -> dict[str, float]:
     """The metrics SUMMARY of one graph on labelled rows."""
-    found = classification_metrics(OnnxClassifier(onnx_folder, graph).probabilities(rows["text"].tolist()), class_ids_of(rows))
+    found = classification_metrics(
+        OnnxClassifier(onnx_folder, graph).probabilities(rows["text"].tolist()), class_ids_of(rows)
+    )
     return {name: found[name] for name in SUMMARY}
 
 
@@ -95,14 +119,18 @@ def class_ids_of(rows: pd.DataFrame) -> np.ndarray:
 
 def predictions_frame(rows: pd.DataFrame, probabilities: np.ndarray) -> pd.DataFrame:
     """tweet_id, label, agreement and text_group of the rows with p_negative, p_neutral, p_positive: what a comparison with another model needs."""
-    return rows[["tweet_id", "label", "agreement", "text_group"]].assign(**dict(zip(PROBABILITIES, probabilities.T, strict=True)))
+    return rows[["tweet_id", "label", "agreement", "text_group"]].assign(
+        **dict(zip(PROBABILITIES, probabilities.T, strict=True))
+    )
 
 
 def confident_errors(rows: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
     """The tweets that the model is surest about, and wrong: tweet_id, text, label, agreement, predicted and its probability."""
     probabilities = predictions[PROBABILITIES].to_numpy()
     predicted = np.asarray(LABELS)[probabilities.argmax(axis=1)]
-    table = rows[["tweet_id", "text", "label", "agreement"]].assign(predicted=predicted, probability=probabilities.max(axis=1))
+    table = rows[["tweet_id", "text", "label", "agreement"]].assign(
+        predicted=predicted, probability=probabilities.max(axis=1)
+    )
     return table[table["predicted"] != table["label"]].nlargest(CONFIDENT_ERRORS, "probability")
 
 

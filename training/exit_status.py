@@ -16,7 +16,9 @@ logger = logging.getLogger("training")
 
 def exit_status(work: Callable[[], None]) -> int:
     """Do the work; 0, SKIPPED when there was nothing to do, or 1 with one line on stderr when something outside is wrong."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
+    )
     logger.setLevel(logging.INFO)
     # Airflow ends a task by SIGTERM; as an exception it unwinds the run, which MLflow then marks as failed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))

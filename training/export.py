@@ -33,21 +33,34 @@ class LogitsOf(torch.nn.Module):
         # XLNet computes 1.0 - mask, which the exporter cannot do with integers.
         self._mask_type = torch.float32 if model.config.model_type == "xlnet" else torch.int64
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        token_type_ids: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """(rows, tokens) -> (rows, 3) logits."""
         types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
-        logits: torch.Tensor = self._model(input_ids=input_ids, attention_mask=attention_mask.to(self._mask_type), **types).logits
+        logits: torch.Tensor = self._model(
+            input_ids=input_ids, attention_mask=attention_mask.to(self._mask_type), **types
+        ).logits
         return logits
 
 
-def export_onnx(model: Classifier, tokenizer: PreTrainedTokenizerBase, folder: Path, facts: dict[str, Any]) -> None:
+def export_onnx(
+    model: Classifier, tokenizer: PreTrainedTokenizerBase, folder: Path, facts: dict[str, Any]
+) -> None:
     """Write model.onnx, model.int8.onnx, tokenizer.json and metadata.json into `folder`.
 
     The graphs take int64 (rows, tokens) of each name in `inputs` of the metadata and give (rows, 3) logits. `tokenizer.json` truncates and pads by
     itself. `facts` go into the metadata.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    inputs = [name for name in ("input_ids", "attention_mask", "token_type_ids") if name in tokenizer.model_input_names]
+    inputs = [
+        name
+        for name in ("input_ids", "attention_mask", "token_type_ids")
+        if name in tokenizer.model_input_names
+    ]
     example = dict(tokenizer(["one two three", "four"], padding=True, return_tensors="pt"))
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it tells of torchvision, which is not needed
     with warnings.catch_warnings(action="ignore"):
@@ -58,7 +71,9 @@ def export_onnx(model: Classifier, tokenizer: PreTrainedTokenizerBase, folder: P
             kwargs={name: example[name] for name in inputs},
             input_names=inputs,
             output_names=["logits"],
-            dynamic_shapes={name: {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC} for name in inputs},
+            dynamic_shapes={
+                name: {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC} for name in inputs
+            },
             dynamo=True,
             external_data=False,
             opset_version=OPSET,
@@ -83,7 +98,9 @@ def add_facts(folder: Path, facts: dict[str, Any]) -> None:
     (folder / METADATA).write_text(json.dumps(metadata | facts, indent=2), encoding="utf-8")
 
 
-def check_parity(folder: Path, model: Classifier, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> float:
+def check_parity(
+    folder: Path, model: Classifier, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]
+) -> float:
     """The largest difference between a probability of the graph and of PyTorch in float32, each with its own tokenizer, on the first texts.
 
     Raises:
@@ -93,7 +110,9 @@ def check_parity(folder: Path, model: Classifier, tokenizer: PreTrainedTokenizer
     expected = torch_probabilities(model, tokenizer, texts)
     difference = float(np.abs(OnnxClassifier(folder, FLOAT32).probabilities(texts) - expected).max())
     if difference > PARITY:
-        raise TrainingError(f"the ONNX export differs from PyTorch by {difference:.2g} in a probability: it must not be used")
+        raise TrainingError(
+            f"the ONNX export differs from PyTorch by {difference:.2g} in a probability: it must not be used"
+        )
     return difference
 
 

@@ -49,7 +49,9 @@ TEACHER_SHARE = 0.5  # of what a row teaches that has a label and a teacher's pr
 class TokenisedTweets(Dataset):
     """Rows as dictionaries with input_ids (unpadded, list of int), attention_mask and labels (list of 3 float: a share for each class)."""
 
-    def __init__(self, rows: pd.DataFrame, class_shares: np.ndarray, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(
+        self, rows: pd.DataFrame, class_shares: np.ndarray, tokenizer: PreTrainedTokenizerBase
+    ) -> None:
         self._encodings = tokenizer(rows["text"].tolist(), truncation=True)
         self._class_shares = class_shares.tolist()
 
@@ -61,20 +63,28 @@ class TokenisedTweets(Dataset):
         return [len(ids) for ids in self._encodings["input_ids"]]
 
     def __getitem__(self, index: int) -> dict[str, list[int] | list[float]]:
-        return {name: values[index] for name, values in self._encodings.items()} | {"labels": self._class_shares[index]}
+        return {name: values[index] for name, values in self._encodings.items()} | {
+            "labels": self._class_shares[index]
+        }
 
 
 class LengthBatchTrainer(Trainer):
     """The trainer with batches of like lengths in random order; its own sampler gives each epoch's batches from long to short."""
 
-    def __init__(self, class_weights: list[float], global_batch_size: int, r_drop: float, **arguments: Any) -> None:
+    def __init__(
+        self, class_weights: list[float], global_batch_size: int, r_drop: float, **arguments: Any
+    ) -> None:
         super().__init__(compute_loss_func=self._weighted_loss, **arguments)
         self._class_weights = torch.tensor(class_weights)
         self._global_batch_size = global_batch_size
         self._r_drop = r_drop
 
     def compute_loss(
-        self, model: torch.nn.Module, inputs: dict[str, torch.Tensor], return_outputs: bool = False, num_items_in_batch: Any = None
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, torch.Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
     ) -> Any:
         """The loss of a batch; in training with R-Drop that of two dropout passes over the batch, and their weighted divergence."""
         if not (self._r_drop and model.training):
@@ -84,7 +94,9 @@ class LengthBatchTrainer(Trainer):
         loss = loss + self._r_drop / 2 * divergence(*outputs["logits"].float().chunk(2))
         return (loss, outputs) if return_outputs else loss
 
-    def _weighted_loss(self, outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
+    def _weighted_loss(
+        self, outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None
+    ) -> torch.Tensor:
         """Mean over the rows of their cross entropy against (rows, 3) shares of the classes, each share weighing as its class does.
 
         It is divided by the rows and not by their weights, so that a batch over several devices is the mean of its parts.
@@ -92,7 +104,9 @@ class LengthBatchTrainer(Trainer):
         logits = outputs["logits"].float()
         row_weights = (labels * self._class_weights.to(logits.device)).sum(dim=1)
         smoothing = self.args.label_smoothing_factor
-        losses = torch.nn.functional.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing)
+        losses = torch.nn.functional.cross_entropy(
+            logits, labels, reduction="none", label_smoothing=smoothing
+        )
         return (losses * row_weights).mean()
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> ShuffledLengthBatches:
@@ -111,7 +125,9 @@ def divergence(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
 class Patience(EarlyStoppingCallback):
     """Ends training when the validation loss has not fallen for a while; a training that is gone on with remembers how long that is."""
 
-    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         """Do not go on with a training that had ended, and whose process died afterwards."""
         super().on_train_begin(args, state, control, **kwargs)
         control.should_training_stop = self.early_stopping_patience_counter >= self.early_stopping_patience
@@ -163,7 +179,9 @@ def fine_tune(
         r_drop=config.r_drop,
         model=model,
         args=_training_arguments(config, len(train_set), device, folder, log_every_steps),
-        data_collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=TENSOR_CORE_MULTIPLE if device.kind == "cuda" else None),
+        data_collator=DataCollatorWithPadding(
+            tokenizer, pad_to_multiple_of=TENSOR_CORE_MULTIPLE if device.kind == "cuda" else None
+        ),
         train_dataset=train_set,
         eval_dataset=validation_set,
         compute_metrics=lambda prediction: _validation_metrics(prediction, validation),
@@ -218,7 +236,11 @@ def class_weights(rows: pd.DataFrame, targets: str, power: float) -> list[float]
 
 def last_checkpoint(folder: Path) -> str | None:
     """The newest whole checkpoint in `folder`: the trainer writes its state last, under its own name."""
-    whole = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json") if path.read_text().rstrip().endswith("}")]
+    whole = [
+        path.parent
+        for path in folder.glob("checkpoint-*/trainer_state.json")
+        if path.read_text().rstrip().endswith("}")
+    ]
     newest = max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
     if newest is not None:
         logger.info("going on from step %s of a training that was ended", newest.name.rpartition("-")[2])
@@ -231,10 +253,14 @@ def _validation_metrics(prediction: EvalPrediction, validation: pd.DataFrame) ->
     return {name: metrics[name] for name in ("accuracy", "macro_f1", "rmse")}
 
 
-def _training_arguments(config: TrainingConfig, train_rows: int, device: Device, folder: Path, log_every_steps: int) -> TrainingArguments:
+def _training_arguments(
+    config: TrainingConfig, train_rows: int, device: Device, folder: Path, log_every_steps: int
+) -> TrainingArguments:
     processes = int(os.environ.get("WORLD_SIZE", "1"))  # set by torchrun: one process for each device
     if config.batch_size % processes:
-        raise TrainingError(f"a batch of {config.batch_size} rows cannot be shared out to {processes} processes: give --batch-size")
+        raise TrainingError(
+            f"a batch of {config.batch_size} rows cannot be shared out to {processes} processes: give --batch-size"
+        )
     steps_per_epoch = math.ceil(train_rows / config.batch_size)
     arguments = TrainingArguments(
         output_dir=str(folder),
@@ -271,5 +297,7 @@ def _training_arguments(config: TrainingConfig, train_rows: int, device: Device,
         dataloader_num_workers=0,  # rows are lists in memory; a worker would only copy them
         dataloader_pin_memory=device.kind == "cuda",
     )
-    arguments._n_gpu = min(arguments.n_gpu, 1)  # several in one process would silently become DataParallel; torchrun uses them all
+    arguments._n_gpu = min(
+        arguments.n_gpu, 1
+    )  # several in one process would silently become DataParallel; torchrun uses them all
     return arguments

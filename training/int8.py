@@ -71,7 +71,11 @@ def constant_factor(node: NodeProto, weights: dict[str, np.ndarray]) -> np.ndarr
         return None
     matrix = weights[node.input[1]]
     attributes = {each.name: helper.get_attribute_value(each) for each in node.attribute}
-    if matrix.ndim != 2 or attributes.get("transA") or {attributes.get("alpha", 1.0), attributes.get("beta", 1.0)} != {1.0}:
+    if (
+        matrix.ndim != 2
+        or attributes.get("transA")
+        or {attributes.get("alpha", 1.0), attributes.get("beta", 1.0)} != {1.0}
+    ):
         return None
     return matrix.T if attributes.get("transB") else matrix
 
@@ -86,7 +90,9 @@ def quantise_rows(rows: str) -> list[NodeProto]:
     """Nodes that make uint8 of the activations `rows`, and the scale of each row."""
     return [
         helper.make_node("Abs", [rows], [f"{rows}_magnitude"]),
-        helper.make_node("ReduceMax", [f"{rows}_magnitude", "int8_last_axis"], [f"{rows}_largest"], keepdims=1),
+        helper.make_node(
+            "ReduceMax", [f"{rows}_magnitude", "int8_last_axis"], [f"{rows}_largest"], keepdims=1
+        ),
         helper.make_node("Max", [f"{rows}_largest", "int8_tiny"], [f"{rows}_bound"]),
         helper.make_node("Div", ["int8_largest", f"{rows}_bound"], [f"{rows}_steps"]),
         helper.make_node("Mul", [rows, f"{rows}_steps"], [f"{rows}_scaled"]),

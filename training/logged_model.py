@@ -19,7 +19,9 @@ class TweetClassifier(PythonModel):
         """Load the graph that scores."""
         self._classifier = OnnxClassifier(Path(context.artifacts["onnx"]))
 
-    def predict(self, context: Any, model_input: list[str], params: dict[str, Any] | None = None) -> pd.DataFrame:
+    def predict(
+        self, context: Any, model_input: list[str], params: dict[str, Any] | None = None
+    ) -> pd.DataFrame:
         """One row for each text."""
         labels = [int(label) for label in self._classifier.metadata["id2label"].values()]
         columns = [f"p_{CLASS_NAMES[label]}" for label in labels]

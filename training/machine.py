@@ -43,7 +43,9 @@ def _processor_name() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor() or platform.machine()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return next(
+        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine()
+    )
 
 
 def _fast_bfloat16() -> bool:
@@ -57,7 +59,10 @@ def _cpu_quota(cgroup: Path = Path("/sys/fs/cgroup")) -> int | None:
         quota, period = (cgroup / "cpu.max").read_text().split()
     except (OSError, ValueError):
         try:
-            quota, period = ((cgroup / "cpu" / name).read_text().strip() for name in ("cpu.cfs_quota_us", "cpu.cfs_period_us"))
+            quota, period = (
+                (cgroup / "cpu" / name).read_text().strip()
+                for name in ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+            )
         except OSError:
             return None
     return None if quota in ("max", "-1") else math.ceil(int(quota) / int(period))

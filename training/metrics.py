@@ -48,7 +48,9 @@ def classification_metrics(probabilities: np.ndarray, class_ids: np.ndarray) -> 
     return {name: float(values[0]) for name, values in metrics_of_sums(sums).items()}
 
 
-def bootstrap_metrics(probabilities: np.ndarray, class_ids: np.ndarray, groups: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+def bootstrap_metrics(
+    probabilities: np.ndarray, class_ids: np.ndarray, groups: np.ndarray, seed: int
+) -> dict[str, np.ndarray]:
     """Each metric in each resample, (resamples,); `groups` (rows,) names the group of each row.
 
     The same groups and seed give the same resamples: two models are compared on pairs.
@@ -57,20 +59,28 @@ def bootstrap_metrics(probabilities: np.ndarray, class_ids: np.ndarray, groups: 
     sums = row_sums(probabilities, class_ids)
     group_sums = np.zeros((len(names), sums.shape[1]))
     np.add.at(group_sums, group_of_row, sums)
-    return metrics_of_sums(np.concatenate([counts @ group_sums for counts in resample_counts(len(names), seed)]))
+    return metrics_of_sums(
+        np.concatenate([counts @ group_sums for counts in resample_counts(len(names), seed)])
+    )
 
 
-def metrics_with_intervals(probabilities: np.ndarray, class_ids: np.ndarray, groups: np.ndarray, seed: int) -> dict[str, float]:
+def metrics_with_intervals(
+    probabilities: np.ndarray, class_ids: np.ndarray, groups: np.ndarray, seed: int
+) -> dict[str, float]:
     """The metrics, and the ends of each one's bootstrap interval as `<metric>_low` and `<metric>_high`; of a support there is none."""
     metrics = classification_metrics(probabilities, class_ids)
     resampled = bootstrap_metrics(probabilities, class_ids, groups, seed)
     ends = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
     for name in [name for name in metrics if not name.startswith("support")]:
-        metrics[f"{name}_low"], metrics[f"{name}_high"] = (float(end) for end in np.quantile(resampled[name], ends))
+        metrics[f"{name}_low"], metrics[f"{name}_high"] = (
+            float(end) for end in np.quantile(resampled[name], ends)
+        )
     return metrics
 
 
-def metrics_by_agreement(probabilities: np.ndarray, rows: pd.DataFrame, class_ids: np.ndarray, seed: int) -> dict[str, float]:
+def metrics_by_agreement(
+    probabilities: np.ndarray, rows: pd.DataFrame, class_ids: np.ndarray, seed: int
+) -> dict[str, float]:
     """HEADLINES with their intervals for each level of the annotators' agreement, and for all rows but those of the lowest level.
 
     `rows` has the columns agreement and text_group, in the order of the probabilities. A level without rows has its support, 0, alone.
@@ -92,7 +102,9 @@ def resample_counts(groups: int, seed: int) -> Iterator[np.ndarray]:
     """(RESAMPLES_PER_BLOCK, groups) as often as makes RESAMPLES: how often each resample, of as many groups with replacement, has each group."""
     draw = np.random.default_rng(seed)
     for _ in range(RESAMPLES // RESAMPLES_PER_BLOCK):
-        yield draw.multinomial(groups, np.full(groups, 1 / groups), size=RESAMPLES_PER_BLOCK).astype(np.float64)
+        yield draw.multinomial(groups, np.full(groups, 1 / groups), size=RESAMPLES_PER_BLOCK).astype(
+            np.float64
+        )
 
 
 def row_sums(probabilities: np.ndarray, class_ids: np.ndarray) -> np.ndarray:
@@ -115,7 +127,11 @@ def metrics_of_sums(sums: np.ndarray) -> dict[str, np.ndarray]:
     """(resamples, columns) sums of `row_sums` -> each metric, (resamples,)."""
     confusion = sums[:, :CONFUSION].reshape(-1, len(LABELS), len(LABELS))
     rows = confusion.sum(axis=(1, 2))
-    hits, true, predicted = np.diagonal(confusion, axis1=1, axis2=2), confusion.sum(axis=2), confusion.sum(axis=1)
+    hits, true, predicted = (
+        np.diagonal(confusion, axis1=1, axis2=2),
+        confusion.sum(axis=2),
+        confusion.sum(axis=1),
+    )
     precision, recall, f1 = (_share(hits, predicted), _share(hits, true), _share(2 * hits, true + predicted))
     _, correct, confidence = calibration_bins(sums)
     metrics = {

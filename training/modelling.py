@@ -8,7 +8,14 @@ import numpy as np
 import torch
 import transformers
 from safetensors.torch import save_file
-from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from training.bertweet import fast_bertweet_tokenizer
@@ -47,7 +54,12 @@ class MeanPooledClassifier(torch.nn.Module):
         torch.nn.init.normal_(self.classifier.weight, std=0.02)
         torch.nn.init.zeros_(self.classifier.bias)
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor | None = None) -> Any:
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        token_type_ids: torch.Tensor | None = None,
+    ) -> Any:
         """(rows, tokens) ids and mask -> an output with (rows, 3) logits."""
         types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
         states = self.encoder(input_ids=input_ids, attention_mask=attention_mask, **types)[0]
@@ -77,13 +89,19 @@ def load_tokenizer(checkpoint: Path, config: TrainingConfig) -> PreTrainedTokeni
         raise TrainingError(f"the tokenizer of {checkpoint} has no tokenizer.json, which scoring needs")
     if tokenizer.pad_token is None:
         if config.pad_token not in tokenizer.get_vocab():
-            raise TrainingError(f"the tokenizer of {checkpoint} has no padding token: name one of its tokens by --pad-token")
+            raise TrainingError(
+                f"the tokenizer of {checkpoint} has no padding token: name one of its tokens by --pad-token"
+            )
         tokenizer.pad_token = config.pad_token
-    tokenizer.model_max_length = min(config.max_length_tokens, _positions(settings), tokenizer.model_max_length)
+    tokenizer.model_max_length = min(
+        config.max_length_tokens, _positions(settings), tokenizer.model_max_length
+    )
     return tokenizer
 
 
-def load_classifier(checkpoint: Path, config: TrainingConfig, tokenizer: PreTrainedTokenizerBase) -> Classifier:
+def load_classifier(
+    checkpoint: Path, config: TrainingConfig, tokenizer: PreTrainedTokenizerBase
+) -> Classifier:
     """The checkpoint's weights with a new head for three classes, in float32.
 
     Raises:
@@ -108,16 +126,22 @@ def load_classifier(checkpoint: Path, config: TrainingConfig, tokenizer: PreTrai
     encoder = f"{model.base_model_prefix}."
     new = {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])}
     # The pooler on top of the encoder is part of the head, and some checkpoints come without one.
-    lost = sorted(key for key in new if (config.pooling == "mean" or key.startswith(encoder)) and "pooler" not in key)
+    lost = sorted(
+        key for key in new if (config.pooling == "mean" or key.startswith(encoder)) and "pooler" not in key
+    )
     if lost:
-        raise TrainingError(f"{checkpoint} lacks weights of the encoder or has them in another shape: {', '.join(lost[:3])}")
+        raise TrainingError(
+            f"{checkpoint} lacks weights of the encoder or has them in another shape: {', '.join(lost[:3])}"
+        )
     classifier = MeanPooledClassifier(model, config.dropout) if config.pooling == "mean" else model
     if config.freeze_embeddings:
         model.get_input_embeddings().weight.requires_grad_(False)
     return classifier
 
 
-def torch_probabilities(model: Classifier, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> np.ndarray:
+def torch_probabilities(
+    model: Classifier, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]
+) -> np.ndarray:
     """(texts, 3) probabilities in float32, on the CPU."""
     batches = [list(texts[start : start + BATCH_SIZE]) for start in range(0, len(texts), BATCH_SIZE)]
     with torch.no_grad():
@@ -139,7 +163,11 @@ def _positions(settings: transformers.PreTrainedConfig) -> int:
     positions = next((value for name in POSITION_SETTINGS if (value := getattr(settings, name, None))), -1)
     if positions < 1:
         return 2**31
-    return positions - UNUSED_POSITIONS if settings.model_type in ("roberta", "mpnet", "camembert", "xlm-roberta") else positions
+    return (
+        positions - UNUSED_POSITIONS
+        if settings.model_type in ("roberta", "mpnet", "camembert", "xlm-roberta")
+        else positions
+    )
 
 
 def _cannot_load(checkpoint: Path, error: Exception) -> TrainingError:

@@ -26,7 +26,9 @@ class OnnxClassifier:
         options.intra_op_num_threads = threads
         options.log_severity_level = 3  # errors
         self._session = onnxruntime.InferenceSession(
-            str(folder / (graph or self.metadata.get("graph", "model.onnx"))), options, providers=["CPUExecutionProvider"]
+            str(folder / (graph or self.metadata.get("graph", "model.onnx"))),
+            options,
+            providers=["CPUExecutionProvider"],
         )
         self._inputs = [each.name for each in self._session.get_inputs()]
 
@@ -39,7 +41,10 @@ class OnnxClassifier:
             rows = order[start : start + BATCH_SIZE]
             encodings = self._tokenizer.encode_batch([texts[row] for row in rows])
             columns = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
-            feed = {name: np.array([getattr(each, columns[name]) for each in encodings], dtype=np.int64) for name in self._inputs}
+            feed = {
+                name: np.array([getattr(each, columns[name]) for each in encodings], dtype=np.int64)
+                for name in self._inputs
+            }
             (logits,) = self._session.run(["logits"], feed)
             exponentials = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
             answers[rows] = exponentials / exponentials.sum(axis=1, keepdims=True)

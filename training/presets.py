@@ -37,13 +37,13 @@ class Preset:
     dropout: float = 0.1  # within the encoder and before the head
     r_drop: float = 0.0  # weight of the divergence between two dropout passes over a batch (R-Drop, Liang et al. 2021); 0 makes one pass
     pooling: str = "native"
-    freeze_embeddings: bool = False  # of words: in a small model half of all weights, and most words are in few tweets
+    freeze_embeddings: bool = (
+        False  # of words: in a small model half of all weights, and most words are in few tweets
+    )
     pad_token: str | None = None  # for tokenizers that have none
     compile: bool = False  # by torch.compile: pays off on a GPU, and with more than a few minutes of training
     targets: str = "votes"
-    class_weight_power: float = (
-        0.0  # a class weighs as the mean class size over its own to this power: 0 all rows alike, 1 all classes alike
-    )
+    class_weight_power: float = 0.0  # a class weighs as the mean class size over its own to this power: 0 all rows alike, 1 all classes alike
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +61,14 @@ class TrainingConfig(Preset):
 
         Where the weights lie does not matter.
         """
-        given = {name: value for name, value in asdict(self).items() if (name, value) != ("teacher", None)}  # as before there were teachers
-        decisive = given | {"checkpoint": checkpoint_sha256, "libraries": libraries, "trainer": TRAINER_VERSION}
+        given = {
+            name: value for name, value in asdict(self).items() if (name, value) != ("teacher", None)
+        }  # as before there were teachers
+        decisive = given | {
+            "checkpoint": checkpoint_sha256,
+            "libraries": libraries,
+            "trainer": TRAINER_VERSION,
+        }
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 

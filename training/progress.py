@@ -24,14 +24,21 @@ class ProgressLines(TrainerCallback):
         self._first_step = 0
         self.curves: dict[str, list[tuple[float, float]]] = {"train": [], "validation": []}
 
-    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
         self._began = time.monotonic()
         self._first_step = state.global_step  # above 0 where a run is resumed
         for entry in state.log_history:
             self._keep(entry)
 
     def on_log(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, float] | None = None, **_: Any
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **_: Any,
     ) -> None:
         if not logs or "loss" not in logs:  # the trainer also logs its own summary
             return
@@ -50,16 +57,32 @@ class ProgressLines(TrainerCallback):
         )
         self._keep(logs | {"step": state.global_step})
         names = {"loss": "train_loss", "learning_rate": "learning_rate", "grad_norm": "gradient_norm"}
-        self._log_metrics({name: float(logs[key]) for key, name in names.items() if key in logs}, state.global_step)
+        self._log_metrics(
+            {name: float(logs[key]) for key, name in names.items() if key in logs}, state.global_step
+        )
 
     def on_evaluate(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, metrics: dict[str, float] | None = None, **_: Any
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: dict[str, float] | None = None,
+        **_: Any,
     ) -> None:
         """Called each half epoch with the metrics of the validation part, all named `eval_...`."""
-        found = {name.replace("eval_", "validation_"): value for name, value in (metrics or {}).items() if name.startswith("eval_")}
+        found = {
+            name.replace("eval_", "validation_"): value
+            for name, value in (metrics or {}).items()
+            if name.startswith("eval_")
+        }
         found[TRAINING_LOSS] = found.pop("validation_loss")
         named = {name: found[name] for name in VALIDATION_METRICS if name in found}
-        logger.info("step %d/%d  %s", state.global_step, state.max_steps, "  ".join(f"{name} {value:.4f}" for name, value in named.items()))
+        logger.info(
+            "step %d/%d  %s",
+            state.global_step,
+            state.max_steps,
+            "  ".join(f"{name} {value:.4f}" for name, value in named.items()),
+        )
         self._keep({"eval_loss": found[TRAINING_LOSS], "step": state.global_step})
         self._log_metrics(named, state.global_step)
 

@@ -21,9 +21,16 @@ def promote(arguments: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0, or 1 with one line on stderr when another version has become the champion since."""
-    parser = argparse.ArgumentParser(prog="python -m training.promote", description="Make a version of the registered model the champion.")
+    parser = argparse.ArgumentParser(
+        prog="python -m training.promote", description="Make a version of the registered model the champion."
+    )
     parser.add_argument("--version", required=True)
-    parser.add_argument("--instead-of", default="", metavar="VERSION", help="the champion that it was compared with; empty: none")
+    parser.add_argument(
+        "--instead-of",
+        default="",
+        metavar="VERSION",
+        help="the champion that it was compared with; empty: none",
+    )
     parser.add_argument("--experiment", default="vaxpulse", help="(default: %(default)s)")
     arguments = parser.parse_args(argv)
     return exit_status(lambda: promote(arguments))

@@ -6,7 +6,18 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
-LIBRARIES = ("torch", "transformers", "accelerate", "tokenizers", "numpy", "deltalake", "mlflow", "onnx", "onnxruntime", "pandas")
+LIBRARIES = (
+    "torch",
+    "transformers",
+    "accelerate",
+    "tokenizers",
+    "numpy",
+    "deltalake",
+    "mlflow",
+    "onnx",
+    "onnxruntime",
+    "pandas",
+)
 
 
 def git_commit() -> str:
@@ -15,8 +26,12 @@ def git_commit() -> str:
         return commit
     git = ["git", "-C", str(Path(__file__).parent)]
     try:
-        commit = subprocess.check_output([*git, "rev-parse", "HEAD"], text=True, stderr=subprocess.DEVNULL).strip()
-        changed = subprocess.check_output([*git, "status", "--porcelain", "--untracked-files=no"], text=True, stderr=subprocess.DEVNULL)
+        commit = subprocess.check_output(
+            [*git, "rev-parse", "HEAD"], text=True, stderr=subprocess.DEVNULL
+        ).strip()
+        changed = subprocess.check_output(
+            [*git, "status", "--porcelain", "--untracked-files=no"], text=True, stderr=subprocess.DEVNULL
+        )
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return f"{commit}-dirty" if changed.strip() else commit

@@ -21,7 +21,9 @@ class PruneByValidationLoss(TrainerCallback):
         self._quarters = 0
         self._smallest_loss = math.inf
 
-    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         """Raise TrialPruned when the study says so."""
         self._smallest_loss = min(self._smallest_loss, kwargs["metrics"]["eval_loss"])
         quarters = QUARTERS * state.global_step // state.max_steps

@@ -31,8 +31,12 @@ class Registry:
     def runs_of(self, airflow_run_id: str) -> list[Any]:
         """The finished runs of a DAG run that have a model, the newest of each preset."""
         wanted = f"attributes.status = 'FINISHED' AND tags.airflow_run_id = '{airflow_run_id}'"
-        runs = self._mlflow.search_runs([self._experiment_id], wanted, order_by=["attributes.start_time"], output_format="list")
-        return list({run.data.tags["preset"]: run for run in runs if "eval_accuracy" in run.data.metrics}.values())
+        runs = self._mlflow.search_runs(
+            [self._experiment_id], wanted, order_by=["attributes.start_time"], output_format="list"
+        )
+        return list(
+            {run.data.tags["preset"]: run for run in runs if "eval_accuracy" in run.data.metrics}.values()
+        )
 
     def champion(self) -> Any | None:
         """The version that carries the alias, None where none does."""
@@ -47,7 +51,9 @@ class Registry:
     def predictions(self, run_id: str) -> pd.DataFrame:
         """tweet_id, label, agreement, text_group and three probabilities of a run's eval rows; in older runs each tweet is a group of its own."""
         with tempfile.TemporaryDirectory() as folder:
-            rows = pd.read_parquet(self._client.download_artifacts(run_id, "eval_predictions.parquet", folder))
+            rows = pd.read_parquet(
+                self._client.download_artifacts(run_id, "eval_predictions.parquet", folder)
+            )
         return rows if "text_group" in rows.columns else rows.assign(text_group=rows["tweet_id"])
 
     def download_export(self, version: Any, folder: str) -> Path:
@@ -57,9 +63,17 @@ class Registry:
 
     def register(self, run: Any, tags: Mapping[str, str]) -> str:
         """The number of the version that a run's model has, made where it has none; `tags` are set in any case."""
-        if not any(found.name == MODEL for found in self._client.search_registered_models(f"name = '{MODEL}'")):
-            self._client.create_registered_model(MODEL, description="Classifies tweets about vaccines: negative, neutral, positive.")
-        known = [found for found in self._client.search_model_versions(f"name = '{MODEL}'") if found.run_id == run.info.run_id]
+        if not any(
+            found.name == MODEL for found in self._client.search_registered_models(f"name = '{MODEL}'")
+        ):
+            self._client.create_registered_model(
+                MODEL, description="Classifies tweets about vaccines: negative, neutral, positive."
+            )
+        known = [
+            found
+            for found in self._client.search_model_versions(f"name = '{MODEL}'")
+            if found.run_id == run.info.run_id
+        ]
         if known:
             version = str(known[0].version)
         else:
@@ -92,5 +106,7 @@ class Registry:
 
     def dumps_of(self, run_id: str) -> list[str]:
         """The hashes of the dumps that a run's rows came from."""
-        dumps: list[str] = self._mlflow.artifacts.load_dict(f"{self.run(run_id).info.artifact_uri}/training_run.json")["dumps"]
+        dumps: list[str] = self._mlflow.artifacts.load_dict(
+            f"{self.run(run_id).info.artifact_uri}/training_run.json"
+        )["dumps"]
         return dumps

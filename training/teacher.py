@@ -38,10 +38,16 @@ class Lessons:
         """What a run records about them: how many labelled and unlabelled tweets the teacher speaks of."""
         unlabelled = int(self.rows["label"].isna().sum())
         scored = int(self.rows["p_neutral"].notna().sum())
-        return {"scores_version": self.scores_version, "labelled_rows": scored - unlabelled, "unlabelled_rows": unlabelled}
+        return {
+            "scores_version": self.scores_version,
+            "labelled_rows": scored - unlabelled,
+            "unlabelled_rows": unlabelled,
+        }
 
 
-def read_lessons(tweets: LabelledTweets, scores_uri: str, teacher: int, scores_version: int | None = None) -> Lessons:
+def read_lessons(
+    tweets: LabelledTweets, scores_uri: str, teacher: int, scores_version: int | None = None
+) -> Lessons:
     """The train part with what version `teacher` of the registered model says of it, and as many unlabelled tweets.
 
     Copies of a text come once among the unlabelled tweets, and none of a text that judges models, or will once it has a label. It is always the
@@ -57,7 +63,11 @@ def read_lessons(tweets: LabelledTweets, scores_uri: str, teacher: int, scores_v
         TrainingError: the teacher has scored less than half of the train part, or there is no such table.
     """
     scored = open_table(scores_uri, scores_version)
-    query = QueryBuilder().register("clean", DeltaTable(tweets.uri, version=tweets.delta_version)).register("scored", scored)
+    query = (
+        QueryBuilder()
+        .register("clean", DeltaTable(tweets.uri, version=tweets.delta_version))
+        .register("scored", scored)
+    )
 
     def ask(sql: str) -> pd.DataFrame:
         return arrow_table(query.execute(sql).read_all()).to_pandas()
@@ -69,7 +79,9 @@ def read_lessons(tweets: LabelledTweets, scores_uri: str, teacher: int, scores_v
     )
     labelled = tweets.train.merge(taught, on="tweet_id", how="left")
     if (share := labelled["p_neutral"].notna().mean()) < LEAST_SCORED:
-        versions = ask(f"SELECT DISTINCT model_version FROM scored WHERE model_name = '{MODEL}'")["model_version"]  # noqa: S608
+        versions = ask(f"SELECT DISTINCT model_version FROM scored WHERE model_name = '{MODEL}'")[
+            "model_version"
+        ]  # noqa: S608
         known = ", ".join(sorted(versions, key=int)) or "none"
         raise TrainingError(
             f"version {teacher} of {MODEL} has scored {share:.0%} of the tweets to learn from in {scores_uri} (versions with scores: {known}): "
@@ -85,8 +97,14 @@ def read_lessons(tweets: LabelledTweets, scores_uri: str, teacher: int, scores_v
         f"SELECT tweet_id, {tweets.text_column} AS text, text_group, dump_sha256, {probabilities} "  # noqa: S608
         f"FROM clean JOIN ({chosen}) AS chosen USING (tweet_id) ORDER BY md5(tweet_id)"
     )
-    judges = unlabelled["text_group"].isin(pd.concat([tweets.validation["text_group"], tweets.eval["text_group"]]))
+    judges = unlabelled["text_group"].isin(
+        pd.concat([tweets.validation["text_group"], tweets.eval["text_group"]])
+    )
     judges |= unlabelled["text_group"].map(is_held_out).astype(bool)
-    unlabelled = unlabelled[~judges].drop_duplicates("text_group").head(most).assign(label=float("nan"), agreement=1.0)
+    unlabelled = (
+        unlabelled[~judges].drop_duplicates("text_group").head(most).assign(label=float("nan"), agreement=1.0)
+    )
     rows = pd.concat([labelled.astype({"label": float}), unlabelled], ignore_index=True)
-    return Lessons(rows[[*COLUMNS, *PROBABILITIES]], tuple(sorted(set(unlabelled["dump_sha256"]))), scored.version())
+    return Lessons(
+        rows[[*COLUMNS, *PROBABILITIES]], tuple(sorted(set(unlabelled["dump_sha256"]))), scored.version()
+    )

@@ -21,7 +21,11 @@ logger = logging.getLogger(__name__)
 ANSWER_TIMEOUT_SECONDS = 10
 MODEL_NAME = "model"
 # Shown in MLflow and used to find the model's signature; invented, no tweet.
-EXAMPLE_TEXTS = ["My daughter got her measles shot today and was so brave", "Is the clinic open on Sunday?", "Never trusting those jabs"]
+EXAMPLE_TEXTS = [
+    "My daughter got her measles shot today and was so brave",
+    "Is the clinic open on Sunday?",
+    "Never trusting those jabs",
+]
 
 
 @dataclass(frozen=True)
@@ -105,17 +109,28 @@ class MlflowTracker:
         self._pending: list[Any] = []  # metrics on their way
 
     def finished_runs(self, tags: Mapping[str, str]) -> list[FinishedRun]:
-        wanted = ["attributes.status = 'FINISHED'"] + [f"tags.`{name}` = '{value}'" for name, value in tags.items()]
+        wanted = ["attributes.status = 'FINISHED'"] + [
+            f"tags.`{name}` = '{value}'" for name, value in tags.items()
+        ]
         runs = self._mlflow.search_runs([self._experiment_id], " and ".join(wanted), output_format="list")
         return [
-            FinishedRun(run.info.run_id, int(run.data.params.get("dataset.labelled_rows", 0)), run.data.tags, run.data.metrics)
+            FinishedRun(
+                run.info.run_id,
+                int(run.data.params.get("dataset.labelled_rows", 0)),
+                run.data.tags,
+                run.data.metrics,
+            )
             for run in runs
         ]
 
     def mark_gone_runs(self, try_tags: Mapping[str, str]) -> None:
-        for run in self._mlflow.search_runs([self._experiment_id], "attributes.status = 'RUNNING'", output_format="list"):
+        for run in self._mlflow.search_runs(
+            [self._experiment_id], "attributes.status = 'RUNNING'", output_format="list"
+        ):
             if is_gone(run.data.tags, dict(try_tags)):
-                logger.info("MLflow run %s was left open by a process that was killed: marked", run.info.run_id)
+                logger.info(
+                    "MLflow run %s was left open by a process that was killed: marked", run.info.run_id
+                )
                 self._mlflow.MlflowClient().set_terminated(run.info.run_id, "KILLED")
 
     @contextmanager
@@ -134,18 +149,26 @@ class MlflowTracker:
     def log_dataset(self, tweets: LabelledTweets) -> None:
         from mlflow.data.delta_dataset_source import DeltaDatasetSource
 
-        source = DeltaDatasetSource(path=without_credentials(tweets.uri), delta_table_version=tweets.delta_version)
+        source = DeltaDatasetSource(
+            path=without_credentials(tweets.uri), delta_table_version=tweets.delta_version
+        )
         contexts = {"training": tweets.train, "validation": tweets.validation, "evaluation": tweets.eval}
         for context, rows in contexts.items():
             name = f"tweets_clean.{tweets.text_column}.{context}"
-            with warnings.catch_warnings(action="ignore", category=UserWarning):  # a label is an integer that is never missing here
+            with warnings.catch_warnings(
+                action="ignore", category=UserWarning
+            ):  # a label is an integer that is never missing here
                 dataset = self._mlflow.data.from_pandas(rows, source=source, targets="label", name=name)
             # The source names the version too, but MLflow leaves it out where it is 0.
-            self._mlflow.log_input(dataset, context=context, tags={"delta_table_version": str(tweets.delta_version)})
+            self._mlflow.log_input(
+                dataset, context=context, tags={"delta_table_version": str(tweets.delta_version)}
+            )
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         # In a thread of MLflow's: no step waits for the server.
-        operation = self._mlflow.log_metrics(dict(metrics), step=step, model_id=self._model_id, synchronous=False)
+        operation = self._mlflow.log_metrics(
+            dict(metrics), step=step, model_id=self._model_id, synchronous=False
+        )
         self._pending.append(operation)
 
     def log_model(self, onnx_folder: Path, requirements: list[str], metadata: dict[str, Any]) -> None:
@@ -186,7 +209,9 @@ def open_tracker(experiment: str) -> Tracker:
     try:
         return MlflowTracker(uri, experiment)
     except MlflowException as error:  # a wrong password, a deleted experiment
-        raise TrainingError(f"MLflow at {uri} refuses the experiment {experiment}: {str(error).splitlines()[0]}") from None
+        raise TrainingError(
+            f"MLflow at {uri} refuses the experiment {experiment}: {str(error).splitlines()[0]}"
+        ) from None
 
 
 def move_credentials_to_environment(uri: str) -> str:
@@ -213,7 +238,9 @@ def _require_answer(uri: str) -> None:
     try:
         requests.get(uri.rstrip("/") + "/health", timeout=ANSWER_TIMEOUT_SECONDS)
     except requests.RequestException as error:
-        raise TrainingError(f"no MLflow server answers at {without_credentials(uri)} ({type(error).__name__}): is it running?") from None
+        raise TrainingError(
+            f"no MLflow server answers at {without_credentials(uri)} ({type(error).__name__}): is it running?"
+        ) from None
 
 
 def _quiet_mlflow(uri: str) -> Any:

@@ -51,15 +51,22 @@ def train(arguments: argparse.Namespace) -> None:
     config = config_of(arguments)
     tracker = open_tracker(arguments.experiment)
     if isinstance(tracker, NullTracker) and arguments.output is None:
-        raise TrainingError("nothing would keep the trained model: set MLFLOW_TRACKING_URI or give --output FOLDER")
+        raise TrainingError(
+            "nothing would keep the trained model: set MLFLOW_TRACKING_URI or give --output FOLDER"
+        )
 
-    tweets = read_labelled_tweets(arguments.tweets, config.text_column, arguments.tweets_version, config.max_train_rows)
+    tweets = read_labelled_tweets(
+        arguments.tweets, config.text_column, arguments.tweets_version, config.max_train_rows
+    )
     sizes = ", ".join(f"{len(rows):,} {name}" for name, rows in tweets.parts().items())
     logger.info("%s rows of %s version %d", sizes, tweets.uri, tweets.delta_version)
     checkpoint = resolve_checkpoint(config.checkpoint)
     weights, libraries = checkpoint_sha256(checkpoint), library_versions()
     lessons = lessons_of(config, tweets, arguments)
-    identity = {"config_digest": config.digest(weights, libraries), "dataset_digest": digest_of(tweets, lessons)}
+    identity = {
+        "config_digest": config.digest(weights, libraries),
+        "dataset_digest": digest_of(tweets, lessons),
+    }
     if arguments.skip_if_trained and is_second_try(tracker, identity):
         return
     require_work(tracker, identity, tweets, arguments)
@@ -82,7 +89,11 @@ def train(arguments: argparse.Namespace) -> None:
         "libraries": libraries,
     }
     try_tags = identity | airflow_tags()
-    tags = try_tags | {"preset": config.preset, "text_column": config.text_column, "git_commit": git_commit()} | process_tags()
+    tags = (
+        try_tags
+        | {"preset": config.preset, "text_column": config.text_column, "git_commit": git_commit()}
+        | process_tags()
+    )
     is_first = os.environ.get("RANK", "0") == "0"  # of torchrun's processes one speaks and writes for all
     tracker = tracker if is_first else NullTracker()
     tracker.mark_gone_runs(try_tags if "airflow_run_id" in try_tags else {})
@@ -98,14 +109,18 @@ def train(arguments: argparse.Namespace) -> None:
         logger.info("%s on %s, %s, %d threads", config.preset, device.name, device.precision, threads)
         steps = arguments.log_every_steps
         learnt = lessons.rows if lessons else tweets.train
-        tuned = fine_tune(config, checkpoint, learnt, tweets.validation, device, threads, state, steps, tracker.log_metrics)
+        tuned = fine_tune(
+            config, checkpoint, learnt, tweets.validation, device, threads, state, steps, tracker.log_metrics
+        )
         if not is_first:
             return
 
         onnx, saved = Path(scratch) / "onnx", Path(scratch) / "weights"
         export_onnx(tuned.model, tuned.tokenizer, onnx, model_facts(record, tags))
         parity = check_parity(onnx, tuned.model, tuned.tokenizer, tweets.validation["text"].tolist())
-        judged = evaluate(onnx, tweets, tuned.curves, f"{config.preset}, {len(tweets.eval):,} held-out tweets", config.seed)
+        judged = evaluate(
+            onnx, tweets, tuned.curves, f"{config.preset}, {len(tweets.eval):,} held-out tweets", config.seed
+        )
         add_facts(onnx, judged.facts)
         save_classifier(tuned.model, tuned.tokenizer, saved)
 
@@ -116,17 +131,29 @@ def train(arguments: argparse.Namespace) -> None:
         if arguments.output is not None:
             keep(arguments.output, tuned, files, onnx)
         # The model first: metrics logged after it stand beside it in MLflow.
-        tracker.log_model(onnx, [f"{package}=={libraries[package]}" for package in MODEL_REQUIREMENTS], flatten(record["dataset"]) | tags)
+        tracker.log_model(
+            onnx,
+            [f"{package}=={libraries[package]}" for package in MODEL_REQUIREMENTS],
+            flatten(record["dataset"]) | tags,
+        )
         tracker.log_metrics(metrics, tuned.steps)
         tracker.log_folder(saved)
         tracker.log_files(files)
 
-    names = ("eval_accuracy", "eval_macro_f1", "eval_rmse", "train_runtime_seconds", "train_samples_per_second")
+    names = (
+        "eval_accuracy",
+        "eval_macro_f1",
+        "eval_rmse",
+        "train_runtime_seconds",
+        "train_samples_per_second",
+    )
     summary = "%s: accuracy %.4f, macro-F1 %.4f, RMSE %.4f; trained in %.0f s, %.0f samples/s"
     logger.info(summary, config.preset, *(metrics[name] for name in names))
 
 
-def lessons_of(config: TrainingConfig, tweets: LabelledTweets, arguments: argparse.Namespace) -> Lessons | None:
+def lessons_of(
+    config: TrainingConfig, tweets: LabelledTweets, arguments: argparse.Namespace
+) -> Lessons | None:
     """What the config's teacher says of the tweets, None where it names no teacher."""
     if config.teacher is None:
         return None
@@ -143,19 +170,27 @@ def lessons_of(config: TrainingConfig, tweets: LabelledTweets, arguments: argpar
 
 def digest_of(tweets: LabelledTweets, lessons: Lessons | None) -> str:
     """64 hexadecimal digits over all that a model learns from and is judged by."""
-    return tweets.digest() if lessons is None else hashlib.sha256(f"{tweets.digest()} {lessons.digest()}".encode()).hexdigest()
+    return (
+        tweets.digest()
+        if lessons is None
+        else hashlib.sha256(f"{tweets.digest()} {lessons.digest()}".encode()).hexdigest()
+    )
 
 
 def is_second_try(tracker: Tracker, identity: Mapping[str, str]) -> bool:
     """Whether the same DAG run has trained this: its worker died after that, and the next task waits for a success."""
     tags = airflow_tags()
-    done = "airflow_run_id" in tags and tracker.finished_runs({**identity, "airflow_run_id": tags["airflow_run_id"]})
+    done = "airflow_run_id" in tags and tracker.finished_runs(
+        {**identity, "airflow_run_id": tags["airflow_run_id"]}
+    )
     if done:
         logger.info("MLflow run %s of this DAG run has trained this config on these rows", done[0].run_id)
     return bool(done)
 
 
-def require_work(tracker: Tracker, identity: Mapping[str, str], tweets: LabelledTweets, arguments: argparse.Namespace) -> None:
+def require_work(
+    tracker: Tracker, identity: Mapping[str, str], tweets: LabelledTweets, arguments: argparse.Namespace
+) -> None:
     """Raises NothingToTrain where a finished run makes this one needless and the command line asks for that question."""
     if arguments.skip_if_trained and (runs := tracker.finished_runs(identity)):
         raise NothingToTrain(f"MLflow run {runs[0].run_id} has already trained this config on these rows")
@@ -179,7 +214,9 @@ def dataset_facts(tweets: LabelledTweets) -> dict[str, Any]:
         **sizes,
         "labelled_rows": sum(sizes.values()),
         "dumps": len(tweets.dumps),
-        "label_shares": {str(label): round(float((tweets.train["label"] == label).mean()), 4) for label in LABELS},
+        "label_shares": {
+            str(label): round(float((tweets.train["label"] == label).mean()), 4) for label in LABELS
+        },
     }
 
 

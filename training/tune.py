@@ -38,16 +38,24 @@ COMPARED_TRIALS = 3  # so many must have come as far before one is pruned there:
 
 def arg_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m training.tune", description="Search the settings of a preset.")
+    parser = argparse.ArgumentParser(
+        prog="python -m training.tune", description="Search the settings of a preset."
+    )
     parser.add_argument("--preset", required=True, choices=PRESETS)
     parser.add_argument("--tweets", required=True, metavar="URI", help="Delta table tweets_clean")
     parser.add_argument(
-        "--trials", type=int, default=20, metavar="N", help="of the whole study, earlier ones included (default: %(default)s)"
+        "--trials",
+        type=int,
+        default=20,
+        metavar="N",
+        help="of the whole study, earlier ones included (default: %(default)s)",
     )
     parser.add_argument("--checkpoint", help="instead of the preset's")
     parser.add_argument("--max-train-rows", type=int, metavar="N", help="search on a sample")
     parser.add_argument("--seed", type=int, default=42, help="(default: %(default)s)")
-    parser.add_argument("--experiment", default="vaxpulse-tuning", help="MLflow experiment (default: %(default)s)")
+    parser.add_argument(
+        "--experiment", default="vaxpulse-tuning", help="MLflow experiment (default: %(default)s)"
+    )
     return parser
 
 
@@ -77,7 +85,9 @@ def open_study(storage_uri: str, name: str, seed: int) -> optuna.Study:
         )
     except Exception as error:  # SQLAlchemy's, the driver's, a URI that is none: the advice is the same
         reason = without_credentials(str(error).splitlines()[0])
-        raise TrainingError(f"the database of VAXPULSE_STUDIES cannot be used ({reason}): is PostgreSQL running?") from None
+        raise TrainingError(
+            f"the database of VAXPULSE_STUDIES cannot be used ({reason}): is PostgreSQL running?"
+        ) from None
     # A search that goes on would otherwise draw again what it has tried.
     known = (
         len(storage.get_all_trials(storage.get_study_id_from_name(name), deepcopy=False))
@@ -90,7 +100,9 @@ def open_study(storage_uri: str, name: str, seed: int) -> optuna.Study:
         load_if_exists=True,
         direction="minimize",
         sampler=optuna.samplers.TPESampler(seed=seed + known, n_startup_trials=STARTUP_TRIALS),
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=2, n_min_trials=COMPARED_TRIALS),
+        pruner=optuna.pruners.MedianPruner(
+            n_startup_trials=STARTUP_TRIALS, n_warmup_steps=2, n_min_trials=COMPARED_TRIALS
+        ),
     )
 
 
@@ -109,34 +121,65 @@ def tune(arguments: argparse.Namespace) -> dict[str, Any]:
     """
     storage_uri = os.environ.get("VAXPULSE_STUDIES", "")
     if not storage_uri:
-        raise TrainingError("nothing keeps the study: set VAXPULSE_STUDIES to the SQLAlchemy URI of a database")
+        raise TrainingError(
+            "nothing keeps the study: set VAXPULSE_STUDIES to the SQLAlchemy URI of a database"
+        )
     tracker = open_tracker(arguments.experiment)
     options = ["--preset", arguments.preset, "--tweets", arguments.tweets, "--seed", str(arguments.seed)]
     options += ["--checkpoint", arguments.checkpoint] if arguments.checkpoint else []
     config = config_of(training_options().parse_args(options))
-    tweets = read_labelled_tweets(arguments.tweets, config.text_column, max_train_rows=arguments.max_train_rows)
+    tweets = read_labelled_tweets(
+        arguments.tweets, config.text_column, max_train_rows=arguments.max_train_rows
+    )
     checkpoint = resolve_checkpoint(config.checkpoint)
-    identity = {"config_digest": config.digest(checkpoint_sha256(checkpoint), library_versions()), "dataset_digest": tweets.digest()}
+    identity = {
+        "config_digest": config.digest(checkpoint_sha256(checkpoint), library_versions()),
+        "dataset_digest": tweets.digest(),
+    }
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = open_study(storage_uri, f"{config.preset}-" + "-".join(digest[:12] for digest in identity.values()), arguments.seed)
+    study = open_study(
+        storage_uri,
+        f"{config.preset}-" + "-".join(digest[:12] for digest in identity.values()),
+        arguments.seed,
+    )
 
     from training.fine_tuning import fine_tune
     from training.machine import choose_device, choose_threads
     from training.pruning import PruneByValidationLoss
 
     device, threads = choose_device(), choose_threads()
-    tags = identity | {"preset": config.preset, "study": study.study_name, "git_commit": git_commit()} | airflow_tags() | process_tags()
+    tags = (
+        identity
+        | {"preset": config.preset, "study": study.study_name, "git_commit": git_commit()}
+        | airflow_tags()
+        | process_tags()
+    )
     tracker.mark_gone_runs({})
 
     def objective(trial: optuna.Trial) -> float:
         tried: TrainingConfig = replace(config, **suggest(trial))
-        with tracker.run(f"trial {trial.number}", tags | {"trial": str(trial.number)}), tempfile.TemporaryDirectory() as scratch:
+        with (
+            tracker.run(f"trial {trial.number}", tags | {"trial": str(trial.number)}),
+            tempfile.TemporaryDirectory() as scratch,
+        ):
             tracker.log_params(asdict(tried))
             rows = (tweets.train, tweets.validation)
             callbacks = [PruneByValidationLoss(trial)]
             try:
-                tuned = fine_tune(tried, checkpoint, *rows, device, threads, Path(scratch), 50, tracker.log_metrics, callbacks)
-            except optuna.TrialPruned as pruned:  # the run has ended as it should; MLflow would take the exception for a failure
+                tuned = fine_tune(
+                    tried,
+                    checkpoint,
+                    *rows,
+                    device,
+                    threads,
+                    Path(scratch),
+                    50,
+                    tracker.log_metrics,
+                    callbacks,
+                )
+            except (
+                optuna.TrialPruned
+            ) as pruned:  # the run has ended as it should; MLflow would take the exception for a failure
                 tracker.log_metrics({"pruned": 1}, 0)
                 outcome: float | optuna.TrialPruned = pruned
             else:
@@ -144,7 +187,9 @@ def tune(arguments: argparse.Namespace) -> dict[str, Any]:
                 tracker.log_metrics({BEST_LOSS: outcome}, tuned.steps)
         if isinstance(outcome, optuna.TrialPruned):
             raise outcome
-        logger.info("trial %d: training loss on the validation part %.4f with %s", trial.number, outcome, trial.params)
+        logger.info(
+            "trial %d: training loss on the validation part %.4f with %s", trial.number, outcome, trial.params
+        )
         return outcome
 
     # A search that goes on continues its run in MLflow too.
@@ -152,7 +197,12 @@ def tune(arguments: argparse.Namespace) -> dict[str, Any]:
         study.set_user_attr("mlflow_run_id", run_id)
         study.optimize(objective, n_trials=remaining_trials(study, arguments.trials))
         best = dict(study.best_params)
-        tracker.log_files({"preset.json": json.dumps(best, indent=2).encode(), "trials.csv": study.trials_dataframe().to_csv().encode()})
+        tracker.log_files(
+            {
+                "preset.json": json.dumps(best, indent=2).encode(),
+                "trials.csv": study.trials_dataframe().to_csv().encode(),
+            }
+        )
         tracker.log_metrics({BEST_LOSS: study.best_value, "trials": len(study.trials)}, 0)
     logger.info(
         "best of %d trials: training loss on the validation part %.4f (trial %d)",

@@ -16,7 +16,9 @@ KEPT_SECONDS = 7 * 24 * 3600
 
 def state_folder() -> Path:
     """VAXPULSE_STATE, or a folder of this user below the system's temporary one."""
-    return Path(os.environ.get("VAXPULSE_STATE") or Path(tempfile.gettempdir()) / f"vaxpulse-training-{os.getuid()}")
+    return Path(
+        os.environ.get("VAXPULSE_STATE") or Path(tempfile.gettempdir()) / f"vaxpulse-training-{os.getuid()}"
+    )
 
 
 @contextmanager
@@ -36,9 +38,13 @@ def unfinished(folder: Path, name: str, is_first: bool) -> Iterator[Path]:
     _remove_forgotten(folder)
     with (folder / f"{name}.lock").open("w") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system takes it back whatever ends the process
+            fcntl.flock(
+                lock, fcntl.LOCK_EX | fcntl.LOCK_NB
+            )  # the system takes it back whatever ends the process
         except BlockingIOError:
-            raise TrainingError(f"another process is training the same config on the same rows (it has {lock.name})") from None
+            raise TrainingError(
+                f"another process is training the same config on the same rows (it has {lock.name})"
+            ) from None
         own.mkdir(exist_ok=True)
         yield own
         shutil.rmtree(own)

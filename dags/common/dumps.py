@@ -14,6 +14,10 @@ def read_dumps(where: str) -> list[dict[str, Any]]:
 
     if not DeltaTable.is_deltatable(DUMPS):
         return []
-    rows = QueryBuilder().register("dumps", DeltaTable(DUMPS)).execute(f"SELECT * FROM dumps WHERE {where} ORDER BY delivered_at")  # noqa: S608 (our own conditions)
+    rows = (
+        QueryBuilder()
+        .register("dumps", DeltaTable(DUMPS))
+        .execute(f"SELECT * FROM dumps WHERE {where} ORDER BY delivered_at")
+    )  # noqa: S608 (our own conditions)
     found: list[dict[str, Any]] = pyarrow.table(rows.read_all()).to_pylist()
     return found

@@ -43,7 +43,10 @@ class AirflowApi:
         """Return the decoded JSON response; raise requests.HTTPError with Airflow's message for an error status."""
         answer = self.session.request(method, self.url + path, timeout=TIMEOUT_SECONDS, **arguments)
         if not answer.ok:
-            raise requests.HTTPError(f"Airflow answers {answer.status_code} to {method} {path}: {answer.text[:500]}", response=answer)
+            raise requests.HTTPError(
+                f"Airflow answers {answer.status_code} to {method} {path}: {answer.text[:500]}",
+                response=answer,
+            )
         return answer.json()
 
     @property
@@ -77,7 +80,11 @@ class AirflowApi:
 
     def trigger(self, dag_id: str, params: dict[str, Any]) -> str:
         """Start a run and return its id."""
-        return str(self.call("POST", f"/api/v2/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": params})["dag_run_id"])
+        return str(
+            self.call("POST", f"/api/v2/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": params})[
+                "dag_run_id"
+            ]
+        )
 
     def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
         """Return one run: state, start_date, end_date, ..."""
@@ -100,19 +107,29 @@ class AirflowApi:
         for asset in self.call("GET", "/api/v2/assets", params={"dag_ids": dag_id, "limit": 100})["assets"]:
             for task in asset["producing_tasks"]:
                 if task["dag_id"] == dag_id:
-                    found.setdefault(task["task_id"], set()).update({dag["dag_id"] for dag in asset["scheduled_dags"]} - paused)
+                    found.setdefault(task["task_id"], set()).update(
+                        {dag["dag_id"] for dag in asset["scheduled_dags"]} - paused
+                    )
         return found
 
     def first_asset_run(self, dag_id: str, since: str) -> str | None:
         """Return the id of the first run of a DAG that an Asset's change caused at `since` or later, None while there is none."""
-        query: dict[str, Any] = {"run_type": "asset_triggered", "run_after_gte": since, "order_by": "run_after", "limit": 1}
+        query: dict[str, Any] = {
+            "run_type": "asset_triggered",
+            "run_after_gte": since,
+            "order_by": "run_after",
+            "limit": 1,
+        }
         runs = self.call("GET", f"/api/v2/dags/{dag_id}/dagRuns", params=query)["dag_runs"]
         return str(runs[0]["dag_run_id"]) if runs else None
 
     def unfinished_runs(self, dag_id: str) -> list[str]:
         """Return the ids of the runs of a DAG that are queued or running, the oldest first."""
         query: dict[str, Any] = {"state": ["queued", "running"], "order_by": "run_after", "limit": 100}
-        return [run["dag_run_id"] for run in self.call("GET", f"/api/v2/dags/{dag_id}/dagRuns", params=query)["dag_runs"]]
+        return [
+            run["dag_run_id"]
+            for run in self.call("GET", f"/api/v2/dags/{dag_id}/dagRuns", params=query)["dag_runs"]
+        ]
 
     def log_lines(self, dag_id: str, run_id: str, task: dict[str, Any]) -> list[str]:
         """Return what a task has written so far, line by line."""

@@ -17,7 +17,9 @@ from deploy.embedded.airflow_api import AirflowApi
 
 POLL_SECONDS = 1.0
 TRAINING_STEP = re.compile(r"step \d+/\d+ .*")  # the trainer's progress lines
-SKIP_NOTE = re.compile(r"\bskipped: (.*)")  # our programs say so before they exit with the status for "skipped"
+SKIP_NOTE = re.compile(
+    r"\bskipped: (.*)"
+)  # our programs say so before they exit with the status for "skipped"
 ENDED = ("success", "failed")
 # The scheduler makes the run for a changed Asset in its next loop; a minute is far more than it ever took.
 CREATION_SECONDS = 60
@@ -37,7 +39,9 @@ class FollowedRun:
     notes: list[str]  # why its tasks skipped their work, in the words of those that said so
 
 
-def follow(api: AirflowApi, dag_id: str, run_id: str, show: Callable[[str], Callable[..., Any]]) -> list[FollowedRun]:
+def follow(
+    api: AirflowApi, dag_id: str, run_id: str, show: Callable[[str], Callable[..., Any]]
+) -> list[FollowedRun]:
     """Wait for a run and for all that it causes.
 
     Args:
@@ -62,8 +66,14 @@ def follow(api: AirflowApi, dag_id: str, run_id: str, show: Callable[[str], Call
         changed = [task for task in tasks if task["task_id"] in dags_after and task["state"] == "success"]
         skipped = bool(dags_after) and not changed
         followed.append(FollowedRun(*current, skipped, skip_notes(api, *current, tasks)))
-        caused = await_caused_runs(api, {(dag, task["end_date"]) for task in changed for dag in dags_after[task["task_id"]]})
-        waiting += [run for run in caused if run not in waiting and run not in {(f.dag_id, f.run_id) for f in followed}]
+        caused = await_caused_runs(
+            api, {(dag, task["end_date"]) for task in changed for dag in dags_after[task["task_id"]]}
+        )
+        waiting += [
+            run
+            for run in caused
+            if run not in waiting and run not in {(f.dag_id, f.run_id) for f in followed}
+        ]
     return followed
 
 
@@ -83,8 +93,14 @@ def await_run(api: AirflowApi, dag_id: str, run_id: str, tell: Callable[[str], N
 
 def describe(api: AirflowApi, dag_id: str, run_id: str, tasks: list[dict[str, Any]]) -> str:
     """Return the state of a run's tasks in one line, with the newest progress line of a task that prints any."""
-    words = [f"{task['task_id']} {task['state']}" for task in tasks if task["state"] not in (None, "scheduled", "queued")]
-    lines = [line for task in tasks if task["state"] == "running" for line in api.log_lines(dag_id, run_id, task)]
+    words = [
+        f"{task['task_id']} {task['state']}"
+        for task in tasks
+        if task["state"] not in (None, "scheduled", "queued")
+    ]
+    lines = [
+        line for task in tasks if task["state"] == "running" for line in api.log_lines(dag_id, run_id, task)
+    ]
     progress = [found.group() for line in lines if (found := TRAINING_STEP.search(line))]
     return ", ".join(words) + (f": {progress[-1]}" if progress else "")
 

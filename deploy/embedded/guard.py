@@ -80,7 +80,10 @@ def leftover_processes(settings: Settings, name: str) -> list[psutil.Process]:
     """Return the processes in the recorded session of a service, and those they started in sessions of their own."""
     try:
         record = json.loads(session_file(settings, name).read_text())
-    except (FileNotFoundError, ValueError):  # none was started, or a power loss has left an empty file: nothing survives that
+    except (
+        FileNotFoundError,
+        ValueError,
+    ):  # none was started, or a power loss has left an empty file: nothing survives that
         return []
     if record["boot"] != boot_id():
         return []
@@ -88,7 +91,9 @@ def leftover_processes(settings: Settings, name: str) -> list[psutil.Process]:
     # The id may belong to another program's session by now; a service's working folder is the home of its platform.
     if not any(working_folder(member).is_relative_to(settings.home) for member in members):
         return []
-    return list({process.pid: process for member in members for process in [member, *descendants(member)]}.values())
+    return list(
+        {process.pid: process for member in members for process in [member, *descendants(member)]}.values()
+    )
 
 
 def boot_id() -> str:

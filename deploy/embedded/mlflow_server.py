@@ -14,7 +14,9 @@ from mlflow.server import constants
 def main(host: str, port: str, artifacts: str) -> None:
     """Make or upgrade the tables, then serve until a signal ends it."""
     database = os.environ["MLFLOW_BACKEND_STORE_URI"]
-    artifact_root = "mlflow-artifacts:/"  # runs store through the server, never in a folder of its machine by themselves
+    artifact_root = (
+        "mlflow-artifacts:/"  # runs store through the server, never in a folder of its machine by themselves
+    )
     # As `mlflow server` hands them to its second interpreter; read when the application is imported.
     os.environ |= {
         constants.BACKEND_STORE_URI_ENV_VAR: database,

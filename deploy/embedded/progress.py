@@ -37,7 +37,9 @@ class Progress:
         last_shown = ""
 
         def line(detail: str) -> Text:
-            return Text.assemble(f"{title}  ", (f"{time.monotonic() - start:.0f} s  ", "dim"), (detail, "dim"))
+            return Text.assemble(
+                f"{title}  ", (f"{time.monotonic() - start:.0f} s  ", "dim"), (detail, "dim")
+            )
 
         if self.console.is_terminal:
             spinner = Spinner("dots", text=line(""))

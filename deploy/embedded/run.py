@@ -26,7 +26,13 @@ from deploy.embedded.follow import FollowedRun, RunFailed, follow
 from deploy.embedded.install import InstallError
 from deploy.embedded.progress import Progress, state_text
 from deploy.embedded.services import SERVICES
-from deploy.embedded.settings import CONFIGURATION, Settings, SettingsError, bypass_proxy_for_loopback, common_environment
+from deploy.embedded.settings import (
+    CONFIGURATION,
+    Settings,
+    SettingsError,
+    bypass_proxy_for_loopback,
+    common_environment,
+)
 from deploy.embedded.supervision import StartError
 
 INGESTING_DAG, REPORTING_DAG = "ingest_tweets", "explore_tweets"
@@ -40,9 +46,17 @@ def arg_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(prog="python -m deploy.embedded.run", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    start = commands.add_parser("start", help="start what does not run, ingest a dump, follow all that it causes")
-    start.add_argument("--dump", default="", help="path, hdfs:// URI or http(s) URL of a CSV file; without it a generated sample")
-    start.add_argument("--presets", default="", help="train these again, e.g. 'minilm,bert', also when nothing has changed")
+    start = commands.add_parser(
+        "start", help="start what does not run, ingest a dump, follow all that it causes"
+    )
+    start.add_argument(
+        "--dump",
+        default="",
+        help="path, hdfs:// URI or http(s) URL of a CSV file; without it a generated sample",
+    )
+    start.add_argument(
+        "--presets", default="", help="train these again, e.g. 'minilm,bert', also when nothing has changed"
+    )
     commands.add_parser("stop", help="stop all services")
     status = commands.add_parser("status", help="show services, last runs, tables and the champion")
     status.add_argument("--format", choices=("text", "json"), default="text")
@@ -76,7 +90,9 @@ def main() -> int:
         print(f"vaxpulse: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("vaxpulse: interrupted; `make status` shows what still runs, `make stop` ends it", file=sys.stderr)
+        print(
+            "vaxpulse: interrupted; `make status` shows what still runs, `make stop` ends it", file=sys.stderr
+        )
         return 130
 
 
@@ -93,7 +109,9 @@ def start(settings: Settings, dump: str, presets: str) -> int:
         api.import_pools(CONFIGURATION / "pools.json")
         paused = api.paused_dags()
         if INGESTING_DAG in paused:
-            raise StartError(f"{INGESTING_DAG} is paused: unpause it at {api.url}/dags/{INGESTING_DAG}, then run this again")
+            raise StartError(
+                f"{INGESTING_DAG} is paused: unpause it at {api.url}/dags/{INGESTING_DAG}, then run this again"
+            )
     if paused:
         progress.console.print(f"Paused, and left so: {', '.join(sorted(paused))}", style="cyan")
     run_id = api.trigger(INGESTING_DAG, {"dump": hand_over(settings, source)})
@@ -102,7 +120,9 @@ def start(settings: Settings, dump: str, presets: str) -> int:
     for line in explain_ingestion(api, account, ingested=not runs[0].skipped):
         progress.console.print(line, style="cyan")
     if presets:
-        run_id = api.trigger("train_classifiers", {"presets": presets.replace(",", " ").split(), "train_again": True})
+        run_id = api.trigger(
+            "train_classifiers", {"presets": presets.replace(",", " ").split(), "train_again": True}
+        )
         runs += follow(api, "train_classifiers", run_id, progress.step)
     for run in runs:
         for note in run.notes:
@@ -123,7 +143,9 @@ def find_dump(settings: Settings, dump: str) -> str:
         return dump
     path = Path(dump).expanduser().resolve()
     if not path.is_file():
-        raise SettingsError(f"there is no file {path}: DUMP takes the path of a CSV file, an hdfs:// URI or an http(s) URL")
+        raise SettingsError(
+            f"there is no file {path}: DUMP takes the path of a CSV file, an hdfs:// URI or an http(s) URL"
+        )
     return str(path)
 
 
@@ -162,7 +184,11 @@ def await_dags(api: AirflowApi) -> None:
             raise StartError(f"Airflow cannot read a DAG: {errors[0]}")
         return set(DAG_IDS) <= api.known_dags()
 
-    supervision.wait_until(are_known, DAGS_SECONDS, "Airflow has not read the DAGs: see `make logs SERVICE=airflow-dag-processor`")
+    supervision.wait_until(
+        are_known,
+        DAGS_SECONDS,
+        "Airflow has not read the DAGs: see `make logs SERVICE=airflow-dag-processor`",
+    )
 
 
 def explain_ingestion(api: AirflowApi, account: dict[str, Any] | None, *, ingested: bool) -> Iterator[str]:
@@ -176,14 +202,18 @@ def explain_ingestion(api: AirflowApi, account: dict[str, Any] | None, *, ingest
         yield f"Held dumps that wait for a decision: {len(waiting)}. Decide at {api.required_actions_url}"
 
 
-def show_results(settings: Settings, progress: Progress, account: dict[str, Any] | None, runs: list[FollowedRun]) -> None:
+def show_results(
+    settings: Settings, progress: Progress, account: dict[str, Any] | None, runs: list[FollowedRun]
+) -> None:
     """Print what happened, how long it took, and where to look."""
     run_ids = {run.run_id for run in runs}
     trained = summary.models(settings)
     of_these_runs = [model for model in trained if model["airflow_run_id"] in run_ids]
     console = progress.console
     console.print()
-    console.print(summary.result_tables(account, summary.split_counts(settings), of_these_runs or trained[:3]))
+    console.print(
+        summary.result_tables(account, summary.split_counts(settings), of_these_runs or trained[:3])
+    )
     console.print(progress.timings())
 
 
@@ -200,7 +230,11 @@ def show_addresses(settings: Settings, console: Console, report: dict[str, Any] 
         ("Report", report_address(credentials["airflow"]["url"], report), "what the tweets say"),
         ("MLflow", credentials["mlflow"]["url"], "runs, models, datasets"),
         ("HDFS", f"{credentials['namenode']['url']}/explorer.html#/vaxpulse", "files and tables"),
-        ("Spark", credentials["spark_history"]["url"], "jobs that have ended; one that runs: http://127.0.0.1:4040"),
+        (
+            "Spark",
+            credentials["spark_history"]["url"],
+            "jobs that have ended; one that runs: http://127.0.0.1:4040",
+        ),
     ):
         console.print(f"{name:<8} {address}  ({note})", soft_wrap=True)
 
@@ -208,7 +242,9 @@ def show_addresses(settings: Settings, console: Console, report: dict[str, Any] 
 def report_address(airflow_url: str, run: dict[str, Any] | None) -> str:
     """Return where Airflow shows the report of a run; without a run, where reports will be."""
     dag_page = f"{airflow_url}/dags/{REPORTING_DAG}"
-    return f"{dag_page}/runs/{urllib.parse.quote(run['dag_run_id'], safe='')}/plugin/report" if run else dag_page
+    return (
+        f"{dag_page}/runs/{urllib.parse.quote(run['dag_run_id'], safe='')}/plugin/report" if run else dag_page
+    )
 
 
 def stop(settings: Settings) -> int:
@@ -225,7 +261,10 @@ def status(settings: Settings, *, as_json: bool) -> int:
     found: dict[str, Any] = {
         "home": str(settings.home),
         "services": {
-            name: {"state": state_of(settings, name, states.get(name, "STOPPED")), "address": address_of(settings, name)}
+            name: {
+                "state": state_of(settings, name, states.get(name, "STOPPED")),
+                "address": address_of(settings, name),
+            }
             for name in SERVICES
         },
         "dags": {},
@@ -237,7 +276,8 @@ def status(settings: Settings, *, as_json: bool) -> int:
         api = AirflowApi(settings)
         runs = {dag_id: api.last_run(dag_id) for dag_id in DAG_IDS}
         found["dags"] = {
-            dag_id: run and {key: run[key] for key in ("dag_run_id", "state", "start_date", "end_date")} for dag_id, run in runs.items()
+            dag_id: run and {key: run[key] for key in ("dag_run_id", "state", "start_date", "end_date")}
+            for dag_id, run in runs.items()
         }
     if {"namenode", "datanode"} <= working:
         found["tables"] = summary.row_counts(settings)
@@ -273,7 +313,9 @@ def show_status(found: dict[str, Any]) -> None:
     for name, service in found["services"].items():
         services.add_row(
             SERVICES[name].title,
-            Text(f"✓ {service['state']}", "green") if service["state"] == "healthy" else Text(f"✗ {service['state']}", "red"),
+            Text(f"✓ {service['state']}", "green")
+            if service["state"] == "healthy"
+            else Text(f"✗ {service['state']}", "red"),
             service["address"],
         )
     console.print(services)
@@ -289,7 +331,9 @@ def show_status(found: dict[str, Any]) -> None:
             tables.add_row(name, f"{rows:,}")
         console.print(tables)
     champion = found["champion"]
-    console.print(f"champion: {champion['name']} version {champion['version']}" if champion else "champion: none yet")
+    console.print(
+        f"champion: {champion['name']} version {champion['version']}" if champion else "champion: none yet"
+    )
 
 
 def local_time(moment: str | None) -> str:
@@ -309,7 +353,11 @@ def clean(settings: Settings, *, confirmed: bool) -> int:
     if not settings.home.exists():
         return 0
     if not confirmed:
-        answer = input(f"Remove {settings.home} with all tables, runs and models in it? [y/N] ") if sys.stdin.isatty() else ""
+        answer = (
+            input(f"Remove {settings.home} with all tables, runs and models in it? [y/N] ")
+            if sys.stdin.isatty()
+            else ""
+        )
         if answer.strip().lower() not in ("y", "yes"):
             print("vaxpulse: nothing removed; `make clean YES=1` does not ask", file=sys.stderr)
             return 1

@@ -78,7 +78,15 @@ def java_daemon(settings: Settings, class_path: str, *arguments: str) -> list[st
     The quick compiler alone halves the CPU time of a start (6.7 s for all three instead of 12.6); HDFS reads and writes as fast with it.
     """
     java = str(settings.java_home / "bin" / "java")
-    return [java, f"-Xmx{DAEMON_HEAP}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", class_path, *arguments]
+    return [
+        java,
+        f"-Xmx{DAEMON_HEAP}",
+        "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",
+        "-cp",
+        class_path,
+        *arguments,
+    ]
 
 
 def hdfs_daemon(class_name: str) -> Callable[[Settings], list[str]]:
@@ -160,7 +168,11 @@ def datanode_problem(settings: Settings) -> str:
     if "DatanodeHostname" not in beans:
         return "does not answer"
     actors = json.loads(beans.get("BPServiceActorInfo") or "[]")
-    return "" if any(actor["ActorState"] == "RUNNING" for actor in actors) else "is not registered with the NameNode"
+    return (
+        ""
+        if any(actor["ActorState"] == "RUNNING" for actor in actors)
+        else "is not registered with the NameNode"
+    )
 
 
 def java_beans(settings: Settings, name: str, query: str) -> dict[str, Any]:
@@ -210,19 +222,45 @@ SERVICES: dict[str, Service] = {
         postgres_problem,
         stop_signal=signal.SIGINT,  # "fast": ends open connections instead of waiting for them
     ),
-    "namenode": Service("HDFS NameNode", ("namenode", "namenode_rpc"), hdfs_daemon("namenode.NameNode"), namenode_problem),
-    "datanode": Service("HDFS DataNode", ("datanode", "datanode_http", "datanode_ipc"), hdfs_daemon("datanode.DataNode"), datanode_problem),
-    "airflow-api-server": Service("Airflow", ("airflow",), airflow("api-server"), functools.partial(airflow_problem, part="metadatabase")),
+    "namenode": Service(
+        "HDFS NameNode", ("namenode", "namenode_rpc"), hdfs_daemon("namenode.NameNode"), namenode_problem
+    ),
+    "datanode": Service(
+        "HDFS DataNode",
+        ("datanode", "datanode_http", "datanode_ipc"),
+        hdfs_daemon("datanode.DataNode"),
+        datanode_problem,
+    ),
+    "airflow-api-server": Service(
+        "Airflow",
+        ("airflow",),
+        airflow("api-server"),
+        functools.partial(airflow_problem, part="metadatabase"),
+    ),
     # The components share one log folder, so none needs to serve its logs to the others.
     "airflow-scheduler": Service(
-        "Airflow scheduler", (), airflow("scheduler", "--skip-serve-logs"), functools.partial(airflow_problem, part="scheduler")
+        "Airflow scheduler",
+        (),
+        airflow("scheduler", "--skip-serve-logs"),
+        functools.partial(airflow_problem, part="scheduler"),
     ),
     "airflow-dag-processor": Service(
-        "Airflow DAG processor", (), airflow("dag-processor"), functools.partial(airflow_problem, part="dag_processor")
+        "Airflow DAG processor",
+        (),
+        airflow("dag-processor"),
+        functools.partial(airflow_problem, part="dag_processor"),
     ),
     "airflow-triggerer": Service(
-        "Airflow triggerer", (), airflow("triggerer", "--skip-serve-logs"), functools.partial(airflow_problem, part="triggerer")
+        "Airflow triggerer",
+        (),
+        airflow("triggerer", "--skip-serve-logs"),
+        functools.partial(airflow_problem, part="triggerer"),
     ),
     "mlflow": Service("MLflow", ("mlflow",), mlflow_server, answers("mlflow", "/health")),
-    "spark-history": Service("Spark History Server", ("spark_history",), spark_history_server, answers("spark_history", "/api/v1/version")),
+    "spark-history": Service(
+        "Spark History Server",
+        ("spark_history",),
+        spark_history_server,
+        answers("spark_history", "/api/v1/version"),
+    ),
 }

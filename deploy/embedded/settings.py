@@ -45,7 +45,9 @@ DEFAULT_PORTS = {
     "postgres": 5433,  # not 5432, where the machine's own PostgreSQL would be
     "spark_history": 18080,
 }
-LONGEST_SOCKET_PATH = 90  # a Unix socket's path has 107 bytes, and supervisor appends a process id while it makes one
+LONGEST_SOCKET_PATH = (
+    90  # a Unix socket's path has 107 bytes, and supervisor appends a process id while it makes one
+)
 
 
 class SettingsError(Exception):
@@ -64,7 +66,9 @@ class Settings:
         """Read VAXPULSE_HOME and the ports: from the environment, else as at the last start, else the defaults."""
         home = Path(os.environ.get("VAXPULSE_HOME") or REPOSITORY / "var").absolute()
         if len(str(home / "run" / "supervisor.sock")) > LONGEST_SOCKET_PATH:
-            raise SettingsError(f"the path {home} is too long for a Unix socket in it: set VAXPULSE_HOME to a shorter one")
+            raise SettingsError(
+                f"the path {home} is too long for a Unix socket in it: set VAXPULSE_HOME to a shorter one"
+            )
         ports = DEFAULT_PORTS | saved_ports(home)
         for name in ports:
             variable = port_variable(name)
@@ -100,7 +104,10 @@ class Settings:
         path = self.home / "run" / "secrets.json"
         if not path.exists():
             self.folder("run")
-            generated = {name: secrets.token_urlsafe(24) for name in ("airflow_password", "postgres_password", "airflow_secret_key")}
+            generated = {
+                name: secrets.token_urlsafe(24)
+                for name in ("airflow_password", "postgres_password", "airflow_secret_key")
+            }
             generated["airflow_jwt_secret"] = secrets.token_hex(32)
             generated["airflow_fernet_key"] = urlsafe_b64encode(secrets.token_bytes(32)).decode()
             write_private(path, json.dumps(generated))
@@ -124,7 +131,11 @@ class Settings:
     def credentials(self) -> dict[str, Any]:
         """Return the content of var/credentials.json."""
         return {
-            "airflow": {"url": self.url("airflow"), "user": AIRFLOW_USER, "password": self.secrets["airflow_password"]},
+            "airflow": {
+                "url": self.url("airflow"),
+                "user": AIRFLOW_USER,
+                "password": self.secrets["airflow_password"],
+            },
             "mlflow": {"url": self.url("mlflow")},
             "namenode": {"url": self.url("namenode"), "rpc": self.hdfs},
             "spark_history": {"url": self.url("spark_history")},
@@ -158,7 +169,12 @@ class Settings:
         }
         connections = {
             "SPARK_DEFAULT": {"conn_type": "spark", "host": "local[*]", "extra": {"deploy-mode": "client"}},
-            "WEBHDFS_DEFAULT": {"conn_type": "webhdfs", "host": HOST, "port": self.ports["namenode"], "login": getpass.getuser()},
+            "WEBHDFS_DEFAULT": {
+                "conn_type": "webhdfs",
+                "host": HOST,
+                "port": self.ports["namenode"],
+                "login": getpass.getuser(),
+            },
         }
         return {
             **os.environ,
@@ -192,7 +208,9 @@ class Settings:
             "PYSPARK_PYTHON": str(ENVIRONMENT / "bin" / "python"),
             "MLFLOW_TRACKING_URI": self.url("mlflow"),
             "VAXPULSE_STUDIES": self.database_uri("studies"),  # of tune_classifier
-            "MLFLOW_BACKEND_STORE_URI": self.database_uri("mlflow"),  # by the environment: arguments can be read by every user
+            "MLFLOW_BACKEND_STORE_URI": self.database_uri(
+                "mlflow"
+            ),  # by the environment: arguments can be read by every user
         }
 
     def write_configuration(self) -> None:
@@ -202,8 +220,13 @@ class Settings:
         spark = self.folder("conf", "spark")
         shutil.copy(CONFIGURATION / "spark" / "spark-env.sh", spark)
         defaults = (CONFIGURATION / "spark" / "spark-defaults.conf").read_text()
-        (spark / "spark-defaults.conf").write_text(defaults + "".join(f"{key} {value}\n" for key, value in self.driver_settings().items()))
-        write_private(self.home / "run" / "airflow-passwords.json", json.dumps({AIRFLOW_USER: self.secrets["airflow_password"]}))
+        (spark / "spark-defaults.conf").write_text(
+            defaults + "".join(f"{key} {value}\n" for key, value in self.driver_settings().items())
+        )
+        write_private(
+            self.home / "run" / "airflow-passwords.json",
+            json.dumps({AIRFLOW_USER: self.secrets["airflow_password"]}),
+        )
         self.save()
 
     def driver_settings(self) -> dict[str, str]:
@@ -276,7 +299,9 @@ def write_private(path: Path, text: str) -> None:
 def is_free(port: int) -> bool:
     """Tell whether a service could listen on a loopback port now."""
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that linger after a stop do not count
+        probe.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # connections that linger after a stop do not count
         try:
             probe.bind((HOST, port))
         except OSError:

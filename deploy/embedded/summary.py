@@ -47,14 +47,20 @@ def table(settings: Deployment, name: str) -> DeltaTable | None:
 
 def query(delta: DeltaTable, sql: str) -> list[dict[str, Any]]:
     """Return the rows of a query on a Delta table, which it knows as `t`."""
-    rows: list[dict[str, Any]] = pyarrow.table(QueryBuilder().register("t", delta).execute(sql).read_all()).to_pylist()
+    rows: list[dict[str, Any]] = pyarrow.table(
+        QueryBuilder().register("t", delta).execute(sql).read_all()
+    ).to_pylist()
     return rows
 
 
 def row_counts(settings: Deployment) -> dict[str, int]:
     """Return the number of rows in each table that exists."""
     found = {name: table(settings, name) for name in TABLES}
-    return {name: query(delta, "SELECT count(*) AS rows FROM t")[0]["rows"] for name, delta in found.items() if delta}
+    return {
+        name: query(delta, "SELECT count(*) AS rows FROM t")[0]["rows"]
+        for name, delta in found.items()
+        if delta
+    }
 
 
 def dump_account(settings: Deployment, run_id: str, source: str) -> dict[str, Any] | None:
@@ -62,7 +68,10 @@ def dump_account(settings: Deployment, run_id: str, source: str) -> dict[str, An
     dumps = table(settings, "dumps")
     rows = query(dumps, "SELECT * FROM t ORDER BY ingested_at DESC") if dumps else []
     recorded = recorded_source(source)
-    return next((row for row in rows if row["run_id"] == run_id), next((row for row in rows if row["source"] == recorded), None))
+    return next(
+        (row for row in rows if row["run_id"] == run_id),
+        next((row for row in rows if row["source"] == recorded), None),
+    )
 
 
 def recorded_source(source: str) -> str:
@@ -82,7 +91,9 @@ def recorded_source(source: str) -> str:
 def split_counts(settings: Deployment) -> dict[str, int]:
     """Return the number of clean tweets on each side of the split."""
     clean = table(settings, "tweets_clean")
-    rows = query(clean, "SELECT split, count(*) AS rows FROM t GROUP BY split ORDER BY split") if clean else []
+    rows = (
+        query(clean, "SELECT split, count(*) AS rows FROM t GROUP BY split ORDER BY split") if clean else []
+    )
     return {row["split"]: row["rows"] for row in rows}
 
 
@@ -126,7 +137,9 @@ def champion(settings: Deployment) -> dict[str, str] | None:
     return {"name": MODEL, "version": str(version)} if version else None
 
 
-def result_tables(account: dict[str, Any] | None, splits: dict[str, int], trained: list[dict[str, Any]]) -> Group:
+def result_tables(
+    account: dict[str, Any] | None, splits: dict[str, int], trained: list[dict[str, Any]]
+) -> Group:
     """Return what came of a run as tables for people."""
     return Group(*filter(None, [rows_table(account, splits), models_table(trained) if trained else None]))
 
@@ -157,6 +170,11 @@ def models_table(trained: list[dict[str, Any]]) -> Table:
     for name in ("accuracy", "macro-F1", "RMSE", "seconds"):
         shown.add_column(name, justify="right")
     for model in trained:
-        figures = [f"{model['accuracy']:.1%}", f"{model['macro_f1']:.3f}", f"{model['rmse']:.3f}", f"{model['seconds']:.0f}"]
+        figures = [
+            f"{model['accuracy']:.1%}",
+            f"{model['macro_f1']:.3f}",
+            f"{model['rmse']:.3f}",
+            f"{model['seconds']:.0f}",
+        ]
         shown.add_row(model["preset"], *figures)
     return shown

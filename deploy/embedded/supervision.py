@@ -21,12 +21,25 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from deploy.embedded.guard import kill_and_wait, leftover_processes
 from deploy.embedded.install import ENVIRONMENT, REPOSITORY
-from deploy.embedded.services import SERVICES, airflow, connect_postgres, hdfs_daemon, postgres_command, postgres_data
+from deploy.embedded.services import (
+    SERVICES,
+    airflow,
+    connect_postgres,
+    hdfs_daemon,
+    postgres_command,
+    postgres_data,
+)
 from deploy.embedded.settings import POSTGRES_USER, Settings, is_free, port_variable, saved_ports
 
-HEALTHY_SECONDS = 180  # the first start, when everything is read from disk for the first time, took 60 s at most
+HEALTHY_SECONDS = (
+    180  # the first start, when everything is read from disk for the first time, took 60 s at most
+)
 STOP_SECONDS = 60
-RUNNING_STATES = ("RUNNING", "STARTING", "BACKOFF")  # supervisor's own list: it refuses to start a service in one of these
+RUNNING_STATES = (
+    "RUNNING",
+    "STARTING",
+    "BACKOFF",
+)  # supervisor's own list: it refuses to start a service in one of these
 
 SUPERVISOR_CONFIGURATION = """\
 [supervisord]
@@ -70,7 +83,9 @@ def exclusive(settings: Settings) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StartError(f"another `make run` or `make stop` is at work on {settings.home}: wait for it to end") from None
+            raise StartError(
+                f"another `make run` or `make stop` is at work on {settings.home}: wait for it to end"
+            ) from None
         yield
 
 
@@ -109,7 +124,11 @@ def check_ports(settings: Settings) -> None:
 def user_of(port: int) -> str:
     """Return ' by NAME (process N)' for a listening port, as far as we may see it."""
     try:
-        listening = [c for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN and c.laddr.port == port]
+        listening = [
+            c
+            for c in psutil.net_connections("tcp")
+            if c.status == psutil.CONN_LISTEN and c.laddr.port == port
+        ]
         process = psutil.Process(listening[0].pid)
         return f" by {process.name()} (process {process.pid})"
     except (psutil.Error, IndexError, TypeError):
@@ -184,11 +203,20 @@ def start_supervisor(settings: Settings) -> None:
     """Write supervisor's configuration and start it in the background."""
     run, logs = settings.folder("run"), settings.folder("logs")
     configuration = run / "supervisord.conf"
-    programs = (PROGRAM_CONFIGURATION.format(name=name, python=sys.executable, logs=logs) for name in SERVICES)
-    configuration.write_text(SUPERVISOR_CONFIGURATION.format(run=run, logs=logs, repository=REPOSITORY) + "".join(programs))
+    programs = (
+        PROGRAM_CONFIGURATION.format(name=name, python=sys.executable, logs=logs) for name in SERVICES
+    )
+    configuration.write_text(
+        SUPERVISOR_CONFIGURATION.format(run=run, logs=logs, repository=REPOSITORY) + "".join(programs)
+    )
     (run / "supervisor.sock").unlink(missing_ok=True)  # left by one that was killed
     environment = {**os.environ, "VAXPULSE_HOME": str(settings.home)}
-    subprocess.run([ENVIRONMENT / "bin" / "supervisord", "-c", configuration], check=True, cwd=REPOSITORY, env=environment)
+    subprocess.run(
+        [ENVIRONMENT / "bin" / "supervisord", "-c", configuration],
+        check=True,
+        cwd=REPOSITORY,
+        env=environment,
+    )
     wait_until(lambda: is_up(settings), 20, "supervisor did not start; its log is logs/supervisord.log")
 
 
@@ -230,22 +258,36 @@ def initialize_postgres(settings: Settings) -> None:
     if (data / "PG_VERSION").exists():
         return
     if data.exists() and any(data.iterdir()):
-        raise StartError(f"{data} has files but no PG_VERSION, so it is no database of PostgreSQL: move it away, nothing of it was touched")
+        raise StartError(
+            f"{data} has files but no PG_VERSION, so it is no database of PostgreSQL: move it away, nothing of it was touched"
+        )
     unfinished = data.with_name("data.unfinished")
     if unfinished.exists():
         shutil.rmtree(unfinished)
     unfinished.mkdir(mode=0o700)
-    read_end, write_end = os.pipe()  # the password is neither an argument nor a file that another user could read
+    read_end, write_end = (
+        os.pipe()
+    )  # the password is neither an argument nor a file that another user could read
     os.write(write_end, settings.secrets["postgres_password"].encode())
     os.close(write_end)
     if os.geteuid() == 0:
         shutil.chown(unfinished, "nobody", "nogroup")
-    arguments = ["-U", POSTGRES_USER, f"--pwfile=/dev/fd/{read_end}", "--auth=scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8"]
+    arguments = [
+        "-U",
+        POSTGRES_USER,
+        f"--pwfile=/dev/fd/{read_end}",
+        "--auth=scram-sha-256",
+        "-E",
+        "UTF8",
+        "--locale=C.UTF-8",
+    ]
     initialize = postgres_command("initdb", unfinished, *arguments)
     with os.fdopen(read_end):
         made = subprocess.run(initialize, pass_fds=[read_end], capture_output=True, text=True, check=False)
     if made.returncode:
-        raise StartError(f"PostgreSQL could not make its folder {data}: {(made.stderr.strip() or made.stdout.strip()).splitlines()[-1]}")
+        raise StartError(
+            f"PostgreSQL could not make its folder {data}: {(made.stderr.strip() or made.stdout.strip()).splitlines()[-1]}"
+        )
     unfinished.rename(data)
 
 
@@ -254,9 +296,13 @@ def initialize_hdfs(settings: Settings) -> None:
     if (settings.home / "hdfs" / "name" / "current" / "VERSION").exists():
         return
     format_command = [*hdfs_daemon("namenode.NameNode")(settings), "-format", "-nonInteractive"]
-    made = subprocess.run(format_command, env=settings.environment(), capture_output=True, text=True, check=False)
+    made = subprocess.run(
+        format_command, env=settings.environment(), capture_output=True, text=True, check=False
+    )
     if made.returncode:
-        raise StartError(f"HDFS could not format {settings.home / 'hdfs' / 'name'}: {made.stderr.strip().splitlines()[-1]}")
+        raise StartError(
+            f"HDFS could not format {settings.home / 'hdfs' / 'name'}: {made.stderr.strip().splitlines()[-1]}"
+        )
 
 
 def create_databases(settings: Settings) -> None:
@@ -305,7 +351,10 @@ def stop(settings: Settings) -> None:
 
 def stop_services(settings: Settings, names: list[str]) -> None:
     """Stop these services and wait for it, the database last: the others write to it until they end."""
-    for group in ([name for name in names if name != "postgres"], [name for name in names if name == "postgres"]):
+    for group in (
+        [name for name in names if name != "postgres"],
+        [name for name in names if name == "postgres"],
+    ):
         for name in group:
             with suppress_not_running():
                 supervisor(settings).stopProcess(name, False)

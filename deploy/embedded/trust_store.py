@@ -14,9 +14,14 @@ PASSWORD = "changeit"  # noqa: S105
 def write_trust_store(bundle: Path, store: Path) -> None:
     """Convert a PEM bundle to PKCS12 with the attribute by which Java knows a trusted certificate."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # some old authorities have serial numbers that RFC 5280 would not allow
+        warnings.simplefilter(
+            "ignore"
+        )  # some old authorities have serial numbers that RFC 5280 would not allow
         certificates = x509.load_pem_x509_certificates(bundle.read_bytes())
-    entries = [pkcs12.PKCS12Certificate(certificate, str(number).encode()) for number, certificate in enumerate(certificates)]
+    entries = [
+        pkcs12.PKCS12Certificate(certificate, str(number).encode())
+        for number, certificate in enumerate(certificates)
+    ]
     store.write_bytes(pkcs12.serialize_java_truststore(entries, BestAvailableEncryption(PASSWORD.encode())))
 
 

@@ -38,7 +38,17 @@ POLL_SECONDS = 2
 COMPARED = {
     "tweets_raw": ("tweet_id", "safe_text", "label", "agreement", "dump_sha256"),
     "quarantine": ("dump_sha256", "row_number", "raw_record", "reason"),
-    "tweets_clean": ("tweet_id", "safe_text", "label", "hashtags", "emoji", "clean_text", "stemmed_text", "text_group", "split"),
+    "tweets_clean": (
+        "tweet_id",
+        "safe_text",
+        "label",
+        "hashtags",
+        "emoji",
+        "clean_text",
+        "stemmed_text",
+        "text_group",
+        "split",
+    ),
 }
 
 
@@ -64,11 +74,15 @@ class Network:
 
 def arg_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     land = commands.add_parser("land", help="land a dump from standard input and follow it")
     land.add_argument("name", help="the file's name")
-    land.add_argument("--without-training", action="store_true", help="pause train_classifiers, and leave it so")
+    land.add_argument(
+        "--without-training", action="store_true", help="pause train_classifiers, and leave it so"
+    )
     retract = commands.add_parser("retract", help="take a loaded dump back")
     retract.add_argument("sha256", help="the dump's SHA-256")
     tables = commands.add_parser("tables", help="print rows, split and digests of a dump as JSON")
@@ -82,10 +96,14 @@ def main() -> int:
     network = Network(os.environ["VAXPULSE_HDFS"])
     try:
         if arguments.command == "land":
-            land_and_follow(network, arguments.name, sys.stdin.buffer.read(), train=not arguments.without_training)
+            land_and_follow(
+                network, arguments.name, sys.stdin.buffer.read(), train=not arguments.without_training
+            )
         elif arguments.command == "retract":
             api = AirflowApi(network)
-            run_id = api.trigger("retract_dump", {"dump_sha256": arguments.sha256, "reason": "taken back by make stack-faults"})
+            run_id = api.trigger(
+                "retract_dump", {"dump_sha256": arguments.sha256, "reason": "taken back by make stack-faults"}
+            )
             follow(api, "retract_dump", run_id, step)
         else:
             print(json.dumps(describe_tables(network, arguments.sha256), indent=1))
@@ -107,7 +125,11 @@ def land_and_follow(network: Network, name: str, content: bytes, *, train: bool)
     landed_at = datetime.now(UTC).isoformat()
     with step(f"land {name} in HDFS ({len(content):,} bytes)"):
         land(name, content)
-        run_id = wait_until(lambda: api.first_asset_run("ingest_tweets", landed_at), EVENT_SECONDS, "no run of ingest_tweets began")
+        run_id = wait_until(
+            lambda: api.first_asset_run("ingest_tweets", landed_at),
+            EVENT_SECONDS,
+            "no run of ingest_tweets began",
+        )
     runs = follow(api, "ingest_tweets", run_id, step)
     check(network, api, hashlib.sha256(content).hexdigest(), runs, train=train)
 
@@ -137,7 +159,9 @@ def check(network: Network, api: AirflowApi, sha256: str, runs: list[FollowedRun
         raise SmokeFailed(f"the table dumps has no loaded dump with the SHA-256 {sha256}: {accounts}")
     account = accounts[0]
     tables = describe_tables(network, sha256)
-    print(json.dumps({"dump": {key: account[key] for key in summary.ACCOUNT_ROWS}, "tables": tables}, indent=1))
+    print(
+        json.dumps({"dump": {key: account[key] for key in summary.ACCOUNT_ROWS}, "tables": tables}, indent=1)
+    )
     if account["records"] != account["accepted"] + account["duplicates"] + account["quarantined"]:
         raise SmokeFailed("the account of the dump does not add up")
     by_dag = {run.dag_id: run for run in runs}
@@ -146,7 +170,9 @@ def check(network: Network, api: AirflowApi, sha256: str, runs: list[FollowedRun
     if missing := {"clean_tweets", "explore_tweets", *([TRAINING_DAG] if train else [])} - by_dag.keys():
         raise SmokeFailed(f"no run of {', '.join(sorted(missing))} was caused")
     explored = by_dag["explore_tweets"]
-    page = api.session.get(f"{api.url}/vaxpulse/reports/explore_tweets/{quote(explored.run_id, safe='')}", timeout=60)
+    page = api.session.get(
+        f"{api.url}/vaxpulse/reports/explore_tweets/{quote(explored.run_id, safe='')}", timeout=60
+    )
     if page.status_code != 200 or b"</html>" not in page.content.lower():
         raise SmokeFailed(f"Airflow answers {page.status_code} for the report of {explored.run_id}")
     print(f"report: {len(page.content):,} bytes")
@@ -183,15 +209,23 @@ def check_scores(network: Network, sha256: str, by_dag: dict[str, FollowedRun]) 
     """Check that the champion has scored each tweet of a dump once; raise SmokeFailed where it has not."""
     if "score_tweets" not in by_dag:
         raise SmokeFailed("no run of score_tweets was caused")
-    champion, scored, cleaned = summary.champion(network), summary.table(network, "tweets_scored"), summary.table(network, "tweets_clean")
+    champion, scored, cleaned = (
+        summary.champion(network),
+        summary.table(network, "tweets_scored"),
+        summary.table(network, "tweets_clean"),
+    )
     if champion is None or scored is None or cleaned is None:
         raise SmokeFailed("there is no champion, or it has scored nothing")
     ids = summary.query(cleaned, f"SELECT tweet_id FROM t WHERE dump_sha256 = '{sha256}'")  # noqa: S608 (hexadecimal)
     rows = summary.query(scored, f"SELECT tweet_id FROM t WHERE model_version = '{int(champion['version'])}'")  # noqa: S608 (a number)
     scores = Counter(row["tweet_id"] for row in rows)
     if wrong := [row["tweet_id"] for row in ids if scores[row["tweet_id"]] != 1]:
-        raise SmokeFailed(f"{len(wrong)} of {len(ids)} tweets have not exactly one score of version {champion['version']}: {wrong[0]} ...")
-    print(f"scores: {len(ids):,} tweets of the dump, each once; {scores.total():,} of version {champion['version']} in all")
+        raise SmokeFailed(
+            f"{len(wrong)} of {len(ids)} tweets have not exactly one score of version {champion['version']}: {wrong[0]} ..."
+        )
+    print(
+        f"scores: {len(ids):,} tweets of the dump, each once; {scores.total():,} of version {champion['version']} in all"
+    )
 
 
 def describe_tables(deployment: Deployment, sha256: str) -> dict[str, Any]:

@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import IO, Any
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-CLIENT = ("run", "--rm", "--no-TTY", "client", "python", "-m", "deploy.stack.client")  # in the stack's network
+CLIENT = (
+    "run",
+    "--rm",
+    "--no-TTY",
+    "client",
+    "python",
+    "-m",
+    "deploy.stack.client",
+)  # in the stack's network
 
 
 class StackError(Exception):
@@ -35,12 +43,20 @@ def has_gpu() -> bool:
 
 def docker(*arguments: str) -> str:
     """Return what a docker command prints."""
-    return subprocess.run(["docker", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(
+        ["docker", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    ).stdout
 
 
 def compose(*arguments: str, stdin: IO[bytes] | None = None, **environment: str) -> None:
     """Run docker compose in the checkout, its output shown; raise StackError when it fails."""
-    finished = subprocess.run(["docker", "compose", *arguments], cwd=REPOSITORY, stdin=stdin, env=os.environ | environment, check=False)
+    finished = subprocess.run(
+        ["docker", "compose", *arguments],
+        cwd=REPOSITORY,
+        stdin=stdin,
+        env=os.environ | environment,
+        check=False,
+    )
     if finished.returncode:
         raise StackError(
             f"`docker compose {' '.join(arguments)}` failed: its last lines say why; `make stack-logs SERVICE=name` shows more"
@@ -49,5 +65,7 @@ def compose(*arguments: str, stdin: IO[bytes] | None = None, **environment: str)
 
 def containers() -> list[dict[str, Any]]:
     """Return what `docker inspect` says of each container of the stack, also of those that have ended."""
-    found: list[dict[str, Any]] = json.loads(docker("inspect", *docker("compose", "ps", "--all", "--quiet").split()))
+    found: list[dict[str, Any]] = json.loads(
+        docker("inspect", *docker("compose", "ps", "--all", "--quiet").split())
+    )
     return found

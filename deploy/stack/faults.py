@@ -71,8 +71,12 @@ def inject(dump: Path, values: dict[str, str]) -> None:
         compose(*CLIENT, "land", "--without-training", dump.name, stdin=content)
     undisturbed = tables(sha256)
     if disturbed != undisturbed:
-        raise StackError(f"the tables differ: {json.dumps(disturbed)} after the kills, {json.dumps(undisturbed)} without")
-    print(f"the tables are the same with and without the kills of {', '.join(fault.service for fault in FAULTS)}")
+        raise StackError(
+            f"the tables differ: {json.dumps(disturbed)} after the kills, {json.dumps(undisturbed)} without"
+        )
+    print(
+        f"the tables are the same with and without the kills of {', '.join(fault.service for fault in FAULTS)}"
+    )
 
 
 def kill(fault: Fault) -> None:
@@ -86,7 +90,9 @@ def kill(fault: Fault) -> None:
         print(f"    started {fault.service} again", flush=True)
 
 
-def await_running(airflow: str, values: dict[str, str], dag_id: str, since: float, landing: subprocess.Popen[bytes]) -> None:
+def await_running(
+    airflow: str, values: dict[str, str], dag_id: str, since: float, landing: subprocess.Popen[bytes]
+) -> None:
     """Wait until a task of a DAG runs that began after `since` (seconds since 1970); raise StackError when none does or `landing` has ended."""
     asks = airflow_login(airflow, settings.ADMIN, values["AIRFLOW_PASSWORD"])
     begun = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(since))
@@ -97,7 +103,9 @@ def await_running(airflow: str, values: dict[str, str], dag_id: str, since: floa
         if status == 200 and found["task_instances"]:
             return
         time.sleep(1)
-    raise StackError(f"no task of {dag_id} ran: the lines above say why, or it took longer than {BEGIN_SECONDS} s")
+    raise StackError(
+        f"no task of {dag_id} ran: the lines above say why, or it took longer than {BEGIN_SECONDS} s"
+    )
 
 
 def tables(sha256: str) -> dict[str, Any]:

@@ -12,14 +12,18 @@ OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy
 TIMEOUT_SECONDS = 60
 
 
-def request(method: str, url: str, content: Any = None, headers: dict[str, str] | None = None) -> tuple[int, Any]:
+def request(
+    method: str, url: str, content: Any = None, headers: dict[str, str] | None = None
+) -> tuple[int, Any]:
     """Return the status of an answer and its decoded JSON, None when it is none.
 
     Raises:
         OSError: nobody answers.
     """
     data = None if content is None else json.dumps(content).encode()
-    asked = urllib.request.Request(url, data, {"Content-Type": "application/json", **(headers or {})}, method=method)  # noqa: S310 (loopback)
+    asked = urllib.request.Request(
+        url, data, {"Content-Type": "application/json", **(headers or {})}, method=method
+    )  # noqa: S310 (loopback)
     try:
         with OPENER.open(asked, timeout=TIMEOUT_SECONDS) as answer:
             status, body = answer.status, answer.read()

@@ -24,11 +24,13 @@ def arg_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="make .env when there is none, build, start, wait until all are healthy")
     smoke = commands.add_parser(
-        "smoke", help="land a dump, follow all that it causes, check tables, report, model, logins, ports and secrets"
+        "smoke",
+        help="land a dump, follow all that it causes, check tables, report, model, logins, ports and secrets",
     )
     smoke.add_argument("--dump", default="", help="path of a CSV file; without it a new generated sample")
     commands.add_parser(
-        "faults", help="land a sample and kill one service after the other meanwhile; compare the tables with those of an undisturbed run"
+        "faults",
+        help="land a sample and kill one service after the other meanwhile; compare the tables with those of an undisturbed run",
     )
     down = commands.add_parser("down", help="stop and remove the containers; data stays")
     down.add_argument("--volumes", action="store_true", help="remove the data as well")
@@ -51,7 +53,14 @@ def main() -> int:
         elif arguments.command == "down":
             compose("down", "--remove-orphans", *(["--volumes"] if arguments.volumes else []))
         else:
-            compose("logs", *(["--follow", "--tail", "100", arguments.service] if arguments.service else ["--tail", "10"]))
+            compose(
+                "logs",
+                *(
+                    ["--follow", "--tail", "100", arguments.service]
+                    if arguments.service
+                    else ["--tail", "10"]
+                ),
+            )
     except (StackError, OSError) as error:
         print(f"stack: {error}", file=sys.stderr)
         return 1
@@ -63,15 +72,28 @@ def main() -> int:
 def up() -> None:
     """Bring the stack up and say where to look."""
     docker.require_docker()
-    if added := settings.complete_environment(settings.ENV_FILE, settings.new_environment(gpu=docker.has_gpu())):
+    if added := settings.complete_environment(
+        settings.ENV_FILE, settings.new_environment(gpu=docker.has_gpu())
+    ):
         print(f"{settings.ENV_FILE} now has {', '.join(added)}: random secrets, ports and what is to start")
-    (settings.REPOSITORY / "var" / "weights").mkdir(parents=True, exist_ok=True)  # Docker would make it, and root would own it
+    (settings.REPOSITORY / "var" / "weights").mkdir(
+        parents=True, exist_ok=True
+    )  # Docker would make it, and root would own it
     commit = git_commit()
     start = time.monotonic()
     compose("build", VAXPULSE_COMMIT=commit)
     built = time.monotonic()
     print(f"images built in {built - start:.0f} s", flush=True)
-    compose("up", "--detach", "--wait", "--wait-timeout", str(START_SECONDS), "--no-build", "--remove-orphans", VAXPULSE_COMMIT=commit)
+    compose(
+        "up",
+        "--detach",
+        "--wait",
+        "--wait-timeout",
+        str(START_SECONDS),
+        "--no-build",
+        "--remove-orphans",
+        VAXPULSE_COMMIT=commit,
+    )
     print(f"all services healthy in {time.monotonic() - built:.0f} s")
     values = settings.read_environment(settings.ENV_FILE)
     for name, url in settings.addresses(values).items():

@@ -28,12 +28,20 @@ def problems(values: dict[str, str]) -> Iterator[str]:
     hidden = {name: value for name, value in values.items() if not name.startswith(("VAXPULSE_", "COMPOSE_"))}
     for container in containers:
         shown = json.dumps(container)
-        yield from (f"docker inspect {container['Name']} shows {name}" for name, value in hidden.items() if value in shown)
+        yield from (
+            f"docker inspect {container['Name']} shows {name}"
+            for name, value in hidden.items()
+            if value in shown
+        )
         if not container["Config"]["User"] and not container["Config"]["Image"].startswith(OFFICIAL):
             yield f"{container['Name']} runs as root"
     for image in sorted({container["Config"]["Image"] for container in containers}):
-        shown = docker.docker("history", "--no-trunc", "--format", "{{json .}}", image) + docker.docker("image", "inspect", image)
-        yield from (f"the history of {image} shows {name}" for name, value in hidden.items() if value in shown)
+        shown = docker.docker("history", "--no-trunc", "--format", "{{json .}}", image) + docker.docker(
+            "image", "inspect", image
+        )
+        yield from (
+            f"the history of {image} shows {name}" for name, value in hidden.items() if value in shown
+        )
 
 
 def logins(urls: dict[str, str], values: dict[str, str]) -> Iterator[str]:
@@ -46,12 +54,18 @@ def logins(urls: dict[str, str], values: dict[str, str]) -> Iterator[str]:
         (f"{urls['mlflow']}/api/2.0/mlflow/experiments/search?max_results=1", wrong, 401),
         (f"{urls['mlflow']}/api/2.0/mlflow-artifacts/artifacts", {}, 401),
         (f"{urls['mlflow']}/", {}, 401),
-        (f"{urls['mlflow']}/api/2.0/mlflow/experiments/search?max_results=1", basic(settings.ADMIN, values["MLFLOW_PASSWORD"]), 200),
+        (
+            f"{urls['mlflow']}/api/2.0/mlflow/experiments/search?max_results=1",
+            basic(settings.ADMIN, values["MLFLOW_PASSWORD"]),
+            200,
+        ),
     ):
         status, _ = request("GET", url, headers=headers)
         if status != expected:
             yield f"{url} answers {status}, not {expected}"
-    status, _ = request("POST", f"{urls['airflow']}/auth/token", {"username": settings.ADMIN, "password": "wrong"})
+    status, _ = request(
+        "POST", f"{urls['airflow']}/auth/token", {"username": settings.ADMIN, "password": "wrong"}
+    )
     if status != 401:
         yield f"Airflow answers {status} to a wrong password"
 
@@ -92,6 +106,10 @@ def ports(containers: list[dict[str, Any]], values: dict[str, str]) -> Iterator[
     """Yield the ports that are published and should not be."""
     named = {url.rpartition(":")[2] for url in settings.addresses(values).values()}
     for container in containers:
-        for binding in (binding for bindings in container["NetworkSettings"]["Ports"].values() for binding in bindings or []):
+        for binding in (
+            binding
+            for bindings in container["NetworkSettings"]["Ports"].values()
+            for binding in bindings or []
+        ):
             if binding["HostIp"] != "127.0.0.1" or binding["HostPort"] not in named:
                 yield f"{container['Name']} publishes {binding['HostIp']}:{binding['HostPort']}"

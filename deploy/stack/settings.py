@@ -16,7 +16,13 @@ ENV_FILE = REPOSITORY / ".env"
 ADMIN = "admin"  # in Airflow and in MLflow
 
 # Published on loopback; setting VAXPULSE_<NAME>_PORT when .env is made, or there later, moves one.
-DEFAULT_PORTS = {"airflow": 8080, "mlflow": 5000, "namenode": 9870, "spark_master": 8081, "spark_history": 18080}
+DEFAULT_PORTS = {
+    "airflow": 8080,
+    "mlflow": 5000,
+    "namenode": 9870,
+    "spark_master": 8081,
+    "spark_history": 18080,
+}
 
 
 def new_environment(*, gpu: bool) -> dict[str, str]:
@@ -28,7 +34,11 @@ def new_environment(*, gpu: bool) -> dict[str, str]:
     databases = ("AIRFLOW_DATABASE_PASSWORD", "MLFLOW_DATABASE_PASSWORD", "STUDIES_DATABASE_PASSWORD")
     passwords = ("POSTGRES_PASSWORD", *databases, "REDIS_PASSWORD", "AIRFLOW_PASSWORD")
     return {
-        **({"COMPOSE_PROFILES": "gpu"} if gpu else {"COMPOSE_FILE": "docker-compose.yaml:docker-compose.cpu.yaml"}),
+        **(
+            {"COMPOSE_PROFILES": "gpu"}
+            if gpu
+            else {"COMPOSE_FILE": "docker-compose.yaml:docker-compose.cpu.yaml"}
+        ),
         "VAXPULSE_FIRST_DAY": datetime.now(UTC).date().isoformat(),
         **{name: os.environ.get(name) or str(port) for name, port in port_variables().items()},
         **{name: secrets.token_urlsafe(24) for name in passwords},
@@ -53,7 +63,11 @@ def complete_environment(path: Path, values: dict[str, str]) -> list[str]:
     is_new = not path.exists()
     text = "# Made by `make stack-up`. Secrets: keep it, show it to nobody.\n" if is_new else path.read_text()
     known = {line.partition("=")[0] for line in text.splitlines()}
-    missing = {name: value for name, value in values.items() if name not in known and (is_new or not name.startswith("COMPOSE_"))}
+    missing = {
+        name: value
+        for name, value in values.items()
+        if name not in known and (is_new or not name.startswith("COMPOSE_"))
+    }
     if missing:
         write_private(path, text + "".join(f"{name}={value}\n" for name, value in missing.items()))
     return list(missing)
@@ -61,7 +75,9 @@ def complete_environment(path: Path, values: dict[str, str]) -> list[str]:
 
 def read_environment(path: Path) -> dict[str, str]:
     """Return the variables of a file; those of the process's environment win, as they do for compose."""
-    lines = (line.partition("=") for line in path.read_text().splitlines() if line and not line.startswith("#"))
+    lines = (
+        line.partition("=") for line in path.read_text().splitlines() if line and not line.startswith("#")
+    )
     return {name: os.environ.get(name) or value for name, _, value in lines}
 
 

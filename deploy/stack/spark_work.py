@@ -29,12 +29,19 @@ def tasks_by_worker(history: str, since: float) -> dict[str, dict[str, int]]:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         known, applications = request("GET", f"{history}/api/v1/applications?minDate={begin}")
-        answers = [(each, *request("GET", f"{history}/api/v1/applications/{each['id']}/allexecutors")) for each in applications or []]
-        if known == 200 and all(each["attempts"][-1]["completed"] and status == 200 for each, status, _ in answers):
+        answers = [
+            (each, *request("GET", f"{history}/api/v1/applications/{each['id']}/allexecutors"))
+            for each in applications or []
+        ]
+        if known == 200 and all(
+            each["attempts"][-1]["completed"] and status == 200 for each, status, _ in answers
+        ):
             break
         if time.monotonic() > deadline:
             if known != 200:
-                raise OSError(f"the History Server at {history} answers {known} to the question for its applications")
+                raise OSError(
+                    f"the History Server at {history} answers {known} to the question for its applications"
+                )
             break
         time.sleep(POLL_SECONDS)
     return {f"{each['name']} {each['id']}": tasks_of(executors or []) for each, _, executors in answers}

@@ -126,7 +126,9 @@ def deliver_landed(client: Client, landing_folder: str, delivered_folder: str) -
         try:
             if is_closed(client, path):
                 moment = now + timedelta(milliseconds=number)
-                client.rename(path, f"{delivered_folder}/.{free_name(client, delivered_folder, moment, name)}")
+                client.rename(
+                    path, f"{delivered_folder}/.{free_name(client, delivered_folder, moment, name)}"
+                )
         except (HdfsError, requests.RequestException) as error:
             if is_left(client, path):  # otherwise another was faster
                 problems.append(f"{name}: {error}")
@@ -162,7 +164,11 @@ def landed_files(client: Client, folder: str) -> list[str]:
     """
     if find_status(client, folder) is None:
         return []
-    files = [(status["modificationTime"] / 1000, name) for name, status in client.list(folder, status=True) if status["type"] == "FILE"]
+    files = [
+        (status["modificationTime"] / 1000, name)
+        for name, status in client.list(folder, status=True)
+        if status["type"] == "FILE"
+    ]
     return [name for seconds, name in sorted(files) if is_settled(seconds) and is_finished(name)]
 
 
@@ -177,7 +183,9 @@ def is_settled(modified: float) -> bool:
 
 def free_name(client: Client, folder: str, moment: datetime, source: str) -> str:
     """Return the name of a delivered file that no file has; of several with the same name and time, each is a millisecond later."""
-    while any(find_status(client, f"{folder}/{hidden}{delivered_name(moment, source)}") for hidden in (".", "")):
+    while any(
+        find_status(client, f"{folder}/{hidden}{delivered_name(moment, source)}") for hidden in (".", "")
+    ):
         moment += timedelta(milliseconds=1)
     return delivered_name(moment, source)
 
@@ -215,13 +223,19 @@ def worker() -> str:
 def require_landing_folder(landing: Path) -> None:
     """Raise ValueError where this worker lacks the landing folder: any worker may get the task, so all must see the same files."""
     if not landing.is_dir():
-        raise ValueError(f"{worker()} has no folder {landing}: VAXPULSE_LANDING must name a folder that all workers share")
+        raise ValueError(
+            f"{worker()} has no folder {landing}: VAXPULSE_LANDING must name a folder that all workers share"
+        )
 
 
 def landed_local_files(landing: Path) -> list[Path]:
     """Return the whole files in a landing folder on this machine in the order of their arrival; a link could lead to any file, and is none."""
     files = [(path.lstat(), path) for path in landing.iterdir() if is_finished(path.name)]
-    whole = [(status.st_ctime, path) for status, path in files if stat.S_ISREG(status.st_mode) and is_settled(status.st_mtime)]
+    whole = [
+        (status.st_ctime, path)
+        for status, path in files
+        if stat.S_ISREG(status.st_mode) and is_settled(status.st_mtime)
+    ]
     return [path for _, path in sorted(whole)]
 
 
@@ -235,7 +249,9 @@ def private_folder(landing: Path) -> Path:
     folder.mkdir(mode=0o700, exist_ok=True)
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
-        raise PermissionError(f"{folder} must be a folder that only the user of Airflow's tasks may write to: remove it")
+        raise PermissionError(
+            f"{folder} must be a folder that only the user of Airflow's tasks may write to: remove it"
+        )
     return folder
 
 
@@ -269,7 +285,9 @@ def upload_local_file(client: Client, path: Path, delivered_folder: str) -> None
     path.unlink()
 
 
-def upload(client: Client, blocks: Iterator[bytes], expected_bytes: int | None, folder: str, name: str) -> None:
+def upload(
+    client: Client, blocks: Iterator[bytes], expected_bytes: int | None, folder: str, name: str
+) -> None:
     """Write a file into a folder in HDFS under a hidden name, and give it its name once it is whole.
 
     Args:
@@ -338,10 +356,18 @@ def deliver_dump(client: Client, dump: str, landing: Path, hdfs: str, delivered_
         if not is_closed(client, path):
             raise ValueError(f"somebody is still writing the dump {path} to HDFS: try again when it is whole")
         with client.read(path, chunk_size=BLOCK_BYTES) as chunks:
-            upload(client, iter(chunks), client.status(path)["length"], delivered_folder, delivered_name(moment, path))
+            upload(
+                client,
+                iter(chunks),
+                client.status(path)["length"],
+                delivered_folder,
+                delivered_name(moment, path),
+            )
         return path
     if scheme not in ("", "file"):
-        raise ValueError(f"cannot read a dump from {scheme}://: give a path in the landing folder, an hdfs:// URI or an http(s) URL")
+        raise ValueError(
+            f"cannot read a dump from {scheme}://: give a path in the landing folder, an hdfs:// URI or an http(s) URL"
+        )
     require_landing_folder(landing)
     local = landing / dump.removeprefix("file://")
     if not local.resolve().is_relative_to(landing.resolve()):
@@ -352,7 +378,9 @@ def deliver_dump(client: Client, dump: str, landing: Path, hdfs: str, delivered_
     suffix = delivered_name(moment, local.name).split("-", 1)[1]
     claimed = [file for file in claimed_files(landing) if file.name.split("-", 1)[1] == suffix]
     if not claimed:
-        raise ValueError(f"{worker()} has no file {local}: put it into the landing folder {landing}, which all workers share")
+        raise ValueError(
+            f"{worker()} has no file {local}: put it into the landing folder {landing}, which all workers share"
+        )
     for claimed_file in claimed:
         upload_local_file(client, claimed_file, delivered_folder)
     return local.name
@@ -369,7 +397,9 @@ def path_within(uri: str, hdfs: str) -> str:
     """
     parts = urlsplit(uri)
     if parts.netloc not in ("", urlsplit(hdfs).netloc):
-        raise ValueError(f"{uri} is not in {hdfs}: copy it there first (hadoop distcp), or give an http(s) URL")
+        raise ValueError(
+            f"{uri} is not in {hdfs}: copy it there first (hadoop distcp), or give an http(s) URL"
+        )
     return str(PurePosixPath(parts.path))
 
 
@@ -412,7 +442,9 @@ def open_url(url: str) -> Iterator[tuple[Iterator[bytes], int | None]]:
             # Its own words hold the whole URL.
             raise OSError(f"{shown} cannot be read: {type(error).__name__}") from None
         if answer.status_code != requests.codes.ok:
-            raise ValueError(f"{shown} cannot be read: the server answers {answer.status_code} {answer.reason}")
+            raise ValueError(
+                f"{shown} cannot be read: the server answers {answer.status_code} {answer.reason}"
+            )
         length = answer.headers.get("Content-Length")
         yield read(answer), int(length) if length else None
 
@@ -424,7 +456,9 @@ class FixedAddressAdapter(HTTPAdapter):
         super().__init__()
         self._address = address
 
-    def build_connection_pool_key_attributes(self, *arguments: Any, **named: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    def build_connection_pool_key_attributes(
+        self, *arguments: Any, **named: Any
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         server, tls = super().build_connection_pool_key_attributes(*arguments, **named)
         if server["scheme"] == "https":
             tls |= {"server_hostname": server["host"], "assert_hostname": server["host"]}
@@ -439,7 +473,9 @@ def ask(session: requests.Session, url: str) -> requests.Response:
         session.mount(f"{parts.scheme}://", FixedAddressAdapter(address) if address else HTTPAdapter())
         headers = {"Accept-Encoding": "identity", "Host": parts.netloc.rpartition("@")[2]}
         try:
-            return session.get(url, stream=True, timeout=TIMEOUT_SECONDS, allow_redirects=False, headers=headers)
+            return session.get(
+                url, stream=True, timeout=TIMEOUT_SECONDS, allow_redirects=False, headers=headers
+            )
         except requests.ConnectionError:
             if address == addresses[-1]:
                 raise
@@ -465,7 +501,9 @@ def allowed_addresses(url: str) -> list[str | None]:
     try:
         found = socket.getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
-        raise ValueError(f"{shown_url(url)} cannot be read: {parts.hostname} is not known ({error.strerror})") from None
+        raise ValueError(
+            f"{shown_url(url)} cannot be read: {parts.hostname} is not known ({error.strerror})"
+        ) from None
     addresses = [ipaddress.ip_address(address[0]) for *_, address in found]
     if not all(address.is_global and not address.is_multicast for address in addresses):
         raise ValueError(

@@ -26,7 +26,11 @@ class LandedDumpTrigger(BaseEventTrigger):
     """
 
     def __init__(
-        self, landing_folder: str, delivered_folder: str, webhdfs_conn_id: str = "webhdfs_default", poll_seconds: float = 5.0
+        self,
+        landing_folder: str,
+        delivered_folder: str,
+        webhdfs_conn_id: str = "webhdfs_default",
+        poll_seconds: float = 5.0,
     ) -> None:
         super().__init__()
         self.landing_folder = landing_folder
@@ -54,7 +58,9 @@ class LandedDumpTrigger(BaseEventTrigger):
                     yield TriggerEvent({"source": source})
             except Exception:
                 # HDFS may be restarting; a trigger that ends is not started again until the DAG file changes.
-                self.log.exception("cannot look into %s; trying again in %s s", self.landing_folder, self.poll_seconds)
+                self.log.exception(
+                    "cannot look into %s; trying again in %s s", self.landing_folder, self.poll_seconds
+                )
             await asyncio.sleep(self.poll_seconds)
 
     def deliver(self) -> list[str]:

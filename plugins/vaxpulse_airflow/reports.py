@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 REPORTS_FOLDER = "/vaxpulse/reports"  # within HDFS
 URL_PREFIX = "/vaxpulse"
 # A report is text, style and pictures in one file: whatever a tweet has smuggled into it, nothing runs and nothing is fetched.
-CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; base-uri 'none'"
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; base-uri 'none'"
+)
 ONE_FOLDER = re.compile(r"(?!\.+$)[\w.~:+-]+", re.ASCII)  # what Airflow allows in the ids of DAGs and runs
 
 # What may be downloaded, and as what.
@@ -67,7 +69,9 @@ def report_app(webhdfs_conn_id: str = "webhdfs_default") -> "FastAPI":
 
     may_see_run = Depends(requires_access_dag("GET", DagAccessEntity.RUN))
 
-    def open_file(dag_id: str, run_id: str, name: str, absent: HTMLResponse) -> tuple[HTMLResponse | None, Iterator[bytes]]:
+    def open_file(
+        dag_id: str, run_id: str, name: str, absent: HTMLResponse
+    ) -> tuple[HTMLResponse | None, Iterator[bytes]]:
         """Return what is wrong, or the content of a file of a report in pieces."""
         try:
             path = f"{report_folder(dag_id, run_id)}/{name}"
@@ -86,17 +90,24 @@ def report_app(webhdfs_conn_id: str = "webhdfs_default") -> "FastAPI":
     @app.get("/reports/{dag_id}/{run_id}", dependencies=[may_see_run])
     def report(dag_id: str, run_id: str) -> HTMLResponse:
         advice = "Reports are made by explore_tweets and score_tweets: this is another DAG, or the run is not done."
-        problem, pieces = open_file(dag_id, run_id, "report.html", message(404, "This run has no report", advice))
+        problem, pieces = open_file(
+            dag_id, run_id, "report.html", message(404, "This run has no report", advice)
+        )
         return problem or answer(b"".join(pieces))
 
     @app.get("/reports/{dag_id}/{run_id}/files/{name}", dependencies=[may_see_run], response_model=None)
     def download(dag_id: str, run_id: str, name: str) -> HTMLResponse | StreamingResponse:
-        absent = message(404, "There is no such file", "The tab Report of the run shows the files that can be downloaded.")
+        absent = message(
+            404, "There is no such file", "The tab Report of the run shows the files that can be downloaded."
+        )
         file_type = FILE_TYPES.get(PurePosixPath(name).suffix)
         if file_type is None or not ONE_FOLDER.fullmatch(name):
             return absent
         problem, pieces = open_file(dag_id, run_id, name, absent)
-        headers = {"Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff"}
+        headers = {
+            "Content-Disposition": f'attachment; filename="{name}"',
+            "X-Content-Type-Options": "nosniff",
+        }
         return problem or StreamingResponse(pieces, media_type=file_type, headers=headers)
 
     return app

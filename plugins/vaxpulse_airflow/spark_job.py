@@ -42,9 +42,13 @@ class SparkJobOperator(SparkSubmitOperator):
                 return super().execute(context)
             except AirflowException as error:
                 if re.search(REFUSED, str(error)):
-                    raise AirflowFailException("the job refused its input and wrote nothing; the lines above say why") from error
+                    raise AirflowFailException(
+                        "the job refused its input and wrote nothing; the lines above say why"
+                    ) from error
                 if re.search(NOTHING_TO_DO, str(error)):
-                    raise AirflowSkipException("the job had nothing to do; the lines above say why") from error
+                    raise AirflowSkipException(
+                        "the job had nothing to do; the lines above say why"
+                    ) from error
                 raise
 
 

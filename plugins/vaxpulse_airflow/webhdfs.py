@@ -32,7 +32,11 @@ class TimedWebHDFSHook(WebHDFSHook):
 
 
 def request_from_live_datanode(
-    send: Callable[..., requests.Response], method: str, url: str, params: dict[str, Any] | None = None, **arguments: Any
+    send: Callable[..., requests.Response],
+    method: str,
+    url: str,
+    params: dict[str, Any] | None = None,
+    **arguments: Any,
 ) -> requests.Response:
     """Send a WebHDFS request. A read that is redirected to a DataNode which takes no connection is sent again without that DataNode.
 
@@ -66,4 +70,6 @@ def block_locations(send: Callable[..., requests.Response], url: str) -> set[tup
     answer.raise_for_status()
     blocks = answer.json()["LocatedBlocks"]["locatedBlocks"]
     nodes = [node for block in blocks for node in block["locations"]]
-    return {(f"{node['hostName']}:{node['infoPort']}", f"{node['ipAddr']}:{node['xferPort']}") for node in nodes}
+    return {
+        (f"{node['hostName']}:{node['infoPort']}", f"{node['ipAddr']}:{node['xferPort']}") for node in nodes
+    }

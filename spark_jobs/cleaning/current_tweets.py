@@ -16,7 +16,10 @@ def current_tweets(log: DataFrame) -> DataFrame:
     delivery = F.struct(*DELIVERY)
     newest = log.groupBy("tweet_id").agg(
         F.max_by(F.struct("safe_text", "dump_sha256"), delivery).alias("row"),
-        *(F.max_by(name, F.when(F.col(name).isNotNull(), delivery)).alias(name) for name in ("label", "agreement")),
+        *(
+            F.max_by(name, F.when(F.col(name).isNotNull(), delivery)).alias(name)
+            for name in ("label", "agreement")
+        ),
     )
     return newest.select("tweet_id", "row.safe_text", "label", "agreement", "row.dump_sha256")
 
@@ -26,7 +29,8 @@ def superseded_rows(log: DataFrame) -> DataFrame:
     delivery = F.struct(*DELIVERY)
     is_label, is_agreement = (F.when(F.col(name).isNotNull(), delivery) for name in ("label", "agreement"))
     sources = log.groupBy("tweet_id").agg(
-        F.array(F.max(delivery), F.max(is_label), F.max(is_agreement)).alias("sources"), F.collect_list(delivery).alias("rows")
+        F.array(F.max(delivery), F.max(is_label), F.max(is_agreement)).alias("sources"),
+        F.collect_list(delivery).alias("rows"),
     )
     superseded = sources.select("tweet_id", F.explode(F.array_except("rows", "sources")).alias("row"))
     return superseded.select("tweet_id", "row.dump_sha256")

@@ -37,7 +37,9 @@ def pattern_of(node: Trie) -> str:
     alternatives = [character_class(map(ord, characters)) + rest for rest, characters in branches.items()]
     if not alternatives:
         return ""
-    joined = alternatives[0] if len(alternatives) == 1 and END not in node else f"(?:{'|'.join(alternatives)})"
+    joined = (
+        alternatives[0] if len(alternatives) == 1 and END not in node else f"(?:{'|'.join(alternatives)})"
+    )
     return joined + "?" if END in node else joined
 
 
@@ -53,7 +55,11 @@ def character_class(points: Iterable[int], gap: int = 0) -> str:
             ranges[-1] = (ranges[-1][0], point)
         else:
             ranges.append((point, point))
-    return "[" + "".join(rf"\U{low:08X}" if low == high else rf"\U{low:08X}-\U{high:08X}" for low, high in ranges) + "]"
+    return (
+        "["
+        + "".join(rf"\U{low:08X}" if low == high else rf"\U{low:08X}-\U{high:08X}" for low, high in ranges)
+        + "]"
+    )
 
 
 @cache

@@ -54,7 +54,9 @@ def find_tokens(text_column: str) -> Callable[[Iterable[pa.RecordBatch]], Iterat
                 asked |= new
                 absent = [None] * (turn.num_rows - 1)
                 tweets = pa.array([to_bytes(turn.append_column("tokens", tokens)), *absent], pa.binary())
-                yield pa.record_batch([tweets, pa.array([list(new), *absent], pa.list_(pa.string()))], TURN.names)
+                yield pa.record_batch(
+                    [tweets, pa.array([list(new), *absent], pa.list_(pa.string()))], TURN.names
+                )
 
     return find
 
@@ -66,13 +68,17 @@ def join_tokens(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """
     stem_of: dict[str, str | None] = {}
     for batch in batches:
-        for tweets, words, stems in zip(*batch.filter(batch.column("tweets").is_valid()).columns, strict=True):
+        for tweets, words, stems in zip(
+            *batch.filter(batch.column("tweets").is_valid()).columns, strict=True
+        ):
             if len(stem_of) > WORDS_HELD:  # as in `find_tokens`, which holds the same words
                 stem_of.clear()
             stem_of.update(zip(words.as_py(), stems.as_py(), strict=True))
             turn = pa.ipc.open_stream(tweets.as_buffer()).read_next_batch()
             *columns, tokens = turn.columns
-            yield pa.record_batch([*columns, *cleaned_text(tokens, stem_of)], [*turn.schema.names[:-1], *CLEANED_TEXT.names])
+            yield pa.record_batch(
+                [*columns, *cleaned_text(tokens, stem_of)], [*turn.schema.names[:-1], *CLEANED_TEXT.names]
+            )
 
 
 def turns(batch: pa.RecordBatch, text_column: str) -> Iterator[pa.RecordBatch]:
@@ -114,7 +120,9 @@ def clean_distinct_tokens(tokens: pa.StringArray) -> pa.StructArray:
     def lists(values: Sequence[Sequence[str]]) -> pa.ListArray:
         counts = np.zeros(len(tokens) + 1, np.int32)
         counts[1:][needs_rules.to_numpy(zero_copy_only=False)] = list(map(len, values))
-        return pa.ListArray.from_arrays(pa.array(np.cumsum(counts), pa.int32()), pa.array(chain.from_iterable(values), pa.string()))
+        return pa.ListArray.from_arrays(
+            pa.array(np.cumsum(counts), pa.int32()), pa.array(chain.from_iterable(values), pa.string())
+        )
 
     names = ["words", "normalised", "hashtags", "emoji"]
     return pa.StructArray.from_arrays([texts(words), texts(normalised), lists(hashtags), lists(emoji)], names)
@@ -134,7 +142,9 @@ def cleaned_text(tokens: pa.ListArray, stem_of: Mapping[str, str | None]) -> lis
     def lists(values: pa.ListArray) -> pa.ListArray:
         counts = pc.list_value_length(values).to_numpy()[token_ids.to_numpy()]
         offsets = np.concatenate(([0], np.cumsum(counts)))[row_offsets]
-        return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values.take(token_ids.filter(pa.array(counts > 0))).flatten())
+        return pa.ListArray.from_arrays(
+            pa.array(offsets, pa.int32()), values.take(token_ids.filter(pa.array(counts > 0))).flatten()
+        )
 
     def joined(values: pa.StringArray) -> pa.StringArray:
         # Arrow keeps the strings of an array one after the other: those of a row are joined already.

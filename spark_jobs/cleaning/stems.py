@@ -43,7 +43,9 @@ def fold_word_class(word: Column) -> Column:
 def stem(word: Column) -> Column:
     """The stem in lower case; null for a stop word."""
     folded = fold_word_class(F.lower(word))
-    return F.when(~folded.isin(stop_words()), F.call_function("reflect", F.lit(STEMMER), F.lit("stem"), folded))
+    return F.when(
+        ~folded.isin(stop_words()), F.call_function("reflect", F.lit(STEMMER), F.lit("stem"), folded)
+    )
 
 
 def stem_key(word: str) -> str | None:

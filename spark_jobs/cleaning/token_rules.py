@@ -100,7 +100,11 @@ def strip_hidden_retweet_markers(text: str) -> str:
 
     A rule of its own, applied to the words alone: `normalised` keeps these markers, so that no tweet changes its `text_group`.
     """
-    return compiled(patterns.HIDDEN_RETWEET_MARKER).sub(" ", text) if "R" in text and not text.isascii() else text
+    return (
+        compiled(patterns.HIDDEN_RETWEET_MARKER).sub(" ", text)
+        if "R" in text and not text.isascii()
+        else text
+    )
 
 
 def extract_hashtags(text: str) -> list[str]:
@@ -125,7 +129,11 @@ def extract_emoji(text: str) -> list[str]:
 
 def strip_emoji(text: str) -> str:
     """An emoji -> blank, a variation selector without one too."""
-    return compiled(f"{emoji_pattern()}|[{patterns.EMOJI_MARKS}]").sub(" ", text) if can_hold_emoji(text) else text
+    return (
+        compiled(f"{emoji_pattern()}|[{patterns.EMOJI_MARKS}]").sub(" ", text)
+        if can_hold_emoji(text)
+        else text
+    )
 
 
 def strip_punctuation(text: str) -> str:

@@ -11,7 +11,9 @@ also matches `ſ` for `s` and `İ` for `i`.
 EMOJI_MARKS = r"\uFE00-\uFE0F\u20E0-\u20E4"
 LETTERS = r"\p{L}\p{M}"
 # What a hashtag may hold besides letters and digits: the joiners and word dots of Hebrew, Japanese, Tibetan, Catalan ...
-TAG_SPECIALS = r"_\u200C\u200D\uA67E\u05BE\u05F3\u05F4\uFF5E\u301C\u309B\u309C\u30A0\u30FB\u3003\u0F0B\u0F0C\u00B7"
+TAG_SPECIALS = (
+    r"_\u200C\u200D\uA67E\u05BE\u05F3\u05F4\uFF5E\u301C\u309B\u309C\u30A0\u30FB\u3003\u0F0B\u0F0C\u00B7"
+)
 TAG_CHARACTER = rf"[[{LETTERS}\p{{Nd}}{TAG_SPECIALS}]--[{EMOJI_MARKS}]]"
 TAG_LETTER = rf"[[{LETTERS}]--[{EMOJI_MARKS}]]"
 

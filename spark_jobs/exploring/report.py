@@ -65,7 +65,12 @@ def labels_section(labels: Mapping[tuple[int | None, str], int]) -> Section:
     counts = tweets_per_label(labels)
     total, labelled = sum(counts.values()), sum(counts[name] for name in NAMES)
     rows = [
-        (name, count, share(count, labelled) if name in NAMES else "", *(labels.get((label, side), 0) for side in ("train", "eval")))
+        (
+            name,
+            count,
+            share(count, labelled) if name in NAMES else "",
+            *(labels.get((label, side), 0) for side in ("train", "eval")),
+        )
         for label, name in ((label, label_name(label)) for label in (*LABELS, None))
         if (count := counts.get(name)) is not None
     ]
@@ -85,11 +90,15 @@ def lengths_section(counts: Mapping[int | None, Mapping[int, int]]) -> Section:
     rows = []
     for name, tweets in (*lengths.items(), ("all", merged)):
         mean = sum(characters * count for characters, count in tweets.items()) / max(1, sum(tweets.values()))
-        rows.append((name, sum(tweets.values()), *(quantile(tweets, of) for of in QUANTILES.values()), f"{mean:.1f}"))
+        rows.append(
+            (name, sum(tweets.values()), *(quantile(tweets, of) for of in QUANTILES.values()), f"{mean:.1f}")
+        )
     shortest, longest = quantile(merged, 0.0), quantile(merged, 1.0)
     alt = f"Lines, one a label: share of its tweets by length of the text, from {shortest} to {longest} characters."
     picture = figures.draw_picture("text_lengths", alt, figures.length_histogram(lengths, LENGTH_BIN))
-    text = f"Texts as delivered have {shortest} to {longest} characters, the median has {quantile(merged, 0.5)}."
+    text = (
+        f"Texts as delivered have {shortest} to {longest} characters, the median has {quantile(merged, 0.5)}."
+    )
     return Section("Text lengths", text, [picture], [Table(("label", "tweets", *QUANTILES, "mean"), rows)])
 
 
@@ -99,14 +108,28 @@ def agreement_section(agreements: Mapping[tuple[float, int], int]) -> Section:
     if not values:
         return Section("Agreement", "No labelled tweet says how far its annotators agreed.")
     counts = {name: [agreements.get((value, label), 0) for value in values] for label, name in LABELS.items()}
-    rows = [(f"{value:g}", *(counts[name][i] for name in NAMES), sum(counts[name][i] for name in NAMES)) for i, value in enumerate(values)]
-    artefacts = [(row[0], NAMES[i]) for row in rows for i in range(len(NAMES)) if len(values) > 1 and row[1 + i] == row[-1]]
+    rows = [
+        (f"{value:g}", *(counts[name][i] for name in NAMES), sum(counts[name][i] for name in NAMES))
+        for i, value in enumerate(values)
+    ]
+    artefacts = [
+        (row[0], NAMES[i])
+        for row in rows
+        for i in range(len(NAMES))
+        if len(values) > 1 and row[1 + i] == row[-1]
+    ]
     text = "Share of the annotators who gave the label that the tweet carries." + "".join(
-        f" Every tweet with agreement {value} is {name}: an artefact of how ties were broken, not an opinion." for value, name in artefacts
+        f" Every tweet with agreement {value} is {name}: an artefact of how ties were broken, not an opinion."
+        for value, name in artefacts
     )
     alt = "Stacked bars: " + "; ".join(f"agreement {row[0]}: {row[-1]:,} tweets" for row in rows) + "."
     bars = figures.stacked_bars([f"{value:g}" for value in values], counts, "agreement")
-    return Section("Agreement", text, [figures.draw_picture("agreement", alt, bars)], [Table(("agreement", *NAMES, "all"), rows)])
+    return Section(
+        "Agreement",
+        text,
+        [figures.draw_picture("agreement", alt, bars)],
+        [Table(("agreement", *NAMES, "all"), rows)],
+    )
 
 
 def words_section(words: Mapping[str, Mapping[str, int]]) -> Section:
@@ -114,14 +137,21 @@ def words_section(words: Mapping[str, Mapping[str, int]]) -> Section:
     clouds = []
     for name, occurrences in words.items():
         if occurrences:
-            alt = f"Word cloud of {name} tweets; the most frequent words: {', '.join(list(occurrences)[:10])}."
+            alt = (
+                f"Word cloud of {name} tweets; the most frequent words: {', '.join(list(occurrences)[:10])}."
+            )
             clouds.append(figures.draw_word_cloud(f"words_{name}", alt, occurrences, name))
     ranked = [list(occurrences.items())[:WORDS_IN_TABLE] for occurrences in words.values()]
     rows = [
-        (rank + 1, *(f"{column[rank][0]} ({column[rank][1]:,})" if rank < len(column) else "" for column in ranked))
+        (
+            rank + 1,
+            *(f"{column[rank][0]} ({column[rank][1]:,})" if rank < len(column) else "" for column in ranked),
+        )
         for rank in range(max(map(len, ranked), default=0))
     ]
-    text = "Words as people wrote them, in lower case, without stop words; of all tweets, then of each label's."
+    text = (
+        "Words as people wrote them, in lower case, without stop words; of all tweets, then of each label's."
+    )
     return Section("Words", text, clouds, [Table(("rank", *words), rows)] if rows else [])
 
 
@@ -132,15 +162,23 @@ def distinctive_section(terms: Sequence[Mapping[str, Any]], kind: str) -> Sectio
     if not of_kind:
         return Section(title, "None occurs often enough in labelled tweets.")
     of_label = {name: [row for row in of_kind if row["label"] == name][:TERMS_IN_FIGURE] for name in NAMES}
-    bars = {name: [(term_for_figure(row["term"], kind), row["z"]) for row in rows] for name, rows in of_label.items()}
-    alt = "; ".join(f"{name}: {', '.join(term for term, _ in terms[:5])}" for name, terms in bars.items() if terms)
+    bars = {
+        name: [(term_for_figure(row["term"], kind), row["z"]) for row in rows]
+        for name, rows in of_label.items()
+    }
+    alt = "; ".join(
+        f"{name}: {', '.join(term for term, _ in terms[:5])}" for name, terms in bars.items() if terms
+    )
     picture = figures.draw_picture(
         f"distinctive_{kind}",
         f"Bars for the most telling of each label. {alt}.",
         figures.ranked_bars(bars, "log-odds ratio, in standard errors"),
         height=1.2 + 0.19 * sum(map(len, bars.values())),
     )
-    rows = [(term_for_table(row["term"], kind), row["label"], f"{row['z']:.1f}", *(row[name] for name in NAMES)) for row in of_kind]
+    rows = [
+        (term_for_table(row["term"], kind), row["label"], f"{row['z']:.1f}", *(row[name] for name in NAMES))
+        for row in of_kind
+    ]
     return Section(title, DISTINCTIVE, [picture], [Table((kind, "of", "standard errors", *NAMES), rows)])
 
 
@@ -154,7 +192,9 @@ def term_for_table(term: str, kind: str) -> str:
     return {"hashtag": f"#{term}", "emoji": f"{term} {term_for_figure(term, kind)}"}.get(kind, term)
 
 
-def duplicates_section(duplicates: Mapping[str, int], largest_groups: Sequence[Mapping[str, Any]], tweets: int) -> Section:
+def duplicates_section(
+    duplicates: Mapping[str, int], largest_groups: Sequence[Mapping[str, Any]], tweets: int
+) -> Section:
     """Texts that occur more than once, and copies with different labels; `tweets` are all of the table."""
     text = (
         f"{duplicates['texts']:,} texts occur more than once, in {duplicates['tweets']:,} tweets ({share(duplicates['tweets'], tweets)}). "
@@ -177,10 +217,20 @@ def removed_section(removed: Mapping[str, int], tweets: int) -> Section:
         f"Of {before:,} characters {after:,} are left ({share(after, before)}). Rules in the order in which they run; a blank takes the "
         "place of what goes."
     )
-    rows = [(rule, count, share(count, tweets), taken) for rule, count, taken in zip(rules, changed, characters, strict=True)]
-    alt = "Bars: characters that each rule removes. " + ", ".join(f"{row[0]} {row[3]:,}" for row in rows) + "."
+    rows = [
+        (rule, count, share(count, tweets), taken)
+        for rule, count, taken in zip(rules, changed, characters, strict=True)
+    ]
+    alt = (
+        "Bars: characters that each rule removes. " + ", ".join(f"{row[0]} {row[3]:,}" for row in rows) + "."
+    )
     picture = figures.draw_picture("removed", alt, figures.removal_bars(rules, characters), height=3.6)
-    return Section("What cleaning removed", text, [picture], [Table(("rule", "tweets changed", "of all", "characters removed"), rows)])
+    return Section(
+        "What cleaning removed",
+        text,
+        [picture],
+        [Table(("rule", "tweets changed", "of all", "characters removed"), rows)],
+    )
 
 
 def difference_section(previous: Comparison | None, labels: Mapping[str, int]) -> Section:
@@ -189,7 +239,10 @@ def difference_section(previous: Comparison | None, labels: Mapping[str, int]) -
     if previous is None:
         return Section(title, "This is the first version of the table.")
     if previous.differences is None or previous.labels is None:
-        return Section(title, f"The files of version {previous.version} have been removed (VACUUM): it cannot be compared any more.")
+        return Section(
+            title,
+            f"The files of version {previous.version} have been removed (VACUUM): it cannot be compared any more.",
+        )
     before, now = previous.labels, labels
     labelled_before, labelled_now = (sum(counts.get(name, 0) for name in NAMES) for counts in (before, now))
     rows = []
@@ -197,8 +250,24 @@ def difference_section(previous: Comparison | None, labels: Mapping[str, int]) -
         was, is_now = before.get(name, 0), now.get(name, 0)
         shares = (share(was, labelled_before), share(is_now, labelled_now)) if name in NAMES else ("", "")
         rows.append((name, was, is_now, f"{is_now - was:+,}", *shares))
-    text = f"Against version {previous.version}: " + ", ".join(f"{count:,} {what}" for what, count in previous.differences.items()) + "."
-    bars = {"before": [before.get(name, 0) for name in ALL_NAMES], "now": [now.get(name, 0) for name in ALL_NAMES]}
-    alt = "Bars: tweets of each label. " + ", ".join(f"{row[0]} {row[1]:,} before and {row[2]:,} now" for row in rows) + "."
+    text = (
+        f"Against version {previous.version}: "
+        + ", ".join(f"{count:,} {what}" for what, count in previous.differences.items())
+        + "."
+    )
+    bars = {
+        "before": [before.get(name, 0) for name in ALL_NAMES],
+        "now": [now.get(name, 0) for name in ALL_NAMES],
+    }
+    alt = (
+        "Bars: tweets of each label. "
+        + ", ".join(f"{row[0]} {row[1]:,} before and {row[2]:,} now" for row in rows)
+        + "."
+    )
     picture = figures.draw_picture("difference", alt, figures.paired_bars(ALL_NAMES, bars), height=2.6)
-    return Section(title, text, [picture], [Table(("label", "before", "now", "difference", "share before", "share now"), rows)])
+    return Section(
+        title,
+        text,
+        [picture],
+        [Table(("label", "before", "now", "difference", "share before", "share now"), rows)],
+    )

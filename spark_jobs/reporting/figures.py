@@ -18,8 +18,20 @@ from wordcloud import WordCloud
 
 # Okabe and Ito's colours, which colour-blind readers can distinguish; lighter ones of the same hue on a dark background.
 COLOURS = {
-    "light": {"negative": "#d55e00", "neutral": "#767676", "positive": "#0072b2", "unlabelled": "#009e73", "all": "#333333"},
-    "dark": {"negative": "#ff9a57", "neutral": "#a8a8a8", "positive": "#66b8ee", "unlabelled": "#4fd0aa", "all": "#dddddd"},
+    "light": {
+        "negative": "#d55e00",
+        "neutral": "#767676",
+        "positive": "#0072b2",
+        "unlabelled": "#009e73",
+        "all": "#333333",
+    },
+    "dark": {
+        "negative": "#ff9a57",
+        "neutral": "#a8a8a8",
+        "positive": "#66b8ee",
+        "unlabelled": "#4fd0aa",
+        "all": "#dddddd",
+    },
 }
 INK = {"light": "#1a1a1a", "dark": "#e8e8e8"}
 # A word cloud is one picture for light and dark pages: these colours are legible on white and on black.
@@ -60,7 +72,9 @@ def render_figure(draw: Draw, theme: str, form: str, width: float, height: float
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.axisbelow": True,
-        **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), ink),
+        **dict.fromkeys(
+            ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), ink
+        ),
     }
     with mpl.rc_context(settings):
         figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
@@ -68,7 +82,9 @@ def render_figure(draw: Draw, theme: str, form: str, width: float, height: float
         draw(figure.add_subplot(), COLOURS[theme])
         buffer = io.BytesIO()
         is_svg = form == "svg"
-        figure.savefig(buffer, format=form, dpi=110, transparent=is_svg, metadata={"Date": None} if is_svg else None)
+        figure.savefig(
+            buffer, format=form, dpi=110, transparent=is_svg, metadata={"Date": None} if is_svg else None
+        )
     return buffer.getvalue()
 
 
@@ -97,7 +113,13 @@ def length_histogram(lengths: Mapping[str, Mapping[int, int]], bin_width: int) -
         edges = np.arange(0, longest + 2 * bin_width, bin_width)
         for name, counts in lengths.items():
             histogram, _ = np.histogram(list(counts), bins=edges, weights=list(counts.values()))
-            axes.stairs(histogram / max(1, histogram.sum()) * 100, edges, color=colours[name], label=name, linewidth=1.6)
+            axes.stairs(
+                histogram / max(1, histogram.sum()) * 100,
+                edges,
+                color=colours[name],
+                label=name,
+                linewidth=1.6,
+            )
         axes.set(xlabel="characters of the text", ylabel=f"% of the label's tweets per {bin_width}")
         axes.grid(axis="y", alpha=0.25)
         axes.legend(frameon=False)
@@ -140,7 +162,9 @@ def ranked_bars(groups: Mapping[str, Sequence[tuple[str, float]]], xlabel: str) 
 
     def draw(axes: Axes, colours: Mapping[str, str]) -> None:
         rows = [(name, term, value) for name, terms in groups.items() for term, value in terms]
-        axes.barh(range(len(rows)), [value for _, _, value in rows], color=[colours[name] for name, _, _ in rows])
+        axes.barh(
+            range(len(rows)), [value for _, _, value in rows], color=[colours[name] for name, _, _ in rows]
+        )
         axes.set_yticks(range(len(rows)), [term for _, term, _ in rows])
         axes.invert_yaxis()
         axes.set(xlabel=xlabel)
@@ -165,7 +189,9 @@ def removal_bars(rules: Sequence[str], characters: Sequence[int]) -> Draw:
     return draw
 
 
-def interval_bars(names: Sequence[str], groups: Mapping[str, tuple[np.ndarray, np.ndarray]], xlabel: str) -> Draw:
+def interval_bars(
+    names: Sequence[str], groups: Mapping[str, tuple[np.ndarray, np.ndarray]], xlabel: str
+) -> Draw:
     """One bar for each label in its colour and each group, the first ones paler: (labels,) values and (2, labels) ends of their intervals."""
 
     def draw(axes: Axes, colours: Mapping[str, str]) -> None:
@@ -184,7 +210,9 @@ def interval_bars(names: Sequence[str], groups: Mapping[str, tuple[np.ndarray, n
     return draw
 
 
-def interval_lines(places: Sequence[str], lines: Mapping[str, tuple[np.ndarray, np.ndarray]], ylabel: str) -> Draw:
+def interval_lines(
+    places: Sequence[str], lines: Mapping[str, tuple[np.ndarray, np.ndarray]], ylabel: str
+) -> Draw:
     """One line for each label (its name) over the places, with a band: (places,) values and (2, places) ends of their intervals."""
 
     def draw(axes: Axes, colours: Mapping[str, str]) -> None:
@@ -217,12 +245,16 @@ def share_bars(categories: Sequence[str], parts: Mapping[str, Sequence[float]], 
     return draw
 
 
-def limit_bars(categories: Sequence[str], values: Mapping[str, Sequence[float]], limit: float, xlabel: str) -> Draw:
+def limit_bars(
+    categories: Sequence[str], values: Mapping[str, Sequence[float]], limit: float, xlabel: str
+) -> Draw:
     """One bar for each category and kind of value, and a line at the limit."""
 
     def draw(axes: Axes, colours: Mapping[str, str]) -> None:
         height = 0.8 / len(values)
-        for place, ((kind, of_kind), colour) in enumerate(zip(values.items(), ("positive", "unlabelled", "neutral"), strict=False)):
+        for place, ((kind, of_kind), colour) in enumerate(
+            zip(values.items(), ("positive", "unlabelled", "neutral"), strict=False)
+        ):
             at = np.arange(len(categories)) + (place - (len(values) - 1) / 2) * height
             axes.barh(at, of_kind, height * 0.92, color=colours[colour], label=kind)
         axes.axvline(limit, color=colours["negative"], linestyle="--", linewidth=1, label="limit")
@@ -242,7 +274,9 @@ def draw_word_cloud(name: str, alt: str, frequencies: Mapping[str, int], colour:
         mode="RGBA",
         background_color=None,
         color_func=lambda *_, **__: CLOUD_COLOURS[colour],
-        font_path=mpl.font_manager.findfont("DejaVu Sans"),  # has more scripts than the font that wordcloud ships
+        font_path=mpl.font_manager.findfont(
+            "DejaVu Sans"
+        ),  # has more scripts than the font that wordcloud ships
         random_state=1,
         prefer_horizontal=0.95,
     ).generate_from_frequencies(frequencies)

@@ -49,9 +49,13 @@ def render(heading: str, facts: Mapping[str, str], sections: Sequence[Section]) 
 @cache
 def page_template() -> jinja2.Template:
     """`page.html.j2` beside this file."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters |= {"data_uri": data_uri, "number": number}
-    return environment.from_string(resources.files(__package__).joinpath("page.html.j2").read_text(encoding="utf-8"))
+    return environment.from_string(
+        resources.files(__package__).joinpath("page.html.j2").read_text(encoding="utf-8")
+    )
 
 
 def data_uri(content: bytes, is_svg: bool) -> Markup:

@@ -19,8 +19,15 @@ EXPERIMENT = "vaxpulse-reports"
 def report_files(page: str, sections: "Sequence[Section]") -> dict[str, bytes]:
     """The files of a report by name."""
     pngs = {f"{picture.name}.png": picture.png for section in sections for picture in section.pictures}
-    numbers = [{"title": part.title, "text": part.text, "tables": [vars(table) for table in part.tables]} for part in sections]
-    return {"report.html": page.encode(), "figures.json": json.dumps(numbers, indent=1, ensure_ascii=False).encode(), **pngs}
+    numbers = [
+        {"title": part.title, "text": part.text, "tables": [vars(table) for table in part.tables]}
+        for part in sections
+    ]
+    return {
+        "report.html": page.encode(),
+        "figures.json": json.dumps(numbers, indent=1, ensure_ascii=False).encode(),
+        **pngs,
+    }
 
 
 def write_files(spark: SparkSession, folder: str, files: Mapping[str, bytes]) -> None:
@@ -59,10 +66,15 @@ def log_to_mlflow(
 
     experiment = mlflow.set_experiment(EXPERIMENT).experiment_id
     earlier = mlflow.search_runs(
-        [experiment], " and ".join(f"tags.{tag} = '{value}'" for tag, value in tags.items()), max_results=1, output_format="list"
+        [experiment],
+        " and ".join(f"tags.{tag} = '{value}'" for tag, value in tags.items()),
+        max_results=1,
+        output_format="list",
     )
     with (
-        mlflow.start_run(run_id=earlier[0].info.run_id if earlier else None, experiment_id=experiment, run_name=name) as run,
+        mlflow.start_run(
+            run_id=earlier[0].info.run_id if earlier else None, experiment_id=experiment, run_name=name
+        ) as run,
         tempfile.TemporaryDirectory() as folder,
     ):
         mlflow.set_tags(tags | dict(more_tags))

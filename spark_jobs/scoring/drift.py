@@ -21,7 +21,13 @@ FREQUENT_WORDS = 50
 # What is added to each count, so that a group that is empty on one side has a finite distance.
 PSEUDO_COUNT = 0.5
 # A measure above its limit is a breach. The last two are differences to the held-out tweets of the champion's training.
-LIMITS = {"label_psi": 0.25, "length_psi": 0.25, "word_psi": 0.25, "more_unseen_words": 0.25, "less_confidence": 0.15}
+LIMITS = {
+    "label_psi": 0.25,
+    "length_psi": 0.25,
+    "word_psi": 0.25,
+    "more_unseen_words": 0.25,
+    "less_confidence": 0.15,
+}
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,9 @@ def vocabulary(training: DataFrame) -> DataFrame:
     """`word` and `rank` of each word of the training side: the FREQUENT_WORDS by their rank from 0, all others with FREQUENT_WORDS."""
     counts = words_of(training).groupBy("word").count()
     frequent = counts.orderBy(F.desc("count"), "word").limit(FREQUENT_WORDS).select("word").collect()
-    ranks = training.sparkSession.createDataFrame([(row.word, rank) for rank, row in enumerate(frequent)], "word string, rank int")
+    ranks = training.sparkSession.createDataFrame(
+        [(row.word, rank) for rank, row in enumerate(frequent)], "word string, rank int"
+    )
     ranked = counts.join(F.broadcast(ranks), "word", how="left")
     return ranked.select("word", F.coalesce("rank", F.lit(FREQUENT_WORDS)).alias("rank"))
 
@@ -107,8 +115,12 @@ def profiles(tweets: DataFrame, words: DataFrame) -> dict[str, Profile]:
         F.count("*").alias("tweets"), F.sum("confidence").alias("confidence")
     )
     known = words_of(tweets).join(F.broadcast(words), "word", how="left")
-    of_words = known.groupBy("part", F.coalesce("rank", F.lit(-1)).alias("rank")).agg(F.count("*").alias("words"))
-    return assemble([row.asDict() for row in of_tweets.collect()], [row.asDict() for row in of_words.collect()])
+    of_words = known.groupBy("part", F.coalesce("rank", F.lit(-1)).alias("rank")).agg(
+        F.count("*").alias("words")
+    )
+    return assemble(
+        [row.asDict() for row in of_tweets.collect()], [row.asDict() for row in of_words.collect()]
+    )
 
 
 def assemble(of_tweets: Iterable[Mapping], of_words: Iterable[Mapping]) -> dict[str, Profile]:
@@ -116,7 +128,10 @@ def assemble(of_tweets: Iterable[Mapping], of_words: Iterable[Mapping]) -> dict[
     labels = list(LABEL_NAMES)
     tweets: dict[str, dict] = {}
     for row in of_tweets:
-        part = tweets.setdefault(row["part"], {"labels": [0] * len(labels), "lengths": [0] * (len(LENGTH_EDGES) + 1), "confidence": 0.0})
+        part = tweets.setdefault(
+            row["part"],
+            {"labels": [0] * len(labels), "lengths": [0] * (len(LENGTH_EDGES) + 1), "confidence": 0.0},
+        )
         part["labels"][labels.index(row["label"])] += row["tweets"]
         part["lengths"][row["length"]] += row["tweets"]
         part["confidence"] += row["confidence"]

@@ -19,5 +19,8 @@ def choose_engine(asked: str, architecture: str) -> tuple[str, str]:
         return FASTEST, f"engine {FASTEST}: the faster one"
     if asked == "sparknlp" and architecture not in sparknlp_engine.CLASSIFIERS:
         known = " and ".join(sparknlp_engine.CLASSIFIERS)
-        return "onnx", f"engine onnx: Spark NLP cannot import {architecture} right (only {known}), so ONNX Runtime scores"
+        return (
+            "onnx",
+            f"engine onnx: Spark NLP cannot import {architecture} right (only {known}), so ONNX Runtime scores",
+        )
     return asked, f"engine {asked}: as asked"

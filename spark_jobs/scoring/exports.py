@@ -31,7 +31,9 @@ def write_exports(scored: DataFrame, folder: str) -> dict[str, str]:
     `scored` are rows of tweets_scored with `dump_sha256`. The name of each file with the dump that it is about; a retry writes the same again.
     """
     one_task_a_dump = scored.repartition("dump_sha256").sortWithinPartitions("tweet_id")
-    submission = one_task_a_dump.select(as_text(F.col("tweet_id")).alias("tweet_id"), F.col("score").alias("label"), "dump_sha256")
+    submission = one_task_a_dump.select(
+        as_text(F.col("tweet_id")).alias("tweet_id"), F.col("score").alias("label"), "dump_sha256"
+    )
     part = f"{folder}/.exports"
     submission.write.mode("overwrite").partitionBy("dump_sha256").options(**CSV_OPTIONS).csv(f"{part}/csv")
     one_task_a_dump.write.mode("overwrite").partitionBy("dump_sha256").parquet(f"{part}/parquet")

@@ -38,14 +38,27 @@ TEXTS_A_TASK = 20_000
 
 def create_table(spark: SparkSession, scored_uri: str) -> None:
     """An empty `tweets_scored`. A model is a partition: its rows are found, replaced and dropped without a look at those of the others."""
-    table = DeltaTable.createIfNotExists(spark).location(scored_uri).addColumns(TWEETS_SCORED).partitionedBy(*MODEL)
-    table.property("delta.logRetentionDuration", HISTORY_KEPT).property("delta.dataSkippingStatsColumns", "tweet_id,label,score").execute()
+    table = (
+        DeltaTable.createIfNotExists(spark)
+        .location(scored_uri)
+        .addColumns(TWEETS_SCORED)
+        .partitionedBy(*MODEL)
+    )
+    table.property("delta.logRetentionDuration", HISTORY_KEPT).property(
+        "delta.dataSkippingStatsColumns", "tweet_id,label,score"
+    ).execute()
 
 
 def is_model(model: ScorableModel, table: str | None = None) -> Column:
     """The condition for rows of a model; constants, so that Delta reads its partition alone."""
     prefix = f"{table}." if table else ""
-    return reduce(and_, (F.col(f"{prefix}{column}") == value for column, value in zip(MODEL, (model.name, model.version), strict=True)))
+    return reduce(
+        and_,
+        (
+            F.col(f"{prefix}{column}") == value
+            for column, value in zip(MODEL, (model.name, model.version), strict=True)
+        ),
+    )
 
 
 def read_texts(spark: SparkSession, clean_uri: str, version: int, text_column: str) -> DataFrame:
@@ -54,7 +67,12 @@ def read_texts(spark: SparkSession, clean_uri: str, version: int, text_column: s
 
 
 def changes_since(
-    spark: SparkSession, clean_uri: str, model: ScorableModel, last: ReadPosition | None, current: ReadPosition, scored: DataFrame
+    spark: SparkSession,
+    clean_uri: str,
+    model: ScorableModel,
+    last: ReadPosition | None,
+    current: ReadPosition,
+    scored: DataFrame,
 ) -> DataFrame:
     """`tweet_id`, `text` and `change` of the tweets whose rows among `scored`, the model's, are not those of the current texts.
 
@@ -62,16 +80,24 @@ def changes_since(
     """
     now = read_texts(spark, clean_uri, current.source_version, model.text_column)
     if last is not None and can_continue(spark, clean_uri, last, current):
-        touched = changed_keys(spark, clean_uri, last.source_version, current.source_version, key="tweet_id").persist()
+        touched = changed_keys(
+            spark, clean_uri, last.source_version, current.source_version, key="tweet_id"
+        ).persist()
         touched.count()  # once it is in the cache, Spark knows its size, and sends a small one to every task
         before = read_texts(spark, clean_uri, last.source_version, model.text_column)
         now, before = (texts.join(touched, "tweet_id", how="left_semi") for texts in (now, before))
     else:
         before = scored.select("tweet_id", F.lit(None).cast("string").alias("text"))
     both = now.select("tweet_id", "text", F.lit(True).alias("is_now")).join(
-        before.select("tweet_id", F.col("text").alias("text_before"), F.lit(True).alias("was_before")), "tweet_id", how="full_outer"
+        before.select("tweet_id", F.col("text").alias("text_before"), F.lit(True).alias("was_before")),
+        "tweet_id",
+        how="full_outer",
     )
-    change = F.when(F.col("was_before").isNull(), "insert").when(F.col("is_now").isNull(), "delete").otherwise("update")
+    change = (
+        F.when(F.col("was_before").isNull(), "insert")
+        .when(F.col("is_now").isNull(), "delete")
+        .otherwise("update")
+    )
     is_same = F.col("is_now") & F.col("text").eqNullSafe(F.col("text_before"))
     return both.where(~F.coalesce(is_same, F.lit(False))).select("tweet_id", "text", change.alias("change"))
 
@@ -79,7 +105,9 @@ def changes_since(
 def can_continue(spark: SparkSession, clean_uri: str, last: ReadPosition, current: ReadPosition) -> bool:
     """Whether the changes between the two positions can be read and are about the same model and table."""
     is_same = (last.rules, last.source_id) == (current.rules, current.source_id)
-    if not is_same or not changes_are_kept(newest_snapshot(spark, clean_uri), last.source_version, datetime.now(UTC)):
+    if not is_same or not changes_are_kept(
+        newest_snapshot(spark, clean_uri), last.source_version, datetime.now(UTC)
+    ):
         return False
     try:  # what OPTIMIZE has put together long ago is gone with the next VACUUM, whatever the age of the changes after it
         return is_readable(spark, read_version(spark, clean_uri, last.source_version))
@@ -102,7 +130,12 @@ def score_changes(
     """
     changes = changes.persist()
     counts = {row.change: int(row["count"]) for row in changes.groupBy("change").count().collect()}
-    texts = changes.where("text is not null").groupBy("text").agg(F.collect_list("tweet_id").alias("tweet_ids")).persist()
+    texts = (
+        changes.where("text is not null")
+        .groupBy("text")
+        .agg(F.collect_list("tweet_id").alias("tweet_ids"))
+        .persist()
+    )
     counts["texts"] = texts.count()
     tasks = max(spark.sparkContext.defaultParallelism, -(-counts["texts"] // TEXTS_A_TASK))
     scores = score_rows(score(share_out(texts, tasks)), model)

@@ -38,26 +38,42 @@ class Places:
 def scored_tweets(spark: SparkSession, places: Places, model: ScorableModel) -> DataFrame:
     """The current tweets with the scores of a model: the columns of insights.TWEETS and insights.SCORES."""
     tweets = spark.read.format("delta").load(places.tweets_clean).select(*insights.TWEETS)
-    scores = spark.read.format("delta").load(places.tweets_scored).where(is_model(model)).select("tweet_id", *insights.SCORES)
+    scores = (
+        spark.read.format("delta")
+        .load(places.tweets_scored)
+        .where(is_model(model))
+        .select("tweet_id", *insights.SCORES)
+    )
     return tweets.join(scores, "tweet_id", how="inner")
 
 
-def publish(spark: SparkSession, places: Places, scored: DataFrame, model: ScorableModel, run_id: str) -> str | None:
+def publish(
+    spark: SparkSession, places: Places, scored: DataFrame, model: ScorableModel, run_id: str
+) -> str | None:
     """Writes the report on `scored`, the tweets with the model's scores; the id of its run in MLflow, None where no server is named."""
     names = tuple(LABEL_NAMES.values())
     delivered = deliveries(spark, places.dumps)
     place = {dump: number for number, dump in enumerate(delivered)}
-    rows = sorted(insights.label_counts(scored, "dump_sha256").collect(), key=lambda row: (place.get(row.dump_sha256, -1), row.dump_sha256))
+    rows = sorted(
+        insights.label_counts(scored, "dump_sha256").collect(),
+        key=lambda row: (place.get(row.dump_sha256, -1), row.dump_sha256),
+    )
     counts = []
     for row in rows:
         name, day = delivered.get(row.dump_sha256, (row.dump_sha256[:SHOWN_HASH], None))
         counts.append(Counts(name, day, [row[label] for label in names]))
     exported = [row.dump_sha256 for row in rows][-DUMPS_EXPORTED:]
     files = write_exports(
-        scored.where(F.col("dump_sha256").isin(exported)).drop(*set(insights.TWEETS) - {"tweet_id", "dump_sha256"}), places.report
+        scored.where(F.col("dump_sha256").isin(exported)).drop(
+            *set(insights.TWEETS) - {"tweet_id", "dump_sha256"}
+        ),
+        places.report,
     )
     texts = insights.distinct_texts(scored).persist()
-    ranked = {ranking: [row.asDict() for row in insights.extremes(texts, ranking, TEXTS_SHOWN).collect()] for ranking in insights.RANKINGS}
+    ranked = {
+        ranking: [row.asDict() for row in insights.extremes(texts, ranking, TEXTS_SHOWN).collect()]
+        for ranking in insights.RANKINGS
+    }
     hashtags = [row.asDict() for row in insights.hashtag_counts(scored, HASHTAGS_SHOWN).collect()]
     file_names = {dump: name for dump, (name, _) in delivered.items()}
     sections = [
@@ -86,11 +102,20 @@ def deliveries(spark: SparkSession, dumps_uri: str) -> dict[str, tuple[str, date
     """The file name and the day of delivery of each dump by its hash, in the order of delivery; none where the table does not exist."""
     if not DeltaTable.isDeltaTable(spark, dumps_uri):
         return {}
-    dumps = spark.read.format("delta").load(dumps_uri).select("dump_sha256", "source", "delivered_at").orderBy("delivered_at").collect()
+    dumps = (
+        spark.read.format("delta")
+        .load(dumps_uri)
+        .select("dump_sha256", "source", "delivered_at")
+        .orderBy("delivered_at")
+        .collect()
+    )
     names = [PurePosixPath(row.source).name for row in dumps]
     # Files that come every day may have one name.
     return {
-        row.dump_sha256: (name if names.count(name) == 1 else f"{name} ({row.dump_sha256[:SHOWN_HASH]})", row.delivered_at.date())
+        row.dump_sha256: (
+            name if names.count(name) == 1 else f"{name} ({row.dump_sha256[:SHOWN_HASH]})",
+            row.delivered_at.date(),
+        )
         for row, name in zip(dumps, names, strict=True)
     }
 
@@ -100,15 +125,30 @@ def compare_champions(
 ) -> tuple[str | None, dict[tuple[int, int], int]]:
     """The champion that scored last before this one, and the tweets by their label before and now."""
     others = spark.read.format("delta").load(scored_uri).where(~is_model(model))
-    last = others.groupBy("model_name", "model_version").agg(F.max("scored_at").alias("scored_at")).orderBy(F.desc("scored_at")).first()
+    last = (
+        others.groupBy("model_name", "model_version")
+        .agg(F.max("scored_at").alias("scored_at"))
+        .orderBy(F.desc("scored_at"))
+        .first()
+    )
     if last is None:
         return None, {}
-    earlier = others.where((F.col("model_name") == last.model_name) & (F.col("model_version") == last.model_version))
+    earlier = others.where(
+        (F.col("model_name") == last.model_name) & (F.col("model_version") == last.model_version)
+    )
     changes = {(row.before, row.now): row.tweets for row in insights.label_changes(scored, earlier).collect()}
     return f"{last.model_name} version {last.model_version}", changes
 
 
-def judged_dumps(spark: SparkSession, drift_uri: str, model: ScorableModel, names: dict[str, str]) -> list[dict[str, object]]:
+def judged_dumps(
+    spark: SparkSession, drift_uri: str, model: ScorableModel, names: dict[str, str]
+) -> list[dict[str, object]]:
     """The model's rows of the table `drift` with the dumps' names, last judged first."""
-    rows = spark.read.format("delta").load(drift_uri).where(is_model(model)).orderBy(F.desc("judged_at"), "dump_sha256").collect()
+    rows = (
+        spark.read.format("delta")
+        .load(drift_uri)
+        .where(is_model(model))
+        .orderBy(F.desc("judged_at"), "dump_sha256")
+        .collect()
+    )
     return [row.asDict() | {"name": names.get(row.dump_sha256, row.dump_sha256[:SHOWN_HASH])} for row in rows]

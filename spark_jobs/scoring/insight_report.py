@@ -20,7 +20,11 @@ SHARES_TEXT = (
     "these are. The adjusted figure is the better estimate of what people think, as long as the model errs here as it does there."
 )
 DUMPS_DRAWN = 50  # of drift: a picture has an end
-RANKING_TITLES = {"negative": "Most negative tweets", "positive": "Most positive tweets", "uncertain": "Most uncertain tweets"}
+RANKING_TITLES = {
+    "negative": "Most negative tweets",
+    "positive": "Most positive tweets",
+    "uncertain": "Most uncertain tweets",
+}
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,9 @@ def with_interval(shares: Shares, label: int) -> str:
     return f"{shares.shares[label] * 100:.1f} % ({low:.1f}–{high:.1f})"
 
 
-def shares_rows(named: Mapping[str, Sequence[int]], confusion: Sequence[Sequence[int]]) -> list[tuple[Any, ...]]:
+def shares_rows(
+    named: Mapping[str, Sequence[int]], confusion: Sequence[Sequence[int]]
+) -> list[tuple[Any, ...]]:
     """Two rows for each name: the predicted and the adjusted shares of its counts."""
     rows = []
     for name, labels in named.items():
@@ -57,14 +63,20 @@ def shares_section(dumps: Sequence[Counts], confusion: Sequence[Sequence[int]]) 
     total = np.sum([dump.labels for dump in dumps], axis=0).tolist()
     shares = both_shares(total, confusion)
     spoken = "; ".join(
-        f"{kind}: " + ", ".join(f"{name} {with_interval(found, i)}" for i, name in enumerate(NAMES)) for kind, found in shares.items()
+        f"{kind}: " + ", ".join(f"{name} {with_interval(found, i)}" for i, name in enumerate(NAMES))
+        for kind, found in shares.items()
     )
     bars = {kind: (found.shares * 100, found.interval * 100) for kind, found in shares.items()}
     picture = figures.draw_picture(
-        "shares", f"Bars with intervals. {spoken}.", figures.interval_bars(NAMES, bars, "% of the tweets"), height=2.6
+        "shares",
+        f"Bars with intervals. {spoken}.",
+        figures.interval_bars(NAMES, bars, "% of the tweets"),
+        height=2.6,
     )
     rows = shares_rows({"all": total} | {dump.name: dump.labels for dump in dumps}, confusion)
-    return Section("What people think", SHARES_TEXT, [picture], [Table(("dump", "tweets", "figure", *NAMES), rows)])
+    return Section(
+        "What people think", SHARES_TEXT, [picture], [Table(("dump", "tweets", "figure", *NAMES), rows)]
+    )
 
 
 def time_section(dumps: Sequence[Counts], confusion: Sequence[Sequence[int]]) -> Section:
@@ -81,13 +93,20 @@ def time_section(dumps: Sequence[Counts], confusion: Sequence[Sequence[int]]) ->
         return Section("Over time", f"{text} There is one day so far.", [], [table])
     adjusted = [adjusted_shares(labels, confusion) for labels in days.values()]
     lines = {
-        name: (np.array([each.shares[i] for each in adjusted]) * 100, np.array([each.interval[:, i] for each in adjusted]).T * 100)
+        name: (
+            np.array([each.shares[i] for each in adjusted]) * 100,
+            np.array([each.interval[:, i] for each in adjusted]).T * 100,
+        )
         for i, name in enumerate(NAMES)
     }
     alt = (
-        "Lines with bands, one a label: adjusted share by day. " + "; ".join(f"{row[0]}: {', '.join(row[3:])}" for row in rows[1::2]) + "."
+        "Lines with bands, one a label: adjusted share by day. "
+        + "; ".join(f"{row[0]}: {', '.join(row[3:])}" for row in rows[1::2])
+        + "."
     )
-    picture = figures.draw_picture("over_time", alt, figures.interval_lines(list(days), lines, "% of the tweets, adjusted"))
+    picture = figures.draw_picture(
+        "over_time", alt, figures.interval_lines(list(days), lines, "% of the tweets, adjusted")
+    )
     return Section("Over time", text, [picture], [table])
 
 
@@ -99,11 +118,17 @@ def hashtags_section(hashtags: Sequence[Mapping[str, Any]]) -> Section:
     parts = {name: [row[name] / row["tweets"] * 100 for row in hashtags] for name in NAMES}
     alt = (
         "Stacked bars, one a hashtag. "
-        + "; ".join(f"{tag}: {row['tweets']:,} tweets, score {row['score']:.2f}" for tag, row in zip(names[:8], hashtags, strict=False))
+        + "; ".join(
+            f"{tag}: {row['tweets']:,} tweets, score {row['score']:.2f}"
+            for tag, row in zip(names[:8], hashtags, strict=False)
+        )
         + "."
     )
     picture = figures.draw_picture(
-        "hashtags", alt, figures.share_bars(names, parts, "% of the hashtag's tweets"), height=1 + 0.24 * len(names)
+        "hashtags",
+        alt,
+        figures.share_bars(names, parts, "% of the hashtag's tweets"),
+        height=1 + 0.24 * len(names),
     )
     rows = [
         (tag, row["tweets"], *(share(row[name], row["tweets"]) for name in NAMES), f"{row['score']:+.2f}")
@@ -128,7 +153,10 @@ def extremes_sections(ranked: Mapping[str, Sequence[Mapping[str, Any]]]) -> list
             [
                 Table(
                     ("text", "tweets", "probability", "score"),
-                    [(row["text"], row["tweets"], f"{row[ranking]:.3f}", f"{row['score']:+.2f}") for row in rows],
+                    [
+                        (row["text"], row["tweets"], f"{row[ranking]:.3f}", f"{row['score']:+.2f}")
+                        for row in rows
+                    ],
                 )
             ],
         )
@@ -147,7 +175,10 @@ def champions_section(earlier: str | None, changes: Mapping[tuple[int, int], int
         f"Against {earlier}: {differing:,} of {total:,} tweets that both have scored carry another label now ({share(differing, total)}). "
         "Where the text of a tweet has changed since, the earlier champion's label is about the old text."
     )
-    rows = [(f"{before} before", *(changes.get((i, j), 0) for j in LABEL_NAMES)) for i, before in LABEL_NAMES.items()]
+    rows = [
+        (f"{before} before", *(changes.get((i, j), 0) for j in LABEL_NAMES))
+        for i, before in LABEL_NAMES.items()
+    ]
     return Section(title, text, [], [Table(("", *(f"{name} now" for name in NAMES)), rows)])
 
 
@@ -157,7 +188,8 @@ def drift_section(judged: Sequence[Mapping[str, Any]]) -> Section:
     breached = [row["name"] for row in judged if row["breaches"]]
     text = (
         f"Against the tweets that the champion has learnt from. Limits: {limits}. PSI is the population stability index. Dumps of fewer than "
-        f"{FEWEST_TWEETS} tweets are not judged. " + (f"Moved away: {', '.join(breached)}." if breached else "No dump has moved away.")
+        f"{FEWEST_TWEETS} tweets are not judged. "
+        + (f"Moved away: {', '.join(breached)}." if breached else "No dump has moved away.")
     )
     if len(judged) > DUMPS_DRAWN:
         text += f" The {DUMPS_DRAWN} dumps that were judged last, of {len(judged):,}:"
@@ -165,16 +197,37 @@ def drift_section(judged: Sequence[Mapping[str, Any]]) -> Section:
         return Section("Drift", text)
     judged = judged[:DUMPS_DRAWN]
     names = [row["name"] for row in judged]
-    values = {name.removesuffix("_psi"): [row[name] or 0.0 for row in judged] for name in LIMITS if name.endswith("_psi")}
-    alt = "Bars, three a dump: " + "; ".join(f"{row['name']}: {', '.join(row['breaches']) or 'no breach'}" for row in judged) + "."
+    values = {
+        name.removesuffix("_psi"): [row[name] or 0.0 for row in judged]
+        for name in LIMITS
+        if name.endswith("_psi")
+    }
+    alt = (
+        "Bars, three a dump: "
+        + "; ".join(f"{row['name']}: {', '.join(row['breaches']) or 'no breach'}" for row in judged)
+        + "."
+    )
     picture = figures.draw_picture(
-        "drift", alt, figures.limit_bars(names, values, LIMITS["label_psi"], "population stability index"), height=1.2 + 0.5 * len(names)
+        "drift",
+        alt,
+        figures.limit_bars(names, values, LIMITS["label_psi"], "population stability index"),
+        height=1.2 + 0.5 * len(names),
     )
     rows = [
-        (row["name"], row["tweets"], *("" if row[name] is None else f"{row[name]:.3f}" for name in LIMITS), ", ".join(row["breaches"]))
+        (
+            row["name"],
+            row["tweets"],
+            *("" if row[name] is None else f"{row[name]:.3f}" for name in LIMITS),
+            ", ".join(row["breaches"]),
+        )
         for row in judged
     ]
-    return Section("Drift", text, [picture], [Table(("dump", "tweets", *(name.replace("_", " ") for name in LIMITS), "breaches"), rows)])
+    return Section(
+        "Drift",
+        text,
+        [picture],
+        [Table(("dump", "tweets", *(name.replace("_", " ") for name in LIMITS), "breaches"), rows)],
+    )
 
 
 def files_section(files: Mapping[str, str], names: Mapping[str, str], base: str) -> Section:
@@ -190,4 +243,8 @@ def files_section(files: Mapping[str, str], names: Mapping[str, str], base: str)
 def as_metrics(total: Sequence[int], confusion: Sequence[Sequence[int]]) -> dict[str, float]:
     """The shares of all tweets for MLflow."""
     found = both_shares(total, confusion)
-    return {f"{kind}_{name}": float(asdict(each)["shares"][i]) for kind, each in found.items() for i, name in enumerate(NAMES)}
+    return {
+        f"{kind}_{name}": float(asdict(each)["shares"][i])
+        for kind, each in found.items()
+        for i, name in enumerate(NAMES)
+    }

@@ -9,7 +9,16 @@ from pyspark.sql import functions as F
 from spark_jobs.schemas import LABEL_NAMES
 
 TWEETS = ("tweet_id", "safe_text", "clean_text", "hashtags", "text_group", "split", "dump_sha256")
-SCORES = ("p_negative", "p_neutral", "p_positive", "label", "score", "model_name", "model_version", "scored_at")
+SCORES = (
+    "p_negative",
+    "p_neutral",
+    "p_positive",
+    "label",
+    "score",
+    "model_name",
+    "model_version",
+    "scored_at",
+)
 # The columns by which tweets are ranked; the most telling first.
 RANKINGS = {"negative": F.desc, "positive": F.desc, "uncertain": F.asc}
 
@@ -29,7 +38,9 @@ def hashtag_counts(scored: DataFrame, most: int) -> DataFrame:
     """The hashtags of most tweets: `hashtag`, `tweets`, those of each label, and the mean `score`."""
     tags = scored.select(F.explode(F.array_distinct("hashtags")).alias("hashtag"), "label", "score")
     of_label = [F.count_if(F.col("label") == label).alias(name) for label, name in LABEL_NAMES.items()]
-    counts = tags.groupBy("hashtag").agg(F.count("*").alias("tweets"), *of_label, F.avg("score").alias("score"))
+    counts = tags.groupBy("hashtag").agg(
+        F.count("*").alias("tweets"), *of_label, F.avg("score").alias("score")
+    )
     return counts.orderBy(F.desc("tweets"), "hashtag").limit(most)
 
 

@@ -20,7 +20,9 @@ from spark_jobs.table_versions import is_readable, read_version
 KEY = ("dump_sha256", "model_name", "model_version")
 
 
-def judge_new_dumps(spark: SparkSession, drift_uri: str, clean_uri: str, scored: DataFrame, model: ScorableModel) -> int:
+def judge_new_dumps(
+    spark: SparkSession, drift_uri: str, clean_uri: str, scored: DataFrame, model: ScorableModel
+) -> int:
     """Adds a row to `drift` for each dump of `scored` (tweets with the model's scores) that has none by this model; how many are new.
 
     Nothing is judged while no labelled tweet has a score: there is nothing to compare with.
@@ -37,9 +39,14 @@ def judge_new_dumps(spark: SparkSession, drift_uri: str, clean_uri: str, scored:
     reference = profiles(labelled, words)
     if reference.keys() != {"train", "eval"}:
         return 0
-    of_dumps = profiles(scored.where(F.col("dump_sha256").isin(dumps)).withColumn("part", F.col("dump_sha256")), words)
+    of_dumps = profiles(
+        scored.where(F.col("dump_sha256").isin(dumps)).withColumn("part", F.col("dump_sha256")), words
+    )
     now = datetime.now(UTC)
-    rows = [(dump, model.name, model.version, *judge(profile, reference), now) for dump, profile in of_dumps.items()]
+    rows = [
+        (dump, model.name, model.version, *judge(profile, reference), now)
+        for dump, profile in of_dumps.items()
+    ]
     new = spark.createDataFrame(rows, DRIFT)
     same = reduce(and_, (F.col(f"old.{column}") == F.col(f"new.{column}") for column in KEY))
     table.alias("old").merge(new.alias("new"), same).whenNotMatchedInsertAll().execute()

@@ -19,24 +19,32 @@ from spark_jobs.scoring.scorable_model import LABELS, ONNX_FILES, TOKENIZER, Mod
 
 # Rows that go through the model at once. With more of them what the layers hand on leaves the processor's cache, and more of it is padding.
 BATCH_ROWS = 8
-PROBABILITIES = StructType([StructField(f"p_{name}", DoubleType(), nullable=False) for name in ("negative", "neutral", "positive")])
+PROBABILITIES = StructType(
+    [StructField(f"p_{name}", DoubleType(), nullable=False) for name in ("negative", "neutral", "positive")]
+)
 
 
 def score(texts: DataFrame, model: ScorableModel) -> DataFrame:
     """The rows of `texts` (column `text`) with the columns PROBABILITIES."""
     context = texts.sparkSession.sparkContext
     context.addFile(model.folder, recursive=True)
-    return texts.mapInArrow(score_batches(model, os.path.basename(model.folder)), StructType([*texts.schema, *PROBABILITIES]))  # noqa: PTH119 (a URI)
+    return texts.mapInArrow(
+        score_batches(model, os.path.basename(model.folder)), StructType([*texts.schema, *PROBABILITIES])
+    )  # noqa: PTH119 (a URI)
 
 
-def score_batches(model: ScorableModel, shipped_as: str) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def score_batches(
+    model: ScorableModel, shipped_as: str
+) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """For mapInArrow: adds PROBABILITIES, of column `text`, to the columns of each batch."""
 
     def add_probabilities(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         classifier = load(SparkFiles.get(shipped_as), model)
         for batch in batches:
             columns = classifier.probabilities(batch.column("text").to_pylist()).T
-            yield pa.RecordBatch.from_arrays([*batch.columns, *map(pa.array, columns)], [*batch.schema.names, *PROBABILITIES.names])
+            yield pa.RecordBatch.from_arrays(
+                [*batch.columns, *map(pa.array, columns)], [*batch.schema.names, *PROBABILITIES.names]
+            )
 
     return add_probabilities
 
@@ -52,12 +60,16 @@ class Classifier:
 
         options = SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        self._session = InferenceSession(folder / ONNX_FILES[precision], options, providers=["CPUExecutionProvider"])
+        self._session = InferenceSession(
+            folder / ONNX_FILES[precision], options, providers=["CPUExecutionProvider"]
+        )
         self._inputs = [one.name for one in self._session.get_inputs()]
         self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
         # By itself it would pad all texts of an Arrow batch to the longest.
         if self._tokenizer.padding is None:
-            raise ModelError(f"{TOKENIZER} of {model} does not say how to pad: train and promote a model again")
+            raise ModelError(
+                f"{TOKENIZER} of {model} does not say how to pad: train and promote a model again"
+            )
         self._padding = self._tokenizer.padding
         self._tokenizer.no_padding()
         self._class_order = [model.labels.index(label) for label in LABELS]
@@ -74,7 +86,10 @@ class Classifier:
                 "attention_mask": ([encodings[row].attention_mask for row in rows], 0),
                 "token_type_ids": ([encodings[row].type_ids for row in rows], self._padding["pad_type_id"]),
             }
-            feeds = {name: padded(*columns[name], left=self._padding["direction"] == "left") for name in self._inputs}
+            feeds = {
+                name: padded(*columns[name], left=self._padding["direction"] == "left")
+                for name in self._inputs
+            }
             logits[rows] = self._session.run(["logits"], feeds)[0]
         return softmax(logits)[:, self._class_order]
 

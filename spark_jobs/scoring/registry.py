@@ -57,7 +57,10 @@ def keep_in_file_system(spark: SparkSession, registered: RegisteredModel, models
     folder = f"{models_uri}/{registered.name}/{registered.version}"
     file_system = path(folder).getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
     origin = json.dumps(asdict(registered))
-    if file_system.exists(path(folder, ORIGIN)) and spark.read.text(f"{folder}/{ORIGIN}", wholetext=True).collect()[0].value == origin:
+    if (
+        file_system.exists(path(folder, ORIGIN))
+        and spark.read.text(f"{folder}/{ORIGIN}", wholetext=True).collect()[0].value == origin
+    ):
         return folder
     with tempfile.TemporaryDirectory() as fetched:
         source = fetch_artifacts(registered, Path(fetched))

@@ -59,9 +59,13 @@ def read_model(spark: SparkSession, folder: str, name: str, version: str) -> Sco
 def parse_metadata(metadata: Mapping[str, Any], folder: str, name: str, version: str) -> ScorableModel:
     """The model that `metadata` describe; raises ModelError as `read_model` does."""
     try:
-        labels = tuple(int(metadata["id2label"][class_id]) for class_id in sorted(metadata["id2label"], key=int))
+        labels = tuple(
+            int(metadata["id2label"][class_id]) for class_id in sorted(metadata["id2label"], key=int)
+        )
         if sorted(labels) != list(LABELS):
-            raise ModelError(f"{name} version {version} knows the labels {labels}, not {LABELS}: it is no model of this platform")
+            raise ModelError(
+                f"{name} version {version} knows the labels {labels}, not {LABELS}: it is no model of this platform"
+            )
         order = [labels.index(label) for label in LABELS]
         confusion = metadata["eval_confusion"]
         precisions = {file: precision for precision, file in ONNX_FILES.items()}
@@ -78,4 +82,6 @@ def parse_metadata(metadata: Mapping[str, Any], folder: str, name: str, version:
             table_version=int(metadata["delta_version"]),
         )
     except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise ModelError(f"{METADATA} of {name} version {version} is not as agreed ({error!r}): train and promote a model again") from error
+        raise ModelError(
+            f"{METADATA} of {name} version {version} is not as agreed ({error!r}): train and promote a model again"
+        ) from error

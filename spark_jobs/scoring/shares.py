@@ -46,7 +46,9 @@ def adjusted_shares(counts: Sequence[int], confusion: Sequence[Sequence[int]], s
     random = np.random.default_rng(seed)
     total = sum(counts)
     tweets = random.multinomial(total, np.asarray(counts) / total, RESAMPLES) / total
-    rates = np.stack([random.multinomial(row.sum(), row / row.sum(), RESAMPLES) / row.sum() for row in truth], axis=1)
+    rates = np.stack(
+        [random.multinomial(row.sum(), row / row.sum(), RESAMPLES) / row.sum() for row in truth], axis=1
+    )
     resampled = [solve(shares, rate) for shares, rate in zip(tweets, rates, strict=True)]
     estimate = solve(np.asarray(counts) / total, truth / truth.sum(axis=1, keepdims=True))
     return Shares(estimate, np.percentile(resampled, INTERVAL, axis=0))
@@ -59,5 +61,7 @@ def solve(predicted: np.ndarray, rates: np.ndarray) -> np.ndarray:
     >>> solve(np.array([0.2, 0.3, 0.5]) @ rates, rates).round(6).tolist()
     [0.2, 0.3, 0.5]
     """
-    found, _ = nnls(np.vstack([rates.T, np.full(len(rates), WEIGHT_OF_SUM)]), np.append(predicted, WEIGHT_OF_SUM))
+    found, _ = nnls(
+        np.vstack([rates.T, np.full(len(rates), WEIGHT_OF_SUM)]), np.append(predicted, WEIGHT_OF_SUM)
+    )
     return found / found.sum()

@@ -38,8 +38,13 @@ def score(texts: DataFrame, model: ScorableModel) -> DataFrame:
     scored = pipeline(texts.sparkSession, model).transform(texts.where(is_cut_alike))
     # One annotation for the document; each label's probability is a string in its metadata.
     probability_of = F.col("annotations")[0]["metadata"]
-    probabilities = [probability_of[str(label)].cast("double").alias(name) for label, name in zip(LABELS, PROBABILITIES.names, strict=True)]
-    return scored.select(*texts.columns, *probabilities).unionByName(onnx_engine.score(texts.where(~is_cut_alike), model))
+    probabilities = [
+        probability_of[str(label)].cast("double").alias(name)
+        for label, name in zip(LABELS, PROBABILITIES.names, strict=True)
+    ]
+    return scored.select(*texts.columns, *probabilities).unionByName(
+        onnx_engine.score(texts.where(~is_cut_alike), model)
+    )
 
 
 def pipeline(spark: SparkSession, model: ScorableModel) -> Any:
@@ -56,7 +61,13 @@ def pipeline(spark: SparkSession, model: ScorableModel) -> Any:
     classifier.setInputCols(["document", "token"]).setOutputCol("annotations")
     classifier.setCaseSensitive(is_cased).setMaxSentenceLength(model.max_length_tokens)
     document = DocumentAssembler().setInputCol("text").setOutputCol("document")
-    token = annotator.RegexTokenizer().setInputCols(["document"]).setOutputCol("token").setPattern(TOKENS).setToLowercase(False)
+    token = (
+        annotator.RegexTokenizer()
+        .setInputCols(["document"])
+        .setOutputCol("token")
+        .setPattern(TOKENS)
+        .setToLowercase(False)
+    )
     return Pipeline(stages=[document, token, classifier]).fit(spark.createDataFrame([("",)], "text string"))
 
 
@@ -67,7 +78,10 @@ def copy_for_import(spark: SparkSession, model: ScorableModel, folder: Path) -> 
     file_system = source.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
     for name, local in ((ONNX_FILES[model.precision], "model.onnx"), (TOKENIZER, TOKENIZER)):
         file_system.copyToLocalFile(
-            False, jvm.org.apache.hadoop.fs.Path(source, name), jvm.org.apache.hadoop.fs.Path(str(folder / local)), True
+            False,
+            jvm.org.apache.hadoop.fs.Path(source, name),
+            jvm.org.apache.hadoop.fs.Path(str(folder / local)),
+            True,
         )
     tokenizer = json.loads((folder / TOKENIZER).read_text(encoding="utf-8"))
     vocabulary = sorted(tokenizer["model"]["vocab"], key=tokenizer["model"]["vocab"].__getitem__)

@@ -16,10 +16,23 @@ ANSWER = {"decision": "pass", "reason": "somebody's words", "version": "3", "ins
 
 
 def render(text: str, dag) -> str:
-    params = {name: param.value for name, param in dag.params.items() if param.value is not None} | {"dump_sha256": "0123456789abcdef" * 4}
+    params = {name: param.value for name, param in dag.params.items() if param.value is not None} | {
+        "dump_sha256": "0123456789abcdef" * 4
+    }
     ti = SimpleNamespace(xcom_pull=lambda task_ids: ANSWER)
-    context = {"params": params, "run_id": RUN_ID, "dag": dag, "ti": ti, "prev_end_date_success": None, **(dag.user_defined_macros or {})}
-    rendered = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False).from_string(text).render(context)
+    context = {
+        "params": params,
+        "run_id": RUN_ID,
+        "dag": dag,
+        "ti": ti,
+        "prev_end_date_success": None,
+        **(dag.user_defined_macros or {}),
+    }
+    rendered = (
+        jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)
+        .from_string(text)
+        .render(context)
+    )
     return rendered.replace(str(REPOSITORY), "$REPOSITORY")
 
 
@@ -59,4 +72,6 @@ def test_command_is_as_agreed(dag_bag, path):
 def test_every_rendered_field_of_the_operators_is_a_template(dag_bag):
     # A `{{` in a field that Airflow does not render would reach the program as it stands.
     assert "application_args" in dag_bag.dags["maintain_tables"].get_task("maintain_tables").template_fields
-    assert {"bash_command", "env"} <= set(dag_bag.dags["ingest_tweets"].get_task("load_dumps").template_fields)
+    assert {"bash_command", "env"} <= set(
+        dag_bag.dags["ingest_tweets"].get_task("load_dumps").template_fields
+    )

@@ -65,7 +65,9 @@ def test_whatever_writes_the_tables_takes_turns_and_what_runs_seldom_goes_first(
     }
     # What says that it has changed a table has written it.
     tables = {"tweets_raw", "tweets_clean", "tweets_scored"}
-    assert {name for name, task in tasks.items() if tables & {outlet.name for outlet in task.outlets}} <= writers.keys()
+    assert {
+        name for name, task in tasks.items() if tables & {outlet.name for outlet in task.outlets}
+    } <= writers.keys()
 
 
 def test_training_takes_its_turn_on_the_device_on_a_worker_that_has_one(dag_bag):
@@ -74,7 +76,11 @@ def test_training_takes_its_turn_on_the_device_on_a_worker_that_has_one(dag_bag)
     assert len(on_device) == 3
     assert {(task.pool, task.queue) for task in on_device} == {("gpu", "gpu")}
     # What imports the room training/ without a device.
-    beside = [task for task in tasks if "-m training." in str(getattr(task, "bash_command", "")) and task not in on_device]
+    beside = [
+        task
+        for task in tasks
+        if "-m training." in str(getattr(task, "bash_command", "")) and task not in on_device
+    ]
     assert {task.task_id for task in beside} == {"compare", "promote", "summary"}
     assert {(task.pool, task.queue) for task in beside} == {("default_pool", "gpu")}
     assert {(task.pool, task.queue) for task in tasks if task not in on_device + beside} == {
@@ -90,7 +96,9 @@ def test_every_pool_is_made_by_the_deployment_and_nobody_waits_in_one_for_someth
     for dag in dag_bag.dags.values():
         for task in dag.tasks:
             # A person, another run, or a file.
-            if isinstance(task, HITLOperator | TriggerDagRunOperator) or task.operator_name.endswith("Sensor"):
+            if isinstance(task, HITLOperator | TriggerDagRunOperator) or task.operator_name.endswith(
+                "Sensor"
+            ):
                 assert task.pool == "default_pool", task
 
 
@@ -101,10 +109,19 @@ def test_only_ingestion_makes_up_missed_days_and_only_since_the_first_day(dag_ba
 
 
 def test_assets_chain_the_dags(dag_bag):
-    after = {dag_id: [asset.name for asset in dag.schedule] for dag_id, dag in dag_bag.dags.items() if isinstance(dag.schedule, list)}
-    changed = {dag_id: sorted({outlet.name for task in dag.tasks for outlet in task.outlets}) for dag_id, dag in dag_bag.dags.items()}
+    after = {
+        dag_id: [asset.name for asset in dag.schedule]
+        for dag_id, dag in dag_bag.dags.items()
+        if isinstance(dag.schedule, list)
+    }
+    changed = {
+        dag_id: sorted({outlet.name for task in dag.tasks for outlet in task.outlets})
+        for dag_id, dag in dag_bag.dags.items()
+    }
     assert after == {"clean_tweets": ["tweets_raw"], "explore_tweets": ["tweets_clean"]}
-    assert sorted(asset.name for asset in dag_bag.dags["train_classifiers"].timetable.asset_condition.objects) == ["drift", "tweets_clean"]
+    assert sorted(
+        asset.name for asset in dag_bag.dags["train_classifiers"].timetable.asset_condition.objects
+    ) == ["drift", "tweets_clean"]
     assert changed == {
         "ingest_tweets": ["tweets_raw"],
         "review_dump": ["tweets_raw"],
@@ -130,8 +147,17 @@ def test_ingestion_runs_daily_and_when_a_dump_has_landed(dag_bag):
 
 def test_only_what_has_changed_tweets_raw_says_so(dag_bag):
     # An Asset event comes from a task that succeeded, not from one that was skipped: a known dump starts nothing.
-    tasks = [task for dag in dag_bag.dags.values() for task in dag.tasks if "tweets_raw" in [outlet.name for outlet in task.outlets]]
-    assert {task.task_id: task.skip_on_exit_code for task in tasks} == {"load_dumps": [99], "carry_out": [99], "retract": [99]}
+    tasks = [
+        task
+        for dag in dag_bag.dags.values()
+        for task in dag.tasks
+        if "tweets_raw" in [outlet.name for outlet in task.outlets]
+    ]
+    assert {task.task_id: task.skip_on_exit_code for task in tasks} == {
+        "load_dumps": [99],
+        "carry_out": [99],
+        "retract": [99],
+    }
 
 
 def test_what_was_delivered_is_loaded_also_when_another_file_could_not_be(dag_bag):
@@ -169,8 +195,16 @@ def test_words_of_a_person_do_not_reach_the_shell(dag_bag):
 
 
 def test_every_spark_job_is_a_file_of_its_own_name(dag_bag):
-    tasks = [task for dag in dag_bag.dags.values() for task in dag.tasks if task.operator_name == SparkJobOperator.__name__]
-    applications = {task.task_id: Path(task.partial_kwargs["application"] if task.is_mapped else task.application) for task in tasks}
+    tasks = [
+        task
+        for dag in dag_bag.dags.values()
+        for task in dag.tasks
+        if task.operator_name == SparkJobOperator.__name__
+    ]
+    applications = {
+        task.task_id: Path(task.partial_kwargs["application"] if task.is_mapped else task.application)
+        for task in tasks
+    }
     assert applications.keys() == {"clean_tweets", "explore_tweets", "score_tweets", "maintain_tables"}
     for task_id, application in applications.items():
         assert application.is_file(), application

@@ -16,7 +16,9 @@ from tests.plugins.memory_hdfs import MemoryHdfs
 def module_of(dag_bag, dag_id):
     """The DAG file's module, as Airflow imported it."""
     dag = dag_bag.dags[dag_id]
-    return next(module for module in list(sys.modules.values()) if getattr(module, "__file__", None) == dag.fileloc)
+    return next(
+        module for module in list(sys.modules.values()) if getattr(module, "__file__", None) == dag.fileloc
+    )
 
 
 @pytest.fixture
@@ -42,10 +44,14 @@ def test_named_dump_is_delivered_alone(ingest, landing):
     hdfs.put("/vaxpulse/landing/a.csv", b"a")
     ingest.deliver("c.csv", hdfs, landing)
     assert "/vaxpulse/landing/a.csv" in hdfs.files
-    assert [content for path, content in hdfs.files.items() if path.startswith("/vaxpulse/delivered/")] == [b"c"]
+    assert [content for path, content in hdfs.files.items() if path.startswith("/vaxpulse/delivered/")] == [
+        b"c"
+    ]
 
 
-def test_without_a_name_everything_that_has_landed_is_delivered_and_loaded_in_the_order_of_arrival(ingest, landing):
+def test_without_a_name_everything_that_has_landed_is_delivered_and_loaded_in_the_order_of_arrival(
+    ingest, landing
+):
     hdfs = MemoryHdfs()
     hdfs.put("/vaxpulse/landing/b.csv", b"b", seconds_ago=60)
     hdfs.put("/vaxpulse/landing/a.csv", b"a", seconds_ago=90)
@@ -121,5 +127,7 @@ def test_dumps_are_read_in_the_order_of_delivery_and_none_before_the_first(tmp_p
     monkeypatch.setattr(dumps_table, "DUMPS", uri)
     assert dumps_table.read_dumps("state = 'held'") == []
     moments = [datetime(2026, 11, day, tzinfo=UTC) for day in (3, 1, 2)]
-    write_deltalake(uri, table({"source": ["c", "a", "b"], "state": ["held", "held", "loaded"], "delivered_at": moments}))
+    write_deltalake(
+        uri, table({"source": ["c", "a", "b"], "state": ["held", "held", "loaded"], "delivered_at": moments})
+    )
     assert [row["source"] for row in dumps_table.read_dumps("state = 'held'")] == ["a", "c"]

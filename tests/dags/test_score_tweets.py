@@ -11,7 +11,9 @@ from common.assets import DRIFT
 @pytest.fixture
 def score_tweets(dag_bag):
     fileloc = dag_bag.dags["score_tweets"].fileloc
-    return next(module for module in list(sys.modules.values()) if getattr(module, "__file__", None) == fileloc)
+    return next(
+        module for module in list(sys.modules.values()) if getattr(module, "__file__", None) == fileloc
+    )
 
 
 def event(*dumps):
@@ -34,7 +36,10 @@ def test_an_event_names_the_dumps_and_without_one_there_is_no_event(dag_bag, sco
 
 
 def test_new_tweets_or_a_new_champion_start_a_run(dag_bag):
-    assert sorted(asset.name for asset in dag_bag.dags["score_tweets"].schedule.objects) == ["models", "tweets_clean"]
+    assert sorted(asset.name for asset in dag_bag.dags["score_tweets"].schedule.objects) == [
+        "models",
+        "tweets_clean",
+    ]
 
 
 def test_drift_is_told_only_after_tweets_were_scored(dag_bag):

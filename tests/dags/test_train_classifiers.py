@@ -17,7 +17,9 @@ PARAMS = {"presets": ["minilm"], "train_again": False, "growth": 0.1, "settings"
 def module_of(dag_bag, dag_id):
     """The file of a DAG as Airflow has imported it."""
     fileloc = dag_bag.dags[dag_id].fileloc
-    return next(module for module in list(sys.modules.values()) if getattr(module, "__file__", None) == fileloc)
+    return next(
+        module for module in list(sys.modules.values()) if getattr(module, "__file__", None) == fileloc
+    )
 
 
 @pytest.fixture
@@ -26,13 +28,17 @@ def training_commands(dag_bag):
 
 
 def test_all_folds_cut_the_same_version(dag_bag):
-    commands = module_of(dag_bag, "cross_validate").fold_commands({"preset": "minilm", "folds": 3, "settings": None}, "run", 7)
+    commands = module_of(dag_bag, "cross_validate").fold_commands(
+        {"preset": "minilm", "folds": 3, "settings": None}, "run", 7
+    )
     assert [command.split("--fold ")[1].split()[0] for command in commands] == ["0", "1", "2"]
     assert all(command.endswith("/tweets_clean --tweets-version 7") for command in commands)
 
 
 def test_each_preset_is_one_command(training_commands):
-    commands = training_commands(PARAMS | {"presets": ["minilm", "bert"]}, [], by_hand=True, version=7, scores_version=3)
+    commands = training_commands(
+        PARAMS | {"presets": ["minilm", "bert"]}, [], by_hand=True, version=7, scores_version=3
+    )
     assert all("/tweets_clean --tweets-version 7 --skip-if-trained" in command for command in commands)
     assert [command.split("--preset ")[1].split()[0] for command in commands] == ["minilm", "bert"]
 
@@ -49,7 +55,12 @@ def test_all_presets_learn_from_the_version_that_is_newest_when_the_run_begins(t
     [
         # a dump of fifty tweets: only if the labelled tweets have grown, or the settings have changed
         (["tweets_clean"], False, {}, " --skip-if-trained --min-growth 0.1"),
-        (["tweets_clean"], False, {"growth": 0.2, "train_again": True}, " --skip-if-trained --min-growth 0.2"),
+        (
+            ["tweets_clean"],
+            False,
+            {"growth": 0.2, "train_again": True},
+            " --skip-if-trained --min-growth 0.2",
+        ),
         # drift, weekly, by hand: if anything has changed
         (["drift"], False, {}, " --skip-if-trained"),
         (["tweets_clean", "drift"], False, {}, " --skip-if-trained"),
@@ -58,23 +69,38 @@ def test_all_presets_learn_from_the_version_that_is_newest_when_the_run_begins(t
         ([], True, {"train_again": True}, ""),
     ],
 )
-def test_what_has_started_the_run_decides_when_a_training_is_due(changed_assets, by_hand, params, due, training_commands):
+def test_what_has_started_the_run_decides_when_a_training_is_due(
+    changed_assets, by_hand, params, due, training_commands
+):
     (command,) = training_commands(PARAMS | params, changed_assets, by_hand, None, None)
-    assert command == f"nice -n 10 python -m training.train --preset minilm --tweets hdfs://namenode:8020/vaxpulse/tables/tweets_clean{due}"
+    assert (
+        command
+        == f"nice -n 10 python -m training.train --preset minilm --tweets hdfs://namenode:8020/vaxpulse/tables/tweets_clean{due}"
+    )
 
 
 def test_a_teacher_is_a_version_and_its_scores_are_those_of_the_platform(training_commands):
     (command,) = training_commands(PARAMS | {"teacher": 2}, [], by_hand=True, version=7, scores_version=3)
-    assert command.endswith(" --teacher 2 --scores hdfs://namenode:8020/vaxpulse/tables/tweets_scored --scores-version 3")
+    assert command.endswith(
+        " --teacher 2 --scores hdfs://namenode:8020/vaxpulse/tables/tweets_scored --scores-version 3"
+    )
 
 
 def test_settings_of_a_person_reach_the_trainer_and_not_the_shell(training_commands, tmp_path):
     settings = {"checkpoint": "$(touch stolen); 'x' \"y\"", "learning_rate": 0.0001}
-    (command,) = training_commands(PARAMS | {"settings": settings}, [], by_hand=True, version=None, scores_version=None)
-    shown = command.replace("nice -n 10 python -m training.train", "cat").replace("--preset minilm", "").replace("--preset-file", "")
+    (command,) = training_commands(
+        PARAMS | {"settings": settings}, [], by_hand=True, version=None, scores_version=None
+    )
+    shown = (
+        command.replace("nice -n 10 python -m training.train", "cat")
+        .replace("--preset minilm", "")
+        .replace("--preset-file", "")
+    )
     shown = shown.replace("--tweets hdfs://namenode:8020/vaxpulse/tables/tweets_clean --skip-if-trained", "")
     environment = os.environ | {"SETTINGS": json.dumps(settings)}
-    read = subprocess.run(["/bin/bash", "-c", shown], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    read = subprocess.run(
+        ["/bin/bash", "-c", shown], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
+    ).stdout
     assert json.loads(read) == settings
     assert list(tmp_path.iterdir()) == []
 
@@ -90,7 +116,9 @@ def test_a_person_is_asked_only_where_that_is_wanted_and_a_better_model_is_promo
 def test_choices_of_the_comparison_in_the_form_are_those_of_the_trainer_s_room(dag_bag):
     from training.comparison import METRICS
 
-    assert sorted(dag_bag.dags["train_classifiers"].params.get_param("metric").schema["enum"]) == sorted(METRICS)
+    assert sorted(dag_bag.dags["train_classifiers"].params.get_param("metric").schema["enum"]) == sorted(
+        METRICS
+    )
 
 
 def test_presets_in_the_form_are_those_of_the_trainer(dag_bag):
@@ -109,5 +137,7 @@ def test_command_runs_with_the_workers_path_whatever_the_shells_start_file_says(
     of_task = {"SHLVL": dag_bag.dags["train_classifiers"].get_task("train").partial_kwargs["env"]["SHLVL"]}
     a_socket, _other_end = socket.socketpair()  # Airflow gives its tasks one as their standard input
     command = ["/bin/bash", "-c", "echo $PATH"]
-    seen = subprocess.run(command, env=environment | of_task, stdin=a_socket, capture_output=True, text=True, check=True).stdout
+    seen = subprocess.run(
+        command, env=environment | of_task, stdin=a_socket, capture_output=True, text=True, check=True
+    ).stdout
     assert seen.strip() == environment["PATH"]

@@ -14,7 +14,10 @@ def stack() -> dict[str, dict[str, str]]:
     file = REPOSITORY / "docker-compose.yaml"
     if not file.exists():
         pytest.skip("there is no docker-compose.yaml yet")
-    return {name: environment_of(service) for name, service in yaml.safe_load(file.read_text())["services"].items()}
+    return {
+        name: environment_of(service)
+        for name, service in yaml.safe_load(file.read_text())["services"].items()
+    }
 
 
 def environment_of(service: dict) -> dict[str, str]:
@@ -23,7 +26,11 @@ def environment_of(service: dict) -> dict[str, str]:
     for file in [files] if isinstance(files, str | dict) else files:
         path = REPOSITORY / (file["path"] if isinstance(file, dict) else file)
         if path.exists():  # what holds secrets is generated
-            environment |= dict(line.split("=", 1) for line in path.read_text().splitlines() if "=" in line and not line.startswith("#"))
+            environment |= dict(
+                line.split("=", 1)
+                for line in path.read_text().splitlines()
+                if "=" in line and not line.startswith("#")
+            )
     given = service.get("environment", {})
     if isinstance(given, list):
         given = dict(entry.partition("=")[::2] for entry in given)

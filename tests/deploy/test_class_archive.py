@@ -59,8 +59,12 @@ def test_driver_gets_the_archive_that_was_made_for_its_jdk_and_jars(archive, pla
     assert shares_classes(platform)
 
 
-@pytest.mark.parametrize("changed", ["requirements.txt", "jars.lock", "spark_jobs/record_classes.py", "jdk/bin/java"])
-def test_archive_is_made_anew_and_not_used_when_what_it_depends_on_changes(archive, platform, tmp_path, changed):
+@pytest.mark.parametrize(
+    "changed", ["requirements.txt", "jars.lock", "spark_jobs/record_classes.py", "jdk/bin/java"]
+)
+def test_archive_is_made_anew_and_not_used_when_what_it_depends_on_changes(
+    archive, platform, tmp_path, changed
+):
     install_archive(archive, platform.java_home)
     (tmp_path / changed).write_text("another version")
     assert not install.class_archive_is_current(platform.java_home)
@@ -90,7 +94,10 @@ def test_java_starts_without_a_word_when_the_archive_is_missing_or_is_none(tmp_p
         file.write_bytes(content)
     java = install.find_java_home() / "bin" / "java"
     started = subprocess.run(
-        [java, f"-XX:SharedArchiveFile={file}", "-Xlog:cds*=off", "--version"], capture_output=True, text=True, check=True
+        [java, f"-XX:SharedArchiveFile={file}", "-Xlog:cds*=off", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert started.stdout.startswith("openjdk 17")
     assert started.stderr == ""
@@ -110,5 +117,7 @@ def test_compiler_is_chosen_by_what_hdfs_holds(tmp_path, storage, megabytes, opt
         os.posix_fallocate(block.fileno(), 0, max(1, megabytes << 20))
     script = (CONFIGURATION / "spark" / "spark-env.sh").read_text() + 'echo "$SPARK_SUBMIT_OPTS"'
     environment = {"PATH": "/usr/bin:/bin", "VAXPULSE_HDFS_STORAGE": str(tmp_path / storage)}
-    shown = subprocess.run(["bash", "-o", "posix", "-c", script], capture_output=True, text=True, check=True, env=environment)
+    shown = subprocess.run(
+        ["bash", "-o", "posix", "-c", script], capture_output=True, text=True, check=True, env=environment
+    )
     assert (shown.stdout.strip(), shown.stderr) == (option, "")

@@ -21,7 +21,13 @@ NAME = re.compile(r"(AIRFLOW|HADOOP|HF|MLFLOW|PYSPARK|SPARK|VAXPULSE)_[A-Z0-9_]+
 
 PAGES = {"VAXPULSE_MLFLOW_URL", "VAXPULSE_HDFS_URL", "VAXPULSE_SPARK_URL"}
 TASKS = {"VAXPULSE_HDFS", "VAXPULSE_FIRST_DAY", "VAXPULSE_LANDING"}
-DRIVERS = {"HADOOP_CONF_DIR", "SPARK_CONF_DIR", "VAXPULSE_HDFS", "VAXPULSE_HDFS_REPLICATION", "VAXPULSE_SPARK_EVENTS"}
+DRIVERS = {
+    "HADOOP_CONF_DIR",
+    "SPARK_CONF_DIR",
+    "VAXPULSE_HDFS",
+    "VAXPULSE_HDFS_REPLICATION",
+    "VAXPULSE_SPARK_EVENTS",
+}
 TRACKING = {"MLFLOW_TRACKING_URI"}
 STUDIES = {"VAXPULSE_STUDIES"}
 CONNECTIONS = {"AIRFLOW_CONN_SPARK_DEFAULT", "AIRFLOW_CONN_WEBHDFS_DEFAULT"}
@@ -92,7 +98,11 @@ def is_environ(node: ast.AST) -> bool:
 def variables_of(tree: ast.Module) -> Iterator[str]:
     """What is looked up in os.environ by a literal, and every string that has the form of such a name: a key may come from a constant."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Subscript) and is_environ(node.value) and isinstance(node.slice, ast.Constant):
+        if (
+            isinstance(node, ast.Subscript)
+            and is_environ(node.value)
+            and isinstance(node.slice, ast.Constant)
+        ):
             yield str(node.slice.value)
         elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
             function = node.func
@@ -106,7 +116,11 @@ def variables_of(tree: ast.Module) -> Iterator[str]:
 def connections_of(tree: ast.Module) -> Iterator[str]:
     """The values of arguments whose name ends in conn_id, and their defaults."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.keyword) and (node.arg or "").endswith("conn_id") and isinstance(node.value, ast.Constant):
+        if (
+            isinstance(node, ast.keyword)
+            and (node.arg or "").endswith("conn_id")
+            and isinstance(node.value, ast.Constant)
+        ):
             yield str(node.value.value)
         elif isinstance(node, ast.arguments):
             named = [*node.posonlyargs, *node.args]
@@ -120,8 +134,14 @@ def connections_of(tree: ast.Module) -> Iterator[str]:
 
 
 def variables_of_configuration() -> set[str]:
-    files = [path for path in (REPOSITORY / "deploy" / "conf").rglob("*") if path.suffix in (".xml", ".conf", ".sh")]
-    found = re.findall(r"\$\{env[.:]([A-Z0-9_]+)|\$([A-Z][A-Z0-9_]+)", "\n".join(file.read_text() for file in files))
+    files = [
+        path
+        for path in (REPOSITORY / "deploy" / "conf").rglob("*")
+        if path.suffix in (".xml", ".conf", ".sh")
+    ]
+    found = re.findall(
+        r"\$\{env[.:]([A-Z0-9_]+)|\$([A-Z][A-Z0-9_]+)", "\n".join(file.read_text() for file in files)
+    )
     return {name for names in found for name in names if name} - {"NAME"}  # in a comment
 
 
@@ -160,7 +180,9 @@ def test_embedded_platform_sets_what_is_read(embedded):
     assert embedded.keys() >= PAGES | TASKS | DRIVERS | TRACKING | STUDIES | CONNECTIONS | HDFS | HISTORY
     assert {"VAXPULSE_DATANODE_HOSTNAME", "VAXPULSE_HDFS_STORAGE"} <= embedded.keys()
     assert {settings_module.port_variable(name) for name in DEFAULT_PORTS} <= embedded.keys()
-    assert all(embedded[name] for name in PAGES | TASKS | DRIVERS | TRACKING | STUDIES | CONNECTIONS | HDFS | HISTORY)
+    assert all(
+        embedded[name] for name in PAGES | TASKS | DRIVERS | TRACKING | STUDIES | CONNECTIONS | HDFS | HISTORY
+    )
 
 
 @pytest.mark.parametrize("service", SET_BY_STACK)

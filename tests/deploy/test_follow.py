@@ -32,7 +32,11 @@ class ScriptedAirflow(requests.adapters.BaseAdapter):
         url = urlsplit(request.url)
         status, content = self.answer(url.path, parse_qs(url.query))
         response = requests.Response()
-        response.status_code, response._content, response.url = status, json.dumps(content).encode(), request.url
+        response.status_code, response._content, response.url = (
+            status,
+            json.dumps(content).encode(),
+            request.url,
+        )
         return response
 
     def close(self):
@@ -97,11 +101,19 @@ class ScriptedAirflow(requests.adapters.BaseAdapter):
         for cause in [run for run in self.runs if dag_id in self.after.get(run[0], ())]:
             self.asked_for_runs[dag_id, cause] = self.asked_for_runs.get((dag_id, cause), 0) + 1
             made = any(run[0] == dag_id and facts["caused_by"] == cause for run, facts in self.runs.items())
-            if self.task(*cause)["state"] == "success" and not made and self.asked_for_runs[dag_id, cause] > MADE_AFTER_POLLS:
+            if (
+                self.task(*cause)["state"] == "success"
+                and not made
+                and self.asked_for_runs[dag_id, cause] > MADE_AFTER_POLLS
+            ):
                 # The event comes a second after the end of the task.
                 second = self.runs[cause]["run_after"] + 2
                 self.runs[dag_id, f"asset_{cause[0]}"] = {"run_after": second, "polls": 0, "caused_by": cause}
-        found = [(run, facts["run_after"]) for run, facts in self.runs.items() if run[0] == dag_id and facts["caused_by"]]
+        found = [
+            (run, facts["run_after"])
+            for run, facts in self.runs.items()
+            if run[0] == dag_id and facts["caused_by"]
+        ]
         since_then = [run for run in sorted(found, key=lambda run: run[1]) if self.moment(run[1]) >= since]
         return [{"dag_run_id": run[0][1]} for run in since_then[: int(limit)]]
 
@@ -133,17 +145,29 @@ def shown():
 
 def test_every_caused_run_is_followed_once_and_queued_ones_are_waited_for(airflow, shown):
     # One run of d takes in what both b and c changed.
-    api = airflow(ScriptedAirflow(dict.fromkeys("abcd", "success"), {"a": ["b", "c"], "b": ["d"], "c": ["d"]}))
-    assert [(run.dag_id, run.skipped) for run in follow(api, "a", "1", shown[1])] == [(dag, False) for dag in "abcd"]
+    api = airflow(
+        ScriptedAirflow(dict.fromkeys("abcd", "success"), {"a": ["b", "c"], "b": ["d"], "c": ["d"]})
+    )
+    assert [(run.dag_id, run.skipped) for run in follow(api, "a", "1", shown[1])] == [
+        (dag, False) for dag in "abcd"
+    ]
     assert [line for line in shown[0] if not line.startswith(" ")] == ["a", "b", "c", "d"]
 
 
 def test_airflow_that_cannot_tell_its_events_while_a_run_is_queued_is_followed(airflow, shown):
     script = ScriptedAirflow(dict.fromkeys("abc", "success"), {"a": ["b"], "b": ["c"]})
     api = airflow(script)
-    script.runs["b", "of another"] = {"run_after": 0, "polls": 0, "caused_by": ("z", "0")}  # queued before ours, and queued still
+    script.runs["b", "of another"] = {
+        "run_after": 0,
+        "polls": 0,
+        "caused_by": ("z", "0"),
+    }  # queued before ours, and queued still
     assert script.answer("/api/v2/assets/events", {})[0] == 500
-    assert [(run.dag_id, run.run_id) for run in follow(api, "a", "1", shown[1])] == [("a", "1"), ("b", "asset_a"), ("c", "asset_b")]
+    assert [(run.dag_id, run.run_id) for run in follow(api, "a", "1", shown[1])] == [
+        ("a", "1"),
+        ("b", "asset_a"),
+        ("c", "asset_b"),
+    ]
 
 
 def test_paused_dag_is_not_waited_for(airflow, shown):
@@ -153,15 +177,24 @@ def test_paused_dag_is_not_waited_for(airflow, shown):
 
 
 def test_failed_run_names_task_message_and_log(airflow, shown):
-    api = airflow(ScriptedAirflow({"a": "failed"}, log=["starting", "error: the dump has no column safe_text", "bye"]))
+    api = airflow(
+        ScriptedAirflow({"a": "failed"}, log=["starting", "error: the dump has no column safe_text", "bye"])
+    )
     with pytest.raises(
-        RunFailed, match=r"a\.work failed: error: the dump has no column safe_text\n.*http://127.0.0.1:8080/dags/a/runs/1/tasks/work"
+        RunFailed,
+        match=r"a\.work failed: error: the dump has no column safe_text\n.*http://127.0.0.1:8080/dags/a/runs/1/tasks/work",
     ):
         follow(api, "a", "1", shown[1])
 
 
 def test_run_that_changed_no_asset_is_told_apart_and_says_why(airflow, shown):
-    api = airflow(ScriptedAirflow({"a": "skipped", "b": "success"}, {"a": ["b"]}, log=["12:00 INFO skipped: nothing to train", "exit 99"]))
+    api = airflow(
+        ScriptedAirflow(
+            {"a": "skipped", "b": "success"},
+            {"a": ["b"]},
+            log=["12:00 INFO skipped: nothing to train", "exit 99"],
+        )
+    )
     [run] = follow(api, "a", "1", shown[1])
     assert run.skipped
     assert run.notes == ["nothing to train"]

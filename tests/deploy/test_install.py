@@ -30,7 +30,8 @@ def lock_folder(tmp_path, monkeypatch):
 
 def test_another_python_is_refused_with_the_one_to_use():
     with pytest.raises(
-        install.InstallError, match=r"this is Python 3\.12, vaxpulse needs 3\.11: install it and run `make PYTHON=python3\.11"
+        install.InstallError,
+        match=r"this is Python 3\.12, vaxpulse needs 3\.11: install it and run `make PYTHON=python3\.11",
     ):
         install.check_python((3, 12))
 
@@ -57,7 +58,9 @@ def test_java_version_is_read(tmp_path, version_line, version):
 
 def test_java_home_of_another_version_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("JAVA_HOME", str(fake_java(tmp_path, 'openjdk version "11.0.2" 2019-01-15')))
-    with pytest.raises(install.InstallError, match=r"is Java 11, vaxpulse needs 17: set it to a JDK 17, or unset it"):
+    with pytest.raises(
+        install.InstallError, match=r"is Java 11, vaxpulse needs 17: set it to a JDK 17, or unset it"
+    ):
         install.find_java_home()
 
 
@@ -83,13 +86,19 @@ def test_bundled_java_is_a_17():
         ("error: No space left on device (os error 28)", "the disk is full"),
         ("Hash mismatch for `rich==15.0.0`", "does not have the hash in the lock"),
         ("error sending request for url: dns error: failed to lookup address", "check the network"),
-        ("  × Failed to download `rich==15.0.0`\n  ├─▶ Failed to fetch\n  ╰─▶ HTTP status client error (403 Forbidden)", "403 Forbidden"),
+        (
+            "  × Failed to download `rich==15.0.0`\n  ├─▶ Failed to fetch\n  ╰─▶ HTTP status client error (403 Forbidden)",
+            "403 Forbidden",
+        ),
         (
             "\x1b[31merror\x1b[0m: failed to open file `.venv/x`: Permission denied (os error 13)\r\n",
             "everything that is needed: error: failed",
         ),
         ("  × Failed to build `hdfs==2.7.3`\n  ╰─▶ gcc: command not found\n", "gcc: command not found"),
-        ("\tUNRESOLVED DEPENDENCIES\n\tio.delta#delta-spark_2.12;9.9: not found\n", "delta-spark_2.12;9.9: not found"),
+        (
+            "\tUNRESOLVED DEPENDENCIES\n\tio.delta#delta-spark_2.12;9.9: not found\n",
+            "delta-spark_2.12;9.9: not found",
+        ),
         ("", "it left no message"),
     ],
 )
@@ -102,7 +111,9 @@ def test_failed_download_says_what_failed_and_what_to_do(output, advice):
 
 
 @pytest.mark.parametrize("on_terminal", [True, False])
-def test_failure_is_explained_by_what_the_downloader_said_on_a_terminal_too(lock_folder, monkeypatch, on_terminal):
+def test_failure_is_explained_by_what_the_downloader_said_on_a_terminal_too(
+    lock_folder, monkeypatch, on_terminal
+):
     """A pseudo-terminal is our stderr, as a person has it; the downloader sees one too and draws its bar."""
     monkeypatch.setattr(install, "ENVIRONMENT", lock_folder)
     terminal, stderr = pty.openpty()
@@ -148,7 +159,9 @@ def test_jar_that_the_lock_no_longer_names_is_removed(lock_folder, monkeypatch):
 
 
 def test_entry_of_a_package_comes_with_its_hashes(lock_folder):
-    (lock_folder / "requirements.txt").write_text("rich==15.0.0 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\nuv==0.1\n")
+    (lock_folder / "requirements.txt").write_text(
+        "rich==15.0.0 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\nuv==0.1\n"
+    )
     assert install.requirement("rich") == "rich==15.0.0 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\n"
 
 

@@ -21,8 +21,12 @@ from deploy.embedded import run
         ("BACKOFF", "", "backoff"),
     ],
 )
-def test_state_of_a_service_is_what_it_does_not_how_long_it_has_done_so(monkeypatch, supervised, problem, state):
-    monkeypatch.setattr(run, "SERVICES", {"datanode": SimpleNamespace(health_problem=lambda settings: problem)})
+def test_state_of_a_service_is_what_it_does_not_how_long_it_has_done_so(
+    monkeypatch, supervised, problem, state
+):
+    monkeypatch.setattr(
+        run, "SERVICES", {"datanode": SimpleNamespace(health_problem=lambda settings: problem)}
+    )
     assert run.state_of(None, "datanode", supervised) == state
 
 

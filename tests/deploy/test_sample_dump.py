@@ -29,9 +29,21 @@ def rows(dump: Path) -> list[list[str]]:
     return rows
 
 
-def test_the_command_writes_as_many_records_as_asked_and_the_same_bytes_for_the_same_seed(tmp_path: Path) -> None:
+def test_the_command_writes_as_many_records_as_asked_and_the_same_bytes_for_the_same_seed(
+    tmp_path: Path,
+) -> None:
     def write(name: str, seed: str) -> bytes:
-        command = [sys.executable, "-m", "deploy.sample_dump", "--tweets", "500", "--seed", seed, "--output", str(tmp_path / name)]
+        command = [
+            sys.executable,
+            "-m",
+            "deploy.sample_dump",
+            "--tweets",
+            "500",
+            "--seed",
+            seed,
+            "--output",
+            str(tmp_path / name),
+        ]
         subprocess.run(command, check=True, cwd=Path(__file__).parents[2])
         return (tmp_path / name).read_bytes()
 
@@ -42,7 +54,14 @@ def test_the_command_writes_as_many_records_as_asked_and_the_same_bytes_for_the_
 
 
 def test_a_broken_record_counts_as_its_two_pieces_whatever_the_number_of_tweets() -> None:
-    assert [sum(1 for _ in records(tweets, seed=7)) for tweets in (1, 21, 22, 23, 24, 150)] == [1, 21, 22, 23, 24, 150]
+    assert [sum(1 for _ in records(tweets, seed=7)) for tweets in (1, 21, 22, 23, 24, 150)] == [
+        1,
+        21,
+        22,
+        23,
+        24,
+        150,
+    ]
 
 
 def test_shares_of_the_labels_are_those_of_real_dumps(rows: list[list[str]]) -> None:
@@ -60,7 +79,9 @@ def test_three_different_votes_are_always_written_as_negative(rows: list[list[st
 
 def test_texts_show_their_label_to_the_simplest_of_classifiers(rows: list[list[str]]) -> None:
     """Naive Bayes on words, learned on one half: well above the 48 % of always saying neutral, well below certainty."""
-    tweets = [(row[1].lower().split(), row[2]) for row in rows if len(row) == 4 and row[2] in ("-1.0", "0.0", "1.0")]
+    tweets = [
+        (row[1].lower().split(), row[2]) for row in rows if len(row) == 4 and row[2] in ("-1.0", "0.0", "1.0")
+    ]
     half = len(tweets) // 2
     seen: dict[str, Counter[str]] = {label: Counter() for label in ("-1.0", "0.0", "1.0")}
     for words, label in tweets[:half]:
@@ -78,7 +99,23 @@ def test_texts_show_their_label_to_the_simplest_of_classifiers(rows: list[list[s
 
 
 @pytest.mark.parametrize(
-    "wart", ["\n", '"', "&amp;", "<user>", "<url>", "“", "’", "💉", "👩‍⚕️", "#VaccinesWork", "RT @user:", "https://t.co/", "São"], ids=ascii
+    "wart",
+    [
+        "\n",
+        '"',
+        "&amp;",
+        "<user>",
+        "<url>",
+        "“",
+        "’",
+        "💉",
+        "👩‍⚕️",
+        "#VaccinesWork",
+        "RT @user:",
+        "https://t.co/",
+        "São",
+    ],
+    ids=ascii,
 )
 def test_texts_have_the_warts_of_real_ones(rows: list[list[str]], wart: str) -> None:
     assert any(wart in row[1] for row in rows if len(row) == 4)

@@ -91,12 +91,24 @@ def test_busy_port_is_seen(home, socket_enabled):
         # nothing is excepted yet
         ({}, {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}),
         # the user's own stay, also for programs that read the other name
-        ({"NO_PROXY": "intra.net"}, {"NO_PROXY": "intra.net,127.0.0.1,localhost", "no_proxy": "intra.net,127.0.0.1,localhost"}),
-        ({"no_proxy": "a, b"}, {"NO_PROXY": "a,b,127.0.0.1,localhost", "no_proxy": "a,b,127.0.0.1,localhost"}),
+        (
+            {"NO_PROXY": "intra.net"},
+            {"NO_PROXY": "intra.net,127.0.0.1,localhost", "no_proxy": "intra.net,127.0.0.1,localhost"},
+        ),
+        (
+            {"no_proxy": "a, b"},
+            {"NO_PROXY": "a,b,127.0.0.1,localhost", "no_proxy": "a,b,127.0.0.1,localhost"},
+        ),
         # who says different things to different programs means it
-        ({"NO_PROXY": "a", "no_proxy": "b"}, {"NO_PROXY": "a,127.0.0.1,localhost", "no_proxy": "b,127.0.0.1,localhost"}),
+        (
+            {"NO_PROXY": "a", "no_proxy": "b"},
+            {"NO_PROXY": "a,127.0.0.1,localhost", "no_proxy": "b,127.0.0.1,localhost"},
+        ),
         # once is enough
-        ({"no_proxy": "localhost,a,127.0.0.1"}, {"NO_PROXY": "localhost,a,127.0.0.1", "no_proxy": "localhost,a,127.0.0.1"}),
+        (
+            {"no_proxy": "localhost,a,127.0.0.1"},
+            {"NO_PROXY": "localhost,a,127.0.0.1", "no_proxy": "localhost,a,127.0.0.1"},
+        ),
         # everything is excepted; with more behind it a `*` would be a host's name
         ({"NO_PROXY": "*", "no_proxy": "*"}, {"NO_PROXY": "*", "no_proxy": "*"}),
         ({"NO_PROXY": "*"}, {"NO_PROXY": "*", "no_proxy": "*"}),

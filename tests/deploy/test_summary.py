@@ -59,7 +59,12 @@ def test_source_is_looked_up_as_it_is_recorded(source, recorded):
 
 def test_account_is_the_row_of_the_run_else_the_newest_of_the_source(tmp_path, monkeypatch):
     rows = [
-        {"dump_sha256": sha256, "source": source, "run_id": run_id, "ingested_at": datetime(2026, 11, day, tzinfo=UTC)}
+        {
+            "dump_sha256": sha256,
+            "source": source,
+            "run_id": run_id,
+            "ingested_at": datetime(2026, 11, day, tzinfo=UTC),
+        }
         for sha256, source, run_id, day in (
             ("a", "x", "1", 1),
             ("b", "https://h/x", "2", 2),
@@ -78,10 +83,25 @@ def test_account_is_the_row_of_the_run_else_the_newest_of_the_source(tmp_path, m
     ("found", "ingested", "waiting", "said"),
     [
         (account(), True, [], []),
-        (account(), False, [], ["The content of this dump was ingested before: no row is new, nothing was trained."]),
+        (
+            account(),
+            False,
+            [],
+            ["The content of this dump was ingested before: no row is new, nothing was trained."],
+        ),
         # a known dump from another source has no account here
-        (None, False, [], ["The content of this dump was ingested before: no row is new, nothing was trained."]),
-        (account("rejected", "spam"), False, [], ["This dump is rejected: none of its tweets is in the tables."]),
+        (
+            None,
+            False,
+            [],
+            ["The content of this dump was ingested before: no row is new, nothing was trained."],
+        ),
+        (
+            account("rejected", "spam"),
+            False,
+            [],
+            ["This dump is rejected: none of its tweets is in the tables."],
+        ),
         (
             account("held", "share_quarantined is 0.4"),
             False,

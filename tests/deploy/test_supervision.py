@@ -17,7 +17,9 @@ class FakeSupervisor:
     """Supervisor's remote interface over states that are kept here; what it starts is BACKOFF when `broken` names it."""
 
     def __init__(self, running=(), broken=()):
-        self.states = {name: "RUNNING" if name in running else "STOPPED" for name in SERVICES} if running else {}
+        self.states = (
+            {name: "RUNNING" if name in running else "STOPPED" for name in SERVICES} if running else {}
+        )
         self.broken = broken
 
     def getAllProcessInfo(self):
@@ -60,7 +62,9 @@ def supervised(settings, monkeypatch):
         monkeypatch.setattr(supervision, "migrate_airflow", lambda *_: None)
         services = {
             name: SimpleNamespace(
-                title=name, ports=service.ports, health_problem=lambda _, name=name: "" if fake.states[name] == "RUNNING" else "is down"
+                title=name,
+                ports=service.ports,
+                health_problem=lambda _, name=name: "" if fake.states[name] == "RUNNING" else "is down",
             )
             for name, service in SERVICES.items()
         }
@@ -121,7 +125,9 @@ def test_changed_port_is_refused_while_the_platform_runs_and_nothing_is_stopped(
     fake = supervised(running=SERVICES)
     settings.save()
     moved = Settings(settings.home, settings.ports | {"airflow": 8090})
-    with pytest.raises(StartError, match=r"runs with VAXPULSE_AIRFLOW_PORT=8080, not 8090: `make stop` first"):
+    with pytest.raises(
+        StartError, match=r"runs with VAXPULSE_AIRFLOW_PORT=8080, not 8090: `make stop` first"
+    ):
         supervision.start(moved, lambda _: None)
     assert fake.running() == set(SERVICES)
     assert supervision.saved_ports(settings.home) == settings.ports
@@ -137,7 +143,9 @@ class TestDatabaseFolder:
             folder = Path(command[command.index("-D") + 1])
             (folder / "base").mkdir()
             (folder / "PG_VERSION").write_text("16\n")
-            return subprocess.CompletedProcess(command, outcome.status, "", "could not write: No space left on device")
+            return subprocess.CompletedProcess(
+                command, outcome.status, "", "could not write: No space left on device"
+            )
 
         monkeypatch.setattr(supervision.subprocess, "run", initialize)
         monkeypatch.setattr(supervision.os, "geteuid", lambda: 1000)

@@ -35,13 +35,19 @@ print(json.dumps({
 
 
 def test_these_are_the_switches():
-    lines = [line for line in (CONFIGURATION / "telemetry.env").read_text().splitlines() if line and not line.startswith("#")]
+    lines = [
+        line
+        for line in (CONFIGURATION / "telemetry.env").read_text().splitlines()
+        if line and not line.startswith("#")
+    ]
     assert dict(line.split("=", 1) for line in lines) == SWITCHES
 
 
 def test_libraries_obey_them():
     # With nothing else in the environment: a CI server's variables turn MLflow's off, too.
-    shown = subprocess.run([sys.executable, "-c", ASK_THE_LIBRARIES], env=SWITCHES, capture_output=True, text=True, check=True)
+    shown = subprocess.run(
+        [sys.executable, "-c", ASK_THE_LIBRARIES], env=SWITCHES, capture_output=True, text=True, check=True
+    )
     assert set(json.loads(shown.stdout.splitlines()[-1]).values()) == {True}, shown.stdout
 
 

@@ -32,7 +32,15 @@ class Platform:
     def make(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run one of the Makefile's commands against this platform."""
         command = ["make", "--no-print-directory", *arguments]
-        return subprocess.run(command, cwd=REPOSITORY, env=self.environment, capture_output=True, text=True, check=check, timeout=580)
+        return subprocess.run(
+            command,
+            cwd=REPOSITORY,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=check,
+            timeout=580,
+        )
 
     def api(self) -> AirflowApi:
         return AirflowApi(self.settings)
@@ -61,7 +69,11 @@ def platform() -> Iterator[Platform]:
     # Not pytest's own folder: its path is too long for a Unix socket.
     home = Path(tempfile.mkdtemp(prefix="vaxpulse-"))
     ports = dict(zip(DEFAULT_PORTS, free_ports(len(DEFAULT_PORTS)), strict=True))
-    environment = os.environ | {"VAXPULSE_HOME": str(home)} | {f"VAXPULSE_{name.upper()}_PORT": str(port) for name, port in ports.items()}
+    environment = (
+        os.environ
+        | {"VAXPULSE_HOME": str(home)}
+        | {f"VAXPULSE_{name.upper()}_PORT": str(port) for name, port in ports.items()}
+    )
     dump = home / "dump.csv"
     sample_dump.write_dump(SAMPLE_TWEETS, 11, dump)
     platform = Platform(Settings(home, ports), environment, dump)

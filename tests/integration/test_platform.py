@@ -53,10 +53,16 @@ def test_every_record_is_accounted_for(platform):
 
 
 def test_status_says_what_works_and_what_there_is(platform):
-    status = json.loads(platform.make("status", "FORMAT=json").stdout)  # which fails unless every service works
-    assert {name: service["state"] for name, service in status["services"].items()} == dict.fromkeys(SERVICES, "healthy")
+    status = json.loads(
+        platform.make("status", "FORMAT=json").stdout
+    )  # which fails unless every service works
+    assert {name: service["state"] for name, service in status["services"].items()} == dict.fromkeys(
+        SERVICES, "healthy"
+    )
     assert status["tables"].items() >= platform.rows().items()
-    assert {run["state"] for dag_id, run in status["dags"].items() if dag_id in ("ingest_tweets", "clean_tweets")} == {"success"}
+    assert {
+        run["state"] for dag_id, run in status["dags"].items() if dag_id in ("ingest_tweets", "clean_tweets")
+    } == {"success"}
 
 
 def test_no_text_stands_on_both_sides_of_the_split(platform):
@@ -77,7 +83,13 @@ def test_training_run_names_its_data_and_its_airflow_run(platform):
         assert given.dataset.source_type == "delta_table"
         [version] = [tag.value for tag in given.tags if tag.key == "delta_table_version"]
         assert int(version) == summary.table(platform.settings, "tweets_clean").version()
-    assert {"eval_accuracy", "eval_macro_f1", "eval_rmse", "train_runtime_seconds", "eval_f1_negative"} <= run.data.metrics.keys()
+    assert {
+        "eval_accuracy",
+        "eval_macro_f1",
+        "eval_rmse",
+        "train_runtime_seconds",
+        "eval_f1_negative",
+    } <= run.data.metrics.keys()
 
 
 def test_the_first_model_becomes_the_champion_and_scores_every_tweet_once(platform):
@@ -101,7 +113,9 @@ def test_report_is_shown_in_airflow_to_those_who_are_logged_in(platform):
     tweets = platform.rows()["tweets_clean"]
     assert f"<h1>{tweets:,} tweets about vaccines</h1>" in answer.text
     # and who opens the run in Airflow finds it in a tab
-    views = [view for plugin in api.call("GET", "/api/v2/plugins")["plugins"] for view in plugin["external_views"]]
+    views = [
+        view for plugin in api.call("GET", "/api/v2/plugins")["plugins"] for view in plugin["external_views"]
+    ]
     assert ("Report", "dag_run") in {(view["name"], view["destination"]) for view in views}
 
 
@@ -109,7 +123,9 @@ def test_report_is_kept_in_mlflow(platform):
     client = summary.mlflow_client(platform.settings)
     reports = client.get_experiment_by_name("vaxpulse-reports").experiment_id
     [run] = client.search_runs([reports], "tags.airflow_dag_id = 'explore_tweets'")
-    assert {"report.html", "labels.png", "figures.json"} <= {file.path for file in client.list_artifacts(run.info.run_id)}
+    assert {"report.html", "labels.png", "figures.json"} <= {
+        file.path for file in client.list_artifacts(run.info.run_id)
+    }
 
 
 @pytest.fixture(scope="module")
@@ -137,10 +153,17 @@ def test_ten_triggers_at_once_all_end_green(platform):
     [account] = summary.query(summary.table(platform.settings, "dumps"), "SELECT dump_sha256 FROM t")
     known = f"/vaxpulse/raw/{account['dump_sha256']}.csv"
     with concurrent.futures.ThreadPoolExecutor(10) as pool:
-        run_ids = list(pool.map(lambda _: api.trigger("ingest_tweets", {"dump": f"{platform.settings.hdfs}{known}"}), range(10)))
+        run_ids = list(
+            pool.map(
+                lambda _: api.trigger("ingest_tweets", {"dump": f"{platform.settings.hdfs}{known}"}),
+                range(10),
+            )
+        )
     assert len(set(run_ids)) == 10
     # One question about all of them: ten questions would keep the API server busy, which the runs need as well.
-    assert await_that(lambda: not set(run_ids) & set(api.unfinished_runs("ingest_tweets")), 300, pause_seconds=2)
+    assert await_that(
+        lambda: not set(run_ids) & set(api.unfinished_runs("ingest_tweets")), 300, pause_seconds=2
+    )
     assert [api.run("ingest_tweets", run_id)["state"] for run_id in run_ids] == ["success"] * 10
     assert len(summary.query(summary.table(platform.settings, "dumps"), "SELECT * FROM t")) == 1
 
@@ -181,17 +204,26 @@ def test_dump_that_lands_in_hdfs_is_picked_up_within_a_minute_and_loaded(platfor
     land(hdfs, "june.csv", LANDED)
     assert await_that(lambda: last_landing(api) is not None, 60)
     june = "SELECT records FROM t WHERE source = 'june.csv'"
-    assert await_that(lambda: summary.query(summary.table(platform.settings, "dumps"), june) == [{"records": 2}], 120)
+    assert await_that(
+        lambda: summary.query(summary.table(platform.settings, "dumps"), june) == [{"records": 2}], 120
+    )
     assert hdfs.list("/vaxpulse/landing") == []
     # What it causes must be over before the next test counts rows.
-    follow(api, "ingest_tweets", api.last_run("ingest_tweets")["dag_run_id"], lambda _: contextlib.nullcontext(lambda _: None))
+    follow(
+        api,
+        "ingest_tweets",
+        api.last_run("ingest_tweets")["dag_run_id"],
+        lambda _: contextlib.nullcontext(lambda _: None),
+    )
 
 
 def test_content_that_lands_again_is_settled_without_a_change(platform, hdfs):
     before = platform.rows()
     land(hdfs, "june again.csv", LANDED)
     # It leaves the landing folder, is found to be known, and leaves the folder of deliveries.
-    assert await_that(lambda: hdfs.list("/vaxpulse/landing") == [] and hdfs.list("/vaxpulse/delivered") == [], 90)
+    assert await_that(
+        lambda: hdfs.list("/vaxpulse/landing") == [] and hdfs.list("/vaxpulse/delivered") == [], 90
+    )
     assert platform.rows() == before
 
 
@@ -214,14 +246,21 @@ def test_held_dump_waits_for_a_person_while_others_go_on_and_is_loaded_with_a_re
     )
     decided = f"SELECT reason FROM t WHERE dump_sha256 = '{row['dump_sha256']}' AND state = 'loaded'"
     [row] = await_that(lambda: summary.query(summary.table(platform.settings, "dumps"), decided), 90)
-    assert row["reason"].startswith("let pass: a test of short texts (held because its median text has 2 characters")
+    assert row["reason"].startswith(
+        "let pass: a test of short texts (held because its median text has 2 characters"
+    )
     follow(api, "review_dump", task["dag_run_id"], lambda _: contextlib.nullcontext(lambda _: None))
 
 
 def test_retracted_dump_leaves_the_tables(platform, hdfs):
     api = platform.api()
-    [row] = summary.query(summary.table(platform.settings, "dumps"), "SELECT dump_sha256 FROM t WHERE source = 'short texts.csv'")
-    run_id = api.trigger("retract_dump", {"dump_sha256": row["dump_sha256"], "reason": "a test of retraction"})
+    [row] = summary.query(
+        summary.table(platform.settings, "dumps"),
+        "SELECT dump_sha256 FROM t WHERE source = 'short texts.csv'",
+    )
+    run_id = api.trigger(
+        "retract_dump", {"dump_sha256": row["dump_sha256"], "reason": "a test of retraction"}
+    )
     follow(api, "retract_dump", run_id, lambda _: contextlib.nullcontext(lambda _: None))
     clean = "SELECT tweet_id FROM t WHERE tweet_id LIKE 'HELD%'"
     assert summary.query(summary.table(platform.settings, "tweets_clean"), clean) == []
@@ -246,7 +285,11 @@ def test_refused_dump_fails_at_once_and_changes_no_tweet(platform):
     assert "ingest_tweets.report failed" in finished.stderr
     assert "safe_text" in finished.stderr  # the missing column
     api = platform.api()
-    [report] = [task for task in api.tasks("ingest_tweets", api.last_run("ingest_tweets")["dag_run_id"]) if task["task_id"] == "report"]
+    [report] = [
+        task
+        for task in api.tasks("ingest_tweets", api.last_run("ingest_tweets")["dag_run_id"])
+        if task["task_id"] == "report"
+    ]
     assert report["try_number"] == 1
     assert platform.rows() == before | {"dumps": before["dumps"] + 1}  # which says why
 
@@ -264,7 +307,9 @@ def test_credentials_file_lets_in_and_is_private(platform):
 def test_nothing_listens_beyond_loopback(platform):
     ours = {process.pid for name in SERVICES for process in leftover_processes(platform.settings, name)}
     listening = [
-        connection for connection in psutil.net_connections("inet") if connection.status == psutil.CONN_LISTEN and connection.pid in ours
+        connection
+        for connection in psutil.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN and connection.pid in ours
     ]
     assert len(listening) >= 8
     assert {connection.laddr.ip for connection in listening} <= {"127.0.0.1", "::ffff:127.0.0.1", "::1"}
@@ -297,7 +342,9 @@ def session_leader(processes):
 
 
 def still_running(processes):
-    return [process for process in processes if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+    return [
+        process for process in processes if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    ]
 
 
 def await_restart(platform, name, old_pid):
@@ -307,9 +354,15 @@ def await_restart(platform, name, old_pid):
     problem = "no new process"
     while problem and time.monotonic() < deadline:
         time.sleep(0.2)
-        sessions = {os.getsid(process.pid) for process in leftover_processes(platform.settings, name) if process.is_running()}
+        sessions = {
+            os.getsid(process.pid)
+            for process in leftover_processes(platform.settings, name)
+            if process.is_running()
+        }
         if sessions and old_pid not in sessions:
-            problem = SERVICES[name].health_problem(platform.settings) or stale_heartbeat(platform, name, killed_at)
+            problem = SERVICES[name].health_problem(platform.settings) or stale_heartbeat(
+                platform, name, killed_at
+            )
     return problem
 
 
@@ -329,7 +382,12 @@ def test_pipeline_still_loads_and_cleans_a_new_dump_after_all_that(platform, tmp
     dump.write_text("tweet_id,safe_text\nAFTER1,everything still works after all that\n")
     platform.make("run", f"DUMP={dump}")
     after = platform.rows()
-    assert {name: after[name] - rows for name, rows in before.items()} == {"dumps": 1, "tweets_raw": 1, "quarantine": 0, "tweets_clean": 1}
+    assert {name: after[name] - rows for name, rows in before.items()} == {
+        "dumps": 1,
+        "tweets_raw": 1,
+        "quarantine": 0,
+        "tweets_clean": 1,
+    }
 
 
 def test_busy_port_is_named_and_nothing_is_left_running(platform, tmp_path):

@@ -36,7 +36,10 @@ class Tables:
         return self.spark.read.format("delta").load(self.clean)
 
     def texts(self) -> dict[str, tuple[str, int | None, float | None, str]]:
-        return {row.tweet_id: (row.clean_text, row.label, row.agreement, row.dump_sha256) for row in self.cleaned().collect()}
+        return {
+            row.tweet_id: (row.clean_text, row.label, row.agreement, row.dump_sha256)
+            for row in self.cleaned().collect()
+        }
 
     def newest_commit(self) -> dict[str, object]:
         row = DeltaTable.forPath(self.spark, self.clean).history(1).first()
@@ -66,12 +69,27 @@ def test_a_tweet_becomes_a_row_of_the_contract(tables: Tables, spark: SparkSessi
     tables.log.append(Dump("d1", [Tweet("A1", text, 1.0, 2 / 3), Tweet("A2", "why?"), Tweet("A3", "")]))
     assert tables.run() == {"scope": "all", "insert": 3}
     expected = [
-        ("A1", text, 1, 2 / 3, ["flushots"], ["💉"], "the childrens vaccinations work", "child vaccin work", "eval", "d1"),
+        (
+            "A1",
+            text,
+            1,
+            2 / 3,
+            ["flushots"],
+            ["💉"],
+            "the childrens vaccinations work",
+            "child vaccin work",
+            "eval",
+            "d1",
+        ),
         ("A2", "why?", None, None, [], [], "why", "", "unlabelled", "d1"),
         ("A3", "", None, None, [], [], "", "", "unlabelled", "d1"),
     ]
     without_group = StructType([field for field in TWEETS_CLEAN if field.name != "text_group"])
-    assert_df_equality(tables.cleaned().drop("text_group"), spark.createDataFrame(expected, without_group), ignore_row_order=True)
+    assert_df_equality(
+        tables.cleaned().drop("text_group"),
+        spark.createDataFrame(expected, without_group),
+        ignore_row_order=True,
+    )
     assert tables.cleaned().schema == TWEETS_CLEAN
 
 
@@ -104,10 +122,17 @@ def test_the_newest_delivery_of_a_tweet_counts_and_each_write_is_of_rows_that_di
     # a dump is retracted: the tweets of the dumps before it are current again, or none
     tables.log.retract("d4")
     assert tables.run() == {"scope": "changes", "update": 1, "delete": 1}
-    assert tables.texts() == {"A1": ("first", 0, 1.0, "d2"), "A2": current["A2"], "A3": current["A3"], "A5": ("fifth", None, None, "d1")}
+    assert tables.texts() == {
+        "A1": ("first", 0, 1.0, "d2"),
+        "A2": current["A2"],
+        "A3": current["A3"],
+        "A5": ("fifth", None, None, "d1"),
+    }
 
 
-def test_other_rules_clean_everything_again_to_the_same_rows(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_rules_clean_everything_again_to_the_same_rows(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tables.log.append(Dump("d1", [Tweet("A1", "first", 0.0, 1.0), Tweet("A2", "second", 1.0, 1.0)], 1))
     tables.run()
     tables.log.append(Dump("d2", [Tweet("A2", "changed"), Tweet("A3", "third")], 2))
@@ -118,7 +143,9 @@ def test_other_rules_clean_everything_again_to_the_same_rows(tables: Tables, mon
     assert tables.texts() == incremental
 
 
-def test_a_first_run_that_dies_after_it_has_made_the_table_is_made_up_for(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_first_run_that_dies_after_it_has_made_the_table_is_made_up_for(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tables.log.append(Dump("d1", [Tweet("A1", "first")]))
 
     def die(*_: object) -> None:
@@ -133,7 +160,9 @@ def test_a_first_run_that_dies_after_it_has_made_the_table_is_made_up_for(tables
     assert sorted(tables.texts()) == ["A1"]
 
 
-def test_a_run_that_dies_between_new_tweets_and_corrections_is_made_up_for(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_dies_between_new_tweets_and_corrections_is_made_up_for(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tables.log.append(Dump("d1", [Tweet("A1", "first", 0.0, 1.0), Tweet("A2", "second")], 1))
     tables.run()
     position = tables.position()
@@ -148,15 +177,23 @@ def test_a_run_that_dies_between_new_tweets_and_corrections_is_made_up_for(table
             tables.run()
     assert (sorted(tables.texts()), tables.position()) == (["A1", "A2", "A3"], position)
     assert tables.run() == {"scope": "changes", "update": 1}
-    assert tables.texts() == {"A1": ("first", 1, 1.0, "d2"), "A2": ("second", None, None, "d1"), "A3": ("third", None, None, "d2")}
+    assert tables.texts() == {
+        "A1": ("first", 1, 1.0, "d2"),
+        "A2": ("second", None, None, "d1"),
+        "A3": ("third", None, None, "d2"),
+    }
     assert tables.position() == tables.log_version()
 
 
 @pytest.mark.parametrize("label", [0.0, 1.0], ids=["only a new tweet", "a correction too"])
-def test_of_two_runs_at_once_one_appends(tables: Tables, monkeypatch: pytest.MonkeyPatch, label: float) -> None:
+def test_of_two_runs_at_once_one_appends(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch, label: float
+) -> None:
     tables.log.append(Dump("d1", [Tweet("A1", "first", 0.0, 1.0)], 1))
     tables.run()
-    tables.log.append(Dump("d2", [*([Tweet("A1", "first", label, 1.0)] if label else []), Tweet("A2", "second")], 2))
+    tables.log.append(
+        Dump("d2", [*([Tweet("A1", "first", label, 1.0)] if label else []), Tweet("A2", "second")], 2)
+    )
     compare = clean_tweets.compare
 
     def overtaken(tweets: DataFrame, cleaned: DataFrame) -> DataFrame:
@@ -168,7 +205,10 @@ def test_of_two_runs_at_once_one_appends(tables: Tables, monkeypatch: pytest.Mon
     monkeypatch.setattr(clean_tweets, "compare", overtaken)
     with pytest.raises(SystemExit, match="another run has written to"):
         tables.run()
-    assert sorted((row.tweet_id, row.label) for row in tables.cleaned().collect()) == [("A1", label), ("A2", None)]
+    assert sorted((row.tweet_id, row.label) for row in tables.cleaned().collect()) == [
+        ("A1", label),
+        ("A2", None),
+    ]
     assert tables.position() == tables.log_version()
 
 
@@ -191,8 +231,12 @@ def age_commits(uri: str, operations: set[str], age: timedelta) -> None:
         operation = re.search(r'"operation":"([^"]*)"', content)
         if operation and operation[1] in operations:
             then = datetime.now(UTC) - age
-            commit.with_name(f".{commit.name}.crc").unlink(missing_ok=True)  # Hadoop's checksum of the file as it was
-            commit.write_text(re.sub(r'"timestamp":\d+', f'"timestamp":{int(then.timestamp() * 1000)}', content))
+            commit.with_name(f".{commit.name}.crc").unlink(
+                missing_ok=True
+            )  # Hadoop's checksum of the file as it was
+            commit.write_text(
+                re.sub(r'"timestamp":\d+', f'"timestamp":{int(then.timestamp() * 1000)}', content)
+            )
             os.utime(commit, (then.timestamp(), then.timestamp()))
 
 
@@ -217,7 +261,9 @@ def test_changes_that_vacuum_may_have_removed_force_a_full_clean(tables: Tables)
 
 
 def test_maintenance_of_the_log_changes_no_tweet(tables: Tables) -> None:
-    tables.log.append(Dump("d1", [Tweet("A1", "labelled", 1.0, None), Tweet("A2", "superseded", 0.0, 1.0)], 1))
+    tables.log.append(
+        Dump("d1", [Tweet("A1", "labelled", 1.0, None), Tweet("A2", "superseded", 0.0, 1.0)], 1)
+    )
     tables.log.append(Dump("d2", [Tweet("A1", "newer"), Tweet("A2", "newer", 0.0, 1.0)], 2))
     tables.run()
     before = tables.texts()
@@ -230,7 +276,9 @@ def test_maintenance_of_the_log_changes_no_tweet(tables: Tables) -> None:
 
 def test_a_scheme_in_mixed_case_after_another_url_is_a_url(tables: Tables) -> None:
     # `hTTp` passed the gate of the whole text, because of the `http` before it, but not that of its own token
-    tables.log.append(Dump("d1", [Tweet("A1", "see http://a.org hTTp://B.org/c now"), Tweet("A2", "hTTp://B.org/c now")]))
+    tables.log.append(
+        Dump("d1", [Tweet("A1", "see http://a.org hTTp://B.org/c now"), Tweet("A2", "hTTp://B.org/c now")])
+    )
     tables.run()
     assert {text for text, *_ in tables.texts().values()} == {"see now", "now"}
 
@@ -243,11 +291,15 @@ def test_a_missing_or_empty_tweets_raw_is_an_error_that_says_what_to_do(tables: 
         tables.run()
 
 
-def test_the_last_line_of_the_output_is_the_summary(tables: Tables, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+def test_the_last_line_of_the_output_is_the_summary(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
     tables.log.append(Dump("d1", [Tweet("A1", "first")]))
     monkeypatch.setattr(clean_tweets, "open_session", lambda name: tables.spark)
     monkeypatch.setattr(SparkSession, "stop", lambda session: None)
-    monkeypatch.setattr("sys.argv", ["clean_tweets", f"--tweets-raw={tables.log.uri}", f"--tweets-clean={tables.clean}"])
+    monkeypatch.setattr(
+        "sys.argv", ["clean_tweets", f"--tweets-raw={tables.log.uri}", f"--tweets-clean={tables.clean}"]
+    )
     clean_tweets.main()
     summary = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (summary["job"], summary["scope"], summary["insert"]) == ("clean_tweets", "all", 1)

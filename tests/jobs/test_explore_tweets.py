@@ -59,7 +59,9 @@ def run_job(tables: Tables, monkeypatch: pytest.MonkeyPatch):
     return explore_tweets.main
 
 
-def test_a_report_is_left_in_the_folder_and_in_mlflow_and_a_retry_leaves_the_same(tables, run_job, tmp_path, monkeypatch, capsys) -> None:
+def test_a_report_is_left_in_the_folder_and_in_mlflow_and_a_retry_leaves_the_same(
+    tables, run_job, tmp_path, monkeypatch, capsys
+) -> None:
     tables.dump(("A1", "vaccines work #flu 💉", 1.0), ("A2", "no vaccines", -1.0), ("A3", "who knows", None))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     monkeypatch.chdir(tmp_path)
@@ -75,11 +77,17 @@ def test_a_report_is_left_in_the_folder_and_in_mlflow_and_a_retry_leaves_the_sam
     # one run in MLflow, though the job ran twice
     [run] = mlflow.search_runs(experiment_names=[EXPERIMENT], output_format="list")
     assert run.info.run_id == summary["mlflow_run"]
-    assert (run.data.tags["airflow_run_id"], run.data.metrics["tweets"], run.data.metrics["tweets_positive"]) == (RUN_ID, 3, 1)
+    assert (
+        run.data.tags["airflow_run_id"],
+        run.data.metrics["tweets"],
+        run.data.metrics["tweets_positive"],
+    ) == (RUN_ID, 3, 1)
     assert {file.path for file in mlflow.artifacts.list_artifacts(run_id=run.info.run_id)} == left
 
 
-def test_without_a_tracking_server_the_report_is_made_and_says_so(tables, run_job, monkeypatch, capsys) -> None:
+def test_without_a_tracking_server_the_report_is_made_and_says_so(
+    tables, run_job, monkeypatch, capsys
+) -> None:
     tables.dump(("A1", "vaccines work", 1.0))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     run_job()
@@ -89,7 +97,12 @@ def test_without_a_tracking_server_the_report_is_made_and_says_so(tables, run_jo
 
 def test_the_numbers_in_the_folder_are_those_of_the_tweets(tables, run_job, monkeypatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    tables.dump(("A1", "vaccines work #flu", 1.0), ("A2", "no vaccines", -1.0), ("A3", "No vaccines!", None), ("A4", "no, vaccines", 1.0))
+    tables.dump(
+        ("A1", "vaccines work #flu", 1.0),
+        ("A2", "no vaccines", -1.0),
+        ("A3", "No vaccines!", None),
+        ("A4", "no, vaccines", 1.0),
+    )
     run_job()
     sections = {part["title"]: part for part in json.loads((tables.report / "figures.json").read_text())}
     assert [row[:3] for row in sections["Labels"]["tables"][0]["rows"]] == [
@@ -99,7 +112,9 @@ def test_the_numbers_in_the_folder_are_those_of_the_tweets(tables, run_job, monk
         ["unlabelled", 1, ""],
     ]
     # label, tweets, least characters, ..., most characters, mean
-    assert [(row[0], row[1], row[2], row[-2], row[-1]) for row in sections["Text lengths"]["tables"][0]["rows"]] == [
+    assert [
+        (row[0], row[1], row[2], row[-2], row[-1]) for row in sections["Text lengths"]["tables"][0]["rows"]
+    ] == [
         ("negative", 1, 11, 11, "11.0"),
         ("positive", 2, 12, 18, "15.0"),
         ("unlabelled", 1, 12, 12, "12.0"),
@@ -107,8 +122,16 @@ def test_the_numbers_in_the_folder_are_those_of_the_tweets(tables, run_job, monk
     ]
     assert sections["Agreement"]["tables"][0]["rows"] == [["1", 1, 0, 2, 3]]
     assert sections["Words"]["tables"][0]["header"] == ["rank", "all", "negative", "neutral", "positive"]
-    assert sections["Words"]["tables"][0]["rows"][0] == [1, "vaccines (4)", "vaccines (1)", "", "vaccines (2)"]
-    assert sections["Duplicates and conflicting labels"]["tables"][0]["rows"] == [["No vaccines!", 3, 1, 0, 1]]
+    assert sections["Words"]["tables"][0]["rows"][0] == [
+        1,
+        "vaccines (4)",
+        "vaccines (1)",
+        "",
+        "vaccines (2)",
+    ]
+    assert sections["Duplicates and conflicting labels"]["tables"][0]["rows"] == [
+        ["No vaccines!", 3, 1, 0, 1]
+    ]
     assert sections["What cleaning removed"]["text"].startswith("Of 53 characters 46 are left")
 
 

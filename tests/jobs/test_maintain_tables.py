@@ -24,7 +24,14 @@ def test_small_files_become_one_and_the_rows_stay(spark, table_of_many_files):
     counts = compact(spark, table_of_many_files, 168)
     assert (counts["before"]["files"], counts["before"]["small_files"]) == (6, 6)
     assert (counts["after"]["files"], counts["after"]["small_files"]) == (1, 1)
-    assert sorted(row.id for row in spark.read.format("delta").load(table_of_many_files).collect()) == [0, 1, 2, 3, 4, 5]
+    assert sorted(row.id for row in spark.read.format("delta").load(table_of_many_files).collect()) == [
+        0,
+        1,
+        2,
+        3,
+        4,
+        5,
+    ]
 
 
 def test_versions_within_the_retention_stay_readable(spark, table_of_many_files):
@@ -36,7 +43,13 @@ def test_table_of_one_file_is_not_rewritten(spark, table_of_many_files):
     compact(spark, table_of_many_files, 168)
     version = DeltaTable.forPath(spark, table_of_many_files).history(1).head().version
     compact(spark, table_of_many_files, 168)
-    operations = [row.operation for row in DeltaTable.forPath(spark, table_of_many_files).history().where(f"version > {version}").collect()]
+    operations = [
+        row.operation
+        for row in DeltaTable.forPath(spark, table_of_many_files)
+        .history()
+        .where(f"version > {version}")
+        .collect()
+    ]
     assert "OPTIMIZE" not in operations
     assert count_files(spark, table_of_many_files).files == 1
 
@@ -62,7 +75,13 @@ def test_superseded_rows_are_dropped_except_those_that_a_current_tweet_still_nee
     assert drop_superseded_rows(spark, log.uri, FIRST_DELIVERY + timedelta(days=7)) == 2
     # read by deltalake, which refuses tables with deletion vectors
     left = deltalake.DeltaTable(log.uri).to_pyarrow_table(columns=["tweet_id", "dump_sha256"]).to_pylist()
-    assert sorted(tuple(row.values()) for row in left) == [("A1", "d2"), ("A1", "d3"), ("A1", "d4"), ("A2", "d4"), ("A2", "d8")]
+    assert sorted(tuple(row.values()) for row in left) == [
+        ("A1", "d2"),
+        ("A1", "d3"),
+        ("A1", "d4"),
+        ("A2", "d4"),
+        ("A2", "d8"),
+    ]
     # a second time finds nothing to drop, and commits nothing
     version = deltalake.DeltaTable(log.uri).version()
     assert drop_superseded_rows(spark, log.uri, FIRST_DELIVERY + timedelta(days=7)) == 0

@@ -18,5 +18,15 @@ def test_every_kind_of_commit_is_made(spark: SparkSession, tmp_path: Path) -> No
     finally:
         spark.conf.unset("spark.databricks.delta.retentionDurationCheck.enabled")
     record_classes.look_for_hdfs(spark)
-    operations = {row.operation for row in DeltaTable.forPath(spark, folder).history().select("operation").collect()}
-    assert operations == {"CREATE TABLE", "WRITE", "MERGE", "DELETE", "OPTIMIZE", "VACUUM START", "VACUUM END"}
+    operations = {
+        row.operation for row in DeltaTable.forPath(spark, folder).history().select("operation").collect()
+    }
+    assert operations == {
+        "CREATE TABLE",
+        "WRITE",
+        "MERGE",
+        "DELETE",
+        "OPTIMIZE",
+        "VACUUM START",
+        "VACUUM END",
+    }

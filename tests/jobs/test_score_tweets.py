@@ -22,7 +22,12 @@ from tests.laws.tweet_log import Dump, Tweet, TweetLog
 from tests.spark_jobs.scorable_models import TinyModel, make_tiny_model
 
 RUN_ID = "manual__2026-11-23T00:00:00+00:00"
-TEXTS = ["vaccines work #flu", "never trusting those jabs", "is the clinic open on sunday?", "my daughter got her measles shot"]
+TEXTS = [
+    "vaccines work #flu",
+    "never trusting those jabs",
+    "is the clinic open on sunday?",
+    "my daughter got her measles shot",
+]
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +68,9 @@ class Tables:
     def score(self, model: ScorableModel, origin: str = "run") -> dict[str, object]:
         """What was done: tweets of each change, and texts."""
         summary = score_tweets.score_tweets(self.spark, self.clean, self.scored, model, origin, "onnx")
-        return {key: value for key, value in summary.items() if key in ("insert", "update", "delete", "texts")}
+        return {
+            key: value for key, value in summary.items() if key in ("insert", "update", "delete", "texts")
+        }
 
     def rows(self) -> DataFrame:
         return self.spark.read.format("delta").load(self.scored)
@@ -82,13 +89,17 @@ def tables(spark: SparkSession, tmp_path: Path) -> Tables:
     return Tables(spark, tmp_path)
 
 
-def test_a_tweet_becomes_a_row_of_the_contract_with_the_probabilities_of_pytorch(tables: Tables, tiny: TinyModel) -> None:
+def test_a_tweet_becomes_a_row_of_the_contract_with_the_probabilities_of_pytorch(
+    tables: Tables, tiny: TinyModel
+) -> None:
     tables.dump(("A1", TEXTS[0]), ("A2", TEXTS[1]), ("A3", ""))
     assert tables.score(tiny.exported) == {"insert": 3, "texts": 3}
     assert set(tables.rows().schema.fields) == set(TWEETS_SCORED.fields)
     wanted = tiny.probabilities([TEXTS[0], TEXTS[1], ""])
     rows = sorted(tables.rows().collect(), key=lambda row: row.tweet_id)
-    np.testing.assert_allclose([(row.p_negative, row.p_neutral, row.p_positive) for row in rows], wanted, atol=1e-5)
+    np.testing.assert_allclose(
+        [(row.p_negative, row.p_neutral, row.p_positive) for row in rows], wanted, atol=1e-5
+    )
     assert [row.label for row in rows] == [int(place) - 1 for place in wanted.argmax(axis=1)]
     np.testing.assert_allclose([row.score for row in rows], wanted[:, 2] - wanted[:, 0], atol=1e-5)
     assert {(row.model_name, row.model_version) for row in rows} == {("tiny", "1")}
@@ -134,7 +145,9 @@ def test_a_text_that_many_tweets_share_is_scored_once(tables: Tables, tiny: Tiny
     assert len(set(tables.scores("1").values())) == 2
 
 
-def test_a_change_that_leaves_the_texts_alone_keeps_the_position_and_scores_nothing(tables: Tables, tiny: TinyModel) -> None:
+def test_a_change_that_leaves_the_texts_alone_keeps_the_position_and_scores_nothing(
+    tables: Tables, tiny: TinyModel
+) -> None:
     tables.dump(("A1", TEXTS[0]))
     tables.score(tiny.exported)
     tables.dumps += 1
@@ -146,7 +159,9 @@ def test_a_change_that_leaves_the_texts_alone_keeps_the_position_and_scores_noth
     assert tables.commits() == commits
 
 
-def test_a_new_champion_scores_all_tweets_and_the_scores_of_the_old_one_stay(tables: Tables, tiny: TinyModel) -> None:
+def test_a_new_champion_scores_all_tweets_and_the_scores_of_the_old_one_stay(
+    tables: Tables, tiny: TinyModel
+) -> None:
     tables.dump(("A1", TEXTS[0]), ("A2", TEXTS[1]))
     tables.score(tiny.exported)
     first = tables.rows().where("model_version = '1'")
@@ -227,8 +242,15 @@ def test_a_task_that_is_run_again_gets_the_texts_that_it_had(spark: SparkSession
     texts = [(f"text {number}", [f"A{number}", f"B{number}"]) for number in range(200)]
 
     def partition_of(rows: list, slices: int) -> dict[str, int]:
-        frame = spark.createDataFrame(spark.sparkContext.parallelize(rows, slices), "text string, tweet_ids array<string>")
-        return {row.text: row.part for row in increments.share_out(frame, 7).select("text", F.spark_partition_id().alias("part")).collect()}
+        frame = spark.createDataFrame(
+            spark.sparkContext.parallelize(rows, slices), "text string, tweet_ids array<string>"
+        )
+        return {
+            row.text: row.part
+            for row in increments.share_out(frame, 7)
+            .select("text", F.spark_partition_id().alias("part"))
+            .collect()
+        }
 
     before = partition_of(texts, 4)
     assert partition_of([(text, ids[::-1]) for text, ids in reversed(texts)], 3) == before
@@ -244,12 +266,23 @@ def test_a_missing_table_is_an_error_that_says_what_to_do(tables: Tables, tiny: 
 def run_job(tables: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The whole job by its command line, in the tests' session, with a registry of its own."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])  # one that another test has set this way would count more
+    mlflow.set_tracking_uri(
+        os.environ["MLFLOW_TRACKING_URI"]
+    )  # one that another test has set this way would count more
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(score_tweets, "open_session", lambda name: tables.spark)
     monkeypatch.setattr(SparkSession, "stop", lambda session: None)
-    paths = [f"--tweets-clean={tables.clean}", f"--tweets-scored={tables.scored}", f"--models={tmp_path}/models"]
-    paths += [f"--dumps={tmp_path}/dumps", f"--drift={tables.drift}", f"--report={tables.report}", f"--run-id={RUN_ID}"]
+    paths = [
+        f"--tweets-clean={tables.clean}",
+        f"--tweets-scored={tables.scored}",
+        f"--models={tmp_path}/models",
+    ]
+    paths += [
+        f"--dumps={tmp_path}/dumps",
+        f"--drift={tables.drift}",
+        f"--report={tables.report}",
+        f"--run-id={RUN_ID}",
+    ]
     monkeypatch.setattr(sys, "argv", ["score_tweets", *paths, "--model-name=vaxpulse"])
     return score_tweets.main
 
@@ -265,7 +298,9 @@ def register(folder: str | None, alias: str = "champion") -> str:
     client = mlflow.MlflowClient()
     if not client.search_registered_models("name = 'vaxpulse'"):
         client.create_registered_model("vaxpulse")
-    version = client.create_model_version("vaxpulse", f"runs:/{run.info.run_id}/model", run.info.run_id).version
+    version = client.create_model_version(
+        "vaxpulse", f"runs:/{run.info.run_id}/model", run.info.run_id
+    ).version
     client.set_registered_model_alias("vaxpulse", alias, version)
     return str(version)
 
@@ -277,7 +312,12 @@ def test_the_champion_of_the_registry_is_kept_with_its_version_and_scores(
     tables.dump(("A1", TEXTS[0]), ("A2", TEXTS[1]))
     run_job()
     summary = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert (summary["job"], summary["model_name"], summary["model_version"], summary["insert"]) == ("score_tweets", "vaxpulse", version, 2)
+    assert (summary["job"], summary["model_name"], summary["model_version"], summary["insert"]) == (
+        "score_tweets",
+        "vaxpulse",
+        version,
+        2,
+    )
     kept = tmp_path / "models/vaxpulse" / version
     assert {"model.onnx", "tokenizer.json", METADATA} <= {file.name for file in kept.iterdir()}
     assert {row.model_version for row in tables.rows().collect()} == {version}
@@ -289,28 +329,43 @@ def test_the_champion_of_the_registry_is_kept_with_its_version_and_scores(
     scores = {row.tweet_id: row.score for row in tables.rows().collect()}
     assert header == "tweet_id,label"
     assert {tweet_id: float(label) for tweet_id, label in (line.split(",") for line in lines)} == scores
-    assert {row.tweet_id for row in tables.spark.read.parquet(str(tables.report / "scores-d1.parquet")).collect()} == {"A1", "A2"}
+    assert {
+        row.tweet_id for row in tables.spark.read.parquet(str(tables.report / "scores-d1.parquet")).collect()
+    } == {"A1", "A2"}
 
 
 @pytest.mark.parametrize("registered", ["nothing", "another alias"])
-def test_without_a_champion_the_run_says_so_and_asks_to_be_skipped(tables: Tables, run_job, capsys, registered: str) -> None:
+def test_without_a_champion_the_run_says_so_and_asks_to_be_skipped(
+    tables: Tables, run_job, capsys, registered: str
+) -> None:
     if registered == "another alias":
         register(None, alias="challenger")
     with pytest.raises(SystemExit) as left:
         run_job()
     assert left.value.code == 99
-    assert "no version of vaxpulse has the alias champion: train and promote a model first" in capsys.readouterr().out
+    assert (
+        "no version of vaxpulse has the alias champion: train and promote a model first"
+        in capsys.readouterr().out
+    )
 
 
-def test_a_champion_without_a_scorable_model_is_an_error_that_says_what_to_do(tables: Tables, run_job) -> None:
+def test_a_champion_without_a_scorable_model_is_an_error_that_says_what_to_do(
+    tables: Tables, run_job
+) -> None:
     register(None)
-    with pytest.raises(SystemExit, match=r"was registered without a scorable model .*: train and promote a model again"):
+    with pytest.raises(
+        SystemExit, match=r"was registered without a scorable model .*: train and promote a model again"
+    ):
         run_job()
 
 
-def test_a_model_is_fetched_once_and_again_when_the_registry_was_begun_anew(tiny: TinyModel, spark, tmp_path, monkeypatch) -> None:
+def test_a_model_is_fetched_once_and_again_when_the_registry_was_begun_anew(
+    tiny: TinyModel, spark, tmp_path, monkeypatch
+) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])  # one that another test has set this way would count more
+    mlflow.set_tracking_uri(
+        os.environ["MLFLOW_TRACKING_URI"]
+    )  # one that another test has set this way would count more
     monkeypatch.chdir(tmp_path)
     register(tiny.exported.folder)
     champion = registry.find_by_alias("vaxpulse", "champion")
@@ -319,7 +374,9 @@ def test_a_model_is_fetched_once_and_again_when_the_registry_was_begun_anew(tiny
     folder = Path(registry.keep_in_file_system(spark, champion, models))
     fetched: list[object] = []
     fetch = registry.fetch_artifacts
-    monkeypatch.setattr(registry, "fetch_artifacts", lambda *arguments: fetched.append(arguments) or fetch(*arguments))
+    monkeypatch.setattr(
+        registry, "fetch_artifacts", lambda *arguments: fetched.append(arguments) or fetch(*arguments)
+    )
     registry.keep_in_file_system(spark, champion, models)
     assert not fetched
     (folder / METADATA).write_text("of another model")

@@ -38,23 +38,36 @@ def bert(texts: list[str], tmp_path_factory: pytest.TempPathFactory) -> TinyMode
 
 def scores_of(engine, spark: SparkSession, texts: list[str], model: ScorableModel) -> np.ndarray:
     rows = spark.createDataFrame(list(enumerate(texts)), "row int, text string").repartition(3)
-    scored = {row.row: (row.p_negative, row.p_neutral, row.p_positive) for row in engine.score(rows, model).collect()}
+    scored = {
+        row.row: (row.p_negative, row.p_neutral, row.p_positive)
+        for row in engine.score(rows, model).collect()
+    }
     return np.array([scored[row] for row in range(len(texts))])
 
 
-def test_onnx_runtime_gives_the_probabilities_of_pytorch(spark: SparkSession, texts: list[str], bert: TinyModel) -> None:
+def test_onnx_runtime_gives_the_probabilities_of_pytorch(
+    spark: SparkSession, texts: list[str], bert: TinyModel
+) -> None:
     wanted = bert.probabilities(texts)
     assert np.ptp(wanted, axis=0).min() > 0.02  # else any model would pass
     assert bert.exported.precision == "fp32"
     np.testing.assert_allclose(scores_of(onnx_engine, spark, texts, bert.exported), wanted, atol=1e-4)
 
 
-def test_spark_nlp_gives_the_probabilities_of_pytorch(spark: SparkSession, texts: list[str], bert: TinyModel) -> None:
-    np.testing.assert_allclose(scores_of(sparknlp_engine, spark, texts, bert.exported), bert.probabilities(texts), atol=1e-4)
+def test_spark_nlp_gives_the_probabilities_of_pytorch(
+    spark: SparkSession, texts: list[str], bert: TinyModel
+) -> None:
+    np.testing.assert_allclose(
+        scores_of(sparknlp_engine, spark, texts, bert.exported), bert.probabilities(texts), atol=1e-4
+    )
 
 
-def test_other_architectures_give_the_probabilities_of_pytorch_in_onnx_runtime(texts: list[str], tmp_path: Path) -> None:
+def test_other_architectures_give_the_probabilities_of_pytorch_in_onnx_runtime(
+    texts: list[str], tmp_path: Path
+) -> None:
     for architecture in ("distilbert", "roberta"):
         tiny = make_tiny_model(tmp_path / architecture, architecture, texts)
         classifier = onnx_engine.Classifier(Path(tiny.exported.folder), tiny.exported, "fp32")
-        np.testing.assert_allclose(classifier.probabilities(texts), tiny.probabilities(texts), atol=1e-4, err_msg=architecture)
+        np.testing.assert_allclose(
+            classifier.probabilities(texts), tiny.probabilities(texts), atol=1e-4, err_msg=architecture
+        )

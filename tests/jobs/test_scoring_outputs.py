@@ -18,7 +18,9 @@ FORMULAS = ["=1+1", "+1", "-1", "@A1", "\t=1", "\r=1", "\n=1", "＝1"]
 
 def scored(spark: SparkSession, *tweets: tuple[str, str, str, str]) -> DataFrame:
     """Tweets of (tweet_id, safe_text, split, dump_sha256) with the same scores for all."""
-    rows = spark.createDataFrame(list(tweets), "tweet_id string, safe_text string, split string, dump_sha256 string")
+    rows = spark.createDataFrame(
+        list(tweets), "tweet_id string, safe_text string, split string, dump_sha256 string"
+    )
     columns = {
         "clean_text": F.col("safe_text"),
         "hashtags": F.array(F.lit("flu")),
@@ -35,18 +37,29 @@ def scored(spark: SparkSession, *tweets: tuple[str, str, str, str]) -> DataFrame
     return rows.withColumns(columns).select(*insights.TWEETS, *insights.SCORES)
 
 
-def test_no_tweet_id_of_a_submission_is_a_formula_and_in_parquet_each_is_as_delivered(spark: SparkSession, tmp_path: Path) -> None:
+def test_no_tweet_id_of_a_submission_is_a_formula_and_in_parquet_each_is_as_delivered(
+    spark: SparkSession, tmp_path: Path
+) -> None:
     ids = [*FORMULAS, "RQMQ0L2A", 'a "quoted", id', "\\", " x "]
-    tweets = scored(spark, *((tweet_id, "t", "unlabelled", "d1") for tweet_id in ids), ("B1", "t", "unlabelled", "d2"))
+    tweets = scored(
+        spark, *((tweet_id, "t", "unlabelled", "d1") for tweet_id in ids), ("B1", "t", "unlabelled", "d2")
+    )
     files = write_exports(tweets.select("tweet_id", "score", "dump_sha256"), str(tmp_path))
-    assert files == {"submission-d1.csv": "d1", "submission-d2.csv": "d2", "scores-d1.parquet": "d1", "scores-d2.parquet": "d2"}
+    assert files == {
+        "submission-d1.csv": "d1",
+        "submission-d2.csv": "d2",
+        "scores-d1.parquet": "d1",
+        "scores-d2.parquet": "d2",
+    }
     assert {path.name for path in tmp_path.iterdir() if not path.name.startswith(".")} == files.keys()
     with (tmp_path / "submission-d1.csv").open(newline="") as file:
         header, *rows = csv.reader(file)
     assert header == ["tweet_id", "label"]
     assert {row[0] for row in rows} == {f"'{tweet_id}" for tweet_id in FORMULAS} | set(ids) - set(FORMULAS)
     assert {row[1] for row in rows} == {"0.6"}
-    assert {row.tweet_id for row in spark.read.parquet(str(tmp_path / "scores-d1.parquet")).collect()} == set(ids)
+    assert {row.tweet_id for row in spark.read.parquet(str(tmp_path / "scores-d1.parquet")).collect()} == set(
+        ids
+    )
 
 
 @pytest.fixture
@@ -75,7 +88,10 @@ def clean_uri(spark: SparkSession, tmp_path: Path) -> str:
 
 def with_dump(spark: SparkSession, clean_uri: str, dump: str, text: str, tweets: int) -> DataFrame:
     """The labelled tweets and a new dump of `tweets` unlabelled ones, scored."""
-    labelled = [(row.tweet_id, row.safe_text, row.split, row.dump_sha256) for row in spark.read.format("delta").load(clean_uri).collect()]
+    labelled = [
+        (row.tweet_id, row.safe_text, row.split, row.dump_sha256)
+        for row in spark.read.format("delta").load(clean_uri).collect()
+    ]
     new = [(f"{dump}-{i}", f"{text} {i % 7}", "unlabelled", dump) for i in range(tweets)]
     return scored(spark, *labelled, *new)
 
@@ -102,24 +118,43 @@ def test_a_dump_is_judged_once_by_each_model(spark: SparkSession, clean_uri: str
 def test_without_a_labelled_tweet_there_is_nothing_to_compare_with(
     spark: SparkSession, clean_uri: str, tmp_path: Path, monkeypatch
 ) -> None:
-    monkeypatch.setattr(judging, "learnt_from", lambda *_: spark.createDataFrame([], "tweet_id string, part string"))
+    monkeypatch.setattr(
+        judging, "learnt_from", lambda *_: spark.createDataFrame([], "tweet_id string, part string")
+    )
     tweets = with_dump(spark, clean_uri, "new", "vaccines work", 250)
     assert judge_new_dumps(spark, str(tmp_path / "drift"), clean_uri, tweets, model_of()) == 0
 
 
 def test_what_two_champions_say_of_the_same_tweets(spark: SparkSession) -> None:
     now = scored(spark, ("A1", "a", "train", "d"), ("A2", "b", "train", "d"), ("A3", "c", "train", "d"))
-    before = now.where("tweet_id != 'A3'").withColumn("label", F.when(F.col("tweet_id") == "A1", -1).otherwise(1))
-    assert {(row.before, row.now): row.tweets for row in insights.label_changes(now, before).collect()} == {(-1, 1): 1, (1, 1): 1}
+    before = now.where("tweet_id != 'A3'").withColumn(
+        "label", F.when(F.col("tweet_id") == "A1", -1).otherwise(1)
+    )
+    assert {(row.before, row.now): row.tweets for row in insights.label_changes(now, before).collect()} == {
+        (-1, 1): 1,
+        (1, 1): 1,
+    }
 
 
 def test_a_text_stands_once_among_the_extremes_however_many_copies_it_has(spark: SparkSession) -> None:
-    tweets = scored(spark, *((f"A{i}", "copied", "train", "d") for i in range(3)), ("B1", "once", "train", "d"))
+    tweets = scored(
+        spark, *((f"A{i}", "copied", "train", "d") for i in range(3)), ("B1", "once", "train", "d")
+    )
     texts = insights.distinct_texts(tweets)
-    assert [(row.text, row.tweets, row.positive, row.uncertain) for row in insights.extremes(texts, "positive", 5).collect()] == [
+    assert [
+        (row.text, row.tweets, row.positive, row.uncertain)
+        for row in insights.extremes(texts, "positive", 5).collect()
+    ] == [
         ("copied", 3, 0.7, 0.7),
         ("once", 1, 0.7, 0.7),
     ]
     assert [row.asDict() for row in insights.hashtag_counts(tweets, 5).collect()] == [
-        {"hashtag": "flu", "tweets": 4, "negative": 0, "neutral": 0, "positive": 4, "score": pytest.approx(0.6)}
+        {
+            "hashtag": "flu",
+            "tweets": 4,
+            "negative": 0,
+            "neutral": 0,
+            "positive": 4,
+            "score": pytest.approx(0.6),
+        }
     ]

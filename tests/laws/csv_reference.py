@@ -32,7 +32,11 @@ def records_of(dump: bytes) -> Iterator[Record]:
         fields, used, opened = read_one(lines)
         if used > len(lines):
             # The quote is never closed: the fewest lines that give the same fields.
-            used = next(n for n in range(1, len(lines) + 1) if read_one(lines[:n])[1] > n and len(read_one(lines[:n])[0]) == len(fields))
+            used = next(
+                n
+                for n in range(1, len(lines) + 1)
+                if read_one(lines[:n])[1] > n and len(read_one(lines[:n])[0]) == len(fields)
+            )
             yield Record(fields, b"".join(lines[:used]).rstrip(b"\r\n"), "unclosed")
         elif fields:
             raw = b"".join(lines[:used])
@@ -86,7 +90,9 @@ def judge(dump: bytes) -> Outcome:
             if not joins:
                 outcome.reasons[i - 1] = f"cut by an unquoted line break: its text goes on in record {i}"
                 outcome.raw[i - 1] = head.raw
-            outcome.reasons[i] = f"not a record of its own: after an unquoted line break it continues record {i - 1}"
+            outcome.reasons[i] = (
+                f"not a record of its own: after an unquoted line break it continues record {i - 1}"
+            )
     outcome.tweets = [tweet for tweet in outcome.tweets if tweet[0] not in outcome.reasons]
     return outcome
 
@@ -151,4 +157,9 @@ def is_head(record: Record, columns: int) -> bool:
 
 
 def is_middle(record: Record, columns: int) -> bool:
-    return len(record.fields) <= columns and not is_id(record.fields[0]) and bool(record.fields[0].strip()) and not any(record.fields[1:])
+    return (
+        len(record.fields) <= columns
+        and not is_id(record.fields[0])
+        and bool(record.fields[0].strip())
+        and not any(record.fields[1:])
+    )

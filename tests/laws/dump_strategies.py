@@ -46,7 +46,9 @@ def written(field: str, *, always: bool) -> str:
 
 @st.composite
 def proper_records(draw: st.DrawFn, columns: int) -> str:
-    fields = [draw(idents), draw(texts), draw(st.sampled_from(LABELS)), draw(st.sampled_from(AGREEMENTS))][:columns]
+    fields = [draw(idents), draw(texts), draw(st.sampled_from(LABELS)), draw(st.sampled_from(AGREEMENTS))][
+        :columns
+    ]
     always = draw(st.booleans())
     return ",".join(written(field, always=always) for field in fields)
 
@@ -54,7 +56,9 @@ def proper_records(draw: st.DrawFn, columns: int) -> str:
 @st.composite
 def broken_records(draw: st.DrawFn, columns: int) -> str:
     """A tweet cut by unquoted line breaks, its pieces filled up with empty fields or not."""
-    pieces = draw(st.lists(st.sampled_from(["so long", "vaccine", "1", "what a day", "<url>"]), min_size=2, max_size=3))
+    pieces = draw(
+        st.lists(st.sampled_from(["so long", "vaccine", "1", "what a day", "<url>"]), min_size=2, max_size=3)
+    )
     fill = draw(st.booleans())
     lines = [[f"TWEET{draw(st.integers(0, 60)):03d}", pieces[0]], *([piece] for piece in pieces[1:])]
     lines[-1] += [draw(st.sampled_from(LABELS)), draw(st.sampled_from(AGREEMENTS))][: columns - 2]
@@ -62,10 +66,15 @@ def broken_records(draw: st.DrawFn, columns: int) -> str:
 
 
 # Dumps that are loaded and share tweets. One draw for each record: drawing is what a law's time goes into.
-SHARED_TWEETS = [f"TWEET{n:03d},{text},{label},1.0" for n in range(6) for text in ("first", "second") for label in ("1.0", "-1.0", "")]
-overlapping_dumps = st.lists(st.sampled_from([*SHARED_TWEETS, "no id at all,x,,", "TWEET001,,1.0,1.0"]), min_size=1, max_size=5).map(
-    lambda records: "\n".join(["tweet_id,safe_text,label,agreement", *records, ""]).encode()
-)
+SHARED_TWEETS = [
+    f"TWEET{n:03d},{text},{label},1.0"
+    for n in range(6)
+    for text in ("first", "second")
+    for label in ("1.0", "-1.0", "")
+]
+overlapping_dumps = st.lists(
+    st.sampled_from([*SHARED_TWEETS, "no id at all,x,,", "TWEET001,,1.0,1.0"]), min_size=1, max_size=5
+).map(lambda records: "\n".join(["tweet_id,safe_text,label,agreement", *records, ""]).encode())
 
 wild_records = st.text(alphabet='",\n\rab 1é', max_size=20)
 stray_quotes = st.sampled_from(
@@ -92,7 +101,11 @@ def dumps(draw: st.DrawFn, columns: int | None = None, *, wild: bool = True) -> 
         kinds += [wild_records, stray_quotes]
     records = draw(st.lists(st.one_of(kinds), max_size=12))
     line_ends = draw(st.lists(st.sampled_from(LINE_ENDS), min_size=1, max_size=3))
-    content = ",".join(header) + line_ends[0] + "".join(record + line_ends[i % len(line_ends)] for i, record in enumerate(records))
+    content = (
+        ",".join(header)
+        + line_ends[0]
+        + "".join(record + line_ends[i % len(line_ends)] for i, record in enumerate(records))
+    )
     dump = content.encode()
     if wild and draw(st.integers(0, 9)) == 0:
         # A byte that UTF-8 does not have.

@@ -21,7 +21,8 @@ def dump_contents(seed: int) -> tuple[bytes, bytes]:
     header = "tweet_id,safe_text,label,agreement\n"
     first = "".join(f'K{n},"text, {n}\nof the first",{n % 3 - 1}.0,1.0\n' for n in range(4_000))
     second = "".join(
-        f'K{n},"text, {n}\nof the {draw.choice(["first", "second"])}",{n % 3 - 1}.0,1.0\n' + ("no id at all,x,,\n" if n % 50 == 0 else "")
+        f'K{n},"text, {n}\nof the {draw.choice(["first", "second"])}",{n % 3 - 1}.0,1.0\n'
+        + ("no id at all,x,,\n" if n % 50 == 0 else "")
         for n in range(2_000, 7_000)
     )
     return f"{header}{first}no id at all,x,,\n".encode(), f"{header}{second}".encode()
@@ -47,7 +48,9 @@ def log_entries(store: Store) -> int:
 
 def load_and_kill(store: Store, commits: int, delay_seconds: float) -> bool:
     """Load in a process of its own and kill it `delay_seconds` after it has made `commits` commits; False where it was done before."""
-    process = subprocess.Popen(command(store), cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command(store), cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     deadline = time.monotonic() + START_LIMIT_SECONDS
     try:
         while process.poll() is None and log_entries(store) < commits:
@@ -73,7 +76,12 @@ def check_that_a_retry_completes(folder: Path, seed: int, moments: list[tuple[in
         disturbed = deliver_both(folder / f"disturbed{i}", seed)
         died += load_and_kill(disturbed, commits, delay_seconds)
         # 0: it says that the run has loaded something, whichever try did it.
-        assert subprocess.run(command(disturbed), cwd=REPOSITORY, check=False, stdout=subprocess.DEVNULL).returncode == os.EX_OK
+        assert (
+            subprocess.run(
+                command(disturbed), cwd=REPOSITORY, check=False, stdout=subprocess.DEVNULL
+            ).returncode
+            == os.EX_OK
+        )
         for name in ("log", "quarantine", "dumps"):
             assert getattr(disturbed, name)() == getattr(undisturbed, name)(), (commits, delay_seconds, name)
         assert disturbed.files().deliveries() == []

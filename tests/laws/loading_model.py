@@ -48,7 +48,9 @@ class Store:
     def files(self) -> DumpFiles:
         return DumpFiles(str(self.folder / "delivered"), str(self.folder / "raw"))
 
-    def deliver(self, content: bytes, delivered_at: datetime = FIRST_MOMENT, source: str = "june.csv") -> Path:
+    def deliver(
+        self, content: bytes, delivered_at: datetime = FIRST_MOMENT, source: str = "june.csv"
+    ) -> Path:
         """Put a dump where a delivery puts it."""
         path = self.folder / "delivered" / f"{delivered_at:%Y%m%dT%H%M%S}.000Z-{source}"
         path.write_bytes(content)
@@ -63,8 +65,16 @@ class Store:
         return [loader.settle(delivery) for delivery in loader.files.deliveries()]
 
     def decide(self, sha256: str, decision: str, run_id: str = "decision") -> int:
-        places = [f"--{name.replace('_', '-')}={getattr(self.tables, name)}" for name in ("tweets_raw", "quarantine", "dumps")]
-        words = [f"--dump-sha256={sha256}", f"--decision={decision}", "--reason=somebody has looked at it", f"--run-id={run_id}"]
+        places = [
+            f"--{name.replace('_', '-')}={getattr(self.tables, name)}"
+            for name in ("tweets_raw", "quarantine", "dumps")
+        ]
+        words = [
+            f"--dump-sha256={sha256}",
+            f"--decision={decision}",
+            "--reason=somebody has looked at it",
+            f"--run-id={run_id}",
+        ]
         with patch.object(resource, "setrlimit"):  # the limit would stay with this process
             return decide_dump.main([*words, f"--raw={self.folder / 'raw'}", *places])
 
@@ -81,7 +91,13 @@ class Store:
         """The rows of tweets_raw by id and dump; each key comes once."""
         rows = self.rows("tweets_raw")
         found = {
-            (row["dump_sha256"], row["tweet_id"]): (row["safe_text"], row["label"], row["agreement"], row["delivered_at"]) for row in rows
+            (row["dump_sha256"], row["tweet_id"]): (
+                row["safe_text"],
+                row["label"],
+                row["agreement"],
+                row["delivered_at"],
+            )
+            for row in rows
         }
         assert len(found) == len(rows)
         return found
@@ -94,7 +110,12 @@ class Store:
 
     def dumps(self) -> dict[str, dict[str, Any]]:
         rows = self.rows("dumps")
-        found = {row["dump_sha256"]: {name: value for name, value in row.items() if name not in ("ingested_at", "run_id")} for row in rows}
+        found = {
+            row["dump_sha256"]: {
+                name: value for name, value in row.items() if name not in ("ingested_at", "run_id")
+            }
+            for row in rows
+        }
         assert len(found) == len(rows)
         return found
 
@@ -108,7 +129,14 @@ class Model:
     dumps: dict[str, dict[str, Any]] = field(default_factory=dict)
     contents: dict[str, bytes] = field(default_factory=dict)
 
-    def load(self, content: bytes, delivered_at: datetime, source: str = "june.csv", *, held_before: str | None = None) -> None:
+    def load(
+        self,
+        content: bytes,
+        delivered_at: datetime,
+        source: str = "june.csv",
+        *,
+        held_before: str | None = None,
+    ) -> None:
         """Settle a delivery; `held_before` is why it was held, when a person has let it pass."""
         sha256 = sha256_of(content)
         if held_before is None and sha256 in self.dumps and self.dumps[sha256]["state"] != "retracted":
@@ -119,7 +147,10 @@ class Model:
         labels = [values[1] for _, _, *values in outcome.tweets]
         counts = [labels.count(label) for label in (-1, 0, 1)]
         lengths = sorted(len(text) for _, _, text, *_ in outcome.tweets)
-        is_earlier = lambda other: other["state"] == "loaded" and (other["delivered_at"], other["dump_sha256"]) < (delivered_at, sha256)  # noqa: E731
+        is_earlier = lambda other: (
+            other["state"] == "loaded"
+            and (other["delivered_at"], other["dump_sha256"]) < (delivered_at, sha256)
+        )  # noqa: E731
         earlier = [row for row in self.dumps.values() if is_earlier(row)]
         known = {ident for row in earlier for of, ident in self.log if of == row["dump_sha256"]}
         row = {
@@ -134,14 +165,20 @@ class Model:
             "quarantined": len(outcome.reasons),
             **dict(zip(("negative", "neutral", "positive"), counts, strict=True)),
             "median_text_length": float(lengths[len(lengths) // 2]) if lengths else None,
-            "label_distance": distance(counts, [sum(other[name] for other in earlier) for name in ("negative", "neutral", "positive")]),
+            "label_distance": distance(
+                counts,
+                [sum(other[name] for other in earlier) for name in ("negative", "neutral", "positive")],
+            ),
             "reason": None,
         }
         share = len(outcome.reasons) / outcome.records if outcome.records else 0
         if not outcome.records:
             row |= {"state": "refused", "reason": "it has a header and no records"}
         elif share > THRESHOLDS.most_quarantined and held_before is None:
-            row |= {"state": "held", "reason": f"{share:.1%} of its records are in quarantine, at most 34.0% are usual"}
+            row |= {
+                "state": "held",
+                "reason": f"{share:.1%} of its records are in quarantine, at most 34.0% are usual",
+            }
         else:
             later = {ident for _, ident in self.log} & set(tweets) - known
             if later:
@@ -150,7 +187,9 @@ class Model:
             row |= {"state": "loaded", "known": len(known & set(tweets)), "reason": passed}
             self.log |= {(sha256, ident): (*values, delivered_at) for ident, values in tweets.items()}
         raw = {number: record.decode("utf-8", "backslashreplace") for number, record in outcome.raw.items()}
-        self.quarantine |= {(sha256, number): (raw[number], reason) for number, reason in outcome.reasons.items()}
+        self.quarantine |= {
+            (sha256, number): (raw[number], reason) for number, reason in outcome.reasons.items()
+        }
         self.dumps[sha256] = row
 
     def decide(self, sha256: str, decision: str) -> None:
@@ -176,7 +215,13 @@ def distance(own: list[int], other: list[int]) -> float | None:
 def current_tweets(log: dict[tuple[str, str], tuple]) -> dict[str, tuple[str, float | None, float | None]]:
     """What the log says now: of each tweet the newest text, and the newest label and agreement that any dump gave."""
     tweets: dict[str, tuple] = {}
-    for (_, ident), (text, label, agreement, _) in sorted(log.items(), key=lambda item: (item[1][3], item[0][0])):
+    for (_, ident), (text, label, agreement, _) in sorted(
+        log.items(), key=lambda item: (item[1][3], item[0][0])
+    ):
         _, old_label, old_agreement = tweets.get(ident, (None, None, None))
-        tweets[ident] = (text, old_label if label is None else label, old_agreement if agreement is None else agreement)
+        tweets[ident] = (
+            text,
+            old_label if label is None else label,
+            old_agreement if agreement is None else agreement,
+        )
     return tweets

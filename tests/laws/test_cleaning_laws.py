@@ -61,7 +61,29 @@ PIECES = [
         "?",
         ".",
     ),
-    *("RT", "rt", "Rt", ":", "-", "_", "'", "’", "\u200d", "\ufe0f", "\u20e3", "1", "💉", "👩‍⚕️", "🏽", "🇺🇸", "❤️", "(", ")", "…", "://"),
+    *(
+        "RT",
+        "rt",
+        "Rt",
+        ":",
+        "-",
+        "_",
+        "'",
+        "’",
+        "\u200d",
+        "\ufe0f",
+        "\u20e3",
+        "1",
+        "💉",
+        "👩‍⚕️",
+        "🏽",
+        "🇺🇸",
+        "❤️",
+        "(",
+        ")",
+        "…",
+        "://",
+    ),
     *("flu", "Vaccine", "é", "疫苗", "لقاح", "टीका", "ſ", "İ", "Σ", " ", " ", "  ", "\n", "\t", "\u00a0"),
 ]
 
@@ -71,9 +93,18 @@ def generated_texts() -> list[str]:
     found: list[str] = []
 
     @settings(
-        max_examples=TEXTS, deadline=None, database=None, derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+        max_examples=TEXTS,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
     )
-    @given(st.lists(st.one_of(st.sampled_from(PIECES), st.characters(exclude_categories=["Cs"])), max_size=25).map("".join))
+    @given(
+        st.lists(
+            st.one_of(st.sampled_from(PIECES), st.characters(exclude_categories=["Cs"])), max_size=25
+        ).map("".join)
+    )
     def collect(text: str) -> None:
         found.append(text)
 
@@ -125,14 +156,23 @@ def is_in_a_word(character: str) -> bool:
 
 def test_a_clean_text_holds_words_and_single_blanks_and_cleaning_it_again_changes_nothing() -> None:
     cleaned = sorted({apply_rules(text).words for text in generated_texts()})
-    assert [text for text in cleaned if text and not all(word and all(map(is_in_a_word, word)) for word in text.split(" "))] == []
+    assert [
+        text
+        for text in cleaned
+        if text and not all(word and all(map(is_in_a_word, word)) for word in text.split(" "))
+    ] == []
     # but a word `RT`, which a sign such as `_` may have hidden the first time
     again = {text: apply_rules(text).words for text in cleaned if "rt" not in text.lower()}
     assert {text: result for text, result in again.items() if text != result} == {}
 
 
 HISTORIES, STEPS = 48, 5
-TEXTS_OF_HISTORIES = ("Vaccines work", "RT @a: vaccines work!", "children's #flu shots 💉", "hTTp://a.org measles")
+TEXTS_OF_HISTORIES = (
+    "Vaccines work",
+    "RT @a: vaccines work!",
+    "children's #flu shots 💉",
+    "hTTp://a.org measles",
+)
 
 
 def random_dump(chance: random.Random, history: int, number: int) -> Dump:
@@ -167,7 +207,10 @@ def current_tweets(dumps: Iterable[Dump]) -> dict[str, tuple[str, int | None, fl
 
 
 def current_in(cleaned: Mapping[str, Row]) -> dict[str, tuple[str, int | None, float | None, str]]:
-    return {tweet_id: (row.safe_text, row.label, row.agreement, row.dump_sha256) for tweet_id, row in cleaned.items()}
+    return {
+        tweet_id: (row.safe_text, row.label, row.agreement, row.dump_sha256)
+        for tweet_id, row in cleaned.items()
+    }
 
 
 def rows_by_id(spark: SparkSession, uri: str) -> dict[str, Row]:
@@ -176,14 +219,20 @@ def rows_by_id(spark: SparkSession, uri: str) -> dict[str, Row]:
     return {row.tweet_id: row for row in rows}
 
 
-def test_any_history_of_the_log_gives_the_current_tweets_in_steps_and_in_one_go(spark: SparkSession, tmp_path: Path) -> None:
+def test_any_history_of_the_log_gives_the_current_tweets_in_steps_and_in_one_go(
+    spark: SparkSession, tmp_path: Path
+) -> None:
     # The histories have ids and dumps of their own and share the tables, so that one run of the job advances all of them.
     chance = random.Random(20261124)
     log, in_steps, in_one_go = TweetLog(tmp_path), str(tmp_path / "in_steps"), str(tmp_path / "in_one_go")
     loaded: dict[str, Dump] = {}
     maintained_until = 0
     for step in range(STEPS):
-        dumps = [random_dump(chance, history, number) for history in range(HISTORIES) for number in (2 * step, 2 * step + 1)]
+        dumps = [
+            random_dump(chance, history, number)
+            for history in range(HISTORIES)
+            for number in (2 * step, 2 * step + 1)
+        ]
         dumps = [dump for dump in dumps if chance.random() < 0.8]
         log.append(*dumps)
         loaded |= {dump.name: dump for dump in dumps}
@@ -207,10 +256,14 @@ def read_tweets(path: Path) -> list[Tweet]:
     with path.open(newline="") as lines:
         records = list(csv.DictReader(lines))
     is_tail = [re.fullmatch("[A-Z0-9]{8}", record["tweet_id"]) is None for record in records]
-    whole = [record for record, *cut in zip(records, is_tail, [*is_tail[1:], False], strict=True) if not any(cut)]
+    whole = [
+        record for record, *cut in zip(records, is_tail, [*is_tail[1:], False], strict=True) if not any(cut)
+    ]
     return [
         Tweet(
-            record["tweet_id"], record["safe_text"], *(float(record[name]) if name in record else None for name in ("label", "agreement"))
+            record["tweet_id"],
+            record["safe_text"],
+            *(float(record[name]) if name in record else None for name in ("label", "agreement")),
         )
         for record in whole
     ]
@@ -252,7 +305,9 @@ def test_no_real_tweet_has_changed_its_group(real: DataFrame) -> None:
     "VAXPULSE_FULL_DATA" not in os.environ,
     reason="the source study's whole data set may not be redistributed: VAXPULSE_FULL_DATA=path of its CSV runs this test",
 )
-def test_the_figures_of_the_source_study_come_out_of_its_whole_data(spark: SparkSession, tmp_path: Path) -> None:
+def test_the_figures_of_the_source_study_come_out_of_its_whole_data(
+    spark: SparkSession, tmp_path: Path
+) -> None:
     log, clean_uri = TweetLog(tmp_path), str(tmp_path / "tweets_clean")
     log.append(Dump("d", read_tweets(Path(os.environ["VAXPULSE_FULL_DATA"]))))
     clean_tweets.clean_tweets(spark, log.uri, clean_uri)
@@ -271,14 +326,20 @@ def test_the_figures_of_the_source_study_come_out_of_its_whole_data(spark: Spark
 
 
 @needs_real_data
-def test_label_shares_are_within_a_point_and_no_text_is_on_both_sides_on_the_real_rows(real: DataFrame) -> None:
+def test_label_shares_are_within_a_point_and_no_text_is_on_both_sides_on_the_real_rows(
+    real: DataFrame,
+) -> None:
     rows = real.where("label is not null").select("label", "split", "text_group").collect()
     eval_share = sum(row.split == "eval" for row in rows) / len(rows)
     assert abs(eval_share - 0.2) < 0.01
     for label in (-1, 0, 1):
         share = sum(row.label == label for row in rows) / len(rows)
-        in_eval = sum(row.label == label and row.split == "eval" for row in rows) / sum(row.split == "eval" for row in rows)
-        of_label = sum(row.label == label and row.split == "eval" for row in rows) / sum(row.label == label for row in rows)
+        in_eval = sum(row.label == label and row.split == "eval" for row in rows) / sum(
+            row.split == "eval" for row in rows
+        )
+        of_label = sum(row.label == label and row.split == "eval" for row in rows) / sum(
+            row.label == label for row in rows
+        )
         assert abs(in_eval - share) < 0.01, f"label {label}: {in_eval:.4f} of eval, {share:.4f} of all"
         assert abs(of_label - 0.2) < 0.01, f"label {label}: {of_label:.4f} of it in eval"
     sides = Counter((row.text_group, row.split) for row in rows)
@@ -291,12 +352,18 @@ def stems_by_pipeline(texts: DataFrame) -> DataFrame:
     from sparknlp.base import DocumentAssembler, Finisher
 
     for name, members in WORD_CLASSES.items():
-        texts = texts.withColumn("text", F.regexp_replace("text", rf"(?<![^ ])(?:{'|'.join(members)})(?![^ ])", name))
+        texts = texts.withColumn(
+            "text", F.regexp_replace("text", rf"(?<![^ ])(?:{'|'.join(members)})(?![^ ])", name)
+        )
     stages = [
         DocumentAssembler().setInputCol("text").setOutputCol("document"),
         Tokenizer().setInputCols(["document"]).setOutputCol("token"),
         # The default pattern would also remove digits (h1n1 -> hn) and the vowel signs of Hindi.
-        Normalizer().setInputCols(["token"]).setOutputCol("normalized").setLowercase(True).setCleanupPatterns([r"[^\p{L}\p{M}\p{N}]"]),
+        Normalizer()
+        .setInputCols(["token"])
+        .setOutputCol("normalized")
+        .setLowercase(True)
+        .setCleanupPatterns([r"[^\p{L}\p{M}\p{N}]"]),
         StopWordsCleaner().setInputCols(["normalized"]).setOutputCol("meaningful").setStopWords(stop_words()),
         Stemmer().setInputCols(["meaningful"]).setOutputCol("stem"),
         Finisher().setInputCols(["stem"]).setOutputCols(["stems"]).setOutputAsArray(True),
@@ -306,7 +373,9 @@ def stems_by_pipeline(texts: DataFrame) -> DataFrame:
 
 @needs_real_data
 def test_the_stems_are_those_of_a_spark_nlp_pipeline_row_by_row(real: DataFrame) -> None:
-    rows = stems_by_pipeline(real.select("tweet_id", "stemmed_text", F.lower("clean_text").alias("text"))).collect()
+    rows = stems_by_pipeline(
+        real.select("tweet_id", "stemmed_text", F.lower("clean_text").alias("text"))
+    ).collect()
     assert len(rows) == EXPECTED_ROWS
     assert [row.tweet_id for row in rows if row.stemmed_text != " ".join(row.stems)] == []
 
@@ -316,10 +385,20 @@ def test_adding_any_dump_never_moves_a_tweet_between_sides(spark: SparkSession, 
     texts = generated_texts()
     log, clean_uri = TweetLog(tmp_path), str(tmp_path / "tweets_clean")
     seen: dict[str, tuple[str, str]] = {}
-    for number, dump in enumerate((texts[:1000], texts[500:1500], [f"RT @someone: {text} <url>" for text in texts[:500]])):
-        log.append(Dump(f"d{number}", [Tweet(f"{number}-{i}", text, float(i % 3 - 1), 1.0) for i, text in enumerate(dump)], number))
+    for number, dump in enumerate(
+        (texts[:1000], texts[500:1500], [f"RT @someone: {text} <url>" for text in texts[:500]])
+    ):
+        log.append(
+            Dump(
+                f"d{number}",
+                [Tweet(f"{number}-{i}", text, float(i % 3 - 1), 1.0) for i, text in enumerate(dump)],
+                number,
+            )
+        )
         clean_tweets.clean_tweets(spark, log.uri, clean_uri)
-        sides = {tweet_id: (row.text_group, row.split) for tweet_id, row in rows_by_id(spark, clean_uri).items()}
+        sides = {
+            tweet_id: (row.text_group, row.split) for tweet_id, row in rows_by_id(spark, clean_uri).items()
+        }
         assert len(sides) == len(seen) + len(dump)
         assert {tweet_id: sides[tweet_id] for tweet_id in seen} == seen
         assert max(Counter(group for group, _ in set(sides.values())).values()) == 1

@@ -27,8 +27,12 @@ def outcome_of(dump: JudgedDump) -> Outcome:
         tweets = pa.Table.from_batches(dump.tweets()).to_pylist() if dump.accepted else []
         outcome.tweets = [tuple(row.values()) for row in tweets]
         for batch in dump.bad_records():
-            outcome.reasons |= dict(zip(batch["row_number"].to_pylist(), batch["reason"].to_pylist(), strict=True))
-            outcome.raw |= dict(zip(batch["row_number"].to_pylist(), batch["raw_record"].to_pylist(), strict=True))
+            outcome.reasons |= dict(
+                zip(batch["row_number"].to_pylist(), batch["reason"].to_pylist(), strict=True)
+            )
+            outcome.raw |= dict(
+                zip(batch["row_number"].to_pylist(), batch["raw_record"].to_pylist(), strict=True)
+            )
     return outcome
 
 
@@ -42,7 +46,9 @@ def expected(dump: bytes) -> Outcome:
 
 @AS_MANY_AS_ASKED
 @given(dump=dumps(), block_bytes=st.sampled_from([1, 2, 3, 7, 50, 400, 4 * 2**20]), compressed=st.booleans())
-def test_a_dump_read_in_any_pieces_gives_what_plain_python_gives(dump: bytes, block_bytes: int, compressed: bool) -> None:
+def test_a_dump_read_in_any_pieces_gives_what_plain_python_gives(
+    dump: bytes, block_bytes: int, compressed: bool
+) -> None:
     outcome = expected(dump)
     content = gzip.compress(dump[:40], mtime=0) + gzip.compress(dump[40:], mtime=0) if compressed else dump
     with patch.object(dump_bytes, "BLOCK_BYTES", block_bytes), judge_dump(io.BytesIO(content)) as judged:
@@ -53,11 +59,19 @@ def test_a_dump_read_in_any_pieces_gives_what_plain_python_gives(dump: bytes, bl
 
 
 @AS_MANY_AS_ASKED
-@given(content=st.text("ab\r\n", max_size=60).map(str.encode), cuts=st.lists(st.integers(0, 60), max_size=6), has_mark=st.booleans())
-def test_pieces_are_cut_where_lines_end_and_nothing_is_lost(content: bytes, cuts: list[int], has_mark: bool) -> None:
+@given(
+    content=st.text("ab\r\n", max_size=60).map(str.encode),
+    cuts=st.lists(st.integers(0, 60), max_size=6),
+    has_mark=st.booleans(),
+)
+def test_pieces_are_cut_where_lines_end_and_nothing_is_lost(
+    content: bytes, cuts: list[int], has_mark: bool
+) -> None:
     whole = (b"\xef\xbb\xbf" if has_mark else b"") + content
     places = sorted({0, len(whole), *(place for place in cuts if place < len(whole))})
     pieces = list(whole_lines(whole[a:b] for a, b in itertools.pairwise(places)))
     assert all(piece.endswith((b"\n", b"\r")) for piece in pieces)
     assert not any(a.endswith(b"\r") and b.startswith(b"\n") for a, b in itertools.pairwise(pieces))
-    assert b"".join(pieces) == (content if content.endswith((b"\n", b"\r")) or not content else content + b"\n")
+    assert b"".join(pieces) == (
+        content if content.endswith((b"\n", b"\r")) or not content else content + b"\n"
+    )

@@ -66,7 +66,9 @@ deaths = st.one_of(st.none(), st.tuples(st.integers(1, 8), st.booleans()))
 # deliver some of the dumps, each at some minute, and load them: undisturbed, with a death, or twice at once
 loads = st.tuples(
     st.just("load"),
-    st.lists(st.tuples(NUMBERS, st.integers(0, 8)), min_size=1, max_size=3, unique_by=lambda delivery: delivery[1]),
+    st.lists(
+        st.tuples(NUMBERS, st.integers(0, 8)), min_size=1, max_size=3, unique_by=lambda delivery: delivery[1]
+    ),
     st.one_of(deaths, deaths, st.just("two loaders")),
 )
 # decide about one of the dumps; nothing happens where the decision does not fit
@@ -78,7 +80,9 @@ def histories(draw: st.DrawFn) -> tuple[list, dict[int, bytes]]:
     """Steps, and the contents of the dumps that they deliver."""
     steps = draw(st.lists(st.one_of(loads, loads, decisions), min_size=1, max_size=5))
     delivered = {number for action, what, _ in steps if action == "load" for number, _ in what}
-    return steps, {number: draw(st.one_of(overlapping_dumps, overlapping_dumps, dumps())) for number in sorted(delivered)}
+    return steps, {
+        number: draw(st.one_of(overlapping_dumps, overlapping_dumps, dumps())) for number in sorted(delivered)
+    }
 
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
@@ -104,13 +108,21 @@ def check_history(folder: Path, steps: list, contents: dict[int, bytes]) -> None
                 load(store, disturbance)
                 exact = exact and disturbance != "two loaders"
             else:
-                decide(store, model, sha256_of(contents.get(what, b"never delivered")), action, disturbance, f"decision {step}")
+                decide(
+                    store,
+                    model,
+                    sha256_of(contents.get(what, b"never delivered")),
+                    action,
+                    disturbance,
+                    f"decision {step}",
+                )
     assert store.log() == model.log
     assert store.quarantine() == model.quarantine
     # How many tweets were known, and how the labels differ from those before, depends on which of two loaders was faster.
     left_out = () if exact else ("known", "label_distance")
     rows = [
-        {sha256: {k: v for k, v in row.items() if k not in left_out} for sha256, row in of.items()} for of in (store.dumps(), model.dumps)
+        {sha256: {k: v for k, v in row.items() if k not in left_out} for sha256, row in of.items()}
+        for of in (store.dumps(), model.dumps)
     ]
     assert rows[0] == rows[1]
     assert store.files().deliveries() == []
@@ -151,7 +163,9 @@ def load(store: Store, disturbance: object) -> None:
         store.load()
 
 
-def decide(store: Store, model: Model, sha256: str, decision: str, disturbance: tuple[int, bool] | None, run_id: str) -> None:
+def decide(
+    store: Store, model: Model, sha256: str, decision: str, disturbance: tuple[int, bool] | None, run_id: str
+) -> None:
     needed = {"pass": "held", "reject": "held", "retract": "loaded"}[decision]
     if sha256 not in model.dumps or model.dumps[sha256]["state"] != needed:
         assert store.decide(sha256, decision, run_id) == os.EX_DATAERR
@@ -177,7 +191,11 @@ def test_the_real_files_are_accounted_for_record_by_record(tmp_path: Path) -> No
         [row] = store.load()
         assert (row["records"], row["accepted"], row["quarantined"]) == (records, records - 2, 2)
         # Head and tail name each other.
-        of_dump = {number: values for (sha256, number), values in store.quarantine().items() if sha256 == row["dump_sha256"]}
+        of_dump = {
+            number: values
+            for (sha256, number), values in store.quarantine().items()
+            if sha256 == row["dump_sha256"]
+        }
         (head, (_, of_head)), (tail, (_, of_tail)) = sorted(of_dump.items())
         assert tail == head + 1
         assert of_head.endswith(f" {tail}")
@@ -192,7 +210,9 @@ def test_the_real_files_are_accounted_for_record_by_record(tmp_path: Path) -> No
 
 @needs_real_data
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
-def test_three_overlapping_parts_in_any_order_make_the_same_tweets_as_the_whole(tmp_path: Path, order: tuple[int, ...]) -> None:
+def test_three_overlapping_parts_in_any_order_make_the_same_tweets_as_the_whole(
+    tmp_path: Path, order: tuple[int, ...]
+) -> None:
     header, *records = (record.raw for record in records_of(TRAIN.read_bytes()))
     parts = [records[:3_000], records[2_500:6_000], records[5_500:]]
     store = Store(tmp_path)

@@ -49,7 +49,11 @@ class TweetLog:
         """All dumps in one commit; without a dump it creates the table."""
         rows = [
             tweet._asdict()
-            | {"dump_sha256": dump.name, "delivered_at": FIRST_DELIVERY + timedelta(days=dump.day), "ingested_at": FIRST_DELIVERY}
+            | {
+                "dump_sha256": dump.name,
+                "delivered_at": FIRST_DELIVERY + timedelta(days=dump.day),
+                "ingested_at": FIRST_DELIVERY,
+            }
             for dump in dumps
             for tweet in dump.tweets
         ]

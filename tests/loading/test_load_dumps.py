@@ -53,8 +53,16 @@ def counts(row: dict) -> tuple[int, int, int, int]:
 
 def arguments(store: Store, run_id: str = "run") -> list[str]:
     folders = [f"--delivered={store.folder / 'delivered'}", f"--raw={store.folder / 'raw'}"]
-    places = [f"--{name.replace('_', '-')}={getattr(store.tables, name)}" for name in ("tweets_raw", "quarantine", "dumps")]
-    gate = ["--most-quarantined=0.05", "--most-label-distance=0.15", "--shortest-text=1", "--longest-text=1000000"]
+    places = [
+        f"--{name.replace('_', '-')}={getattr(store.tables, name)}"
+        for name in ("tweets_raw", "quarantine", "dumps")
+    ]
+    gate = [
+        "--most-quarantined=0.05",
+        "--most-label-distance=0.15",
+        "--shortest-text=1",
+        "--longest-text=1000000",
+    ]
     return [*folders, *places, *gate, f"--run-id={run_id}"]
 
 
@@ -96,22 +104,33 @@ def test_every_record_is_a_tweet_a_duplicate_or_in_quarantine_and_the_same_conte
     assert store.quarantine() == {
         (sha256, 6): (",no id,0.0,1.0", "tweet_id is missing"),
         (sha256, 7): ("A4,begins,,", "cut by an unquoted line break: its text goes on in record 8"),
-        (sha256, 8): ("and goes on,1.0,1.0,", "not a record of its own: after an unquoted line break it continues record 7"),
+        (sha256, 8): (
+            "and goes on,1.0,1.0,",
+            "not a record of its own: after an unquoted line break it continues record 7",
+        ),
     }
     assert (store.folder / "raw" / f"{sha256}.csv").read_bytes() == content
 
-    versions = [DeltaTable(getattr(store.tables, name)).version() for name in ("tweets_raw", "quarantine", "dumps")]
+    versions = [
+        DeltaTable(getattr(store.tables, name)).version() for name in ("tweets_raw", "quarantine", "dumps")
+    ]
     store.deliver(content, moment(9), "june again.csv")
     assert run(store, "another run") == settle_dumps.NOTHING_LOADED
     assert "june again.csv: delivered before as june.csv, loaded; nothing changes" in capsys.readouterr().out
-    assert versions == [DeltaTable(getattr(store.tables, name)).version() for name in ("tweets_raw", "quarantine", "dumps")]
+    assert versions == [
+        DeltaTable(getattr(store.tables, name)).version() for name in ("tweets_raw", "quarantine", "dumps")
+    ]
     assert store.files().deliveries() == []
 
 
 def test_tables_can_be_read_by_every_delta_reader_and_say_what_has_changed(store: Store) -> None:
     load(store, HEADER + "A1,one,0.0,1.0\nno id at all,x,,\n")
     load(store, HEADER + "A2,two,0.0,1.0\n", 1)
-    for name, schema in (("tweets_raw", tables.TWEETS_RAW), ("quarantine", tables.QUARANTINE), ("dumps", tables.DUMPS)):
+    for name, schema in (
+        ("tweets_raw", tables.TWEETS_RAW),
+        ("quarantine", tables.QUARANTINE),
+        ("dumps", tables.DUMPS),
+    ):
         table = DeltaTable(getattr(store.tables, name))
         assert table.to_pyarrow_table().schema.equals(schema), name
         # without deletion vectors
@@ -121,7 +140,9 @@ def test_tables_can_be_read_by_every_delta_reader_and_say_what_has_changed(store
     assert changes["tweet_id"].to_pylist() == ["A2"]
 
 
-def test_the_newest_delivery_wins_whatever_the_order_of_loading_and_a_dump_without_labels_erases_none(store: Store) -> None:
+def test_the_newest_delivery_wins_whatever_the_order_of_loading_and_a_dump_without_labels_erases_none(
+    store: Store,
+) -> None:
     newest = "tweet_id,safe_tweet,lang\nA1,uno,es\nA2,zwei,de\n"
     assert load(store, newest, minute=9)["known"] == 0
     row = load(store, HEADER + "A1,one,0.0,1.0\nA2,two,1.0,1.0\nA3,three,1.0,1.0\n", minute=5)
@@ -141,14 +162,28 @@ def gzipped(text: str) -> bytes:
     ("content", "records"),
     [
         pytest.param(
-            '\ufeff"Tweet_ID" , Safe_Text,LABEL,Agreement\r\nA1,"a\r\nb",0.0,1.0\r\nA2,c,,\r\n', 2, id="byte order mark, case, spaces, CRLF"
+            '\ufeff"Tweet_ID" , Safe_Text,LABEL,Agreement\r\nA1,"a\r\nb",0.0,1.0\r\nA2,c,,\r\n',
+            2,
+            id="byte order mark, case, spaces, CRLF",
         ),
-        pytest.param('agreement,label,safe_tweet,tweet_id\n1.0,0.0,"a\r\nb",A1\n,,c,A2', 2, id="other order, no last line end"),
-        pytest.param('tweet_id,safe_text,label,agreement\rA1,"a\r\nb",0.0,1.0\rA2,c,,\r', 2, id="line ends of old Macs"),
-        pytest.param('tweet_id,safe_text,label,agreement\r\nA1,"a\r\nb",0.0,1.0\nA2,c,,\r', 2, id="mixed line ends"),
-        pytest.param(gzipped('tweet_id,safe_text,label,agreement\nA1,"a\r\nb",0.0,1.0\nA2,c,,\n'), 2, id="gzip"),
         pytest.param(
-            b'tweet_id,safe_text,label,agreement\nA1,"a\r\nb",0.0,1.0\nA2,c,,\nA3,\xe9t\xe9,,\n', 3, id="a record in another encoding"
+            'agreement,label,safe_tweet,tweet_id\n1.0,0.0,"a\r\nb",A1\n,,c,A2',
+            2,
+            id="other order, no last line end",
+        ),
+        pytest.param(
+            'tweet_id,safe_text,label,agreement\rA1,"a\r\nb",0.0,1.0\rA2,c,,\r', 2, id="line ends of old Macs"
+        ),
+        pytest.param(
+            'tweet_id,safe_text,label,agreement\r\nA1,"a\r\nb",0.0,1.0\nA2,c,,\r', 2, id="mixed line ends"
+        ),
+        pytest.param(
+            gzipped('tweet_id,safe_text,label,agreement\nA1,"a\r\nb",0.0,1.0\nA2,c,,\n'), 2, id="gzip"
+        ),
+        pytest.param(
+            b'tweet_id,safe_text,label,agreement\nA1,"a\r\nb",0.0,1.0\nA2,c,,\nA3,\xe9t\xe9,,\n',
+            3,
+            id="a record in another encoding",
         ),
     ],
 )
@@ -160,7 +195,9 @@ def test_a_dump_is_read_however_its_program_writes(store: Store, content: str | 
         assert raw_record == "A3,\\xe9t\\xe9,,"
 
 
-def test_a_byte_order_mark_inside_the_file_belongs_to_its_text(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_byte_order_mark_inside_the_file_belongs_to_its_text(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Each line is a group of its own, so that one begins with the mark.
     monkeypatch.setattr("loading.dump_bytes.BLOCK_BYTES", 20)
     load(store, "safe_text,tweet_id\n\ufefftext that begins with a mark,A1\nlonger text after it,A2\n")
@@ -190,7 +227,10 @@ def test_a_quote_that_is_never_closed_costs_its_line_and_no_more_memory_than_the
     # Nor do lines that may all be pieces of one record.
     load(store, HEADER + "prose without an id,,,\n" * 5_000)
     assert max(searched) < 25_000
-    row = load(store, HEADER + 'A0,"never closed,0.0,1.0\n' + "".join(f"B{n},text {n},0.0,1.0\n" for n in range(5_000)))
+    row = load(
+        store,
+        HEADER + 'A0,"never closed,0.0,1.0\n' + "".join(f"B{n},text {n},0.0,1.0\n" for n in range(5_000)),
+    )
     assert counts(row) == (5_001, 5_000, 0, 1)
     assert max(searched) < 25_000
 
@@ -209,8 +249,12 @@ def many_members(records: bytes) -> bytes:
 HARD = {
     "gzip of many members": many_members,
     "CR line ends": lambda records: records.replace(b"\n", b"\r"),
-    "ids that end alike": lambda records: re.sub(rb"ID(\d+),", rb"\1_________________________________,", records),
-    "records that may all be pieces of one": lambda records: re.sub(rb"ID(\d+),(.*?),.*", rb"no id \1,,,", records),
+    "ids that end alike": lambda records: re.sub(
+        rb"ID(\d+),", rb"\1_________________________________,", records
+    ),
+    "records that may all be pieces of one": lambda records: re.sub(
+        rb"ID(\d+),(.*?),.*", rb"no id \1,,,", records
+    ),
     "a quote that is never closed": lambda records: records.replace(b"ID2,", b'ID2,"'),
 }
 
@@ -242,7 +286,10 @@ REFUSED = {
     "no header": ("A1,one,0.0,1.0\n", "it begins with 'A1,one,0.0,1.0'"),
     "UTF-16": ("\ufeffx".encode("utf-16"), "UTF-16"),
     "cut gzip": (gzip.compress(HEADER.encode() * 3)[:-12], "gzip that was cut off"),
-    "damaged gzip": (gzip.compress(HEADER.encode() + b"A1,one,,\n" * 20_000)[:-8] + b"12345678", "damaged gzip"),
+    "damaged gzip": (
+        gzip.compress(HEADER.encode() + b"A1,one,,\n" * 20_000)[:-8] + b"12345678",
+        "damaged gzip",
+    ),
     "no gzip": (b"\x1f\x8bnot gzip at all", "damaged gzip"),
 }
 
@@ -322,7 +369,10 @@ def start(store: Store, folder: Path, when_read: str = WHEN_READ) -> subprocess.
 
 def test_a_dump_that_aborts_the_process_does_not_take_the_others_down(store: Store, tmp_path: Path) -> None:
     texts = ["first", "fatal", "third", "second fatal"]
-    delivered = [store.deliver(f"{HEADER}A{n},the {text} one,0.0,1.0\n".encode(), moment(n), f"{n}.csv") for n, text in enumerate(texts)]
+    delivered = [
+        store.deliver(f"{HEADER}A{n},the {text} one,0.0,1.0\n".encode(), moment(n), f"{n}.csv")
+        for n, text in enumerate(texts)
+    ]
     process = start(store, tmp_path)
     out, err = process.communicate()
     assert process.returncode == 0
@@ -336,7 +386,9 @@ def test_a_dump_that_aborts_the_process_does_not_take_the_others_down(store: Sto
     assert [path.exists() for path in delivered] == [False, True, False, True]
 
 
-def test_a_loader_that_dies_before_its_first_delivery_is_not_started_again_and_again(store: Store, tmp_path: Path) -> None:
+def test_a_loader_that_dies_before_its_first_delivery_is_not_started_again_and_again(
+    store: Store, tmp_path: Path
+) -> None:
     process = start(store, tmp_path, "import os, sys\nif 'loading.settle_dumps' in sys.orig_argv: os.abort()")
     process.communicate()
     assert process.returncode == 128 + signal.SIGABRT
@@ -361,7 +413,9 @@ def test_judged_records_wait_in_files_of_which_nothing_is_left_when_the_process_
         assert (sum(map(len, dump.tweets())), sum(map(len, dump.bad_records()))) == (1, 1)
 
 
-def test_a_second_try_of_a_run_that_died_after_its_last_commit_still_says_that_it_has_loaded(store: Store) -> None:
+def test_a_second_try_of_a_run_that_died_after_its_last_commit_still_says_that_it_has_loaded(
+    store: Store,
+) -> None:
     # Whoever waits for new tweets has not heard of them.
     load(store, HEADER + "A1,one of them,0.0,1.0\n")
     assert run(store, "run") == 0
@@ -373,7 +427,10 @@ def test_a_nightly_run_tells_of_what_a_run_has_loaded_that_died_before_it_could(
     [ingested_at] = [row["ingested_at"] for row in store.rows("dumps")]
     assert row["state"] == "loaded"
     assert run(store, "tonight", f"--signalled-until={ingested_at - timedelta(hours=1)}") == 0
-    assert run(store, "tonight", f"--signalled-until={ingested_at + timedelta(hours=1)}") == settle_dumps.NOTHING_LOADED
+    assert (
+        run(store, "tonight", f"--signalled-until={ingested_at + timedelta(hours=1)}")
+        == settle_dumps.NOTHING_LOADED
+    )
     assert run(store, "tonight", "--signalled-until=") == settle_dumps.NOTHING_LOADED
 
 
@@ -397,7 +454,9 @@ def test_an_append_outlives_a_change_of_the_table_that_comes_between(store: Stor
     load(store, HEADER + "A1,one of them,0.0,1.0\n")
     rows = DeltaTable(store.tables.tweets_raw).to_pyarrow_table().to_batches()
     stale = DeltaTable(store.tables.tweets_raw)
-    DeltaTable(store.tables.tweets_raw).alter.set_table_properties({"delta.logRetentionDuration": "interval 400 days"})
+    DeltaTable(store.tables.tweets_raw).alter.set_table_properties(
+        {"delta.logRetentionDuration": "interval 400 days"}
+    )
     another = "0" * 64
     assert tables.append_dump(stale, another, rows)
     assert not tables.append_dump(DeltaTable(store.tables.tweets_raw), another, rows)
@@ -411,7 +470,9 @@ def test_a_dump_without_bad_records_commits_nothing_to_the_quarantine(store: Sto
     assert DeltaTable(store.tables.quarantine).version() == 1
 
 
-def test_files_are_delivered_in_the_order_of_their_times_and_hidden_ones_are_on_their_way(store: Store) -> None:
+def test_files_are_delivered_in_the_order_of_their_times_and_hidden_ones_are_on_their_way(
+    store: Store,
+) -> None:
     store.deliver(b"", moment(2), "b.csv")
     store.deliver(b"", moment(1), "https%3A%2F%2Fexample.org%2F100%25.csv")
     (store.folder / "delivered" / ".uploading-1").write_bytes(b"")

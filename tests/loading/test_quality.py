@@ -19,7 +19,12 @@ def store(tmp_path: Path) -> Store:
 
 
 def add(
-    store: Store, minute: int, accepted: int = 900, quarantined: int = 0, labels: list = USUAL, text: str = "a tweet of the usual length"
+    store: Store,
+    minute: int,
+    accepted: int = 900,
+    quarantined: int = 0,
+    labels: list = USUAL,
+    text: str = "a tweet of the usual length",
 ) -> dict:
     tweets = [
         f"M{minute}N{number},{text},{'' if labels[number % len(labels)] is None else labels[number % len(labels)]},1.0"
@@ -41,13 +46,18 @@ def test_a_usual_dump_is_loaded(store: Store) -> None:
         # a tenth of the records is in quarantine
         ({"quarantined": 100}, "10.0% of its records are in quarantine, at most 5.0% are usual"),
         # all labels are alike, in the dumps before they are not
-        ({"labels": [1]}, "its label shares differ by 0.556 from those of the dumps before it, at most 0.150 is usual"),
+        (
+            {"labels": [1]},
+            "its label shares differ by 0.556 from those of the dumps before it, at most 0.150 is usual",
+        ),
         # another column was taken for the text
         ({"text": "1.0"}, "its median text has 3 characters, 10 to 1000 are usual"),
         ({"text": "word " * 500}, "its median text has 2500 characters, 10 to 1000 are usual"),
     ],
 )
-def test_nothing_of_an_unusual_dump_is_loaded_and_the_others_go_on(store: Store, dump: dict, reason: str) -> None:
+def test_nothing_of_an_unusual_dump_is_loaded_and_the_others_go_on(
+    store: Store, dump: dict, reason: str
+) -> None:
     first = add(store, 1)
     held = add(store, 2, **dump)
     assert (held["state"], held["reason"]) == ("held", reason)
@@ -89,10 +99,15 @@ def test_few_rows_are_not_judged_by_shares(store: Store) -> None:
 
 def test_a_dump_without_labels_has_no_label_shares(store: Store) -> None:
     add(store, 1)
-    assert (add(store, 2, labels=[None])["state"], store.rows("dumps")[0]["label_distance"]) == ("loaded", None)
+    assert (add(store, 2, labels=[None])["state"], store.rows("dumps")[0]["label_distance"]) == (
+        "loaded",
+        None,
+    )
 
 
-def test_a_decision_that_does_not_fit_changes_nothing_and_says_why(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_decision_that_does_not_fit_changes_nothing_and_says_why(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
     loaded = add(store, 1)["dump_sha256"]
     before = store.dumps()
     for sha256, decision, message in (
@@ -105,7 +120,9 @@ def test_a_decision_that_does_not_fit_changes_nothing_and_says_why(store: Store,
     assert store.dumps() == before
 
 
-def test_a_dump_that_was_to_pass_and_is_rejected_instead_leaves_the_log(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dump_that_was_to_pass_and_is_rejected_instead_leaves_the_log(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     held = add(store, 1, quarantined=100)["dump_sha256"]
     with monkeypatch.context() as patch:
         patch.setattr(tables, "record_dump", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -134,7 +151,9 @@ def test_a_dump_that_is_rejected_while_it_is_loaded_leaves_the_log(
     assert store.log() == {}
 
 
-def test_a_dump_whose_rows_maintenance_has_dropped_is_loaded_again_after_it_was_retracted(store: Store) -> None:
+def test_a_dump_whose_rows_maintenance_has_dropped_is_loaded_again_after_it_was_retracted(
+    store: Store,
+) -> None:
     row = add(store, 1)
     DeltaTable(store.tables.tweets_raw).delete(f"dump_sha256 = '{row['dump_sha256']}'")
     assert store.decide(row["dump_sha256"], "retract") == 0

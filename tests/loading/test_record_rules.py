@@ -18,7 +18,9 @@ def reasons(content: str) -> dict[int, str]:
     found, first = {}, 1
     for records in read_records([body.encode()], partial(belongs_to_previous, layout)):
         bad_records = judge_records(records, layout, first).bad_records
-        found |= dict(zip(bad_records["row_number"].to_pylist(), bad_records["reason"].to_pylist(), strict=True))
+        found |= dict(
+            zip(bad_records["row_number"].to_pylist(), bad_records["reason"].to_pylist(), strict=True)
+        )
         first += len(records)
     return found
 
@@ -75,7 +77,9 @@ def test_a_record_is_a_tweet_or_has_one_reason_why_it_is_none(record: str, reaso
         ("label,tweet_id,safe_text,agreement", "0.0,A1,begins,", "and ends,1.0,,"),
     ],
 )
-def test_both_pieces_of_a_record_broken_by_a_line_break_name_each_other(header: str, head: str, tail: str) -> None:
+def test_both_pieces_of_a_record_broken_by_a_line_break_name_each_other(
+    header: str, head: str, tail: str
+) -> None:
     assert reasons(f"{header}\n{head}\n{tail}\n") == {
         1: "cut by an unquoted line break: its text goes on in record 2",
         2: "not a record of its own: after an unquoted line break it continues record 1",
@@ -110,7 +114,9 @@ def test_two_unlabelled_tweets_are_not_pieces_of_one_although_the_second_text_is
     assert reasons("tweet_id,safe_text,label\nA1,some text,\nA2,1,\n") == {}
 
 
-def test_a_record_that_is_open_for_many_blocks_is_not_searched_again_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_record_that_is_open_for_many_blocks_is_not_searched_again_for_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     searched = []
 
     def counting(data: bytes) -> Records:

@@ -12,7 +12,13 @@ import requests
 from hdfs import HdfsError
 from urllib3 import HTTPResponse
 from vaxpulse_airflow import deliveries
-from vaxpulse_airflow.deliveries import deliver_dump, deliver_landed, deliver_landed_locally, find_status, is_finished
+from vaxpulse_airflow.deliveries import (
+    deliver_dump,
+    deliver_landed,
+    deliver_landed_locally,
+    find_status,
+    is_finished,
+)
 
 from loading.files import DELIVERED_NAME, DumpFiles
 from tests.plugins.memory_hdfs import MemoryHdfs
@@ -38,7 +44,11 @@ def landing(tmp_path):
 
 def sources(hdfs):
     """The names that the delivered files came with, in the order of their times."""
-    return [DELIVERED_NAME.match(path.rpartition("/")[2])[2] for path in sorted(hdfs.files) if path.startswith(f"{DELIVERED}/")]
+    return [
+        DELIVERED_NAME.match(path.rpartition("/")[2])[2]
+        for path in sorted(hdfs.files)
+        if path.startswith(f"{DELIVERED}/")
+    ]
 
 
 def test_examples_in_the_docstrings_hold():
@@ -50,7 +60,11 @@ def test_examples_in_the_docstrings_hold():
 def is_now(path):
     """Whether a delivered file says that it was delivered in the last half minute."""
     moment = DELIVERED_NAME.match(path.rpartition("/")[2])[1]
-    return f"{datetime.now(UTC) - timedelta(seconds=30):%Y%m%dT%H%M%S}" <= moment <= f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
+    return (
+        f"{datetime.now(UTC) - timedelta(seconds=30):%Y%m%dT%H%M%S}"
+        <= moment
+        <= f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
+    )
 
 
 def test_landed_file_is_renamed_with_its_arrival_and_its_name_and_nothing_is_read(hdfs):
@@ -131,7 +145,9 @@ def test_upload_that_died_is_removed_after_a_day(hdfs):
     assert [path for path in hdfs.files if "uploading" in path] == [f"{DELIVERED}/.uploading-1"]
 
 
-@pytest.mark.parametrize("name", [".june.csv", "_june.csv", "june.csv.part", "june.csv.tmp", "june.csv._COPYING_"])
+@pytest.mark.parametrize(
+    "name", [".june.csv", "_june.csv", "june.csv.part", "june.csv.tmp", "june.csv._COPYING_"]
+)
 def test_unfinished_name_is_passed_over(hdfs, tmp_path, name):
     hdfs.put(f"{LANDING}/{name}", CONTENT)
     (tmp_path / name).write_bytes(CONTENT)
@@ -169,7 +185,10 @@ def test_name_of_any_length_and_alphabet_is_delivered_and_read_back(hdfs, tmp_pa
         name = path.removeprefix(f"{DELIVERED}/")
         assert len(name.encode()) <= 255
         (tmp_path / "delivered" / name).touch()
-    found = [delivery.source for delivery in DumpFiles(str(tmp_path / "delivered"), str(tmp_path / "raw")).deliveries()]
+    found = [
+        delivery.source
+        for delivery in DumpFiles(str(tmp_path / "delivered"), str(tmp_path / "raw")).deliveries()
+    ]
     assert found[0] == names[3]
     assert found[2] == names[1]
     assert found[1].startswith("…疫")
@@ -199,7 +218,10 @@ def test_of_two_that_deliver_one_file_the_second_goes_without(hdfs):
     assert list(hdfs.files.values()) == [CONTENT]
 
 
-@pytest.mark.parametrize("error", [HdfsError("403", exception="AccessControlException"), HdfsError("500"), requests.ConnectionError()])
+@pytest.mark.parametrize(
+    "error",
+    [HdfsError("403", exception="AccessControlException"), HdfsError("500"), requests.ConnectionError()],
+)
 def test_file_system_that_refuses_or_breaks_is_an_error_and_not_an_empty_folder(hdfs, error):
     hdfs.put(f"{LANDING}/june.csv", CONTENT)
     hdfs.faults[LANDING] = error
@@ -318,7 +340,9 @@ def test_folder_of_claimed_files_that_is_not_ours_is_not_used(hdfs, landing, tmp
         deliver_landed_locally(hdfs, landing, DELIVERED)
     (landing / "uploading").unlink()
     (landing / "uploading").mkdir(mode=0o700)
-    (landing / "uploading" / "20261124T230825.123Z-x.csv").symlink_to(other / "20261124T230825.123Z-secret.csv")
+    (landing / "uploading" / "20261124T230825.123Z-x.csv").symlink_to(
+        other / "20261124T230825.123Z-secret.csv"
+    )
     assert deliver_landed_locally(hdfs, landing, DELIVERED).sources == ["a dump.csv"]
     assert list(hdfs.files.values()) == [CONTENT]
     assert [path.read_text() for path in other.iterdir()] == ["password"]
@@ -351,7 +375,10 @@ def test_dump_in_another_hdfs_is_not_looked_for_in_this_one(hdfs):
 @pytest.mark.parametrize(
     ("dump", "message"),
     [
-        ("no such dump.csv", "the worker .* has no file .*no such dump.csv: put it into the landing folder .*, which all workers share"),
+        (
+            "no such dump.csv",
+            "the worker .* has no file .*no such dump.csv: put it into the landing folder .*, which all workers share",
+        ),
         (f"{HDFS}/no/such.csv", "there is no dump /no/such.csv in HDFS"),
         ("ftp://example.org/dump.csv", "cannot read a dump from ftp"),
     ],
@@ -367,7 +394,11 @@ class Web:
     def __init__(self, monkeypatch):
         self.answers, self.asked, self.addresses = {}, [], {"example.org": "93.184.215.14"}
         monkeypatch.setattr(requests.Session, "get", self.get)
-        monkeypatch.setattr(deliveries.socket, "getaddrinfo", lambda host, *_, **__: [(2, 1, 6, "", (self.addresses[host], 443))])
+        monkeypatch.setattr(
+            deliveries.socket,
+            "getaddrinfo",
+            lambda host, *_, **__: [(2, 1, 6, "", (self.addresses[host], 443))],
+        )
 
     def get(self, url, *, stream, timeout, allow_redirects, headers):
         assert stream
@@ -408,7 +439,9 @@ def test_server_that_fails_is_named_without_what_is_secret(hdfs, web, monkeypatc
     web.answers[url] = 403, {}, b""
     with pytest.raises(ValueError, match="the server answers 403 Reason") as refusal:
         deliver_dump(hdfs, url, None, HDFS, DELIVERED)
-    monkeypatch.setattr(requests.Session, "get", lambda *_, **__: (_ for _ in ()).throw(requests.ConnectionError(url)))
+    monkeypatch.setattr(
+        requests.Session, "get", lambda *_, **__: (_ for _ in ()).throw(requests.ConnectionError(url))
+    )
     with pytest.raises(OSError, match="cannot be read: ConnectionError") as failure:
         deliver_dump(hdfs, url, None, HDFS, DELIVERED)
     assert "abc" not in f"{refusal.value} {failure.value}"
@@ -416,7 +449,9 @@ def test_server_that_fails_is_named_without_what_is_secret(hdfs, web, monkeypatc
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "169.254.169.254", "10.0.0.5", "::1", "::ffff:127.0.0.1"])
-def test_address_that_only_workers_can_reach_is_not_read_not_even_by_a_redirect(hdfs, web, address, monkeypatch):
+def test_address_that_only_workers_can_reach_is_not_read_not_even_by_a_redirect(
+    hdfs, web, address, monkeypatch
+):
     web.addresses["inner"] = address
     for url in ("http://inner/latest", "https://example.org/away"):
         web.answers["https://example.org/away"] = 302, {"Location": "http://inner/latest"}, b""
@@ -456,7 +491,11 @@ class Connections:
 def test_host_is_looked_up_once_and_read_from_an_address_that_was_checked(hdfs, monkeypatch):
     # Its name leads to two public addresses first, and to the worker itself from then on.
     answers = [["93.184.215.14", "93.184.215.15"], ["127.0.0.1"], ["127.0.0.1"]]
-    monkeypatch.setattr(deliveries.socket, "getaddrinfo", lambda *_, **__: [(2, 1, 6, "", (address, 80)) for address in answers.pop(0)])
+    monkeypatch.setattr(
+        deliveries.socket,
+        "getaddrinfo",
+        lambda *_, **__: [(2, 1, 6, "", (address, 80)) for address in answers.pop(0)],
+    )
     connections = Connections()
     monkeypatch.setattr("urllib3.util.connection.create_connection", connections.create_connection)
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
@@ -469,7 +508,9 @@ def test_host_is_looked_up_once_and_read_from_an_address_that_was_checked(hdfs, 
 
 def test_certificate_must_be_of_the_host_and_not_of_its_address():
     request = requests.Request("GET", "https://example.org/dump.csv").prepare()
-    pool = deliveries.FixedAddressAdapter("93.184.215.14").get_connection_with_tls_context(request, verify=True)
+    pool = deliveries.FixedAddressAdapter("93.184.215.14").get_connection_with_tls_context(
+        request, verify=True
+    )
     assert pool.host == "93.184.215.14"
     assert pool.assert_hostname == pool.conn_kw["server_hostname"] == "example.org"
     assert pool.cert_reqs == "CERT_REQUIRED"

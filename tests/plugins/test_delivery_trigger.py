@@ -50,7 +50,9 @@ def test_restarted_trigger_is_silent_about_what_it_has_told(hdfs):
     assert LandedDumpTrigger(**arguments).deliver() == []
 
 
-@pytest.mark.parametrize("error", [OSError("connection refused"), HdfsError("403", exception="AccessControlException")])
+@pytest.mark.parametrize(
+    "error", [OSError("connection refused"), HdfsError("403", exception="AccessControlException")]
+)
 def test_trigger_outlives_a_file_system_that_is_down_or_refuses_and_says_so(hdfs, capsys, error):
     hdfs.put("/landing/a.csv", b"a")
     hdfs.faults["/landing"] = error

@@ -23,7 +23,10 @@ def test_each_page_is_one_entry_in_the_browse_menu():
 
 
 def test_page_without_an_address_has_no_entry():
-    assert [view["name"] for view in external_views(ENVIRONMENT | {"VAXPULSE_SPARK_URL": ""})] == ["MLflow", "HDFS"]
+    assert [view["name"] for view in external_views(ENVIRONMENT | {"VAXPULSE_SPARK_URL": ""})] == [
+        "MLflow",
+        "HDFS",
+    ]
 
 
 def test_a_component_that_knows_no_page_loads_the_plugin(monkeypatch):

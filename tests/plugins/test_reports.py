@@ -132,5 +132,7 @@ def test_tab_leads_to_where_the_application_answers():
     [view] = Reports.external_views
     [app] = Reports().fastapi_apps
     path = view["href"].removeprefix(app["url_prefix"])
-    assert path.replace("DAG_ID", "dag_id").replace("RUN_ID", "run_id") in [route.path for route in app["app"].routes]
+    assert path.replace("DAG_ID", "dag_id").replace("RUN_ID", "run_id") in [
+        route.path for route in app["app"].routes
+    ]
     assert view["destination"] == "dag_run"

@@ -22,7 +22,13 @@ print(*(module.name for module in pkgutil.walk_packages(spark_jobs.__path__, "sp
 
 @pytest.mark.parametrize(
     ("status", "error"),
-    [(65, AirflowFailException), (99, AirflowSkipException), (1, AirflowException), (651, AirflowException), (199, AirflowException)],
+    [
+        (65, AirflowFailException),
+        (99, AirflowSkipException),
+        (1, AirflowException),
+        (651, AirflowException),
+        (199, AirflowException),
+    ],
 )
 def test_exit_status_decides_whether_another_try_is_made(monkeypatch, status, error):
     def fail(self, context):
@@ -42,10 +48,20 @@ def test_driver_and_executors_get_the_package_of_the_job(monkeypatch, tmp_path):
         archive = command[command.index("--py-files") + 1]
         submitted.append(archive)
         # A machine that has the libraries and no checkout.
-        shown = subprocess.run([sys.executable, "-I", "-c", IMPORT_ALL.format(archive=archive)], capture_output=True, text=True, check=True)
+        shown = subprocess.run(
+            [sys.executable, "-I", "-c", IMPORT_ALL.format(archive=archive)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         assert shown.stdout.splitlines()[0] == f"{archive}/spark_jobs True"
-        names = {".".join(path.relative_to(SPARK_JOBS.parent).with_suffix("").parts) for path in SPARK_JOBS.rglob("*.py")}
-        assert {"spark_jobs", *shown.stdout.splitlines()[1].split()} == {name.removesuffix(".__init__") for name in names}
+        names = {
+            ".".join(path.relative_to(SPARK_JOBS.parent).with_suffix("").parts)
+            for path in SPARK_JOBS.rglob("*.py")
+        }
+        assert {"spark_jobs", *shown.stdout.splitlines()[1].split()} == {
+            name.removesuffix(".__init__") for name in names
+        }
 
     monkeypatch.setattr(SparkSubmitOperator, "execute", submit)
     SparkJobOperator(task_id="job", package=str(SPARK_JOBS)).execute({})

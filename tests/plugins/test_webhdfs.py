@@ -39,19 +39,31 @@ class Namenode:
             redirect.headers["location"] = "http://datanode-1:9864/webhdfs/v1/a"
             return redirect
         if operation == "GET_BLOCK_LOCATIONS":
-            nodes = [{"hostName": f"datanode-{n}", "infoPort": 9864, "ipAddr": f"10.0.0.{n}", "xferPort": 9866} for n in (1, 2)]
-            return answer(200, json.dumps({"LocatedBlocks": {"locatedBlocks": [{"locations": nodes}]}}).encode())
+            nodes = [
+                {"hostName": f"datanode-{n}", "infoPort": 9864, "ipAddr": f"10.0.0.{n}", "xferPort": 9866}
+                for n in (1, 2)
+            ]
+            return answer(
+                200, json.dumps({"LocatedBlocks": {"locatedBlocks": [{"locations": nodes}]}}).encode()
+            )
         if operation == "GETFILESTATUS":
             raise requests.ConnectionError(request=requests.Request(method, url).prepare())
         if operation == "OPEN":
-            left = [n for n in (1, 2) if f"10.0.0.{n}:9866" not in params.get("excludedatanodes", "").split(",")]
+            left = [
+                n for n in (1, 2) if f"10.0.0.{n}:9866" not in params.get("excludedatanodes", "").split(",")
+            ]
             if not left:
-                return answer(403, b'{"RemoteException": {"message": "No active nodes contain this block", "exception": "IOException"}}')
+                return answer(
+                    403,
+                    b'{"RemoteException": {"message": "No active nodes contain this block", "exception": "IOException"}}',
+                )
             chosen = left[0]
         else:
             chosen = next(self.turns)
         if chosen in self.dead:
-            raise requests.ConnectTimeout(request=requests.Request(method, f"http://datanode-{chosen}:9864/webhdfs/v1/a").prepare())
+            raise requests.ConnectTimeout(
+                request=requests.Request(method, f"http://datanode-{chosen}:9864/webhdfs/v1/a").prepare()
+            )
         return answer(200, b'{"FileChecksum": "of datanode %d"}' % chosen)
 
 

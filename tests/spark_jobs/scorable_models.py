@@ -15,7 +15,12 @@ from training.export import export_onnx
 MAX_LENGTH_TOKENS = 48
 # Class ids in another order than the labels', so that a mix-up shows.
 ID2LABEL = {"0": "1", "1": "-1", "2": "0"}
-SHAPE: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+SHAPE: dict[str, Any] = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+}
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,9 @@ class TinyModel:
         order = [self.torch_model.config.label2id[str(label)] for label in (-1, 0, 1)]
         with torch.no_grad():
             rows = [
-                self.torch_model(**self.tokenizer(text, truncation=True, max_length=MAX_LENGTH_TOKENS, return_tensors="pt")).logits[0]
+                self.torch_model(
+                    **self.tokenizer(text, truncation=True, max_length=MAX_LENGTH_TOKENS, return_tensors="pt")
+                ).logits[0]
                 for text in texts
             ]
         return torch.stack(rows).double().softmax(dim=1)[:, order].numpy()
@@ -43,9 +50,12 @@ def train_wordpiece(texts: list[str]) -> Tokenizer:
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    tokenizer.train_from_iterator(texts, trainers.WordPieceTrainer(vocab_size=600, special_tokens=special, show_progress=False))
+    tokenizer.train_from_iterator(
+        texts, trainers.WordPieceTrainer(vocab_size=600, special_tokens=special, show_progress=False)
+    )
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", tokenizer.token_to_id("[CLS]")), ("[SEP]", tokenizer.token_to_id("[SEP]"))]
+        single="[CLS] $A [SEP]",
+        special_tokens=[("[CLS]", tokenizer.token_to_id("[CLS]")), ("[SEP]", tokenizer.token_to_id("[SEP]"))],
     )
     return tokenizer
 
@@ -56,13 +66,17 @@ def train_byte_pairs(texts: list[str]) -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=600, special_tokens=special, initial_alphabet=alphabet, show_progress=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=600, special_tokens=special, initial_alphabet=alphabet, show_progress=False
+    )
     tokenizer.train_from_iterator(texts, trainer)
     tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
     return tokenizer
 
 
-def make_tiny_model(folder: Path, architecture: str, texts: list[str], version: str = "1", seed: int = 1) -> TinyModel:
+def make_tiny_model(
+    folder: Path, architecture: str, texts: list[str], version: str = "1", seed: int = 1
+) -> TinyModel:
     """A model of an architecture (bert, distilbert, roberta), its tokenizer trained on `texts`; its export is `folder`."""
     torch.manual_seed(seed)
     torch.set_num_threads(1)  # more threads wait for each other longer than so small a model takes
@@ -72,18 +86,39 @@ def make_tiny_model(folder: Path, architecture: str, texts: list[str], version: 
     }
     if architecture == "roberta":
         backend = train_byte_pairs(texts)
-        special = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "mask_token": "<mask>"}
+        special = {
+            "pad_token": "<pad>",
+            "bos_token": "<s>",
+            "eos_token": "</s>",
+            "unk_token": "<unk>",
+            "mask_token": "<mask>",
+        }
     else:
         backend = train_wordpiece(texts)
-        special = {"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]", "unk_token": "[UNK]", "mask_token": "[MASK]"}
-    vocabulary = {"vocab_size": backend.get_vocab_size(), "pad_token_id": backend.token_to_id(special["pad_token"])}
+        special = {
+            "pad_token": "[PAD]",
+            "cls_token": "[CLS]",
+            "sep_token": "[SEP]",
+            "unk_token": "[UNK]",
+            "mask_token": "[MASK]",
+        }
+    vocabulary = {
+        "vocab_size": backend.get_vocab_size(),
+        "pad_token_id": backend.token_to_id(special["pad_token"]),
+    }
     configs = {
         "bert": lambda: transformers.BertConfig(**SHAPE, **vocabulary, **labels),
-        "distilbert": lambda: transformers.DistilBertConfig(dim=32, n_layers=2, n_heads=2, hidden_dim=64, **vocabulary, **labels),
-        "roberta": lambda: transformers.RobertaConfig(**SHAPE, **vocabulary, **labels, max_position_embeddings=130),
+        "distilbert": lambda: transformers.DistilBertConfig(
+            dim=32, n_layers=2, n_heads=2, hidden_dim=64, **vocabulary, **labels
+        ),
+        "roberta": lambda: transformers.RobertaConfig(
+            **SHAPE, **vocabulary, **labels, max_position_embeddings=130
+        ),
     }
     model = transformers.AutoModelForSequenceClassification.from_config(configs[architecture]()).eval()
-    for parameter in model.parameters():  # fresh weights are so small that every text would get the same probabilities
+    for (
+        parameter
+    ) in model.parameters():  # fresh weights are so small that every text would get the same probabilities
         parameter.data.mul_(6 if parameter.dim() > 1 else 1)
     names = ["input_ids", "attention_mask", *(["token_type_ids"] if architecture == "bert" else [])]
     tokenizer = transformers.PreTrainedTokenizerFast(

@@ -60,7 +60,9 @@ def test_copies_of_a_text_conflict_when_their_labels_differ(spark: SparkSession)
         {"text_group": "c", "label": 1},
     )
     groups = findings.text_groups(given)
-    assert collected(groups.select("text_group", "tweets", "labels", "negative", "neutral", "positive", "example")) == [
+    assert collected(
+        groups.select("text_group", "tweets", "labels", "negative", "neutral", "positive", "example")
+    ) == [
         ("a", 2, 2, 1, 0, 1, "X"),
         ("b", 2, 1, 0, 1, 0, ""),
     ]
@@ -70,7 +72,12 @@ def test_copies_of_a_text_conflict_when_their_labels_differ(spark: SparkSession)
 
 
 def test_what_a_rule_removes_is_counted_at_that_rule(spark: SparkSession) -> None:
-    given = tweets(spark, {"safe_text": "RT @nurse: get #flu shots 💉"}, {"safe_text": "a &amp; b"}, {"safe_text": "plain"})
+    given = tweets(
+        spark,
+        {"safe_text": "RT @nurse: get #flu shots 💉"},
+        {"safe_text": "a &amp; b"},
+        {"safe_text": "plain"},
+    )
     row = findings.removed_by_rules(given).first()
     assert row is not None
     of_rule = {
@@ -97,9 +104,15 @@ def test_what_a_rule_removes_is_counted_at_that_rule(spark: SparkSession) -> Non
     }
 
 
-@pytest.mark.parametrize(("words", "pairs"), [("a b c", ["a b", "b c"]), ("a b", ["a b"]), ("a", []), ("", [])])
+@pytest.mark.parametrize(
+    ("words", "pairs"), [("a b c", ["a b", "b c"]), ("a b", ["a b"]), ("a", []), ("", [])]
+)
 def test_a_bigram_is_a_word_with_the_next_one(spark: SparkSession, words: str, pairs: list[str]) -> None:
-    [row] = spark.createDataFrame([(words,)], "t string").select(findings.bigrams(F.split("t", " ")).alias("pairs")).collect()
+    [row] = (
+        spark.createDataFrame([(words,)], "t string")
+        .select(findings.bigrams(F.split("t", " ")).alias("pairs"))
+        .collect()
+    )
     assert row.pairs == pairs
 
 
@@ -128,36 +141,57 @@ def test_terms_are_counted_for_each_label_without_stop_words(spark: SparkSession
     ]
 
 
-def test_distinctive_terms_are_scored_by_the_log_odds_ratio_with_a_dirichlet_prior(spark: SparkSession) -> None:
+def test_distinctive_terms_are_scored_by_the_log_odds_ratio_with_a_dirichlet_prior(
+    spark: SparkSession,
+) -> None:
     # term -> occurrences in negative, neutral and positive tweets
     counts = {"autism": (40, 5, 5), "measles": (10, 80, 20), "work": (0, 2, 30), "rare": (4, 0, 0)}
     rows = [("hashtag", term, *of, sum(of)) for term, of in counts.items()]
     rows += [("word", "not of a kind that is scored", 50, 0, 0, 50)]
-    terms = spark.createDataFrame(rows, "kind string, term string, negative long, neutral long, positive long, all long")
+    terms = spark.createDataFrame(
+        rows, "kind string, term string, negative long, neutral long, positive long, all long"
+    )
     best = {(row.label, row.term): row for row in findings.distinctive_terms(terms, 3).collect()}
 
     def z(term: str, label: int) -> float:
         """By the paper, step by step: y counts here, rest elsewhere, alpha the prior."""
         total = sum(map(sum, counts.values()))
-        n_here, n_rest = (sum(of[label] for of in counts.values()), total - sum(of[label] for of in counts.values()))
+        n_here, n_rest = (
+            sum(of[label] for of in counts.values()),
+            total - sum(of[label] for of in counts.values()),
+        )
         y_here, y_rest = counts[term][label], sum(counts[term]) - counts[term][label]
         alpha, alpha_0 = findings.PRIOR_OCCURRENCES * sum(counts[term]) / total, findings.PRIOR_OCCURRENCES
         odds_here = (y_here + alpha) / (n_here + alpha_0 - y_here - alpha)
         odds_rest = (y_rest + alpha) / (n_rest + alpha_0 - y_rest - alpha)
-        return (math.log(odds_here) - math.log(odds_rest)) / math.sqrt(1 / (y_here + alpha) + 1 / (y_rest + alpha))
+        return (math.log(odds_here) - math.log(odds_rest)) / math.sqrt(
+            1 / (y_here + alpha) + 1 / (y_rest + alpha)
+        )
 
     assert best.keys() == {("negative", "autism"), ("neutral", "measles"), ("positive", "work")}
     for (label, term), row in best.items():
         assert row.z == pytest.approx(z(term, {"negative": 0, "neutral": 1, "positive": 2}[label]))
-        assert (row.kind, row["rank"], (row.negative, row.neutral, row.positive)) == ("hashtag", 1, counts[term])
+        assert (row.kind, row["rank"], (row.negative, row.neutral, row.positive)) == (
+            "hashtag",
+            1,
+            counts[term],
+        )
 
 
 def test_differences_tell_added_removed_relabelled_and_retexted_tweets_apart(spark: SparkSession) -> None:
     def version(*rows: tuple[str, int | None, str]) -> DataFrame:
         return spark.createDataFrame(rows, "tweet_id string, label int, clean_text string")
 
-    before = version(("same", None, "a"), ("removed", 1, "a"), ("relabelled", None, "a"), ("retexted", 1, "a"), ("both", 1, "a"))
-    now = version(("same", None, "a"), ("added", 1, "a"), ("relabelled", 0, "a"), ("retexted", 1, "b"), ("both", 0, "b"))
+    before = version(
+        ("same", None, "a"),
+        ("removed", 1, "a"),
+        ("relabelled", None, "a"),
+        ("retexted", 1, "a"),
+        ("both", 1, "a"),
+    )
+    now = version(
+        ("same", None, "a"), ("added", 1, "a"), ("relabelled", 0, "a"), ("retexted", 1, "b"), ("both", 0, "b")
+    )
     row = findings.differences(before, now).first()
     assert row is not None
     assert row.asDict() == {

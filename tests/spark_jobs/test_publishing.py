@@ -39,7 +39,9 @@ def test_login_of_the_environment_is_shown_to_mlflow_and_a_refusal_ends_the_job(
 
     address, logins = server
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-    mlflow.set_tracking_uri(address)  # an address that another test has set this way would count more than the environment
+    mlflow.set_tracking_uri(
+        address
+    )  # an address that another test has set this way would count more than the environment
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "reports")
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "a secret")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")

@@ -16,8 +16,26 @@ LENGTHS = {-1: {3: 10}, 0: {20: 40}, 1: {30: 29, 153: 1}, None: {50: 1_000}}
 AGREEMENTS = {(0.333, -1): 4, (0.667, -1): 6, (0.667, 0): 20, (1.0, 0): 20, (1.0, 1): 30}
 WORDS = {"all": {"measles": 5, "لقاح": 2}, "negative": {"autism": 3}, "neutral": {}, "positive": {"kids": 1}}
 DISTINCTIVE = [
-    {"kind": "hashtag", "label": "negative", "rank": 1, "term": "疫苗", "z": 3.14, "negative": 7, "neutral": 0, "positive": 1},
-    {"kind": "emoji", "label": "positive", "rank": 1, "term": "💉", "z": 2.5, "negative": 0, "neutral": 1, "positive": 6},
+    {
+        "kind": "hashtag",
+        "label": "negative",
+        "rank": 1,
+        "term": "疫苗",
+        "z": 3.14,
+        "negative": 7,
+        "neutral": 0,
+        "positive": 1,
+    },
+    {
+        "kind": "emoji",
+        "label": "positive",
+        "rank": 1,
+        "term": "💉",
+        "z": 2.5,
+        "negative": 0,
+        "neutral": 1,
+        "positive": 6,
+    },
 ]
 DUPLICATES = {"texts": 7, "tweets": 21, "conflicting_texts": 2, "conflicting_tweets": 5}
 LARGEST_GROUPS = [{"example": '<b>buy</b> & "sell"', "tweets": 9, "negative": 1, "neutral": 0, "positive": 2}]
@@ -72,7 +90,10 @@ def text_of(page: str) -> str:
 def test_page_needs_nothing_from_elsewhere_and_runs_nothing(page: str) -> None:
     addresses = re.findall(r'(?:src|srcset|href)="([^"]*)"', page)
     assert addresses
-    assert {address.split(":")[0] if not address.startswith("#") else "#" for address in addresses} == {"data", "#"}
+    assert {address.split(":")[0] if not address.startswith("#") else "#" for address in addresses} == {
+        "data",
+        "#",
+    }
     assert "<script" not in page
     assert "@import" not in page
 
@@ -91,7 +112,9 @@ def test_every_plot_has_a_form_for_dark_pages_in_other_colours(page: str) -> Non
     pictures = Pictures(page)
     assert len(pictures.source) == 7
     assert all(source["media"] == "(prefers-color-scheme: dark)" for source in pictures.source)
-    plots = [picture["src"] for picture in pictures.img if (picture["src"] or "").startswith("data:image/svg")]
+    plots = [
+        picture["src"] for picture in pictures.img if (picture["src"] or "").startswith("data:image/svg")
+    ]
     assert all(dark["srcset"] != light for dark, light in zip(pictures.source, plots, strict=True))
     assert "color-scheme: light dark" in page
 

@@ -12,7 +12,9 @@ STEMS = {"the": None, "shots": "shot", "work": "work", "a": None, "and": None, "
 
 
 def batch_of(texts: list[str]) -> pa.RecordBatch:
-    return pa.record_batch([pa.array(range(len(texts))), pa.array(texts, pa.string())], ["number", "safe_text"])
+    return pa.record_batch(
+        [pa.array(range(len(texts))), pa.array(texts, pa.string())], ["number", "safe_text"]
+    )
 
 
 def with_stems(turns: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -26,12 +28,17 @@ def clean(*batches: pa.RecordBatch) -> list[dict[str, object]]:
     turns = list(with_stems(rows.find_tokens("safe_text")(batches)))
     assert sum(turn.num_rows for turn in turns) == sum(batch.num_rows for batch in batches)
     cleaned = [row for batch in rows.join_tokens(turns) for row in batch.to_pylist()]
-    assert [row.pop("number") for row in cleaned] == [number for batch in batches for number in batch.column("number").to_pylist()]
+    assert [row.pop("number") for row in cleaned] == [
+        number for batch in batches for number in batch.column("number").to_pylist()
+    ]
     return [{key: value for key, value in row.items() if key != "safe_text"} for row in cleaned]
 
 
 def words_asked_for(*texts: list[str]) -> list[list[str]]:
-    return [sorted(turn.column("words").to_pylist()[0]) for turn in rows.find_tokens("safe_text")(map(batch_of, texts))]
+    return [
+        sorted(turn.column("words").to_pylist()[0])
+        for turn in rows.find_tokens("safe_text")(map(batch_of, texts))
+    ]
 
 
 def test_each_row_gets_what_the_rules_make_of_its_tokens_in_their_order() -> None:
@@ -48,7 +55,10 @@ def test_each_row_gets_what_the_rules_make_of_its_tokens_in_their_order() -> Non
 
 
 def test_a_slice_of_a_batch_is_cleaned_by_itself() -> None:
-    assert [row["clean_text"] for row in clean(batch_of(["the flu", "work", "shots", "a"]).slice(1, 2))] == ["work", "shots"]
+    assert [row["clean_text"] for row in clean(batch_of(["the flu", "work", "shots", "a"]).slice(1, 2))] == [
+        "work",
+        "shots",
+    ]
 
 
 def test_a_batch_without_rows_is_cleaned() -> None:
@@ -57,7 +67,24 @@ def test_a_batch_without_rows_is_cleaned() -> None:
 
 @pytest.mark.parametrize(
     "token",
-    ["vaccine", "H1N1", "(flu)", "flu.", "RT", "rt", "Rt", "rT", '"RT"', "rt:", "...", "", "http:", "https://t.co/aB1", "(@a)", "flu.co"],
+    [
+        "vaccine",
+        "H1N1",
+        "(flu)",
+        "flu.",
+        "RT",
+        "rt",
+        "Rt",
+        "rT",
+        '"RT"',
+        "rt:",
+        "...",
+        "",
+        "http:",
+        "https://t.co/aB1",
+        "(@a)",
+        "flu.co",
+    ],
 )
 def test_a_token_that_no_rule_is_tried_on_comes_out_as_by_the_rules(token: str) -> None:
     (cleaned,) = rows.clean_distinct_tokens(pa.array([token])).to_pylist()
@@ -68,7 +95,10 @@ def test_the_stem_of_a_word_is_asked_for_once_and_only_where_a_row_needs_it() ->
     # links, numbers and texts without blanks have none
     texts = ["Flu flu, shots-work https://t.co/a1 12345 接種しました"], ["flu #tag work the"]
     assert words_asked_for(*texts) == [["flu", "shots", "work"], ["the"]]
-    assert [row["stemmed_text"] for row in clean(*map(batch_of, texts))] == ["flu flu shot work 12345 接種しました", "flu work"]
+    assert [row["stemmed_text"] for row in clean(*map(batch_of, texts))] == [
+        "flu flu shot work 12345 接種しました",
+        "flu work",
+    ]
 
 
 def test_words_are_forgotten_before_they_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,20 +11,50 @@ from spark_jobs.scoring.drift import FREQUENT_WORDS, LENGTH_EDGES, Drift, Profil
 
 # Words by Zipf's law, the project's subject among the frequent ones, and 3,000 rare ones.
 WORDS = [*FREQUENT, *(f"rare{number}" for number in range(3_000))]
-OTHER_TOPIC = [word for word in FREQUENT if not word.startswith(("vacc", "measles", "autism", "immun", "disease", "flu", "health", "kids"))]
-FOOTBALL = [*OTHER_TOPIC[:8], "goal", "match", "league", "coach", *OTHER_TOPIC[8:], *(f"player{number}" for number in range(3_000))]
-SPANISH = ["la", "de", "que", "el", "en", "vacuna", "no", "los", "niños", "por", *(f"palabra{number}" for number in range(3_000))]
+OTHER_TOPIC = [
+    word
+    for word in FREQUENT
+    if not word.startswith(("vacc", "measles", "autism", "immun", "disease", "flu", "health", "kids"))
+]
+FOOTBALL = [
+    *OTHER_TOPIC[:8],
+    "goal",
+    "match",
+    "league",
+    "coach",
+    *OTHER_TOPIC[8:],
+    *(f"player{number}" for number in range(3_000)),
+]
+SPANISH = [
+    "la",
+    "de",
+    "que",
+    "el",
+    "en",
+    "vacuna",
+    "no",
+    "los",
+    "niños",
+    "por",
+    *(f"palabra{number}" for number in range(3_000)),
+]
 SHARES = (0.1, 0.5, 0.4)
 
 
-def invent(count: int, words: Sequence[str], seed: int, shares: Sequence[float] = SHARES, confidence: float = 0.8) -> list[dict]:
+def invent(
+    count: int, words: Sequence[str], seed: int, shares: Sequence[float] = SHARES, confidence: float = 0.8
+) -> list[dict]:
     random = np.random.default_rng(seed)
     zipf = 1 / np.arange(1, len(words) + 1)
     tweets = []
     for label in random.choice(3, count, p=shares):
         chosen = random.choice(words, random.integers(4, 29), p=zipf / zipf.sum())
         tweets.append(
-            {"label": int(label) - 1, "words": list(chosen), "confidence": float(np.clip(random.normal(confidence, 0.1), 0.34, 1))}
+            {
+                "label": int(label) - 1,
+                "words": list(chosen),
+                "confidence": float(np.clip(random.normal(confidence, 0.1), 0.34, 1)),
+            }
         )
     return tweets
 
@@ -32,7 +62,9 @@ def invent(count: int, words: Sequence[str], seed: int, shares: Sequence[float] 
 def profile_of(tweets: Sequence[dict], training: Sequence[dict]) -> Profile:
     """What Spark counts, in Python."""
     counts = Counter(word for tweet in training for word in tweet["words"])
-    rank_of = dict.fromkeys(counts, FREQUENT_WORDS) | {word: rank for rank, (word, _) in enumerate(counts.most_common(FREQUENT_WORDS))}
+    rank_of = dict.fromkeys(counts, FREQUENT_WORDS) | {
+        word: rank for rank, (word, _) in enumerate(counts.most_common(FREQUENT_WORDS))
+    }
     of_tweets = [
         {
             "part": "all",
@@ -43,7 +75,11 @@ def profile_of(tweets: Sequence[dict], training: Sequence[dict]) -> Profile:
         }
         for tweet in tweets
     ]
-    of_words = [{"part": "all", "rank": rank_of.get(word, -1), "words": 1} for tweet in tweets for word in tweet["words"]]
+    of_words = [
+        {"part": "all", "rank": rank_of.get(word, -1), "words": 1}
+        for tweet in tweets
+        for word in tweet["words"]
+    ]
     return assemble(of_tweets, of_words)["all"]
 
 
@@ -93,9 +129,18 @@ def test_rows_of_several_parts_are_counted_apart() -> None:
         {"part": "a", "label": 1, "length": 3, "tweets": 2, "confidence": 2.0},
         {"part": "b", "label": 0, "length": 8, "tweets": 1, "confidence": 0.5},
     ]
-    of_words = [{"part": "a", "rank": 0, "words": 5}, {"part": "a", "rank": -1, "words": 3}, {"part": "a", "rank": 50, "words": 2}]
+    of_words = [
+        {"part": "a", "rank": 0, "words": 5},
+        {"part": "a", "rank": -1, "words": 3},
+        {"part": "a", "rank": 50, "words": 2},
+    ]
     found = assemble(of_tweets, of_words)
-    assert (found["a"].tweets, found["a"].labels, found["a"].confidence, found["a"].unseen_share) == (4, [2, 0, 2], 0.8, 0.3)
+    assert (found["a"].tweets, found["a"].labels, found["a"].confidence, found["a"].unseen_share) == (
+        4,
+        [2, 0, 2],
+        0.8,
+        0.3,
+    )
     assert (found["a"].words[0], found["a"].words[-1], sum(found["a"].words)) == (5, 5, 10)
     # a dump of links alone has no word
     assert (found["b"].lengths[-1], found["b"].unseen_share) == (1, 0.0)

@@ -44,7 +44,8 @@ def test_a_model_of_before_the_trainer_chose_is_used_in_float32() -> None:
 def test_metadata_that_lack_something_are_an_error_that_says_what_to_do(missing: str) -> None:
     metadata = {name: value for name, value in METADATA.items() if name != missing}
     with pytest.raises(
-        ModelError, match=rf"metadata.json of tiny version 1 is not as agreed .*{missing}.*: train and promote a model again"
+        ModelError,
+        match=rf"metadata.json of tiny version 1 is not as agreed .*{missing}.*: train and promote a model again",
     ):
         parse_metadata(metadata, "f", "tiny", "1")
 

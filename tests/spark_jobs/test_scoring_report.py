@@ -20,9 +20,20 @@ HASHTAGS = [
     {"hashtag": "疫苗", "tweets": 8, "negative": 4, "neutral": 4, "positive": 0, "score": -0.4},
 ]
 RANKED = {
-    "negative": [{"text": "<b>never</b>", "tweets": 3, "negative": 0.98, "positive": 0.01, "uncertain": 0.98, "score": -0.97}],
+    "negative": [
+        {
+            "text": "<b>never</b>",
+            "tweets": 3,
+            "negative": 0.98,
+            "positive": 0.01,
+            "uncertain": 0.98,
+            "score": -0.97,
+        }
+    ],
     "positive": [],
-    "uncertain": [{"text": "hm", "tweets": 1, "negative": 0.3, "positive": 0.3, "uncertain": 0.4, "score": 0.0}],
+    "uncertain": [
+        {"text": "hm", "tweets": 1, "negative": 0.3, "positive": 0.3, "uncertain": 0.4, "score": 0.0}
+    ],
 }
 JUDGED = [
     {

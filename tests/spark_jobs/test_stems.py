@@ -8,7 +8,9 @@ from spark_jobs.cleaning import stems
 
 
 def stem_of(spark: SparkSession, *words: str) -> dict[str, str | None]:
-    rows = spark.createDataFrame([(words,)], "words array<string>").select(F.transform("words", stems.stem).alias("stems"))
+    rows = spark.createDataFrame([(words,)], "words array<string>").select(
+        F.transform("words", stems.stem).alias("stems")
+    )
     return dict(zip(words, rows.collect()[0].stems, strict=True))
 
 
@@ -39,7 +41,9 @@ def test_each_distinct_word_has_a_stem_in_lower_case_and_stop_words_have_none(sp
 
 def test_every_member_of_a_word_class_has_one_stem(spark: SparkSession) -> None:
     for name, members in stems.WORD_CLASSES.items():
-        folded = spark.createDataFrame([(word,) for word in members], "w string").select(stems.fold_word_class(F.col("w")).alias("f"))
+        folded = spark.createDataFrame([(word,) for word in members], "w string").select(
+            stems.fold_word_class(F.col("w")).alias("f")
+        )
         assert {row.f for row in folded.collect()} == {name}
 
 
@@ -57,7 +61,9 @@ def test_every_member_of_a_word_class_has_one_stem(spark: SparkSession) -> None:
         ("εμβολιο", None),
     ],
 )
-def test_a_word_that_is_its_own_stem_is_not_looked_up(spark: SparkSession, word: str, key: str | None) -> None:
+def test_a_word_that_is_its_own_stem_is_not_looked_up(
+    spark: SparkSession, word: str, key: str | None
+) -> None:
     assert stems.stem_key(word) == key
     if key is None:
         assert stem_of(spark, word) == {word: word}

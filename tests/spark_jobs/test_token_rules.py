@@ -40,10 +40,14 @@ def test_html_entities_are_decoded_once() -> None:
 
 
 def test_html_entities_are_those_of_the_standard_library() -> None:
-    texts = [f"a &{name} b" for name in html5 if name.endswith(";")] + [f"a &#{number}; b" for number in (9, 127, *range(129, 0x2100, 7))]
+    texts = [f"a &{name} b" for name in html5 if name.endswith(";")] + [
+        f"a &#{number}; b" for number in (9, 127, *range(129, 0x2100, 7))
+    ]
     expected = [unescape(text) for text in texts]
     # html.unescape drops control characters that HTML forbids, the rule keeps them: punctuation goes later
-    differing = [text for text, want in zip(texts, expected, strict=True) if rules.decode_html_entities(text) != want]
+    differing = [
+        text for text, want in zip(texts, expected, strict=True) if rules.decode_html_entities(text) != want
+    ]
     assert [text for text in differing if not 127 <= int(text[4:-3]) < 160] == []
 
 
@@ -116,11 +120,17 @@ def test_handles_are_removed_but_not_addresses() -> None:
 
 def test_placeholders_and_full_width_signs_are_rewritten() -> None:
     def all_three(text: str) -> str:
-        return rules.strip_handle_placeholders(rules.strip_url_placeholders(rules.fold_full_width_signs(text)))
+        return rules.strip_handle_placeholders(
+            rules.strip_url_placeholders(rules.fold_full_width_signs(text))
+        )
 
     check(
         all_three,
-        [("<user><user> a <url>b", "   a  b"), ("＃flu ＠nurse", "#flu @nurse"), ("<User> <URL> < user>", "<User> <URL> < user>")],
+        [
+            ("<user><user> a <url>b", "   a  b"),
+            ("＃flu ＠nurse", "#flu @nurse"),
+            ("<User> <URL> < user>", "<User> <URL> < user>"),
+        ],
     )
 
 
@@ -132,7 +142,10 @@ def test_retweet_markers_are_removed_as_words_only() -> None:
             ("OMG. Rt  x, rt  y", "OMG.    x,    y"),
             ("“RT: x”", "“ : x”"),
             # inside words, before an apostrophe, in the name of a laboratory test
-            ("ART SMART RTs part heart RT's RT-PCR ART1 _RT", "ART SMART RTs part heart RT's RT-PCR ART1 _RT"),
+            (
+                "ART SMART RTs part heart RT's RT-PCR ART1 _RT",
+                "ART SMART RTs part heart RT's RT-PCR ART1 _RT",
+            ),
             # in small letters only after a blank
             ("(rt) rt", "(rt)  "),
         ],
@@ -144,7 +157,11 @@ HASHTAGS: list[tuple[str, list[str], str]] = [
     ("#VaccinesWork!! yes", ["VaccinesWork"], " !! yes"),
     ("(#flu) #flu,#mmr", ["flu", "flu", "mmr"], "( )  , "),
     # any script, combining marks, joiners, underscores, digits beside letters
-    ("#लसीकरण #ワクチン #تطعيم #il·lusió #flu_2026 #2nd", ["लसीकरण", "ワクチン", "تطعيم", "il·lusió", "flu_2026", "2nd"], "           "),
+    (
+        "#लसीकरण #ワクチン #تطعيم #il·lusió #flu_2026 #2nd",
+        ["लसीकरण", "ワクチン", "تطعيم", "il·lusió", "flu_2026", "2nd"],
+        "           ",
+    ),
     # not after a letter, a digit or `&`
     ("a#flu 1#flu &#flu é#flu", [], "a#flu 1#flu &#flu é#flu"),
     # not digits alone, not signs alone
@@ -186,7 +203,9 @@ def test_every_emoji_of_the_library_is_found_whole() -> None:
 
 def test_emoji_between_other_characters_are_those_the_library_finds() -> None:
     sequences = list(emoji.EMOJI_DATA)
-    texts = ["".join(sequences[i::97][:40]) + "1 é#*\u200d" + " ".join(sequences[i::89][:40]) for i in range(89)]
+    texts = [
+        "".join(sequences[i::97][:40]) + "1 é#*\u200d" + " ".join(sequences[i::89][:40]) for i in range(89)
+    ]
     expected = [[match["emoji"] for match in emoji.emoji_list(text)] for text in texts]
     assert [rules.extract_emoji(text) for text in texts] == expected
 
@@ -238,7 +257,15 @@ def test_no_rule_eats_what_another_needs() -> None:
 
 
 @pytest.mark.parametrize(
-    "hostile", ["http://a.b/" + "(" * 20_000, "a." * 20_000, "#" * 20_000, "http://" + "a-" * 20_000, "&" * 20_000, "@a/" * 9_000]
+    "hostile",
+    [
+        "http://a.b/" + "(" * 20_000,
+        "a." * 20_000,
+        "#" * 20_000,
+        "http://" + "a-" * 20_000,
+        "&" * 20_000,
+        "@a/" * 9_000,
+    ],
 )
 def test_hostile_texts_take_no_more_than_linear_time(hostile: str) -> None:
     # Seconds at most; a pattern that backtracks takes hours.

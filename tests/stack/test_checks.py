@@ -21,10 +21,18 @@ def platform(tmp_path, monkeypatch):
     def put(name, rows):
         write_deltalake(tmp_path / name, pa.Table.from_pylist(rows), mode="overwrite")
 
-    put("tweets_clean", [{"tweet_id": id, "dump_sha256": sha256} for id, sha256 in (("1", SHA256), ("2", SHA256), ("3", "b" * 64))])
+    put(
+        "tweets_clean",
+        [
+            {"tweet_id": id, "dump_sha256": sha256}
+            for id, sha256 in (("1", SHA256), ("2", SHA256), ("3", "b" * 64))
+        ],
+    )
     monkeypatch.setattr(summary, "table", lambda _, name: DeltaTable(tmp_path / name))
     monkeypatch.setattr(summary, "champion", lambda _: {"name": "vaxpulse", "version": "2"})
-    return lambda scored: put("tweets_scored", [{"tweet_id": id, "model_version": version} for id, version in scored])
+    return lambda scored: put(
+        "tweets_scored", [{"tweet_id": id, "model_version": version} for id, version in scored]
+    )
 
 
 def test_each_tweet_of_the_dump_is_scored_once_by_the_champion(platform, capsys):
@@ -36,7 +44,9 @@ def test_each_tweet_of_the_dump_is_scored_once_by_the_champion(platform, capsys)
 @pytest.mark.parametrize("scored", [[("1", "2"), ("2", "1")], [("1", "2"), ("2", "2"), ("2", "2")]])
 def test_a_tweet_without_a_score_or_with_two_is_found(platform, scored):
     platform(scored)
-    with pytest.raises(client.SmokeFailed, match=r"^1 of 2 tweets have not exactly one score of version 2: 2 \.\.\.$"):
+    with pytest.raises(
+        client.SmokeFailed, match=r"^1 of 2 tweets have not exactly one score of version 2: 2 \.\.\.$"
+    ):
         client.check_scores(None, SHA256, SCORED_RUN)
 
 
@@ -49,7 +59,9 @@ def test_scoring_that_did_not_run_is_found():
 def test_each_model_that_was_trained_has_a_verdict(monkeypatch, capsys, tags, is_judged):
     versions = [SimpleNamespace(run_id="r1", tags=tags)]
     monkeypatch.setattr(summary, "champion", lambda _: None)
-    monkeypatch.setattr(summary, "mlflow_client", lambda _: SimpleNamespace(search_model_versions=lambda _: versions))
+    monkeypatch.setattr(
+        summary, "mlflow_client", lambda _: SimpleNamespace(search_model_versions=lambda _: versions)
+    )
     if is_judged:
         client.check_champion(None, {"r1"})
         assert capsys.readouterr().out == "champion: None\nverdict: no champion yet\n"
@@ -59,8 +71,13 @@ def test_each_model_that_was_trained_has_a_verdict(monkeypatch, capsys, tags, is
 
 
 def test_a_worker_that_ran_no_task_is_found():
-    tasks = {"clean_tweets app-1": {"172.18.0.5": 3, "172.18.0.6": 4}, "score_tweets app-2": {"172.18.0.5": 9, "172.18.0.6": 0}}
-    assert list(spark_work.problems(tasks, workers=2)) == ["score_tweets app-2: 1 of 2 Spark workers ran its tasks"]
+    tasks = {
+        "clean_tweets app-1": {"172.18.0.5": 3, "172.18.0.6": 4},
+        "score_tweets app-2": {"172.18.0.5": 9, "172.18.0.6": 0},
+    }
+    assert list(spark_work.problems(tasks, workers=2)) == [
+        "score_tweets app-2: 1 of 2 Spark workers ran its tasks"
+    ]
 
 
 def test_tasks_are_counted_by_worker_and_not_for_the_driver(monkeypatch):
@@ -93,8 +110,17 @@ def test_a_history_server_that_does_not_answer_is_no_list_without_applications(m
         spark_work.tasks_by_worker("http://history", since=0)
 
 
-def container(name="vaxpulse-mlflow-1", user="10001", image="vaxpulse-mlflow:0.1.0", host="127.0.0.1", port="5000", **more):
-    bindings = {"NetworkSettings": {"Ports": {"5000/tcp": [{"HostIp": host, "HostPort": port}], "9000/tcp": None}}}
+def container(
+    name="vaxpulse-mlflow-1",
+    user="10001",
+    image="vaxpulse-mlflow:0.1.0",
+    host="127.0.0.1",
+    port="5000",
+    **more,
+):
+    bindings = {
+        "NetworkSettings": {"Ports": {"5000/tcp": [{"HostIp": host, "HostPort": port}], "9000/tcp": None}}
+    }
     return {"Name": name, "Config": {"User": user, "Image": image}} | bindings | more
 
 
@@ -120,7 +146,9 @@ def test_open_ports_root_and_shown_secrets_are_found(monkeypatch, changed, wrong
 
 def test_a_secret_in_an_images_history_is_found(monkeypatch):
     monkeypatch.setattr(docker, "containers", lambda: [container()])
-    monkeypatch.setattr(docker, "docker", lambda command, *_: "RUN echo s3cret-of-mlflow" if command == "history" else "")
+    monkeypatch.setattr(
+        docker, "docker", lambda command, *_: "RUN echo s3cret-of-mlflow" if command == "history" else ""
+    )
     monkeypatch.setattr(security, "logins", lambda *_: ())
     monkeypatch.setattr(security, "viewer", lambda *_: ())
     assert list(security.problems({"MLFLOW_PASSWORD": "s3cret-of-mlflow"})) == [

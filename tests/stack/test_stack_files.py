@@ -34,14 +34,29 @@ def test_compose_file_follows_the_specification():
     assert checked.returncode == 0, checked.stdout
 
 
-@pytest.mark.skipif(not shutil.which("docker"), reason="docker compose config needs the docker command, not its engine")
+@pytest.mark.skipif(
+    not shutil.which("docker"), reason="docker compose config needs the docker command, not its engine"
+)
 @pytest.mark.parametrize("gpu", [True, False])
 def test_docker_compose_accepts_the_files_and_prints_no_secret(tmp_path, gpu):
     variables = settings.new_environment(gpu=gpu)
     settings.complete_environment(tmp_path / ".env", variables)
-    command = ["docker", "compose", "--project-directory", str(REPOSITORY), "--env-file", str(tmp_path / ".env"), "config"]
+    command = [
+        "docker",
+        "compose",
+        "--project-directory",
+        str(REPOSITORY),
+        "--env-file",
+        str(tmp_path / ".env"),
+        "config",
+    ]
     shown = subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd=REPOSITORY, env={"PATH": "/usr/local/bin:/usr/bin:/bin"}
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=REPOSITORY,
+        env={"PATH": "/usr/local/bin:/usr/bin:/bin"},
     )
     assert shown.returncode == 0, shown.stderr
     services = yaml.safe_load(shown.stdout)["services"]
@@ -51,7 +66,9 @@ def test_docker_compose_accepts_the_files_and_prints_no_secret(tmp_path, gpu):
 
 
 def test_dockerfile_passes_hadolint():
-    checked = subprocess.run([BIN / "hadolint", "docker/Dockerfile"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    checked = subprocess.run(
+        [BIN / "hadolint", "docker/Dockerfile"], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
     assert checked.returncode == 0, checked.stdout
 
 
@@ -80,7 +97,9 @@ def test_secrets_are_random_and_long(variables):
 
 
 def test_only_pages_are_published_and_on_loopback(compose):
-    published = {name: port for name, service in compose["services"].items() for port in service.get("ports", [])}
+    published = {
+        name: port for name, service in compose["services"].items() for port in service.get("ports", [])
+    }
     assert set(published) == {"airflow-apiserver", "mlflow", "namenode", "spark-master", "spark-history"}
     for port in published.values():
         assert port.startswith("127.0.0.1:${VAXPULSE_")
@@ -140,7 +159,11 @@ def test_credentials_have_the_form_of_the_embedded_platforms(variables, tmp_path
     path = settings.write_credentials(variables)
     assert (path.name, path.stat().st_mode & 0o777) == ("credentials.json", 0o600)
     found = settings.credentials(variables)
-    assert found["airflow"] == {"url": "http://127.0.0.1:8080", "user": "admin", "password": variables["AIRFLOW_PASSWORD"]}
+    assert found["airflow"] == {
+        "url": "http://127.0.0.1:8080",
+        "user": "admin",
+        "password": variables["AIRFLOW_PASSWORD"],
+    }
     assert found["mlflow"]["password"] == variables["MLFLOW_PASSWORD"]
     assert found["namenode"] == {"url": "http://127.0.0.1:9870", "rpc": "hdfs://namenode:8020"}
 

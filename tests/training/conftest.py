@@ -29,7 +29,11 @@ def environment_as_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ite
         monkeypatch.delenv(name)
     monkeypatch.setenv("VAXPULSE_WEIGHTS", str(tmp_path / "weights"))
     monkeypatch.setenv("VAXPULSE_STATE", str(tmp_path / "state"))
-    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"):
+    for name in (
+        "MLFLOW_TRACKING_USERNAME",
+        "MLFLOW_TRACKING_PASSWORD",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT",
+    ):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)  # so that what the code sets is unset afterwards
     handler = signal.getsignal(signal.SIGTERM)
@@ -43,7 +47,10 @@ def invented_tweets(count: int = 240, seed: int = 7) -> pd.DataFrame:
     rows = []
     for number in range(count):
         label = draw.choice([-1, 0, 1])
-        words = [*draw.choices(FILLER, k=draw.randint(3, 9)), draw.choice([NEGATIVE, NEUTRAL, POSITIVE][label + 1])]
+        words = [
+            *draw.choices(FILLER, k=draw.randint(3, 9)),
+            draw.choice([NEGATIVE, NEUTRAL, POSITIVE][label + 1]),
+        ]
         draw.shuffle(words)
         text = " ".join(words) + f" {number}"
         group = hashlib.sha256(text.encode()).hexdigest()
@@ -57,7 +64,11 @@ def invented_tweets(count: int = 240, seed: int = 7) -> pd.DataFrame:
                 "stemmed_text": " ".join(word for word in words if word not in ("the", "it")),
                 "text_group": group,
                 "dump_sha256": f"dump{number % 2}",
-                "split": "unlabelled" if number % 10 == 9 else "eval" if int(group[:8], 16) % 5 == 0 else "train",
+                "split": "unlabelled"
+                if number % 10 == 9
+                else "eval"
+                if int(group[:8], 16) % 5 == 0
+                else "train",
             }
         )
     return pd.DataFrame(rows).astype({"label": "Int32"})
@@ -74,7 +85,12 @@ def write_table(tmp_path: Path) -> Callable[[pd.DataFrame], str]:
 
     def write(rows: pd.DataFrame) -> str:
         folder = str(tmp_path / "tweets_clean")
-        write_deltalake(folder, pa.Table.from_pandas(rows, preserve_index=False), mode="overwrite", schema_mode="overwrite")
+        write_deltalake(
+            folder,
+            pa.Table.from_pandas(rows, preserve_index=False),
+            mode="overwrite",
+            schema_mode="overwrite",
+        )
         return folder
 
     return write
@@ -102,7 +118,9 @@ def checkpoint_of(one_thread: None, tmp_path_factory: pytest.TempPathFactory) ->
 
     @functools.cache
     def make(architecture: str) -> Path:
-        return MAKERS[architecture](tmp_path_factory.mktemp(architecture), invented_tweets()["safe_text"].tolist())
+        return MAKERS[architecture](
+            tmp_path_factory.mktemp(architecture), invented_tweets()["safe_text"].tolist()
+        )
 
     return make
 

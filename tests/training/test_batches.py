@@ -26,13 +26,18 @@ def test_every_row_comes_once() -> None:
 
 def test_a_batch_holds_rows_of_like_length() -> None:
     order = list(ShuffledLengthBatches(LENGTHS, 10, 1))
-    spread = [max(LENGTHS[row] for row in batch) - min(LENGTHS[row] for row in batch) for batch in batches_of(order)]
+    spread = [
+        max(LENGTHS[row] for row in batch) - min(LENGTHS[row] for row in batch) for batch in batches_of(order)
+    ]
     # 500 rows of a pool cover 95 lengths: ten neighbours differ by some two, ten random rows by some eighty
     assert sum(spread) / len(spread) < 5
 
 
 def test_long_and_short_batches_come_in_random_order() -> None:
-    means = [sum(LENGTHS[row] for row in batch) / 10 for batch in batches_of(list(ShuffledLengthBatches(LENGTHS, 10, 1)))]
+    means = [
+        sum(LENGTHS[row] for row in batch) / 10
+        for batch in batches_of(list(ShuffledLengthBatches(LENGTHS, 10, 1)))
+    ]
     falling = sum(before > after for before, after in itertools.pairwise(means))
     assert 35 < falling < 65  # of 100; batches in order of length would fall or rise each time
 
@@ -58,7 +63,9 @@ def test_a_rare_class_weighs_more_rows_weigh_1_on_average_and_without_power_all_
     rows = pd.DataFrame({"label": [-1] * 4 + [0] * 25 + [1] * 16, "agreement": 1.0})
     weights = class_weights(rows, "votes", 0.5)
     # 15 rows a class on average: the roots of 15/4, 15/25 and 15/16 are 1.93649, 0.77460, 0.96825
-    assert [weight / weights[0] for weight in weights] == pytest.approx([1, 0.77460 / 1.93649, 0.96825 / 1.93649], abs=1e-5)
+    assert [weight / weights[0] for weight in weights] == pytest.approx(
+        [1, 0.77460 / 1.93649, 0.96825 / 1.93649], abs=1e-5
+    )
     assert (4 * weights[0] + 25 * weights[1] + 16 * weights[2]) / 45 == pytest.approx(1)
     assert class_weights(rows, "votes", 0.0) == [1.0, 1.0, 1.0]
 
@@ -81,12 +88,24 @@ def test_a_row_teaches_what_its_annotators_have_voted() -> None:
 
 def test_a_teacher_is_half_of_what_a_labelled_row_teaches_and_all_of_what_an_unlabelled_one_does() -> None:
     rows = pd.DataFrame({"label": [1.0, 1.0, None], "agreement": 1.0})
-    taught = pd.DataFrame({"p_negative": [0.2, None, 0.2], "p_neutral": [0.4, None, 0.4], "p_positive": [0.4, None, 0.4]})
-    np.testing.assert_allclose(class_shares(rows.join(taught), "votes"), [[0.1, 0.2, 0.7], [0, 0, 1], [0.2, 0.4, 0.4]], atol=1e-7)
+    taught = pd.DataFrame(
+        {"p_negative": [0.2, None, 0.2], "p_neutral": [0.4, None, 0.4], "p_positive": [0.4, None, 0.4]}
+    )
+    np.testing.assert_allclose(
+        class_shares(rows.join(taught), "votes"), [[0.1, 0.2, 0.7], [0, 0, 1], [0.2, 0.4, 0.4]], atol=1e-7
+    )
 
 
 def test_unlabelled_rows_do_not_make_a_class_frequent() -> None:
-    rows = pd.DataFrame({"label": [-1.0, 0.0, 1.0, None], "agreement": 1.0, "p_negative": 0.0, "p_neutral": 1.0, "p_positive": 0.0})
+    rows = pd.DataFrame(
+        {
+            "label": [-1.0, 0.0, 1.0, None],
+            "agreement": 1.0,
+            "p_negative": 0.0,
+            "p_neutral": 1.0,
+            "p_positive": 0.0,
+        }
+    )
     assert class_weights(rows, "votes", 1.0) == pytest.approx([1, 1, 1])
 
 

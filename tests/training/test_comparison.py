@@ -29,13 +29,17 @@ def test_the_first_model_becomes_the_champion() -> None:
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "macro_f1", "rmse", "loss"])
-def test_a_model_that_is_much_better_replaces_the_champion_by_any_metric_and_never_the_other_way_round(metric) -> None:
+def test_a_model_that_is_much_better_replaces_the_champion_by_any_metric_and_never_the_other_way_round(
+    metric,
+) -> None:
     good, bad, rule = predictions(0.9), predictions(0.6, seed=2), Rule(metric, 0.0, 0.95)
     assert decide(good, bad, rule).promote
     assert not decide(bad, good, rule).promote
 
 
-def test_a_model_that_is_better_by_luck_does_not_replace_the_champion_and_the_reason_says_how_far_it_fell_short() -> None:
+def test_a_model_that_is_better_by_luck_does_not_replace_the_champion_and_the_reason_says_how_far_it_fell_short() -> (
+    None
+):
     decision = decide(predictions(0.81), predictions(0.80, seed=2), RULE)
     assert not decision.promote
     assert "on the same 1,000 eval rows" in decision.reason
@@ -100,7 +104,12 @@ def test_the_candidate_is_chosen_by_its_validation_metric() -> None:
 
 
 def test_the_page_holds_every_model_with_its_intervals_and_no_markup_of_others() -> None:
-    metrics = {"eval_accuracy": 0.78, "eval_accuracy_low": 0.76, "eval_accuracy_high": 0.8, "train_runtime_seconds": 100.0}
+    metrics = {
+        "eval_accuracy": 0.78,
+        "eval_accuracy_low": 0.76,
+        "eval_accuracy_high": 0.8,
+        "train_runtime_seconds": 100.0,
+    }
     models = {"minilm <b>": metrics, "champion (version 1)": {"eval_accuracy": 0.75}}
     chart = comparison_chart(models)
     page = comparison_page(models, "minilm: not promoted", "because", chart).decode()

@@ -14,7 +14,9 @@ def labelled(tweets, write_table):
 
 def test_each_row_of_the_train_side_is_judged_once_and_no_row_of_the_eval_side_is_used(labelled) -> None:
     judged = pd.concat([parts_of_fold(labelled, fold, 5)[2] for fold in range(5)])
-    assert sorted(judged["tweet_id"]) == sorted([*labelled.train["tweet_id"], *labelled.validation["tweet_id"]])
+    assert sorted(judged["tweet_id"]) == sorted(
+        [*labelled.train["tweet_id"], *labelled.validation["tweet_id"]]
+    )
     used = {tweet_id for part in parts_of_fold(labelled, 0, 5) for tweet_id in part["tweet_id"]}
     assert not used & set(labelled.eval["tweet_id"])
 

@@ -11,13 +11,22 @@ from training.errors import NothingToTrain, TrainingError
 def test_labelled_rows_of_both_sides_are_read_and_no_others(tweets, tweets_table) -> None:
     read = read_labelled_tweets(tweets_table, "safe_text")
     labelled = tweets[tweets["label"].notna()]
-    for side, rows in (("train", pd.concat([read.train, read.validation]).sort_values("tweet_id")), ("eval", read.eval)):
-        expected = labelled.loc[labelled["split"] == side, ["tweet_id", "safe_text", "label", "agreement", "text_group"]]
-        expected = expected.rename(columns={"safe_text": "text"}).astype({"label": int}).reset_index(drop=True)
+    for side, rows in (
+        ("train", pd.concat([read.train, read.validation]).sort_values("tweet_id")),
+        ("eval", read.eval),
+    ):
+        expected = labelled.loc[
+            labelled["split"] == side, ["tweet_id", "safe_text", "label", "agreement", "text_group"]
+        ]
+        expected = (
+            expected.rename(columns={"safe_text": "text"}).astype({"label": int}).reset_index(drop=True)
+        )
         pd.testing.assert_frame_equal(rows.reset_index(drop=True), expected)
 
 
-def test_a_part_of_the_train_side_is_for_validation_and_copies_of_a_text_are_on_one_side(tweets, write_table) -> None:
+def test_a_part_of_the_train_side_is_for_validation_and_copies_of_a_text_are_on_one_side(
+    tweets, write_table
+) -> None:
     copies = tweets.assign(tweet_id=tweets["tweet_id"] + "-copy")  # each text twice, in one group
     read = read_labelled_tweets(write_table(pd.concat([tweets, copies])), "safe_text")
     share = len(read.validation) / (len(read.train) + len(read.validation))
@@ -46,7 +55,10 @@ def test_the_text_column_is_the_one_asked_for(column, tweets, tweets_table) -> N
 def test_an_older_version_can_be_read_and_is_recorded(tweets, write_table) -> None:
     table = write_table(tweets)
     write_table(tweets.head(200))
-    newest, first = read_labelled_tweets(table, "safe_text"), read_labelled_tweets(table, "safe_text", version=0)
+    newest, first = (
+        read_labelled_tweets(table, "safe_text"),
+        read_labelled_tweets(table, "safe_text", version=0),
+    )
     assert (newest.delta_version, first.delta_version) == (1, 0)
     assert len(first.train) > len(newest.train)
 
@@ -61,7 +73,11 @@ def test_an_agreement_that_is_not_known_counts_as_1(tweets, write_table) -> None
     train = tweets.index[(tweets["split"] == "train") & ~tweets["text_group"].map(is_validation)]
     tweets.loc[train[0], "agreement"] = None
     tweets.loc[train[1], "agreement"] = 2 / 3
-    assert read_labelled_tweets(write_table(tweets), "safe_text").train["agreement"].head(3).tolist() == [1.0, 2 / 3, 1.0]
+    assert read_labelled_tweets(write_table(tweets), "safe_text").train["agreement"].head(3).tolist() == [
+        1.0,
+        2 / 3,
+        1.0,
+    ]
 
 
 class TestDigest:
@@ -70,22 +86,35 @@ class TestDigest:
         return read_labelled_tweets(write_table(tweets), "safe_text").digest()
 
     def test_stays_when_only_the_order_of_rows_in_files_changes(self, before, tweets, write_table) -> None:
-        assert read_labelled_tweets(write_table(tweets.sample(frac=1, random_state=3)), "safe_text").digest() == before
+        assert (
+            read_labelled_tweets(write_table(tweets.sample(frac=1, random_state=3)), "safe_text").digest()
+            == before
+        )
 
     def test_stays_when_a_dump_without_labels_arrives(self, before, tweets, write_table) -> None:
         more = tweets[tweets["split"] == "unlabelled"].head(1).assign(tweet_id="NEW", text_group="new")
         assert read_labelled_tweets(write_table(pd.concat([tweets, more])), "safe_text").digest() == before
 
-    @pytest.mark.parametrize(("column", "value"), [("tweet_id", "X"), ("safe_text", "another text"), ("label", None), ("agreement", 2 / 3)])
-    def test_changes_with_every_id_text_label_and_agreement(self, column, value, before, tweets, write_table) -> None:
+    @pytest.mark.parametrize(
+        ("column", "value"),
+        [("tweet_id", "X"), ("safe_text", "another text"), ("label", None), ("agreement", 2 / 3)],
+    )
+    def test_changes_with_every_id_text_label_and_agreement(
+        self, column, value, before, tweets, write_table
+    ) -> None:
         row = tweets.index[0]
         tweets.loc[row, column] = value if column != "label" else (0 if tweets.loc[row, "label"] else 1)
         assert read_labelled_tweets(write_table(tweets), "safe_text").digest() != before
 
     def test_changes_when_a_tweet_changes_sides(self) -> None:
         # The rows in a row are the same; only the border between the sides moves.
-        rows = pd.DataFrame({"tweet_id": ["A", "B", "C"], "text": ["a", "b", "c"], "label": [-1, 0, 1], "agreement": 1.0})
-        one, two = (LabelledTweets(rows[:border], rows[:0], rows[border:], "t", 0, "safe_text").digest() for border in (1, 2))
+        rows = pd.DataFrame(
+            {"tweet_id": ["A", "B", "C"], "text": ["a", "b", "c"], "label": [-1, 0, 1], "agreement": 1.0}
+        )
+        one, two = (
+            LabelledTweets(rows[:border], rows[:0], rows[border:], "t", 0, "safe_text").digest()
+            for border in (1, 2)
+        )
         assert one != two
 
     def test_does_not_take_the_end_of_an_id_for_the_start_of_a_text(self) -> None:
@@ -116,14 +145,20 @@ class TestSample:
         pd.testing.assert_frame_equal(sample, sample_rows(rows, 60))
 
     def test_of_one_row_still_has_every_label(self, tweets_table) -> None:
-        assert set(read_labelled_tweets(tweets_table, "safe_text", max_train_rows=1).train["label"]) == {-1, 0, 1}
+        assert set(read_labelled_tweets(tweets_table, "safe_text", max_train_rows=1).train["label"]) == {
+            -1,
+            0,
+            1,
+        }
 
     def test_larger_than_the_table_is_the_table(self, tweets_table) -> None:
         rows = read_labelled_tweets(tweets_table, "safe_text").train
         assert sample_rows(rows, 10_000) is rows
 
     def test_leaves_the_eval_side_whole(self, tweets_table) -> None:
-        whole, sampled = (read_labelled_tweets(tweets_table, "safe_text", max_train_rows=count) for count in (None, 30))
+        whole, sampled = (
+            read_labelled_tweets(tweets_table, "safe_text", max_train_rows=count) for count in (None, 30)
+        )
         assert len(sampled.train) < len(whole.train)
         assert len(sampled.eval) == len(whole.eval)
 
@@ -150,7 +185,9 @@ class TestErrors:
         self.fails("has no version -1", tweets_table, "safe_text", version=-1)
 
     def test_a_missing_column(self, tweets, write_table) -> None:
-        self.fails("has no column stemmed_text", write_table(tweets.drop(columns="stemmed_text")), "stemmed_text")
+        self.fails(
+            "has no column stemmed_text", write_table(tweets.drop(columns="stemmed_text")), "stemmed_text"
+        )
 
     def test_no_labelled_row(self, tweets, write_table) -> None:
         unlabelled = tweets.assign(label=pd.NA).astype({"label": "Int32"})
@@ -185,5 +222,9 @@ class TestErrors:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         began = time.monotonic()
-        self.fails(f"no NameNode answers at 127.0.0.1:{port}", f"hdfs://127.0.0.1:{port}/tables/tweets_clean", "safe_text")
+        self.fails(
+            f"no NameNode answers at 127.0.0.1:{port}",
+            f"hdfs://127.0.0.1:{port}/tables/tweets_clean",
+            "safe_text",
+        )
         assert time.monotonic() - began < 10

@@ -12,7 +12,9 @@ from training.data import LabelledTweets
 from training.export import FLOAT32, INT8
 
 
-@pytest.mark.parametrize(("int8", "precision"), [(0.7685, "int8"), (0.78, "int8"), (0.768, "float32"), (0.75, "float32")])
+@pytest.mark.parametrize(
+    ("int8", "precision"), [(0.7685, "int8"), (0.78, "int8"), (0.768, "float32"), (0.75, "float32")]
+)
 def test_int8_is_chosen_where_it_costs_less_than_a_fifth_of_a_point(int8: float, precision: str) -> None:
     assert evaluation.choose_precision({"float32": 0.77, "int8": int8}) == precision
 
@@ -32,7 +34,9 @@ class FakeClassifier:
 
 def rows(texts: list[str]) -> pd.DataFrame:
     labels = [int(text[0]) - 1 for text in texts]
-    return pd.DataFrame({"tweet_id": texts, "text": texts, "label": labels, "agreement": 1.0, "text_group": texts})
+    return pd.DataFrame(
+        {"tweet_id": texts, "text": texts, "label": labels, "agreement": 1.0, "text_group": texts}
+    )
 
 
 @pytest.mark.parametrize(

@@ -33,30 +33,41 @@ def graphs(tmp_path_factory):
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["rows", 3])],
         [numpy_helper.from_array(value, name) for name, value in weights.items()],
     )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), folder / "float32.onnx")
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10),
+        folder / "float32.onnx",
+    )
     assert write_int8(folder / "float32.onnx", folder / "int8.onnx") == 2
     return folder
 
 
 def run(path, rows):
-    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(["y"], {"x": rows.astype(np.float32)})[0]
+    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(
+        ["y"], {"x": rows.astype(np.float32)}
+    )[0]
 
 
 def test_results_are_close_to_float32(graphs):
     rows = RANDOM.normal(size=(50, WIDTH))
     exact = run(graphs / "float32.onnx", rows)
-    np.testing.assert_allclose(run(graphs / "float32.onnx", rows), ((rows @ FIRST) @ SECOND.T + BIAS) @ HEAD, rtol=1e-3, atol=1e-2)
+    np.testing.assert_allclose(
+        run(graphs / "float32.onnx", rows), ((rows @ FIRST) @ SECOND.T + BIAS) @ HEAD, rtol=1e-3, atol=1e-2
+    )
     assert np.abs(run(graphs / "int8.onnx", rows) - exact).max() < 0.02 * np.abs(exact).max()
 
 
 def test_a_row_has_the_same_result_whatever_stands_beside_it(graphs):
     rows = RANDOM.normal(size=(4, WIDTH))
     beside_large_ones = np.vstack([rows, 1000 * RANDOM.normal(size=(4, WIDTH))])
-    np.testing.assert_array_equal(run(graphs / "int8.onnx", beside_large_ones)[:4], run(graphs / "int8.onnx", rows))
+    np.testing.assert_array_equal(
+        run(graphs / "int8.onnx", beside_large_ones)[:4], run(graphs / "int8.onnx", rows)
+    )
 
 
 def test_a_row_of_zeros_gives_the_bias(graphs):
-    np.testing.assert_allclose(run(graphs / "int8.onnx", np.zeros((1, WIDTH))), [BIAS @ HEAD], rtol=0.02, atol=0.2)
+    np.testing.assert_allclose(
+        run(graphs / "int8.onnx", np.zeros((1, WIDTH))), [BIAS @ HEAD], rtol=0.02, atol=0.2
+    )
 
 
 def test_float_weights_are_gone_but_for_the_head(graphs):

@@ -20,9 +20,12 @@ def test_precision_on_a_gpu_is_what_its_units_do(capability, precision, monkeypa
 
 
 @pytest.mark.parametrize(
-    ("avx512_bf16", "amx", "precision"), [(True, False, "bfloat16"), (False, True, "bfloat16"), (False, False, "float32")]
+    ("avx512_bf16", "amx", "precision"),
+    [(True, False, "bfloat16"), (False, True, "bfloat16"), (False, False, "float32")],
 )
-def test_precision_on_a_processor_is_bfloat16_only_with_its_units(avx512_bf16, amx, precision, monkeypatch) -> None:
+def test_precision_on_a_processor_is_bfloat16_only_with_its_units(
+    avx512_bf16, amx, precision, monkeypatch
+) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512_bf16)

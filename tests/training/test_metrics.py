@@ -62,7 +62,9 @@ def test_metrics_of_six_tweets_equal_those_computed_by_hand() -> None:
 
 def test_metrics_do_not_depend_on_the_order_of_rows() -> None:
     order = np.array([3, 1, 5, 0, 4, 2])
-    assert classification_metrics(PROBABILITIES[order], CLASS_IDS[order]) == pytest.approx(classification_metrics(PROBABILITIES, CLASS_IDS))
+    assert classification_metrics(PROBABILITIES[order], CLASS_IDS[order]) == pytest.approx(
+        classification_metrics(PROBABILITIES, CLASS_IDS)
+    )
 
 
 def test_a_class_never_predicted_counts_as_zero_in_the_macro_mean() -> None:
@@ -79,7 +81,9 @@ def test_a_class_absent_from_the_rows_still_has_its_metrics() -> None:
 
 
 def test_softmax_gives_probabilities_without_overflow() -> None:
-    probabilities = softmax(np.array([[1000.0, 1000.0, -1000.0], [0.0, np.log(2), np.log(5)]], dtype=np.float32))
+    probabilities = softmax(
+        np.array([[1000.0, 1000.0, -1000.0], [0.0, np.log(2), np.log(5)]], dtype=np.float32)
+    )
     np.testing.assert_allclose(probabilities, [[0.5, 0.5, 0.0], [1 / 8, 2 / 8, 5 / 8]], atol=1e-7)
 
 
@@ -125,14 +129,21 @@ def test_the_interval_of_accuracy_is_the_one_of_the_binomial_distribution() -> N
     half = 1.96 * (accuracy * (1 - accuracy) / 1600) ** 0.5
     assert metrics["accuracy_low"] == pytest.approx(accuracy - half, abs=0.003)
     assert metrics["accuracy_high"] == pytest.approx(accuracy + half, abs=0.003)
-    assert all(metrics[f"{name}_low"] <= metrics[name] <= metrics[f"{name}_high"] for name in ("macro_f1", "rmse", "loss", "f1_negative"))
+    assert all(
+        metrics[f"{name}_low"] <= metrics[name] <= metrics[f"{name}_high"]
+        for name in ("macro_f1", "rmse", "loss", "f1_negative")
+    )
 
 
 def test_copies_of_a_text_do_not_narrow_the_interval() -> None:
     probabilities, class_ids = random_predictions(400)
     once = metrics_with_intervals(probabilities, class_ids, np.arange(400), seed=1)
-    copied = metrics_with_intervals(np.repeat(probabilities, 4, axis=0), np.repeat(class_ids, 4), np.repeat(np.arange(400), 4), seed=1)
-    assert copied == pytest.approx({name: 4 * value if name.startswith("support") else value for name, value in once.items()})
+    copied = metrics_with_intervals(
+        np.repeat(probabilities, 4, axis=0), np.repeat(class_ids, 4), np.repeat(np.arange(400), 4), seed=1
+    )
+    assert copied == pytest.approx(
+        {name: 4 * value if name.startswith("support") else value for name, value in once.items()}
+    )
 
 
 def test_each_level_of_agreement_has_its_own_metrics() -> None:
@@ -152,5 +163,7 @@ def test_each_level_of_agreement_has_its_own_metrics() -> None:
 
 
 def test_a_level_of_agreement_without_rows_says_so_and_nothing_else() -> None:
-    metrics = metrics_by_agreement(PROBABILITIES, pd.DataFrame({"agreement": [1.0] * 6, "text_group": list("abcdef")}), CLASS_IDS, seed=1)
+    metrics = metrics_by_agreement(
+        PROBABILITIES, pd.DataFrame({"agreement": [1.0] * 6, "text_group": list("abcdef")}), CLASS_IDS, seed=1
+    )
     assert [name for name in metrics if "two_thirds" in name] == ["agreement_two_thirds_support"]

@@ -39,8 +39,15 @@ def test_presets_name_the_models_of_the_source_study_and_two_that_a_package_inde
 
 
 def test_options_replace_values_of_the_preset_also_by_zero() -> None:
-    changed = config("--epochs", "0.5", "--weight-decay", "0", "--warmup-share", "0", "--text-column", "clean_text")
-    assert (changed.epochs, changed.weight_decay, changed.warmup_share, changed.text_column) == (0.5, 0, 0, "clean_text")
+    changed = config(
+        "--epochs", "0.5", "--weight-decay", "0", "--warmup-share", "0", "--text-column", "clean_text"
+    )
+    assert (changed.epochs, changed.weight_decay, changed.warmup_share, changed.text_column) == (
+        0.5,
+        0,
+        0,
+        "clean_text",
+    )
 
 
 @pytest.mark.parametrize(
@@ -69,7 +76,13 @@ def test_values_that_make_no_sense_are_refused(options) -> None:
 def test_the_config_digest_follows_every_choice_and_the_weights_but_not_their_place() -> None:
     digests = {
         config(*options).digest(weights, {"torch": version})
-        for options in ((), ("--epochs", "5"), ("--seed", "1"), ("--text-column", "clean_text"), ("--max-train-rows", "9"))
+        for options in (
+            (),
+            ("--epochs", "5"),
+            ("--seed", "1"),
+            ("--text-column", "clean_text"),
+            ("--max-train-rows", "9"),
+        )
         for weights in ("a", "b")
         for version in ("1", "2")
     }
@@ -102,7 +115,11 @@ def test_a_preset_file_that_is_none_is_one_line(content, tmp_path) -> None:
 
 def test_class_ids_0_1_2_are_the_labels_minus_1_0_1() -> None:
     assert ID2LABEL == {0: "-1", 1: "0", 2: "1"}
-    assert [LABEL2ID[str(label)] for label in LABELS] == [label + LABEL_TO_CLASS_OFFSET for label in LABELS] == [0, 1, 2]
+    assert (
+        [LABEL2ID[str(label)] for label in LABELS]
+        == [label + LABEL_TO_CLASS_OFFSET for label in LABELS]
+        == [0, 1, 2]
+    )
 
 
 @pytest.mark.parametrize("module", [training.metrics, training.progress, training.train])

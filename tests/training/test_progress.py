@@ -32,6 +32,8 @@ def test_the_trainer_s_own_summary_is_no_line(caplog) -> None:
     assert not caplog.messages
 
 
-@pytest.mark.parametrize(("seconds", "said"), [(0, "0 s"), (59.6, "1 min 00 s"), (3599, "59 min 59 s"), (3600, "1 h 00 min")])
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0, "0 s"), (59.6, "1 min 00 s"), (3599, "59 min 59 s"), (3600, "1 h 00 min")]
+)
 def test_durations_carry_over(seconds, said) -> None:
     assert format_duration(seconds) == said

@@ -35,7 +35,9 @@ def test_versions_cover_what_can_change_a_result() -> None:
 
 def test_a_process_is_alive_until_it_ends() -> None:
     code = "import sys, json; from training.provenance import process_tags; print(json.dumps(process_tags()), flush=True); sys.stdin.read()"
-    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         tags = json.loads(process.stdout.readline())
         assert not is_gone(tags, {})
         process.kill()

@@ -22,9 +22,13 @@ def write_scores(tmp_path):
 
     def write(tweet_ids) -> str:
         ids = list(tweet_ids)
-        of_first = pd.DataFrame({"tweet_id": ids, "p_negative": 1.0, "p_neutral": 0.0, "p_positive": 0.0, "model_version": "1"})
+        of_first = pd.DataFrame(
+            {"tweet_id": ids, "p_negative": 1.0, "p_neutral": 0.0, "p_positive": 0.0, "model_version": "1"}
+        )
         p_neutral = [0.5 + number / 10_000 for number in range(len(ids))]
-        of_second = of_first.assign(p_negative=0.0, p_neutral=p_neutral, p_positive=[1 - p for p in p_neutral], model_version="2")
+        of_second = of_first.assign(
+            p_negative=0.0, p_neutral=p_neutral, p_positive=[1 - p for p in p_neutral], model_version="2"
+        )
         rows = pd.concat([of_first, of_second]).assign(model_name="vaxpulse")
         folder = str(tmp_path / "tweets_scored")
         write_deltalake(folder, pa.Table.from_pandas(rows, preserve_index=False), mode="overwrite")
@@ -43,7 +47,9 @@ def test_labelled_tweets_come_with_the_scores_of_the_teachers_version_and_unlabe
 ) -> None:
     table = write_table(tweets)
     read = read_labelled_tweets(table, "clean_text")
-    scores = write_scores(tweets["tweet_id"].drop(tweets.index[tweets["tweet_id"] == read.train["tweet_id"].iloc[0]]))
+    scores = write_scores(
+        tweets["tweet_id"].drop(tweets.index[tweets["tweet_id"] == read.train["tweet_id"].iloc[0]])
+    )
     lessons = read_lessons(read, scores, 2)
     labelled = lessons.rows[lessons.rows["label"].notna()]
     pd.testing.assert_frame_equal(labelled[read.train.columns].astype({"label": int}), read.train)
@@ -52,19 +58,29 @@ def test_labelled_tweets_come_with_the_scores_of_the_teachers_version_and_unlabe
     unlabelled = lessons.rows[lessons.rows["label"].isna()]
     wanted = unlabelled_learners(tweets).set_index("tweet_id")
     assert set(unlabelled["tweet_id"]) == set(wanted.index)
-    assert (unlabelled["text"].to_numpy() == wanted.loc[unlabelled["tweet_id"], "clean_text"].to_numpy()).all()
-    assert lessons.facts() == {"scores_version": 0, "labelled_rows": len(read.train) - 1, "unlabelled_rows": len(wanted)}
+    assert (
+        unlabelled["text"].to_numpy() == wanted.loc[unlabelled["tweet_id"], "clean_text"].to_numpy()
+    ).all()
+    assert lessons.facts() == {
+        "scores_version": 0,
+        "labelled_rows": len(read.train) - 1,
+        "unlabelled_rows": len(wanted),
+    }
     assert lessons.dumps == tuple(sorted(set(wanted["dump_sha256"])))
 
 
-def test_no_text_that_a_model_is_judged_by_is_taught_and_copies_are_taught_once(tweets, write_table, write_scores) -> None:
+def test_no_text_that_a_model_is_judged_by_is_taught_and_copies_are_taught_once(
+    tweets, write_table, write_scores
+) -> None:
     read = read_labelled_tweets(write_table(tweets), "safe_text")
     held_out = {*read.validation["text_group"], *read.eval["text_group"]}
     copies = tweets[tweets["split"] != "unlabelled"].assign(split="unlabelled", label=pd.NA)
     copies = copies.assign(tweet_id=copies["tweet_id"] + "-copy").astype({"label": "Int32"})
     again = copies.assign(tweet_id=copies["tweet_id"] + "2")
     both = pd.concat([tweets, copies, again])
-    lessons = read_lessons(read_labelled_tweets(write_table(both), "safe_text"), write_scores(both["tweet_id"]), 2)
+    lessons = read_lessons(
+        read_labelled_tweets(write_table(both), "safe_text"), write_scores(both["tweet_id"]), 2
+    )
     unlabelled = lessons.rows[lessons.rows["label"].isna()]
     assert set(copies["text_group"]) & held_out
     assert not set(unlabelled["text_group"]) & held_out
@@ -79,10 +95,17 @@ def test_a_text_that_will_judge_once_it_has_a_label_is_not_taught() -> None:
     assert is_held_out("d" * 32)
 
 
-def test_there_are_at_most_as_many_unlabelled_tweets_as_labelled_ones_and_always_the_same(tweets, write_table, write_scores) -> None:
-    more = [tweets[tweets["split"] == "unlabelled"].assign(tweet_id=f"M{n}-" + tweets["tweet_id"]) for n in range(30)]
+def test_there_are_at_most_as_many_unlabelled_tweets_as_labelled_ones_and_always_the_same(
+    tweets, write_table, write_scores
+) -> None:
+    more = [
+        tweets[tweets["split"] == "unlabelled"].assign(tweet_id=f"M{n}-" + tweets["tweet_id"])
+        for n in range(30)
+    ]
     for number, rows in enumerate(more):
-        rows["text_group"] = [hashlib.sha256(f"{number} {group}".encode()).hexdigest() for group in rows["text_group"]]
+        rows["text_group"] = [
+            hashlib.sha256(f"{number} {group}".encode()).hexdigest() for group in rows["text_group"]
+        ]
     many = pd.concat([tweets, *more])
     read, scores = read_labelled_tweets(write_table(many), "safe_text"), write_scores(many["tweet_id"])
     lessons = read_lessons(read, scores, 1)
@@ -91,27 +114,47 @@ def test_there_are_at_most_as_many_unlabelled_tweets_as_labelled_ones_and_always
     assert read_lessons(read, scores, 2).digest() != lessons.digest()
 
 
-def test_a_version_that_has_scored_nothing_is_refused_with_those_that_have(tweets, tweets_table, write_scores) -> None:
+def test_a_version_that_has_scored_nothing_is_refused_with_those_that_have(
+    tweets, tweets_table, write_scores
+) -> None:
     read = read_labelled_tweets(tweets_table, "safe_text")
-    with pytest.raises(TrainingError, match=r"version 7 of vaxpulse has scored 0% of .* \(versions with scores: 1, 2\)"):
+    with pytest.raises(
+        TrainingError, match=r"version 7 of vaxpulse has scored 0% of .* \(versions with scores: 1, 2\)"
+    ):
         read_lessons(read, write_scores(tweets["tweet_id"]), 7)
 
 
-def test_a_teacher_that_has_scored_less_than_half_of_the_labelled_tweets_is_refused(tweets_table, write_scores) -> None:
+def test_a_teacher_that_has_scored_less_than_half_of_the_labelled_tweets_is_refused(
+    tweets_table, write_scores
+) -> None:
     read = read_labelled_tweets(tweets_table, "safe_text")
     half = len(read.train) // 2
-    assert read_lessons(read, write_scores(read.train["tweet_id"].head(half + 1)), 2).facts()["labelled_rows"] == half + 1
+    assert (
+        read_lessons(read, write_scores(read.train["tweet_id"].head(half + 1)), 2).facts()["labelled_rows"]
+        == half + 1
+    )
     with pytest.raises(TrainingError, match="a teacher must have scored half of them"):
         read_lessons(read, write_scores(read.train["tweet_id"].head(half - 1)), 2)
 
 
 def test_a_teacher_without_scores_is_refused(tweets_table, tiny_bert, tmp_path, capsys) -> None:
-    options = ("--preset", "bert", "--checkpoint", str(tiny_bert), "--tweets", tweets_table, "--output", str(tmp_path / "out"))
+    options = (
+        "--preset",
+        "bert",
+        "--checkpoint",
+        str(tiny_bert),
+        "--tweets",
+        tweets_table,
+        "--output",
+        str(tmp_path / "out"),
+    )
     assert train.main([*options, "--teacher", "1"]) == 1
     assert "--teacher needs --scores" in capsys.readouterr().err
 
 
-def test_a_run_names_its_teacher_and_is_another_one_than_that_without(tweets, tweets_table, write_scores, tiny_bert, tmp_path) -> None:
+def test_a_run_names_its_teacher_and_is_another_one_than_that_without(
+    tweets, tweets_table, write_scores, tiny_bert, tmp_path
+) -> None:
     options = [
         "--preset",
         "bert",
@@ -128,6 +171,10 @@ def test_a_run_names_its_teacher_and_is_another_one_than_that_without(tweets, tw
     record = json.loads((tmp_path / "out" / "training_run.json").read_text())
     assert record["config"]["teacher"] == 2
     read = read_labelled_tweets(tweets_table, "safe_text")
-    assert record["lessons"] == {"scores_version": 0, "labelled_rows": len(read.train), "unlabelled_rows": len(unlabelled_learners(tweets))}
+    assert record["lessons"] == {
+        "scores_version": 0,
+        "labelled_rows": len(read.train),
+        "unlabelled_rows": len(unlabelled_learners(tweets)),
+    }
     assert record["dataset"]["train_rows"] == len(read.train)
     assert record["tags"]["dataset_digest"] != read.digest()

@@ -5,7 +5,14 @@ import pytest
 import requests
 
 from training.errors import TrainingError
-from training.tracking import MlflowTracker, NullTracker, Tracker, move_credentials_to_environment, open_tracker, without_credentials
+from training.tracking import (
+    MlflowTracker,
+    NullTracker,
+    Tracker,
+    move_credentials_to_environment,
+    open_tracker,
+    without_credentials,
+)
 
 
 def test_without_a_tracking_server_nothing_is_kept_and_nothing_fails() -> None:
@@ -20,7 +27,9 @@ def test_without_a_tracking_server_nothing_is_kept_and_nothing_fails() -> None:
 
 @pytest.mark.parametrize("implementation", [NullTracker, MlflowTracker])
 def test_both_trackers_speak_the_same_protocol(implementation) -> None:
-    methods = {name: function for name, function in inspect.getmembers(Tracker, inspect.isfunction) if name[0] != "_"}
+    methods = {
+        name: function for name, function in inspect.getmembers(Tracker, inspect.isfunction) if name[0] != "_"
+    }
     assert {
         "run",
         "finished_runs",
@@ -33,7 +42,10 @@ def test_both_trackers_speak_the_same_protocol(implementation) -> None:
         "mark_gone_runs",
     } == set(methods)
     for name, function in methods.items():
-        assert inspect.signature(getattr(implementation, name)).parameters.keys() == inspect.signature(function).parameters.keys()
+        assert (
+            inspect.signature(getattr(implementation, name)).parameters.keys()
+            == inspect.signature(function).parameters.keys()
+        )
 
 
 @pytest.mark.parametrize(
@@ -46,15 +58,25 @@ def test_both_trackers_speak_the_same_protocol(implementation) -> None:
         ("sqlite:///mlflow.db", "sqlite:///mlflow.db", None, None),
     ],
 )
-def test_credentials_leave_the_uri_for_the_variables_mlflow_reads(uri, bare, user, password, monkeypatch) -> None:
+def test_credentials_leave_the_uri_for_the_variables_mlflow_reads(
+    uri, bare, user, password, monkeypatch
+) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     assert move_credentials_to_environment(uri) == bare == os.environ["MLFLOW_TRACKING_URI"]
-    assert (os.environ.get("MLFLOW_TRACKING_USERNAME"), os.environ.get("MLFLOW_TRACKING_PASSWORD")) == (user, password)
+    assert (os.environ.get("MLFLOW_TRACKING_USERNAME"), os.environ.get("MLFLOW_TRACKING_PASSWORD")) == (
+        user,
+        password,
+    )
 
 
 def test_messages_lose_credentials_and_keep_the_rest() -> None:
-    message = "cannot reach postgresql://ann:s3cret@db:5432/mlflow nor http://mlflow:5000, ask ann@example.org"
-    assert without_credentials(message) == "cannot reach postgresql://***@db:5432/mlflow nor http://mlflow:5000, ask ann@example.org"
+    message = (
+        "cannot reach postgresql://ann:s3cret@db:5432/mlflow nor http://mlflow:5000, ask ann@example.org"
+    )
+    assert (
+        without_credentials(message)
+        == "cannot reach postgresql://***@db:5432/mlflow nor http://mlflow:5000, ask ann@example.org"
+    )
 
 
 def test_a_server_that_does_not_answer_is_one_line_without_its_password(monkeypatch) -> None:

@@ -34,8 +34,28 @@ def bert_run(tweets_table, tiny_bert, mlflow_store, tmp_path_factory) -> SimpleN
     """One whole run of the preset bert, started as Airflow starts it; many tests look at what it left."""
     output = tmp_path_factory.mktemp("output") / "bert"
     options = [
-        *("--preset", "bert", "--checkpoint", str(tiny_bert), "--tweets", tweets_table, "--experiment", "whole"),
-        *("--epochs", "12", "--learning-rate", "0.003", "--batch-size", "16", "--log-every-steps", "20", "--patience", "24"),
+        *(
+            "--preset",
+            "bert",
+            "--checkpoint",
+            str(tiny_bert),
+            "--tweets",
+            tweets_table,
+            "--experiment",
+            "whole",
+        ),
+        *(
+            "--epochs",
+            "12",
+            "--learning-rate",
+            "0.003",
+            "--batch-size",
+            "16",
+            "--log-every-steps",
+            "20",
+            "--patience",
+            "24",
+        ),
     ]
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("MLFLOW_TRACKING_URI", mlflow_store)
@@ -45,13 +65,19 @@ def bert_run(tweets_table, tiny_bert, mlflow_store, tmp_path_factory) -> SimpleN
         with pytest.MonkeyPatch.context() as recorder:
             lines: list[str] = []
             for module in (train, fine_tuning):
-                recorder.setattr(module.logger, "info", lambda message, *values: lines.append(message % values))
-            recorder.setattr("training.progress.logger.info", lambda message, *values: lines.append(message % values))
+                recorder.setattr(
+                    module.logger, "info", lambda message, *values: lines.append(message % values)
+                )
+            recorder.setattr(
+                "training.progress.logger.info", lambda message, *values: lines.append(message % values)
+            )
             result = run(*options, "--output", str(output))
     assert result.code == 0, result.err
     mlflow.set_tracking_uri(mlflow_store)
     (found,) = mlflow.search_runs(experiment_names=["whole"], output_format="list")
-    return SimpleNamespace(options=options, output=output, run=found, lines=lines, store=mlflow_store, state=state)
+    return SimpleNamespace(
+        options=options, output=output, run=found, lines=lines, store=mlflow_store, state=state
+    )
 
 
 def artifacts(run_id: str) -> set[str]:
@@ -68,7 +94,9 @@ class TestWholeRun:
 
     def test_metrics_have_the_names_other_rooms_rely_on(self, bert_run) -> None:
         per_class = {
-            f"eval_{kind}_{name}" for kind in ("precision", "recall", "f1", "support") for name in ("negative", "neutral", "positive")
+            f"eval_{kind}_{name}"
+            for kind in ("precision", "recall", "f1", "support")
+            for name in ("negative", "neutral", "positive")
         }
         summary = {"accuracy", "macro_precision", "macro_recall", "macro_f1", "rmse", "loss", "ece"}
         intervals = {
@@ -78,7 +106,9 @@ class TestWholeRun:
             if not name.startswith("eval_support")
         }
         speed = {
-            f"{side}_{figure}" for side in ("train", "eval") for figure in ("runtime_seconds", "samples_per_second", "steps_per_second")
+            f"{side}_{figure}"
+            for side in ("train", "eval")
+            for figure in ("runtime_seconds", "samples_per_second", "steps_per_second")
         }
         training = {
             "train_loss",
@@ -90,32 +120,50 @@ class TestWholeRun:
             "onnx_largest_difference",
         }
         validation = {
-            f"validation_{kind}{name}" for kind in ("", "float32_", "int8_") for name in ("accuracy", "macro_f1", "rmse", "loss", "ece")
+            f"validation_{kind}{name}"
+            for kind in ("", "float32_", "int8_")
+            for name in ("accuracy", "macro_f1", "rmse", "loss", "ece")
         }
         found = {name for name in bert_run.run.data.metrics if "agreement" not in name}
-        assert found == per_class | {f"eval_{name}" for name in summary} | intervals | speed | training | validation | {
-            f"eval_{kind}_{name}" for kind in ("float32", "int8") for name in ("accuracy", "macro_f1", "rmse", "loss", "ece")
+        assert found == per_class | {
+            f"eval_{name}" for name in summary
+        } | intervals | speed | training | validation | {
+            f"eval_{kind}_{name}"
+            for kind in ("float32", "int8")
+            for name in ("accuracy", "macro_f1", "rmse", "loss", "ece")
         }
 
     def test_metrics_stand_for_each_level_of_agreement(self, bert_run) -> None:
         metrics = bert_run.run.data.metrics
-        assert metrics["eval_agreement_all_accuracy"] == metrics["eval_accuracy"]  # every invented tweet has agreement 1
+        assert (
+            metrics["eval_agreement_all_accuracy"] == metrics["eval_accuracy"]
+        )  # every invented tweet has agreement 1
         assert metrics["eval_agreement_one_third_support"] == 0
 
     def test_losses_on_train_and_validation_are_drawn_and_recorded(self, bert_run) -> None:
-        history = mlflow.MlflowClient().get_metric_history(bert_run.run.info.run_id, "validation_training_loss")
+        history = mlflow.MlflowClient().get_metric_history(
+            bert_run.run.info.run_id, "validation_training_loss"
+        )
         assert len(history) > 4
         assert min(point.value for point in history) < history[0].value
 
     def test_losses_are_recorded_each_n_steps(self, bert_run) -> None:
-        steps = [point.step for point in mlflow.MlflowClient().get_metric_history(bert_run.run.info.run_id, "train_loss")]
+        steps = [
+            point.step
+            for point in mlflow.MlflowClient().get_metric_history(bert_run.run.info.run_id, "train_loss")
+        ]
         assert steps[:3] == [1, 20, 40]
         assert len(steps) > 4
 
     def test_progress_is_one_line_each_n_steps(self, bert_run) -> None:
         lines = [line for line in bert_run.lines if line.startswith("step ") and "epoch" in line]
-        assert len(lines) == len(mlflow.MlflowClient().get_metric_history(bert_run.run.info.run_id, "train_loss"))
-        assert all(re.fullmatch(r"step \d+/\d+  epoch [\d.]+/12  loss [\d.]+  \d+ samples/s  .+ left", line) for line in lines)
+        assert len(lines) == len(
+            mlflow.MlflowClient().get_metric_history(bert_run.run.info.run_id, "train_loss")
+        )
+        assert all(
+            re.fullmatch(r"step \d+/\d+  epoch [\d.]+/12  loss [\d.]+  \d+ samples/s  .+ left", line)
+            for line in lines
+        )
 
     def test_tags_name_preset_digests_and_the_dag_run(self, bert_run) -> None:
         tags = bert_run.run.data.tags
@@ -134,32 +182,56 @@ class TestWholeRun:
         assert params["config.learning_rate"] == "0.003"
         assert params["config.seed"] == "42"
         assert (params["dataset.uri"], params["dataset.delta_version"]) == (tweets_table, "0")
-        assert {"device.name", "device.precision", "device.threads", "libraries.torch", "libraries.python"} <= set(params)
+        assert {
+            "device.name",
+            "device.precision",
+            "device.threads",
+            "libraries.torch",
+            "libraries.python",
+        } <= set(params)
 
     def test_all_parts_of_the_split_are_inputs_from_the_delta_table(self, bert_run, tweets_table) -> None:
         tags = [{tag.key: tag.value for tag in item.tags} for item in bert_run.run.inputs.dataset_inputs]
         assert [tag["delta_table_version"] for tag in tags] == ["0", "0", "0"]
-        inputs = {tag["mlflow.data.context"]: item.dataset for tag, item in zip(tags, bert_run.run.inputs.dataset_inputs, strict=True)}
+        inputs = {
+            tag["mlflow.data.context"]: item.dataset
+            for tag, item in zip(tags, bert_run.run.inputs.dataset_inputs, strict=True)
+        }
         assert set(inputs) == {"training", "validation", "evaluation"}
         assert {item.source_type for item in inputs.values()} == {"delta_table"}
         assert all(tweets_table in item.source for item in inputs.values())
 
     def test_the_model_in_mlflow_answers_any_text_with_all_three_probabilities(self, bert_run) -> None:
-        (model,) = mlflow.search_logged_models(experiment_ids=[bert_run.run.info.experiment_id], output_format="list")
+        (model,) = mlflow.search_logged_models(
+            experiment_ids=[bert_run.run.info.experiment_id], output_format="list"
+        )
         texts = ["the vaccine works grateful", "never harm my child poison", "", "sunday " * 1000]
         answers = mlflow.pyfunc.load_model(model.model_uri).predict(texts)
         assert list(answers.columns) == ["p_negative", "p_neutral", "p_positive", "label", "score"]
         assert answers["label"].tolist()[:2] == [1, -1]
-        assert answers[["p_negative", "p_neutral", "p_positive"]].sum(axis=1).tolist() == pytest.approx([1] * 4)
+        assert answers[["p_negative", "p_neutral", "p_positive"]].sum(axis=1).tolist() == pytest.approx(
+            [1] * 4
+        )
         assert {metric.key for metric in model.metrics} >= {"eval_accuracy", "eval_macro_f1"}
 
     def test_scoring_finds_the_export_within_the_model(self, bert_run) -> None:
-        (model,) = mlflow.search_logged_models(experiment_ids=[bert_run.run.info.experiment_id], output_format="list")
+        (model,) = mlflow.search_logged_models(
+            experiment_ids=[bert_run.run.info.experiment_id], output_format="list"
+        )
         folder = Path(mlflow.artifacts.download_artifacts(model.model_uri)) / "artifacts" / "onnx"
-        assert {file.name for file in folder.iterdir()} == {"model.onnx", "model.int8.onnx", "tokenizer.json", "metadata.json"}
+        assert {file.name for file in folder.iterdir()} == {
+            "model.onnx",
+            "model.int8.onnx",
+            "tokenizer.json",
+            "metadata.json",
+        }
         metadata = json.loads((folder / "metadata.json").read_text())
         assert metadata["id2label"] == {"0": "-1", "1": "0", "2": "1"}
-        assert (metadata["architecture"], metadata["padding_side"], metadata["text_column"]) == ("bert", "right", "safe_text")
+        assert (metadata["architecture"], metadata["padding_side"], metadata["text_column"]) == (
+            "bert",
+            "right",
+            "safe_text",
+        )
         assert metadata["max_length_tokens"] == 64  # the tiny model has no more positions
         assert metadata["delta_version"] == 0
         assert sum(map(sum, metadata["eval_confusion"])) == metadata["eval_rows"]
@@ -169,8 +241,14 @@ class TestWholeRun:
         assert sum(metadata["train_label_shares"].values()) == pytest.approx(1, abs=1e-3)
 
     def test_the_model_needs_no_pytorch(self, bert_run) -> None:
-        (model,) = mlflow.search_logged_models(experiment_ids=[bert_run.run.info.experiment_id], output_format="list")
-        requirements = (Path(mlflow.artifacts.download_artifacts(model.model_uri)) / "requirements.txt").read_text().split()
+        (model,) = mlflow.search_logged_models(
+            experiment_ids=[bert_run.run.info.experiment_id], output_format="list"
+        )
+        requirements = (
+            (Path(mlflow.artifacts.download_artifacts(model.model_uri)) / "requirements.txt")
+            .read_text()
+            .split()
+        )
         assert f"onnxruntime=={onnxruntime.__version__}" in requirements
         assert not [line for line in requirements if line.startswith(("torch", "transformers"))]
 
@@ -181,29 +259,59 @@ class TestWholeRun:
 
     def test_predictions_hold_every_eval_row(self, bert_run) -> None:
         predictions = pd.read_parquet(bert_run.output / "eval_predictions.parquet")
-        assert list(predictions.columns) == ["tweet_id", "label", "agreement", "text_group", "p_negative", "p_neutral", "p_positive"]
-        accuracy = (predictions[["p_negative", "p_neutral", "p_positive"]].to_numpy().argmax(axis=1) - 1 == predictions["label"]).mean()
+        assert list(predictions.columns) == [
+            "tweet_id",
+            "label",
+            "agreement",
+            "text_group",
+            "p_negative",
+            "p_neutral",
+            "p_positive",
+        ]
+        accuracy = (
+            predictions[["p_negative", "p_neutral", "p_positive"]].to_numpy().argmax(axis=1) - 1
+            == predictions["label"]
+        ).mean()
         assert accuracy == pytest.approx(bert_run.run.data.metrics["eval_accuracy"])
 
     def test_the_record_beside_the_weights_says_the_same_as_mlflow(self, bert_run) -> None:
         files = {file.name for file in bert_run.output.iterdir()}
-        assert {"model.safetensors", "config.json", "tokenizer.json", "training_run.json", "confusion_matrix.png", "onnx"} <= files
+        assert {
+            "model.safetensors",
+            "config.json",
+            "tokenizer.json",
+            "training_run.json",
+            "confusion_matrix.png",
+            "onnx",
+        } <= files
         record = json.loads((bert_run.output / "training_run.json").read_text())
         assert record["metrics"]["eval_accuracy"] == bert_run.run.data.metrics["eval_accuracy"]
         dataset = record["dataset"]
         assert dataset["delta_version"] == 0
-        assert dataset["train_rows"] + dataset["validation_rows"] + dataset["eval_rows"] == dataset["labelled_rows"] == 216
+        assert (
+            dataset["train_rows"] + dataset["validation_rows"] + dataset["eval_rows"]
+            == dataset["labelled_rows"]
+            == 216
+        )
         assert record["dumps"] == ["dump0", "dump1"]
         assert record["tags"]["git_commit"] == bert_run.run.data.tags["git_commit"]
-        assert json.loads((bert_run.output / "config.json").read_text())["id2label"] == {"0": "-1", "1": "0", "2": "1"}
+        assert json.loads((bert_run.output / "config.json").read_text())["id2label"] == {
+            "0": "-1",
+            "1": "0",
+            "2": "1",
+        }
 
     def test_nothing_is_left_of_a_finished_training(self, bert_run) -> None:
         assert list(bert_run.state.iterdir()) == []
 
-    def test_a_table_that_has_grown_too_little_is_skipped(self, bert_run, monkeypatch, tweets, write_table) -> None:
+    def test_a_table_that_has_grown_too_little_is_skipped(
+        self, bert_run, monkeypatch, tweets, write_table
+    ) -> None:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", bert_run.store)
         monkeypatch.setattr(fine_tuning, "fine_tune", lambda *_: pytest.fail("trained again"))
-        more = tweets.head(18).assign(tweet_id="NEW" + tweets["tweet_id"], text_group=tweets["text_group"] + "new", split="train")
+        more = tweets.head(18).assign(
+            tweet_id="NEW" + tweets["tweet_id"], text_group=tweets["text_group"] + "new", split="train"
+        )
         table = write_table(pd.concat([tweets, more]))  # 17 of the 18 have a label: 7.9 % more than 216
         assert run(*bert_run.options, "--tweets", table, "--min-growth", "0.08").code == SKIPPED_BY_AIRFLOW
         with pytest.raises(pytest.fail.Exception, match="trained again"):
@@ -215,7 +323,9 @@ class TestWholeRun:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", bert_run.store)
         monkeypatch.setattr(fine_tuning, "fine_tune", lambda *_: pytest.fail("trained again"))
         assert run(*bert_run.options, "--skip-if-trained").code == SKIPPED_BY_AIRFLOW
-        finished = mlflow.search_runs(experiment_names=["whole"], filter_string="attributes.status = 'FINISHED'", output_format="list")
+        finished = mlflow.search_runs(
+            experiment_names=["whole"], filter_string="attributes.status = 'FINISHED'", output_format="list"
+        )
         assert len(finished) == 1
 
     def test_a_second_try_of_the_same_dag_run_is_no_skip(self, bert_run, monkeypatch) -> None:
@@ -225,7 +335,10 @@ class TestWholeRun:
         monkeypatch.setattr(fine_tuning, "fine_tune", lambda *_: pytest.fail("trained again"))
         assert run(*bert_run.options, "--skip-if-trained").code == 0
 
-    @pytest.mark.parametrize("change", [("--seed", "1"), ("--text-column", "clean_text"), ("--max-train-rows", "50"), ("--epochs", "1")])
+    @pytest.mark.parametrize(
+        "change",
+        [("--seed", "1"), ("--text-column", "clean_text"), ("--max-train-rows", "50"), ("--epochs", "1")],
+    )
     def test_another_config_is_not_skipped(self, change, bert_run, monkeypatch) -> None:
         class TrainedError(Exception): ...
 
@@ -243,7 +356,9 @@ def test_tweets_without_any_label_are_nothing_to_train_and_no_failure(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_store)
     table = write_table(tweets.assign(label=pd.NA, split="unlabelled").astype({"label": "Int32"}))
-    result = run("--preset", "bert", "--checkpoint", str(tiny_bert), "--tweets", table, "--experiment", "absent")
+    result = run(
+        "--preset", "bert", "--checkpoint", str(tiny_bert), "--tweets", table, "--experiment", "absent"
+    )
     assert (result.code, result.err) == (SKIPPED_BY_AIRFLOW, "")
     [note] = [record.message for record in caplog.records if record.message.startswith("skipped: ")]
     assert note.endswith("has no labelled tweet: nothing to learn from until a dump with labels is ingested")
@@ -259,9 +374,14 @@ class TestFailure:
         return ("--preset", "bert", "--checkpoint", str(tiny_bert), "--tweets", tweets_table)
 
     def statuses(self, experiment: str) -> list[str]:
-        return [found.info.status for found in mlflow.search_runs(experiment_names=[experiment], output_format="list")]
+        return [
+            found.info.status
+            for found in mlflow.search_runs(experiment_names=[experiment], output_format="list")
+        ]
 
-    def test_a_run_that_raises_is_marked_as_failed_and_trained_anew_next_time(self, options, monkeypatch) -> None:
+    def test_a_run_that_raises_is_marked_as_failed_and_trained_anew_next_time(
+        self, options, monkeypatch
+    ) -> None:
         def out_of_memory(*_) -> None:
             raise RuntimeError("out of memory")
 
@@ -273,7 +393,9 @@ class TestFailure:
 
     def test_a_run_that_was_killed_is_marked_by_the_next_one(self, options, monkeypatch) -> None:
         mlflow.set_experiment("raises")
-        with mlflow.start_run(tags={"host": platform.node(), "process": "1 0"}) as left_open:  # process 1 began later than the machine
+        with mlflow.start_run(
+            tags={"host": platform.node(), "process": "1 0"}
+        ) as left_open:  # process 1 began later than the machine
             mlflow.MlflowClient().update_run(left_open.info.run_id, status="RUNNING")
         mlflow.MlflowClient().update_run(left_open.info.run_id, status="RUNNING")
         monkeypatch.setattr(fine_tuning, "fine_tune", lambda *_: sys.exit(1))
@@ -288,7 +410,9 @@ class TestFailure:
         assert exit_.value.code == 143
         assert self.statuses("ended") == ["FAILED"]
 
-    def test_an_unreadable_checkpoint_is_one_line_and_marks_the_run_as_failed(self, options, tmp_path) -> None:
+    def test_an_unreadable_checkpoint_is_one_line_and_marks_the_run_as_failed(
+        self, options, tmp_path
+    ) -> None:
         (tmp_path / "config.json").write_text('{"model_type": "no such model"}')
         (tmp_path / "model.safetensors").write_bytes(b"no weights")
         result = run(*options, "--checkpoint", str(tmp_path), "--experiment", "unreadable")

@@ -16,7 +16,16 @@ from training.pruning import PruneByValidationLoss
 @pytest.fixture
 def options(tweets_table, tiny_bert, tmp_path, monkeypatch) -> list[str]:
     monkeypatch.setenv("VAXPULSE_STUDIES", f"sqlite:///{tmp_path}/studies.db")
-    return ["--preset", "bert", "--tweets", tweets_table, "--checkpoint", str(tiny_bert), "--max-train-rows", "24"]
+    return [
+        "--preset",
+        "bert",
+        "--tweets",
+        tweets_table,
+        "--checkpoint",
+        str(tiny_bert),
+        "--max-train-rows",
+        "24",
+    ]
 
 
 def only_study(storage: str) -> optuna.Study:
@@ -24,7 +33,9 @@ def only_study(storage: str) -> optuna.Study:
     return optuna.load_study(study_name=name, storage=storage)
 
 
-def test_a_search_ends_with_a_preset_file_and_a_second_one_makes_the_missing_trials(options, capsys, tmp_path) -> None:
+def test_a_search_ends_with_a_preset_file_and_a_second_one_makes_the_missing_trials(
+    options, capsys, tmp_path
+) -> None:
     assert tune.main([*options, "--trials", "2"]) == 0
     best = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert set(best) <= set(OVERRIDABLE)
@@ -60,23 +71,34 @@ def test_a_trial_that_is_worse_than_the_others_is_pruned_and_one_that_takes_long
 
 def test_a_trial_is_known_by_its_smallest_loss_so_far_and_is_not_pruned_once_it_has_ended() -> None:
     reported = {}
-    trial = SimpleNamespace(report=lambda loss, quarter: reported.update({quarter: loss}), should_prune=lambda: True)
+    trial = SimpleNamespace(
+        report=lambda loss, quarter: reported.update({quarter: loss}), should_prune=lambda: True
+    )
     callback = PruneByValidationLoss(trial)
     ended = TrainerControl(should_training_stop=True)
     for step, loss in ((2, 0.60), (3, 0.57), (4, 0.58)):  # of 8: the second one between two quarters
-        callback.on_evaluate(None, TrainerState(global_step=step, max_steps=8), ended, metrics={"eval_loss": loss})
+        callback.on_evaluate(
+            None, TrainerState(global_step=step, max_steps=8), ended, metrics={"eval_loss": loss}
+        )
     assert reported == {1: 0.60, 2: 0.57}
     with pytest.raises(optuna.TrialPruned):
-        callback.on_evaluate(None, TrainerState(global_step=6, max_steps=8), TrainerControl(), metrics={"eval_loss": 0.59})
+        callback.on_evaluate(
+            None, TrainerState(global_step=6, max_steps=8), TrainerControl(), metrics={"eval_loss": 0.59}
+        )
 
 
 def test_without_a_database_it_says_what_to_set(options, monkeypatch, capsys) -> None:
     monkeypatch.setenv("VAXPULSE_STUDIES", "")
     assert tune.main(options) == 1
-    assert capsys.readouterr().err == "error: nothing keeps the study: set VAXPULSE_STUDIES to the SQLAlchemy URI of a database\n"
+    assert (
+        capsys.readouterr().err
+        == "error: nothing keeps the study: set VAXPULSE_STUDIES to the SQLAlchemy URI of a database\n"
+    )
 
 
-def test_a_database_that_cannot_be_used_is_one_line_without_its_password(options, monkeypatch, capsys) -> None:
+def test_a_database_that_cannot_be_used_is_one_line_without_its_password(
+    options, monkeypatch, capsys
+) -> None:
     monkeypatch.setenv("VAXPULSE_STUDIES", "no-such-database://ann:s3cret@host/studies")
     assert tune.main(options) == 1
     error = capsys.readouterr().err

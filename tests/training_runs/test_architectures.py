@@ -47,10 +47,14 @@ def test_a_tiny_model_is_trained_exported_logged_and_answers(
     assert "MatMulIntegerToFloat" in {node.op_type for node in onnx.load(tmp_path / "onnx" / INT8).graph.node}
 
     mlflow.set_tracking_uri(mlflow_store)
-    (run,) = mlflow.search_runs(experiment_names=["whole"], filter_string=f"tags.preset = '{architecture}'", output_format="list")
+    (run,) = mlflow.search_runs(
+        experiment_names=["whole"], filter_string=f"tags.preset = '{architecture}'", output_format="list"
+    )
     (model,) = [
         model
-        for model in mlflow.search_logged_models(experiment_ids=[run.info.experiment_id], output_format="list")
+        for model in mlflow.search_logged_models(
+            experiment_ids=[run.info.experiment_id], output_format="list"
+        )
         if model.source_run_id == run.info.run_id
     ]
     answers = mlflow.pyfunc.load_model(model.model_uri).predict([SHORT, LONG])

@@ -21,17 +21,46 @@ def trained(tweets_table, tiny_bert, mlflow_store, tmp_path_factory) -> str:
         environment.setenv("AIRFLOW_CTX_DAG_ID", "train_classifiers")
         for run_id, epochs in (("run-1", "1"), ("run-2", "12")):
             environment.setenv("AIRFLOW_CTX_DAG_RUN_ID", run_id)
-            options = ["--preset", "bert", "--checkpoint", str(tiny_bert), "--tweets", tweets_table, "--experiment", "compared"]
-            assert train.main([*options, "--epochs", epochs, "--learning-rate", "0.003", "--batch-size", "16", "--patience", "24"]) == 0
+            options = [
+                "--preset",
+                "bert",
+                "--checkpoint",
+                str(tiny_bert),
+                "--tweets",
+                tweets_table,
+                "--experiment",
+                "compared",
+            ]
+            assert (
+                train.main(
+                    [
+                        *options,
+                        "--epochs",
+                        epochs,
+                        "--learning-rate",
+                        "0.003",
+                        "--batch-size",
+                        "16",
+                        "--patience",
+                        "24",
+                    ]
+                )
+                == 0
+            )
     return tweets_table
 
 
 def compared(capsys, tweets: str, run_id: str, *options: str) -> dict:
-    assert compare.main(["--airflow-run-id", run_id, "--tweets", tweets, "--experiment", "compared", *options]) == 0
+    assert (
+        compare.main(["--airflow-run-id", run_id, "--tweets", tweets, "--experiment", "compared", *options])
+        == 0
+    )
     return json.loads(capsys.readouterr().out.splitlines()[-1])
 
 
-def test_candidates_are_registered_compared_reported_and_promoted(trained, mlflow_store, monkeypatch, capsys, tmp_path) -> None:
+def test_candidates_are_registered_compared_reported_and_promoted(
+    trained, mlflow_store, monkeypatch, capsys, tmp_path
+) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_store)
     client = mlflow.MlflowClient(mlflow_store)
 
@@ -66,7 +95,9 @@ def test_candidates_are_registered_compared_reported_and_promoted(trained, mlflo
     assert client.get_model_version(MODEL, "1").tags["reason"] == third["reason"]
 
 
-def test_the_champion_answers_for_tweets_that_came_after_its_training(trained, mlflow_store, monkeypatch) -> None:
+def test_the_champion_answers_for_tweets_that_came_after_its_training(
+    trained, mlflow_store, monkeypatch
+) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_store)
     mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])
     registry = compare.Registry("compared")
@@ -80,4 +111,7 @@ def test_the_champion_answers_for_tweets_that_came_after_its_training(trained, m
 def test_a_dag_run_without_a_model_is_one_line(trained, mlflow_store, monkeypatch, capsys) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_store)
     assert compare.main(["--airflow-run-id", "absent", "--tweets", trained, "--experiment", "compared"]) == 1
-    assert capsys.readouterr().err == "error: MLflow has no finished run of the DAG run absent: nothing to compare\n"
+    assert (
+        capsys.readouterr().err
+        == "error: MLflow has no finished run of the DAG run absent: nothing to compare\n"
+    )

@@ -5,7 +5,9 @@ import json
 from training import cross_validate
 
 
-def test_folds_become_a_table_and_a_page(tweets_table, tiny_bert, mlflow_store, monkeypatch, capsys, tmp_path) -> None:
+def test_folds_become_a_table_and_a_page(
+    tweets_table, tiny_bert, mlflow_store, monkeypatch, capsys, tmp_path
+) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_store)
     common = ["--name", "n", "--folds", "2", "--experiment", "compared"]
     options = [
@@ -24,7 +26,9 @@ def test_folds_become_a_table_and_a_page(tweets_table, tiny_bert, mlflow_store, 
     assert cross_validate.main(["fold", *common, "--fold", "0", *options]) == 0
     folds.append(json.loads(capsys.readouterr().out.splitlines()[-1]))
     assert cross_validate.main(["summary", *common]) == 1
-    assert capsys.readouterr().err.endswith("error: the cross-validation n has no finished run of the folds [1]\n")
+    assert capsys.readouterr().err.endswith(
+        "error: the cross-validation n has no finished run of the folds [1]\n"
+    )
     assert cross_validate.main(["fold", *common, "--fold", "1", *options]) == 0
     folds.append(json.loads(capsys.readouterr().out.splitlines()[-1]))
 

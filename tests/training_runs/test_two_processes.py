@@ -11,11 +11,23 @@ import pytest
 REPOSITORY = Path(__file__).parents[2]
 
 
-def losses(folder: Path, processes: int, tweets_table: str, checkpoint: Path) -> dict[str, list[tuple[int, float]]]:
+def losses(
+    folder: Path, processes: int, tweets_table: str, checkpoint: Path
+) -> dict[str, list[tuple[int, float]]]:
     folder.mkdir()
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    torchrun = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        f"--nproc-per-node={processes}",
+    ]
     program = [str(Path(__file__).with_name("two_processes.py")), tweets_table, str(checkpoint), str(folder)]
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    environment = os.environ | {
+        "PYTHONPATH": str(REPOSITORY),
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
     subprocess.run([*torchrun, *program], check=True, env=environment, timeout=500, capture_output=True)
     return json.loads((folder / "curves.json").read_text())
 
