@@ -67,7 +67,7 @@ stack-down: ## stop and remove the containers; data stays, unless VOLUMES=1
 test: packages ## everything: checks, unit tests, whole jobs, laws, and the whole platform on a small dump
 	@# The types take one processor for a minute, jars the network and then the other.
 	@$(MAKE) --no-print-directory --jobs 2 install check
-	$(PYTEST) $(IN_TWO_WORKERS) --durations=15 tests/integration tests/laws tests/jobs tests/training_runs $(UNIT)
+	$(PYTEST) $(IN_TWO_WORKERS) --durations=15 tests/integration tests/properties tests/jobs tests/training_runs $(UNIT)
 
 .PHONY: test-unit
 test-unit: install ## unit tests of all rooms
@@ -75,7 +75,7 @@ test-unit: install ## unit tests of all rooms
 
 .PHONY: fuzz
 fuzz: install ## the laws with 10,000 generated dumps instead of 2,000
-	VAXPULSE_FUZZ_DUMPS=10000 $(PYTEST) tests/laws
+	VAXPULSE_FUZZ_DUMPS=10000 $(PYTEST) tests/properties
 
 .PHONY: faults
 faults: install ## kill -9 of the loader at a hundred random moments: VAXPULSE_FAULT_SEED=1

@@ -26,13 +26,13 @@ from pyspark.sql.utils import AnalysisException
 from spark_jobs.clean_tweets import STAGE as CLEANING
 from spark_jobs.cleaning.stems import stop_words
 from spark_jobs.exploring import findings
-from spark_jobs.reporting.publishing import log_to_mlflow, report_files, write_files
+from spark_jobs.storage.publishing import log_to_mlflow, report_files, write_files
 from spark_jobs.session import open_session
 from spark_jobs.table_versions import is_readable, read_version
 
 if TYPE_CHECKING:
     from spark_jobs.exploring.report import Comparison
-    from spark_jobs.reporting.page import Section
+    from reporting.page import Section
 
 STAGE = "explore_tweets"
 WORDS_IN_CLOUD = 150
@@ -190,7 +190,7 @@ def main() -> None:
     if not versions:
         raise SystemExit(f"clean_tweets has written nothing to {arguments.tweets_clean} yet: run it first")
     sections, metrics = explore(spark, arguments.tweets_clean, versions)
-    from spark_jobs.reporting.page import render
+    from reporting.page import render
 
     facts = {
         "Table": f"{arguments.tweets_clean}, version {versions[0]}",

@@ -1,6 +1,6 @@
 """The cleaning rules: plain functions of a text, in the order in which `clean_token` applies them.
 
-Every rule looks at the text between two blanks only (a law in tests/laws holds it to that), so that a job applies the rules once to each
+Every rule looks at the text between two blanks only (a law in tests/properties holds it to that), so that a job applies the rules once to each
 distinct token instead of once to each row. What a rule removes leaves a blank, so that its neighbours never become one word.
 
 No rule removes what the next one needs: URLs go before hashtags, because a `#` inside a URL is no hashtag; punctuation goes last, because a

@@ -8,8 +8,8 @@ from typing import Any
 from emoji import demojize
 
 from spark_jobs.exploring.findings import LABELS, REMOVING_RULES
-from spark_jobs.reporting import figures
-from spark_jobs.reporting.page import Section, Table, share
+from reporting import figures
+from reporting.page import Section, Table, share
 
 NAMES = tuple(LABELS.values())
 ALL_NAMES = (*NAMES, "unlabelled")

@@ -9,8 +9,8 @@ from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from spark_jobs.reporting.page import render
-from spark_jobs.reporting.publishing import log_to_mlflow, report_files, write_files
+from reporting.page import render
+from spark_jobs.storage.publishing import log_to_mlflow, report_files, write_files
 from spark_jobs.schemas import LABEL_NAMES
 from spark_jobs.scoring import insight_report, insights
 from spark_jobs.scoring.exports import SHOWN_HASH, write_exports

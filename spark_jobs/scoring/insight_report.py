@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from spark_jobs.reporting import figures
-from spark_jobs.reporting.page import Section, Table, share
+from reporting import figures
+from reporting.page import Section, Table, share
 from spark_jobs.schemas import LABEL_NAMES
 from spark_jobs.scoring.drift import FEWEST_TWEETS, LIMITS
 from spark_jobs.scoring.shares import Shares, adjusted_shares, predicted_shares

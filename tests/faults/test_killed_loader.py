@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.laws.killed_loader import check_that_a_retry_completes
+from tests.properties.killed_loader import check_that_a_retry_completes
 
 REPETITIONS = 100
 SEED = int(os.environ.get("VAXPULSE_FAULT_SEED", "1"))

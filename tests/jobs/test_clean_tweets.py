@@ -16,7 +16,7 @@ from spark_jobs import clean_tweets
 from spark_jobs.maintain_tables import drop_superseded_rows
 from spark_jobs.read_position import last_position
 from spark_jobs.schemas import TWEETS_CLEAN
-from tests.laws.tweet_log import FIRST_DELIVERY, Dump, Tweet, TweetLog
+from tests.properties.tweet_log import FIRST_DELIVERY, Dump, Tweet, TweetLog
 
 
 class Tables:

@@ -12,8 +12,8 @@ from pyspark.sql import SparkSession
 from spark_jobs import clean_tweets, explore_tweets
 from spark_jobs.exploring.report import Comparison
 from spark_jobs.read_position import USER_METADATA
-from spark_jobs.reporting.publishing import EXPERIMENT
-from tests.laws.tweet_log import Dump, Tweet, TweetLog
+from spark_jobs.storage.publishing import EXPERIMENT
+from tests.properties.tweet_log import Dump, Tweet, TweetLog
 
 RUN_ID = "manual__2026-11-23T00:00:00+00:00"
 

@@ -8,7 +8,7 @@ import pytest
 from delta.tables import DeltaTable
 
 from spark_jobs.maintain_tables import arg_parser, compact, count_files, drop_superseded_rows
-from tests.laws.tweet_log import FIRST_DELIVERY, Dump, Tweet, TweetLog
+from tests.properties.tweet_log import FIRST_DELIVERY, Dump, Tweet, TweetLog
 
 
 @pytest.fixture

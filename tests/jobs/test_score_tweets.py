@@ -18,7 +18,7 @@ from spark_jobs import clean_tweets, score_tweets
 from spark_jobs.schemas import TWEETS_SCORED
 from spark_jobs.scoring import increments, registry
 from spark_jobs.scoring.scorable_model import METADATA, ScorableModel, read_model
-from tests.laws.tweet_log import Dump, Tweet, TweetLog
+from tests.properties.tweet_log import Dump, Tweet, TweetLog
 from tests.spark_jobs.scorable_models import TinyModel, make_tiny_model
 
 RUN_ID = "manual__2026-11-23T00:00:00+00:00"

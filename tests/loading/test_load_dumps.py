@@ -22,7 +22,7 @@ from deltalake import DeltaTable
 from loading import settle_dumps, tables
 from loading.judged_dump import judge_dump
 from loading.quality import Thresholds
-from tests.laws.loading_model import Store, current_tweets, moment
+from tests.properties.loading_model import Store, current_tweets, moment
 
 REPOSITORY = Path(__file__).parents[2]
 HEADER = "tweet_id,safe_text,label,agreement\n"

@@ -7,7 +7,7 @@ from deltalake import DeltaTable
 
 from loading import tables
 from loading.quality import Thresholds
-from tests.laws.loading_model import Store, moment
+from tests.properties.loading_model import Store, moment
 
 USUAL = [-1, 0, 0, 0, 0, 1, 1, 1, 1]
 THRESHOLDS = Thresholds(most_quarantined=0.05, most_label_distance=0.15, shortest_text=10, longest_text=1000)

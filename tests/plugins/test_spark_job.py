@@ -15,7 +15,7 @@ import pkgutil, sys
 from importlib import resources
 sys.path.insert(0, {archive!r})
 import spark_jobs
-print(spark_jobs.__path__[0], resources.files("spark_jobs.reporting").joinpath("page.html.j2").is_file())
+print(spark_jobs.__path__[0], resources.files("reporting").joinpath("page.html.j2").is_file())
 print(*(module.name for module in pkgutil.walk_packages(spark_jobs.__path__, "spark_jobs.")))
 """
 

@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from spark_jobs.reporting.publishing import log_to_mlflow
+from spark_jobs.storage.publishing import log_to_mlflow
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from datetime import date
 
 import pytest
 
-from spark_jobs.reporting.page import Section, render
+from reporting.page import Section, render
 from spark_jobs.scoring import insight_report
 from spark_jobs.scoring.insight_report import Counts
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import SparkSession
 
 if TYPE_CHECKING:
-    from spark_jobs.reporting.page import Section
+    from reporting.page import Section
 
 EXPERIMENT = "vaxpulse-reports"
 

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.laws.loading_model import Store, moment
+from tests.properties.loading_model import Store, moment
 
 REPOSITORY = Path(__file__).parents[2]
 START_LIMIT_SECONDS = 60

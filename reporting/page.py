@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from spark_jobs.reporting.figures import Picture
+from reporting.figures import Picture
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from loading import quality, tables
 from loading.files import DumpFiles
-from tests.laws.csv_reference import judge, records_of
-from tests.laws.dump_strategies import dumps, overlapping_dumps
-from tests.laws.loading_model import Model, Store, current_tweets, moment, sha256_of
+from tests.properties.csv_reference import judge, records_of
+from tests.properties.dump_strategies import dumps, overlapping_dumps
+from tests.properties.loading_model import Model, Store, current_tweets, moment, sha256_of
 
 # Thousands of small tables: most of the time on a disk would be the disk's.
 IN_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None

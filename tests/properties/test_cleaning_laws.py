@@ -24,7 +24,7 @@ from spark_jobs.cleaning import rows
 from spark_jobs.cleaning.stems import WORD_CLASSES, stop_words
 from spark_jobs.cleaning.token_rules import apply_rules
 from spark_jobs.maintain_tables import drop_superseded_rows
-from tests.laws.tweet_log import FIRST_DELIVERY, Dump, Tweet, TweetLog
+from tests.properties.tweet_log import FIRST_DELIVERY, Dump, Tweet, TweetLog
 
 TRAIN, TEST = (Path(__file__).parents[3] / "shared/data" / name for name in ("Train.csv", "Test.csv"))
 needs_real_data = pytest.mark.skipif(

@@ -18,7 +18,7 @@ from loading.judged_dump import Progress
 from loading.loader import Loader
 from loading.quality import Thresholds
 from loading.tables import Tables
-from tests.laws.csv_reference import judge
+from tests.properties.csv_reference import judge
 
 # Of small dumps: the gate holds those with more than a third of their records in quarantine.
 THRESHOLDS = Thresholds(most_quarantined=0.34, most_label_distance=2.0, shortest_text=0.0, longest_text=1e9)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.laws.killed_loader import check_that_a_retry_completes
+from tests.properties.killed_loader import check_that_a_retry_completes
 
 
 @pytest.mark.timeout(300)

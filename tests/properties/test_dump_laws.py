@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from loading import dump_bytes
 from loading.dump_bytes import whole_lines
 from loading.judged_dump import JudgedDump, judge_dump
-from tests.laws.csv_reference import Outcome, judge
-from tests.laws.dump_strategies import dumps
+from tests.properties.csv_reference import Outcome, judge
+from tests.properties.dump_strategies import dumps
 
 DUMPS = int(os.environ.get("VAXPULSE_FUZZ_DUMPS", "2000"))
 AS_MANY_AS_ASKED = settings(max_examples=DUMPS, deadline=None, suppress_health_check=list(HealthCheck))

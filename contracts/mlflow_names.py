@@ -1,0 +1,18 @@
+"""Names in MLflow: experiments, the registered model, artifacts, and the metrics that people compare."""
+
+TRAINING_EXPERIMENT = "vaxpulse"
+TUNING_EXPERIMENT = "vaxpulse-tuning"
+CROSS_VALIDATION_EXPERIMENT = "vaxpulse-cross-validation"
+REPORTS_EXPERIMENT = "vaxpulse-reports"
+
+REGISTERED_MODEL = "vaxpulse"
+CHAMPION_ALIAS = "champion"
+
+LOGGED_MODEL = "model"  # name of the model that a training run logs
+EXPORT_ARTIFACT = "artifacts/onnx"  # folder of the exported model within a registered version
+
+# Metrics of a finished training run, measured on the eval side.
+EVAL_ACCURACY = "eval_accuracy"
+EVAL_MACRO_F1 = "eval_macro_f1"
+EVAL_RMSE = "eval_rmse"
+TRAIN_SECONDS = "train_runtime_seconds"

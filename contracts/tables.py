@@ -1,0 +1,147 @@
+"""Delta tables: names, columns in order, keys.
+
+`loading` derives Arrow schemas from these definitions, `spark_jobs` derives Spark schemas. Timestamps are in UTC.
+`dump_sha256` is the SHA-256 of a dump's bytes as delivered, in lower-case hexadecimal.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Type = Literal["string", "double", "int", "long", "timestamp", "array<string>"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table."""
+
+    name: str
+    type: Type
+    nullable: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A Delta table. `key` names the columns whose values identify a row."""
+
+    name: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+
+    def column_names(self) -> list[str]:
+        """Return the names of the columns in order."""
+        return [column.name for column in self.columns]
+
+
+# Append-only log: one row for each accepted tweet of each dump. A column that the dump lacks is null.
+TWEETS_RAW = Table(
+    "tweets_raw",
+    key=("tweet_id", "dump_sha256"),
+    columns=(
+        Column("tweet_id", "string"),
+        Column("safe_text", "string"),
+        Column("label", "double", nullable=True),
+        Column("agreement", "double", nullable=True),
+        Column("dump_sha256", "string"),
+        Column("delivered_at", "timestamp"),
+        Column("ingested_at", "timestamp"),
+    ),
+)
+
+# Records that break a rule. row_number counts the records after the header from 1.
+QUARANTINE = Table(
+    "quarantine",
+    key=("dump_sha256", "row_number"),
+    columns=(
+        Column("dump_sha256", "string"),
+        Column("row_number", "long"),
+        Column("raw_record", "string"),
+        Column("reason", "string"),
+    ),
+)
+
+# One row per dump: records = accepted + duplicates + quarantined. `known` counts the accepted tweets that earlier
+# deliveries contain. Quality figures count all valid records, duplicates included. `reason` explains the state.
+DUMPS = Table(
+    "dumps",
+    key=("dump_sha256",),
+    columns=(
+        Column("dump_sha256", "string"),
+        Column("source", "string"),
+        Column("delivered_at", "timestamp"),
+        Column("state", "string"),
+        Column("bytes", "long"),
+        Column("records", "long"),
+        Column("accepted", "long"),
+        Column("known", "long"),
+        Column("duplicates", "long"),
+        Column("quarantined", "long"),
+        Column("negative", "long"),
+        Column("neutral", "long"),
+        Column("positive", "long"),
+        Column("median_text_length", "double", nullable=True),
+        Column("label_distance", "double", nullable=True),
+        Column("reason", "string", nullable=True),
+        Column("ingested_at", "timestamp"),
+        Column("run_id", "string"),
+    ),
+)
+# States of a dump.
+LOADED, HELD, REFUSED, REJECTED, RETRACTED = "loaded", "held", "refused", "rejected", "retracted"
+
+# One row per tweet, from its latest delivery. split is train, eval or unlabelled, and a function of text_group alone.
+TWEETS_CLEAN = Table(
+    "tweets_clean",
+    key=("tweet_id",),
+    columns=(
+        Column("tweet_id", "string"),
+        Column("safe_text", "string"),
+        Column("label", "int", nullable=True),
+        Column("agreement", "double", nullable=True),
+        Column("hashtags", "array<string>"),
+        Column("emoji", "array<string>"),
+        Column("clean_text", "string"),
+        Column("stemmed_text", "string"),
+        Column("text_group", "string"),
+        Column("split", "string"),
+        Column("dump_sha256", "string"),
+    ),
+)
+
+# score = p_positive - p_negative.
+TWEETS_SCORED = Table(
+    "tweets_scored",
+    key=("tweet_id", "model_name", "model_version"),
+    columns=(
+        Column("tweet_id", "string"),
+        Column("p_negative", "double"),
+        Column("p_neutral", "double"),
+        Column("p_positive", "double"),
+        Column("label", "int"),
+        Column("score", "double"),
+        Column("model_name", "string"),
+        Column("model_version", "string"),
+        Column("scored_at", "timestamp"),
+    ),
+)
+
+# Distance of each dump from the model's training data. Measures are null for a dump with too few tweets.
+# `breaches` names the measures above their limits.
+DRIFT = Table(
+    "drift",
+    key=("dump_sha256", "model_name", "model_version"),
+    columns=(
+        Column("dump_sha256", "string"),
+        Column("model_name", "string"),
+        Column("model_version", "string"),
+        Column("tweets", "long"),
+        Column("label_psi", "double", nullable=True),
+        Column("length_psi", "double", nullable=True),
+        Column("word_psi", "double", nullable=True),
+        Column("unseen_word_increase", "double", nullable=True),
+        Column("confidence_drop", "double", nullable=True),
+        Column("breaches", "array<string>"),
+        Column("measured_at", "timestamp"),
+    ),
+)
+
+TABLES = (DUMPS, TWEETS_RAW, QUARANTINE, TWEETS_CLEAN, TWEETS_SCORED, DRIFT)

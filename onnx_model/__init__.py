@@ -1,0 +1,4 @@
+"""Inference with an exported model: ONNX Runtime and the library `tokenizers`, without PyTorch and Spark.
+
+Evaluation, both scoring engines and MLflow's pyfunc use this package, so that a model has the same figures everywhere.
+"""

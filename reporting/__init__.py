@@ -1,0 +1,1 @@
+"""Look of all reports: the page template and the style of the figures."""
