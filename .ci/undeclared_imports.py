@@ -1,0 +1,50 @@
+"""Check with deptry that each package imports only the standard library and the dependencies of its extra.
+
+deptry reads one list of dependencies for a whole project, so it runs once for each extra, with that extra as the list.
+Unused dependencies (DEP002) are not reported: a package such as accelerate is used by another one, not imported.
+"""
+
+import subprocess
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+
+ALL = "all extras"
+# Folders by the extra whose packages they may import. The shared packages run in each environment of their users.
+FOLDERS = {
+    "": ["contracts"],
+    "airflow": ["dags", "plugins"],
+    "loading": ["loading"],
+    "spark": ["spark_jobs", "onnx_model", "reporting"],
+    "training": ["training", "onnx_model", "reporting"],
+    "embedded": ["deploy"],
+    ALL: ["benchmarks", "tests"],
+}
+FIRST_PARTY = sorted({*sum(FOLDERS.values(), []), "vaxpulse_airflow", "vaxpulse_dags"})
+
+
+def main() -> int:
+    """Run deptry for each extra. Return 1 if a package is imported that its extra does not declare."""
+    project = Path(__file__).parents[1]
+    extras = tomllib.loads((project / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    extras |= {"": [], ALL: sum(extras.values(), [])}
+    first_party = [argument for name in FIRST_PARTY for argument in ("--known-first-party", name)]
+    failed = False
+    with tempfile.TemporaryDirectory() as scratch:
+        for extra, folders in FOLDERS.items():
+            requirements = Path(scratch, "requirements.txt")
+            requirements.write_text("\n".join(extras[extra]))
+            config = Path(scratch, "pyproject.toml")
+            config.write_text("")
+            command = [sys.executable, "-m", "deptry", *folders, "--config", str(config), *first_party]
+            command += ["--requirements-files", str(requirements), "--ignore", "DEP002", "--exclude", "^$"]
+            result = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+            if result.returncode:
+                print(f"{', '.join(folders)} against {extra or 'the standard library'}:\n{result.stderr}")
+                failed = True
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
