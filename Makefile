@@ -112,12 +112,22 @@ bench-score: install ## rows/s and CPU ms a row of both scoring engines against 
 	.venv/bin/python -m benchmarks.score copies --tweets 20000
 
 .PHONY: check
-check: packages ## format, lint, import rules, types, shell scripts
+check: packages ## what CI checks: format, lint, import rules, undeclared imports, types, scripts, schemas
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
-	.venv/bin/mypy
+	PYTHONPATH=plugins:dags .venv/bin/lint-imports --no-logo --no-cache
+	.venv/bin/python .ci/undeclared_imports.py
 	.venv/bin/shellcheck .ci/run docker/*.sh deploy/conf/spark/spark-env.sh
 	.venv/bin/hadolint docker/Dockerfile
+	.venv/bin/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yaml
+	.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	.venv/bin/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/*.yml
+	.venv/bin/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
+	.venv/bin/mypy
+
+.PHONY: coverage
+coverage: install ## coverage of the unit tests
+	$(PYTEST) $(IN_TWO_WORKERS) --cov --cov-report term:skip-covered $(UNIT)
 
 .PHONY: format
 format: install ## format the code

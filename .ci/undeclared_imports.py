@@ -1,9 +1,10 @@
 """Check with deptry that each package imports only the standard library and the dependencies of its extra.
 
-deptry reads one list of dependencies for a whole project, so it runs once for each extra, with that extra as the list.
-Unused dependencies (DEP002) are not reported: a package such as accelerate is used by another one, not imported.
+deptry has one list of dependencies for a project. It runs once for each extra, with the extra as that list.
+It ignores unused dependencies (DEP002), because some are used only by other packages, for example accelerate.
 """
 
+import itertools
 import subprocess
 import sys
 import tempfile
@@ -11,7 +12,7 @@ import tomllib
 from pathlib import Path
 
 ALL = "all extras"
-# Folders by the extra whose packages they may import. The shared packages run in each environment of their users.
+# Folders by the extra that contains their imports. A shared package is checked with the extras of its users.
 FOLDERS = {
     "": ["contracts"],
     "airflow": ["dags", "plugins"],
@@ -19,16 +20,16 @@ FOLDERS = {
     "spark": ["spark_jobs", "onnx_model", "reporting"],
     "training": ["training", "onnx_model", "reporting"],
     "embedded": ["deploy"],
-    ALL: ["benchmarks", "tests"],
+    ALL: ["benchmarks", "docs", "tests"],
 }
-FIRST_PARTY = sorted({*sum(FOLDERS.values(), []), "vaxpulse_airflow", "vaxpulse_dags"})
+FIRST_PARTY = sorted({*itertools.chain(*FOLDERS.values()), "vaxpulse_airflow", "vaxpulse_dags"})
 
 
 def main() -> int:
     """Run deptry for each extra. Return 1 if a package is imported that its extra does not declare."""
     project = Path(__file__).parents[1]
     extras = tomllib.loads((project / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    extras |= {"": [], ALL: sum(extras.values(), [])}
+    extras |= {"": [], ALL: [*itertools.chain(*extras.values())]}
     first_party = [argument for name in FIRST_PARTY for argument in ("--known-first-party", name)]
     failed = False
     with tempfile.TemporaryDirectory() as scratch:

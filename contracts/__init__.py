@@ -1,4 +1,4 @@
-"""Facts that several packages must agree on: paths, tables, labels, exit statuses, names in MLflow, exported models.
+"""Facts that several packages share: paths, tables, labels, exit statuses, MLflow names, exported models.
 
 Only the standard library is imported here, so that every package can import `contracts`.
 """

@@ -2,9 +2,12 @@
 
 | file | content |
 |---|---|
-| `model.onnx`, `model.int8.onnx` | int64 (rows, tokens) `input_ids`, `attention_mask`, optionally `token_type_ids` -> (rows, 3) `logits` |
+| `model.onnx`, `model.int8.onnx` | graph, in 32-bit floating point and in 8-bit integers |
 | `tokenizer.json` | for the library `tokenizers`; it truncates and pads as in training |
 | `metadata.json` | `ModelMetadata` |
+
+A graph maps int64 (rows, tokens) `input_ids`, `attention_mask` and, for some models, `token_type_ids` to
+(rows, 3) `logits`.
 """
 
 import json
@@ -40,7 +43,7 @@ class ModelMetadata:
         train_label_shares: share of each label in the training rows, by label.
         git_commit: commit of the trainer.
         precision: graph that is used for scoring. It was chosen on the validation part.
-        eval_confusion: counts on the eval side; rows are true classes, columns predicted classes, as class ids.
+        eval_confusion: counts on the eval side, as class ids; rows are true, columns predicted.
         eval_rows: rows of the eval side.
         validation: metrics of each precision on the validation part.
     """
@@ -105,7 +108,7 @@ class ModelMetadata:
         """Return the metadata in a JSON document.
 
         Raises:
-            InputError: an attribute is missing, unknown or has another type.
+            InputError: the text is not JSON, or an attribute is missing or unknown.
         """
         try:
             values: dict[str, Any] = json.loads(text)
@@ -115,5 +118,6 @@ class ModelMetadata:
         except (KeyError, TypeError, ValueError) as error:
             expected = ", ".join(each.name for each in fields(cls))
             raise InputError(
-                f"{METADATA_FILE} is not complete ({error!r}); expected are {expected}. Train and promote a model again"
+                f"{METADATA_FILE} is not complete ({error!r}); expected are {expected}. "
+                "Train and promote a model again"
             ) from error

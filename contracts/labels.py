@@ -1,4 +1,4 @@
-"""Labels of a tweet: -1 negative, 0 neutral, 1 positive. Inside a model they are the class ids 0, 1, 2, in this order."""
+"""Labels of a tweet: -1 negative, 0 neutral, 1 positive. Models use the class ids 0, 1, 2, in this order."""
 
 LABEL_NAMES = {-1: "negative", 0: "neutral", 1: "positive"}
 LABELS = tuple(LABEL_NAMES)

@@ -2,6 +2,6 @@
 
 from datetime import timedelta
 
-# Delta's default. VACUUM must not remove younger files: a reader, a writer or the change data feed may need them.
+# Delta's default. VACUUM must not remove younger files: readers, writers or the change feed may need them.
 MIN_RETENTION = timedelta(days=7)
 DEFAULT_RETENTION = timedelta(days=30)

@@ -1,6 +1,6 @@
 """Delta tables: names, columns in order, keys.
 
-`loading` derives Arrow schemas from these definitions, `spark_jobs` derives Spark schemas. Timestamps are in UTC.
+`loading` derives Arrow schemas from these definitions, and `spark_jobs` Spark schemas. Timestamps are in UTC.
 `dump_sha256` is the SHA-256 of a dump's bytes as delivered, in lower-case hexadecimal.
 """
 
@@ -59,8 +59,9 @@ QUARANTINE = Table(
     ),
 )
 
-# One row per dump: records = accepted + duplicates + quarantined. `known` counts the accepted tweets that earlier
-# deliveries contain. Quality figures count all valid records, duplicates included. `reason` explains the state.
+# One row per dump: records = accepted + duplicates + quarantined. `known` counts the accepted tweets that
+# earlier deliveries contain. Quality figures count all valid records with duplicates. `reason` explains
+# the state.
 DUMPS = Table(
     "dumps",
     key=("dump_sha256",),
@@ -88,7 +89,7 @@ DUMPS = Table(
 # States of a dump.
 LOADED, HELD, REFUSED, REJECTED, RETRACTED = "loaded", "held", "refused", "rejected", "retracted"
 
-# One row per tweet, from its latest delivery. split is train, eval or unlabelled, and a function of text_group alone.
+# One row per tweet, from its latest delivery. split (train, eval or unlabelled) is a function of text_group.
 TWEETS_CLEAN = Table(
     "tweets_clean",
     key=("tweet_id",),

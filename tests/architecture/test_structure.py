@@ -1,0 +1,67 @@
+"""Rules for the structure of the repository that no linter checks. Import rules are in .importlinter."""
+
+import configparser
+import runpy
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+MAX_MODULE_LINES = 300
+MAX_DAG_LINES = 120
+MAX_MODULES_PER_FOLDER = 14
+# Folders with single scripts, which no module imports.
+SCRIPT_FOLDERS = {"docker", "docs"}
+
+MODULES = sorted(
+    path.relative_to(REPOSITORY)
+    for path in REPOSITORY.glob("[a-z]*/**/*.py")
+    if path.relative_to(REPOSITORY).parts[0] != "tests"
+)
+FOLDERS = sorted({module.parent for module in MODULES})
+DAG_FILES = [module for module in MODULES if module.parent == Path("dags")]
+
+
+def count_lines(module: Path) -> int:
+    return len((REPOSITORY / module).read_text(encoding="utf-8").splitlines())
+
+
+def test_the_searched_folders_contain_modules():
+    assert len(MODULES) > 100
+    assert len(DAG_FILES) >= 9
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_module_is_short(module):
+    assert count_lines(module) <= MAX_MODULE_LINES
+
+
+@pytest.mark.parametrize("dag_file", DAG_FILES, ids=str)
+def test_dag_file_is_short(dag_file):
+    assert count_lines(dag_file) <= MAX_DAG_LINES
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=str)
+def test_folder_has_few_modules(folder):
+    modules = [module.name for module in MODULES if module.parent == folder and module.name != "__init__.py"]
+    assert len(modules) <= MAX_MODULES_PER_FOLDER, modules
+
+
+def test_every_package_has_import_rules():
+    config = configparser.ConfigParser()
+    config.read(REPOSITORY / ".importlinter")
+    packages = {module.parts[0] for module in MODULES} - {"plugins", *SCRIPT_FOLDERS}
+    packages |= {
+        module.parts[1] for module in MODULES if module.parts[0] in {"plugins", "dags"} and module.parts[2:]
+    }
+    assert set(config["importlinter"]["root_packages"].split()) == packages
+    layers = config["importlinter:contract:layers"]["layers"].replace("|", " ").split()
+    assert set(layers) == packages
+    # DAG files do not import each other, so that `dags` itself has no cycle.
+    assert set(config["importlinter:contract:cycles"]["ancestors"].split()) == packages - {"dags"}
+
+
+def test_imports_of_every_folder_are_compared_with_an_extra():
+    folders = runpy.run_path(str(REPOSITORY / ".ci/undeclared_imports.py"))["FOLDERS"]
+    checked = {folder for folders_of_extra in folders.values() for folder in folders_of_extra}
+    assert {module.parts[0] for module in MODULES} - SCRIPT_FOLDERS <= checked
