@@ -1,4 +1,4 @@
-"""Links from Airflow's own pages to the platform's other pages: MLflow, HDFS, Spark."""
+"""Links in Airflow's menu *Browse* to the other web pages of the platform: MLflow, HDFS, Spark."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-# Where a browser finds each, not where a container does; the deployment says so in the environment.
-PAGES = {
-    "MLflow": "VAXPULSE_MLFLOW_URL",
-    "HDFS": "VAXPULSE_HDFS_URL",
-    "Spark jobs": "VAXPULSE_SPARK_URL",
-}
+# Environment variables with the addresses for a browser. An address within the container network would not
+# work.
+PAGES = {"MLflow": "VAXPULSE_MLFLOW_URL", "HDFS": "VAXPULSE_HDFS_URL", "Spark jobs": "VAXPULSE_SPARK_URL"}
 
 
 def external_views(environment: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Return a menu entry for each page with an address, in the form that Airflow asks of plugins.
+    """Return a menu entry for each page that has an address, in the format of Airflow's `external_views`.
 
-    Every component of Airflow loads this file, and only the API server needs the addresses; a deployment may also lack a page.
+    A missing address is not an error: only the API server has them, and every component of Airflow loads this
+    file.
     """
     return [
         {"name": name, "href": environment[variable], "destination": "nav", "category": "browse"}
@@ -29,7 +27,7 @@ def external_views(environment: Mapping[str, str]) -> list[dict[str, Any]]:
 
 
 class PlatformLinks(AirflowPlugin):
-    """The entries in Airflow's Browse menu."""
+    """Adds the menu entries."""
 
     name = "vaxpulse_links"
     external_views = external_views(os.environ)
