@@ -23,9 +23,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
-from airflow.sdk import dag, get_current_context, task
-from airflow.timetables.assets import AssetOrTimeSchedule
-from airflow.timetables.trigger import CronTriggerTimetable
+from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag, get_current_context, task
 
 from vaxpulse_dags.assets import DRIFT, MODELS, TWEETS_CLEAN, TWEETS_SCORED, report_uri
 from vaxpulse_dags.tables import latest_version
@@ -36,7 +34,7 @@ from vaxpulse_dags.training import TRAIN_PARAMS, build_training_commands, traini
 @dag(
     schedule=AssetOrTimeSchedule(
         timetable=CronTriggerTimetable("0 3 * * 0", timezone="UTC"), assets=TWEETS_CLEAN | DRIFT
-    ),  # type: ignore[arg-type]  # Airflow converts the argument to the declared type
+    ),
     start_date=START_DATE,
     catchup=False,  # one run trains on all current tweets
     max_active_runs=1,  # two concurrent comparisons would use different champions

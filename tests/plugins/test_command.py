@@ -1,4 +1,4 @@
-"""A command runs without a shell. Its exit status decides whether Airflow fails, skips or retries the task."""
+"""A command runs without a shell. Its exit status decides whether Airflow fails, skips or retries it."""
 
 import sys
 

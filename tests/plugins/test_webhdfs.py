@@ -58,7 +58,7 @@ class Namenode:
             if not left:
                 return respond(
                     403,
-                    b'{"RemoteException": {"message": "No active nodes contain this block"}}',
+                    b'{"RemoteException": {"message": "No active nodes contain this block", "exception": ""}}',
                 )
             chosen = left[0]
         else:
