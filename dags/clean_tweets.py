@@ -13,8 +13,6 @@ changes sides, and all copies of a text are on the same side.
 last commit.
 """
 
-from __future__ import annotations
-
 from airflow.sdk import dag
 
 from vaxpulse_dags.assets import TWEETS_CLEAN, TWEETS_RAW

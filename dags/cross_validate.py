@@ -14,8 +14,6 @@ chance.
 resumes an interrupted training. Finished folds stay.
 """
 
-from __future__ import annotations
-
 from airflow.sdk import Param, dag, get_current_context, task
 
 from vaxpulse_dags.assets import TWEETS_CLEAN, report_uri

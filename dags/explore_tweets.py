@@ -13,8 +13,6 @@ tab *Report* of the run, in HDFS, and in MLflow's experiment `vaxpulse-reports`.
 same files.
 """
 
-from __future__ import annotations
-
 from airflow.sdk import dag
 
 from vaxpulse_dags.assets import TWEETS_CLEAN, report_uri

@@ -22,8 +22,6 @@ share. Write files to a hidden or `.part` name, and rename them when they are co
 dumps. No delivery is lost: the next run finds unfinished ones. Clear the task to retry now.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 from pathlib import Path
@@ -36,7 +34,7 @@ from vaxpulse_airflow import landing
 from vaxpulse_airflow.webhdfs import TimedWebHDFSHook
 
 from vaxpulse_dags.assets import HDFS, LANDED_DUMPS, LOADING_OPTIONS, TWEETS_RAW
-from vaxpulse_dags.ingestion import GATE_OPTIONS, PARAMS
+from vaxpulse_dags.ingestion import DUMP_PARAM, GATE_OPTIONS, LIMITS
 from vaxpulse_dags.reviews import build_review_runs
 from vaxpulse_dags.tables import read_dumps
 from vaxpulse_dags.tasks import (
@@ -62,7 +60,7 @@ log = logging.getLogger(__name__)
     default_args=DEFAULT_ARGS,
     doc_md=__doc__,
     tags=["ingest"],
-    params=PARAMS,
+    params={"dump": DUMP_PARAM} | LIMITS,
 )
 def ingest_tweets() -> None:
     """Deliver dumps, load them, start reviews, and report refused dumps."""

@@ -12,8 +12,6 @@ the retention period needs. The log shows the number of files before and after f
 Sunday.
 """
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 from airflow.sdk import Param, dag

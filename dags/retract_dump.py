@@ -12,8 +12,6 @@ the reason. The file stays in HDFS. If the dump is delivered again, it is loaded
 stopped.
 """
 
-from __future__ import annotations
-
 from airflow.sdk import dag
 
 from vaxpulse_dags.assets import LOADING_OPTIONS, TWEETS_RAW

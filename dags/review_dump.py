@@ -14,8 +14,6 @@ again. If `apply_decision` failed, the last line of its log gives the reason. Cl
 answer.
 """
 
-from __future__ import annotations
-
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import dag, get_current_context, task
 

@@ -15,8 +15,6 @@ the run is skipped.
 commit, and no tweet is scored twice.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterable
 from typing import Any

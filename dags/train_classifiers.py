@@ -17,8 +17,6 @@ On *Trigger*. A training that is not due is skipped, also if no tweet has a labe
 provide them. Clear the task to retry: an interrupted training is resumed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

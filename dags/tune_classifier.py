@@ -15,8 +15,6 @@ as long as a training.
 the missing trials. A new run on the same tweets also continues the study, if *Trials* is greater.
 """
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 from airflow.sdk import Param, dag

@@ -1,7 +1,5 @@
 """Assets that link the DAGs, and URIs that tasks pass to commands."""
 
-from __future__ import annotations
-
 import os
 
 from airflow.sdk import Asset, AssetWatcher

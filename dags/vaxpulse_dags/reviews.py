@@ -1,7 +1,5 @@
 """Decisions of users about dumps: form fields, the shown figures, and the answer."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from airflow.sdk import Param
@@ -10,13 +8,8 @@ from vaxpulse_dags.tasks import fail_without_retry
 
 MIN_REASON_LENGTH = 10
 
-SHA256_PARAM = Param(
-    type="string",
-    pattern="^[0-9a-f]{64}$",
-    title="Dump",
-    description="SHA-256 of the dump in the table `dumps`.",
-)
-REASON = {"minLength": MIN_REASON_LENGTH, "title": "Reason", "description": "Stored in the table `dumps`."}
+SHA256_PARAM = Param(type="string", pattern="^[0-9a-f]{64}$", title="SHA-256 of the dump")
+REASON: dict[str, Any] = {"minLength": MIN_REASON_LENGTH, "title": "Reason for the decision"}
 REASON_PARAM = Param(type="string", **REASON)
 # Null until a user answers: Airflow validates the params of a task when the task starts.
 ANSWER_PARAM = Param(None, type=["null", "string"], **REASON)

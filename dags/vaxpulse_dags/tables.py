@@ -1,7 +1,5 @@
 """Reads of Delta tables within a task, without a JVM."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from vaxpulse_dags.assets import DRIFT_TABLE, DUMPS

@@ -1,7 +1,5 @@
 """Settings of all DAGs, and the tasks that run commands of `loading`, `spark_jobs` and `training`."""
 
-from __future__ import annotations
-
 import logging
 import os
 from collections.abc import Mapping
@@ -56,12 +54,16 @@ def fail_without_retry(message: str) -> NoReturn:
 
 
 def build_options(options: Mapping[str, Any]) -> list[str]:
-    """Return `--name=value` for each option. The form also allows values that begin with a hyphen.
+    """Return `--name=value` for each option, `--name` if it is True, and nothing if it is None or False.
 
-    >>> build_options({"margin": -0.03, "run-id": "a b"})
-    ['--margin=-0.03', '--run-id=a b']
+    >>> build_options({"margin": -0.03, "run_id": "a b", "compile": True, "version": None})
+    ['--margin=-0.03', '--run-id=a b', '--compile']
     """
-    return [f"--{name}={value}" for name, value in options.items()]
+    return [
+        f"--{name.replace('_', '-')}" + ("" if value is True else f"={value}")
+        for name, value in options.items()
+        if value is not None and value is not False
+    ]
 
 
 def loading_task(

@@ -1,7 +1,5 @@
 """Tasks and form fields that the DAGs of `training` share."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -99,11 +97,10 @@ WITH_SETTINGS = 'printf %s "$0" | "$@" --preset-file=/dev/stdin'
 def training_command(module: str, *arguments: str, **options: Any) -> list[str]:
     """Return the command line of a module of `training`.
 
-    >>> training_command("compare", "--verbose", tweets_version=3)
-    ['python', '-m', 'training.compare', '--verbose', '--tweets-version=3']
+    >>> training_command("cross_validate", "fold", tweets_version=3)
+    ['python', '-m', 'training.cross_validate', 'fold', '--tweets-version=3']
     """
-    named = {name.replace("_", "-"): value for name, value in options.items()}
-    return ["python", "-m", f"training.{module}", *arguments, *build_options(named)]
+    return ["python", "-m", f"training.{module}", *arguments, *build_options(options)]
 
 
 def training_task(
@@ -146,36 +143,30 @@ def build_training_commands(
         params: values of the trigger form.
         changed_assets: names of the Assets that triggered the run. Empty for scheduled and manual runs.
         is_manual: whether a user triggered the run.
-        version: version of tweets_clean, so that all presets use the same one. None if the table does not
-            exist.
+        version: version of tweets_clean that all presets use. None if the table does not exist.
         scores_version: version of tweets_scored, likewise.
     """
-    flags = [] if is_manual and params["train_again"] else ["--skip-if-trained"]
-    options = {"tweets": TWEETS_CLEAN.uri}
-    if version is not None:
-        options["tweets_version"] = version
-    if TWEETS_CLEAN.name in changed_assets and DRIFT.name not in changed_assets:
-        options["min_growth"] = params["growth"]
-    if params["teacher"]:
-        options |= {"teacher": params["teacher"], "scores": TWEETS_SCORED.uri}
-        if scores_version is not None:
-            options["scores_version"] = scores_version
+    teacher = params["teacher"]
+    only_new_tweets = TWEETS_CLEAN.name in changed_assets and DRIFT.name not in changed_assets
+    options = {
+        "tweets": TWEETS_CLEAN.uri,
+        "tweets_version": version,
+        "skip_if_trained": not (is_manual and params["train_again"]),
+        "min_growth": params["growth"] if only_new_tweets else None,
+        "teacher": teacher,
+        "scores": TWEETS_SCORED.uri if teacher else None,
+        "scores_version": scores_version if teacher else None,
+    }
     return [
-        low_priority(training_command("train", *flags, preset=preset, **options), params["settings"])
+        low_priority(training_command("train", preset=preset, **options), params["settings"])
         for preset in params["presets"]
     ]
 
 
 def build_fold_commands(params: Mapping[str, Any], run_id: str, version: int | None) -> list[list[str]]:
     """Return the command line of each fold of `cross_validate`. All use the same version of tweets_clean."""
-    options = {
-        "name": run_id,
-        "folds": params["folds"],
-        "preset": params["preset"],
-        "tweets": TWEETS_CLEAN.uri,
-    }
-    if version is not None:
-        options["tweets_version"] = version
+    options = {"name": run_id, "tweets": TWEETS_CLEAN.uri, "tweets_version": version}
+    options |= {name: params[name] for name in ("preset", "folds")}
     return [
         low_priority(training_command("cross_validate", "fold", fold=fold, **options), params["settings"])
         for fold in range(params["folds"])

@@ -1,7 +1,5 @@
 """Commands of other packages as Airflow tasks. `contracts.exit_status` defines the exit statuses."""
 
-from __future__ import annotations
-
 import json
 import os
 from functools import cached_property

@@ -1,7 +1,5 @@
 """The trigger of the Asset `landed_dumps`: an event for each dump in the landing folder of HDFS."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any

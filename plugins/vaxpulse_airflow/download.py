@@ -1,7 +1,5 @@
 """Download of a dump from an http(s) URL. Addresses that are not public are refused."""
 
-from __future__ import annotations
-
 import ipaddress
 import os
 import socket

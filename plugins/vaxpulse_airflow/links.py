@@ -1,7 +1,5 @@
 """Links in Airflow's menu *Browse* to the other web pages of the platform: MLflow, HDFS, Spark."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from typing import Any

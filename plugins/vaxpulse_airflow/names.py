@@ -4,8 +4,6 @@ A delivered file is named `<time of delivery>-<source>`, for example `20261124T2
 source, `/`, `:` and `%` are written as %2F, %3A and %25. `loading` reads these names.
 """
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 
 UNFINISHED_PREFIXES = (".", "_")  # hidden for Hadoop's tools and for Spark

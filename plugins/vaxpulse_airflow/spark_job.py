@@ -1,7 +1,5 @@
 """Spark jobs that are submitted together with the packages that they import."""
 
-from __future__ import annotations
-
 import re
 import tempfile
 import zipfile

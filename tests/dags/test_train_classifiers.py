@@ -26,7 +26,7 @@ def test_each_preset_is_one_command():
         PARAMS | {"presets": ["minilm", "bert"]}, [], is_manual=True, version=7, scores_version=3
     )
     assert commands == [
-        [*TRAIN, "--skip-if-trained", f"--preset={preset}", TWEETS, "--tweets-version=7"]
+        [*TRAIN, f"--preset={preset}", TWEETS, "--tweets-version=7", "--skip-if-trained"]
         for preset in ("minilm", "bert")
     ]
 
@@ -76,7 +76,7 @@ def test_settings_are_passed_to_the_trainer_and_not_interpreted_by_the_shell(tmp
         PARAMS | {"settings": settings}, [], is_manual=True, version=None, scores_version=None
     )
     position = command.index("python")
-    assert command[position:] == [*TRAIN[3:], "--skip-if-trained", "--preset=minilm", TWEETS]
+    assert command[position:] == [*TRAIN[3:], "--preset=minilm", TWEETS, "--skip-if-trained"]
     program = 'case "$2" in --preset-file=*) cat "${2#--preset-file=}";; esac; exit 65'
     run = subprocess.run(
         [*command[:position], "sh", "-c", program, "sh", "an argument"],

@@ -58,7 +58,7 @@ class Namenode:
             if not left:
                 return respond(
                     403,
-                    b'{"RemoteException": {"message": "No active nodes contain this block", "exception": ""}}',
+                    b'{"RemoteException": {"message": "No active nodes contain it", "exception": ""}}',
                 )
             chosen = left[0]
         else:
@@ -107,7 +107,7 @@ def test_read_is_not_repeated_if_the_datanode_answers(connect):
 
 def test_read_fails_if_every_datanode_with_the_block_is_dead(connect):
     client, namenode = connect(1, 2)
-    with pytest.raises(HdfsError, match="No active nodes contain this block"):
+    with pytest.raises(HdfsError, match="No active nodes contain it"):
         read(client)
     with pytest.raises(requests.ConnectionError):
         client.checksum("/a")
