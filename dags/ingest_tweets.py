@@ -11,9 +11,8 @@ Records that break a rule go to `quarantine` with the reason. The table `dumps` 
 stays in HDFS under its SHA-256.
 
 **When.** Within 30 seconds after a file has arrived in the landing folder in HDFS. Every day at midnight UTC,
-also for days without a running platform. On *Trigger*, with or without the address of a dump. If the content
-is already loaded, nothing
-changes: `load_dumps` is skipped and the run succeeds.
+also for missed days. On *Trigger*, with or without the address of a dump. If the content is already loaded,
+nothing changes: `load_dumps` is skipped and the run succeeds.
 
 **Needs.** The connection `webhdfs_default`, and `VAXPULSE_LANDING`, the landing folder that all workers
 share. Write files to a hidden or `.part` name, and rename them when they are complete.

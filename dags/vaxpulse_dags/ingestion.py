@@ -12,8 +12,7 @@ def limit(default: float, title: str, description: str, **bounds: Any) -> Param:
     return Param(default, type="number", minimum=0, title=title, description=description, **bounds)
 
 
-# The default limits follow from real data: 4 of 13,189 records are quarantined, and texts have about 100
-# characters.
+# In real data, 4 of 13,189 records are quarantined, and texts have about 100 characters.
 LIMITS = {
     "max_quarantined_share": limit(0.05, "Maximum share of quarantined records", "0 to 1.", maximum=1),
     "max_label_distance": limit(

@@ -18,8 +18,7 @@ START_DATE: datetime = timezone.parse(os.environ["VAXPULSE_FIRST_DAY"])
 
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": "vaxpulse",
-    # Retries are safe: a stage writes exactly its slice. Two retries are enough for a restart of HDFS or
-    # MLflow.
+    # Retries are safe: a stage writes exactly its slice. Two outlast a restart of HDFS or MLflow.
     "retries": 2,
     "retry_delay": timedelta(seconds=20),
     "execution_timeout": timedelta(hours=2),
@@ -27,13 +26,11 @@ DEFAULT_ARGS: dict[str, Any] = {
 
 # Packages that Spark jobs import.
 SPARK_PACKAGES = ("spark_jobs", "contracts", "onnx_model", "reporting")
-# In local mode the driver runs all tasks. Its default of 1 GB is too little for Spark NLP together with a
-# MERGE.
+# In local mode the driver runs all tasks. The default of 1 GB is too little for Spark NLP and a MERGE.
 SPARK_CONF = {"spark.driver.memory": "3g"}
 
-# Priorities of the tasks that wait for the pool `delta_writer`; the greatest one runs first. Rare tasks and
-# late stages precede frequent tasks. Otherwise a stream of dumps could delay cleaning, maintenance and
-# decisions for ever.
+# Priorities in the pool `delta_writer`; the greatest one runs first. Rare tasks and late stages precede
+# frequent ones. Otherwise a stream of dumps could delay cleaning, maintenance and decisions for ever.
 LOAD, CLEAN, SCORE, RARE = range(1, 5)
 
 
@@ -80,8 +77,7 @@ def loading_task(
     return CommandOperator(
         task_id=task_id or command,
         command=["python", "-m", f"loading.{command}", *build_options(options)],
-        # One more than other tasks: for 30 s the NameNode offers a dead DataNode to writers, and this client
-        # uses it.
+        # One more than other tasks: for 30 s the NameNode offers a dead DataNode to writers.
         retries=DEFAULT_ARGS["retries"] + 1,
         **operator_arguments,
     )

@@ -35,9 +35,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# A file that was not modified for this long is complete. Writers that rename complete files do not need the
-# delay. It protects local files that are written in place. HDFS updates the mtime only when a file is closed:
-# see is_closed.
+# A file that was not modified for this long is complete. The delay protects local files that are written in
+# place. HDFS updates the mtime only when a file is closed: see is_closed.
 MIN_AGE_SECONDS = 10.0
 MAX_UPLOAD_AGE = timedelta(days=1)  # older uploads were interrupted
 
@@ -66,8 +65,7 @@ def deliver_landed(client: Client) -> Delivered:
     """Deliver every complete file of the landing folder in HDFS.
 
     A file is first renamed to a hidden name: only one of several processes succeeds. It gets its final name
-    when it is closed. Hidden files of interrupted calls are included. The next call retries the files that
-    could not be delivered.
+    when it is closed. Hidden files of interrupted calls are included. The next call retries failed files.
     """
     from hdfs import HdfsError
 
@@ -140,8 +138,7 @@ def unused_name(client: Client, moment: datetime, source: str) -> str:
 def deliver_landed_locally(client: Client, landing: Path) -> Delivered:
     """Deliver every complete file of a local landing folder.
 
-    A file is claimed: it is renamed into the subfolder `uploading`. It is deleted when its upload is
-    complete.
+    A file is claimed: it is renamed into the subfolder `uploading`. After its upload it is deleted.
     """
     sources: list[str] = []
     try:

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 URL_PREFIX = "/vaxpulse"
-# A report is one file with text, style and figures. No script runs and nothing is loaded, even if a tweet
-# contains HTML.
+# A report is one file. No script runs and nothing is loaded, even if a tweet contains HTML.
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; base-uri 'none'"
 )

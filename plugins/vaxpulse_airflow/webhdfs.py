@@ -46,9 +46,8 @@ def request_from_live_datanode(
 ) -> requests.Response:
     """Send a WebHDFS request. If a read is redirected to a dead DataNode, repeat it without that DataNode.
 
-    The NameNode redirects readers to a dead DataNode for 15 s or more. Java's client tries the other replicas
-    itself. HDFS honours `excludedatanodes` for OPEN. For GETFILECHECKSUM it does not, but it chooses a random
-    DataNode.
+    The NameNode redirects readers to a dead DataNode for 15 s or more. Java's client tries other replicas.
+    HDFS honours `excludedatanodes` for OPEN, but not for GETFILECHECKSUM, where it chooses a random DataNode.
 
     Args:
         send: sends one request and follows its redirects.
