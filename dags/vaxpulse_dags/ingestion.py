@@ -3,6 +3,7 @@
 from typing import Any
 
 from airflow.sdk import Param
+
 from contracts.hdfs_paths import LANDING
 
 

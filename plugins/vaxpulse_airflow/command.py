@@ -10,6 +10,7 @@ from airflow.providers.standard.hooks.subprocess import SubprocessHook
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from airflow.sdk.execution_time.context import context_to_airflow_vars
+
 from contracts.exit_status import BAD_INPUT, DONE, NOTHING_TO_DO
 
 REPOSITORY = Path(__file__).resolve().parents[2]

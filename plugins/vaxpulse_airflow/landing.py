@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 import requests
-from contracts.hdfs_paths import DELIVERED, LANDING
 
+from contracts.hdfs_paths import DELIVERED, LANDING
 from vaxpulse_airflow.download import open_url, redact_url
 from vaxpulse_airflow.names import delivered_name, is_finished, source_in_name
 from vaxpulse_airflow.webhdfs import (

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from airflow.plugins_manager import AirflowPlugin
+
 from contracts.hdfs_paths import is_id, report_path
 
 if TYPE_CHECKING:
@@ -31,9 +32,9 @@ def report_app(webhdfs_conn_id: str = "webhdfs_default") -> "FastAPI":
     from fastapi import Depends, FastAPI
     from fastapi.responses import HTMLResponse, StreamingResponse
     from hdfs import HdfsError
-    from reporting.page import render_message
     from requests import RequestException
 
+    from reporting.page import render_message
     from vaxpulse_airflow.webhdfs import TimedWebHDFSHook
 
     app = FastAPI(title="vaxpulse reports", docs_url=None, redoc_url=None, openapi_url=None)
