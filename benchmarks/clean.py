@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parents[1]
 CORES = 2
-DRIVER_MEMORY = "3g"  # as dags/common/defaults.py has it
+DRIVER_MEMORY = "3g"  # as in dags/vaxpulse_dags/tasks.py
 SAMPLE = 20_000
 # The job should be this many times as fast as the rival; less than 1: it may take longer.
 AIMS = {"baseline": 2.0, "read_write": 1 / 1.5, "polars": 1.0, "pandas_nltk": 10.0}

@@ -26,13 +26,14 @@ from pyspark.sql.utils import AnalysisException
 from spark_jobs.clean_tweets import STAGE as CLEANING
 from spark_jobs.cleaning.stems import stop_words
 from spark_jobs.exploring import findings
-from spark_jobs.storage.publishing import log_to_mlflow, report_files, write_files
 from spark_jobs.session import open_session
+from spark_jobs.storage.publishing import log_to_mlflow, report_files, write_files
 from spark_jobs.table_versions import is_readable, read_version
 
 if TYPE_CHECKING:
-    from spark_jobs.exploring.report import Comparison
     from reporting.page import Section
+
+    from spark_jobs.exploring.report import Comparison
 
 STAGE = "explore_tweets"
 WORDS_IN_CLOUD = 150

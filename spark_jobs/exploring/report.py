@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from emoji import demojize
+from reporting import charts
+from reporting.figures import draw_picture
+from reporting.page import Section, Table, format_share
 
 from spark_jobs.exploring.findings import LABELS, REMOVING_RULES
-from reporting import figures
-from reporting.page import Section, Table, share
 
 NAMES = tuple(LABELS.values())
 ALL_NAMES = (*NAMES, "unlabelled")
@@ -68,17 +69,17 @@ def labels_section(labels: Mapping[tuple[int | None, str], int]) -> Section:
         (
             name,
             count,
-            share(count, labelled) if name in NAMES else "",
+            format_share(count, labelled) if name in NAMES else "",
             *(labels.get((label, side), 0) for side in ("train", "eval")),
         )
         for label, name in ((label, label_name(label)) for label in (*LABELS, None))
         if (count := counts.get(name)) is not None
     ]
     alt = "Bars: " + ", ".join(f"{name} {count:,}" for name, count in counts.items()) + " tweets."
-    bars = figures.label_bars(list(counts), list(counts.values()), "tweets")
+    bars = charts.label_bars(list(counts), list(counts.values()), "tweets")
     text = f"{total:,} tweets, {labelled:,} of them labelled. The side of the split is a function of the text alone."
     table = Table(("label", "tweets", "of the labelled", "train", "eval"), rows)
-    return Section("Labels", text, [figures.draw_picture("labels", alt, bars, height=2.2)], [table])
+    return Section("Labels", text, [draw_picture("labels", alt, bars, height=2.2)], [table])
 
 
 def lengths_section(counts: Mapping[int | None, Mapping[int, int]]) -> Section:
@@ -95,7 +96,7 @@ def lengths_section(counts: Mapping[int | None, Mapping[int, int]]) -> Section:
         )
     shortest, longest = quantile(merged, 0.0), quantile(merged, 1.0)
     alt = f"Lines, one a label: share of its tweets by length of the text, from {shortest} to {longest} characters."
-    picture = figures.draw_picture("text_lengths", alt, figures.length_histogram(lengths, LENGTH_BIN))
+    picture = draw_picture("text_lengths", alt, charts.length_histogram(lengths, LENGTH_BIN))
     text = (
         f"Texts as delivered have {shortest} to {longest} characters, the median has {quantile(merged, 0.5)}."
     )
@@ -123,11 +124,11 @@ def agreement_section(agreements: Mapping[tuple[float, int], int]) -> Section:
         for value, name in artefacts
     )
     alt = "Stacked bars: " + "; ".join(f"agreement {row[0]}: {row[-1]:,} tweets" for row in rows) + "."
-    bars = figures.stacked_bars([f"{value:g}" for value in values], counts, "agreement")
+    bars = charts.stacked_bars([f"{value:g}" for value in values], counts, "agreement")
     return Section(
         "Agreement",
         text,
-        [figures.draw_picture("agreement", alt, bars)],
+        [draw_picture("agreement", alt, bars)],
         [Table(("agreement", *NAMES, "all"), rows)],
     )
 
@@ -140,7 +141,7 @@ def words_section(words: Mapping[str, Mapping[str, int]]) -> Section:
             alt = (
                 f"Word cloud of {name} tweets; the most frequent words: {', '.join(list(occurrences)[:10])}."
             )
-            clouds.append(figures.draw_word_cloud(f"words_{name}", alt, occurrences, name))
+            clouds.append(charts.draw_word_cloud(f"words_{name}", alt, occurrences, name))
     ranked = [list(occurrences.items())[:WORDS_IN_TABLE] for occurrences in words.values()]
     rows = [
         (
@@ -169,10 +170,10 @@ def distinctive_section(terms: Sequence[Mapping[str, Any]], kind: str) -> Sectio
     alt = "; ".join(
         f"{name}: {', '.join(term for term, _ in terms[:5])}" for name, terms in bars.items() if terms
     )
-    picture = figures.draw_picture(
+    picture = draw_picture(
         f"distinctive_{kind}",
         f"Bars for the most telling of each label. {alt}.",
-        figures.ranked_bars(bars, "log-odds ratio, in standard errors"),
+        charts.ranked_bars(bars, "log-odds ratio, in standard errors"),
         height=1.2 + 0.19 * sum(map(len, bars.values())),
     )
     rows = [
@@ -197,7 +198,7 @@ def duplicates_section(
 ) -> Section:
     """Texts that occur more than once, and copies with different labels; `tweets` are all of the table."""
     text = (
-        f"{duplicates['texts']:,} texts occur more than once, in {duplicates['tweets']:,} tweets ({share(duplicates['tweets'], tweets)}). "
+        f"{duplicates['texts']:,} texts occur more than once, in {duplicates['tweets']:,} tweets ({format_share(duplicates['tweets'], tweets)}). "
         f"{duplicates['conflicting_texts']:,} of them carry different labels, in {duplicates['conflicting_tweets']:,} tweets: no model can be "
         "right about all of these. Handles, links, punctuation and case do not make a text another one."
     )
@@ -214,17 +215,17 @@ def removed_section(removed: Mapping[str, int], tweets: int) -> Section:
     before = removed["characters"]
     after = before - sum(characters)
     text = (
-        f"Of {before:,} characters {after:,} are left ({share(after, before)}). Rules in the order in which they run; a blank takes the "
+        f"Of {before:,} characters {after:,} are left ({format_share(after, before)}). Rules in the order in which they run; a blank takes the "
         "place of what goes."
     )
     rows = [
-        (rule, count, share(count, tweets), taken)
+        (rule, count, format_share(count, tweets), taken)
         for rule, count, taken in zip(rules, changed, characters, strict=True)
     ]
     alt = (
         "Bars: characters that each rule removes. " + ", ".join(f"{row[0]} {row[3]:,}" for row in rows) + "."
     )
-    picture = figures.draw_picture("removed", alt, figures.removal_bars(rules, characters), height=3.6)
+    picture = draw_picture("removed", alt, charts.removal_bars(rules, characters), height=3.6)
     return Section(
         "What cleaning removed",
         text,
@@ -248,7 +249,11 @@ def difference_section(previous: Comparison | None, labels: Mapping[str, int]) -
     rows = []
     for name in ALL_NAMES:
         was, is_now = before.get(name, 0), now.get(name, 0)
-        shares = (share(was, labelled_before), share(is_now, labelled_now)) if name in NAMES else ("", "")
+        shares = (
+            (format_share(was, labelled_before), format_share(is_now, labelled_now))
+            if name in NAMES
+            else ("", "")
+        )
         rows.append((name, was, is_now, f"{is_now - was:+,}", *shares))
     text = (
         f"Against version {previous.version}: "
@@ -264,7 +269,7 @@ def difference_section(previous: Comparison | None, labels: Mapping[str, int]) -
         + ", ".join(f"{row[0]} {row[1]:,} before and {row[2]:,} now" for row in rows)
         + "."
     )
-    picture = figures.draw_picture("difference", alt, figures.paired_bars(ALL_NAMES, bars), height=2.6)
+    picture = draw_picture("difference", alt, charts.paired_bars(ALL_NAMES, bars), height=2.6)
     return Section(
         title,
         text,

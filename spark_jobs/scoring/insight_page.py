@@ -8,15 +8,15 @@ from urllib.parse import quote
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-
 from reporting.page import render
-from spark_jobs.storage.publishing import log_to_mlflow, report_files, write_files
+
 from spark_jobs.schemas import LABEL_NAMES
 from spark_jobs.scoring import insight_report, insights
 from spark_jobs.scoring.exports import SHOWN_HASH, write_exports
 from spark_jobs.scoring.increments import is_model
 from spark_jobs.scoring.insight_report import Counts
 from spark_jobs.scoring.scorable_model import ScorableModel
+from spark_jobs.storage.publishing import log_to_mlflow, report_files, write_files
 
 HASHTAGS_SHOWN = 20
 TEXTS_SHOWN = 10

@@ -6,9 +6,10 @@ from datetime import date
 from typing import Any
 
 import numpy as np
+from reporting import charts
+from reporting.figures import draw_picture
+from reporting.page import Section, Table, format_share
 
-from reporting import figures
-from reporting.page import Section, Table, share
 from spark_jobs.schemas import LABEL_NAMES
 from spark_jobs.scoring.drift import FEWEST_TWEETS, LIMITS
 from spark_jobs.scoring.shares import Shares, adjusted_shares, predicted_shares
@@ -67,10 +68,10 @@ def shares_section(dumps: Sequence[Counts], confusion: Sequence[Sequence[int]]) 
         for kind, found in shares.items()
     )
     bars = {kind: (found.shares * 100, found.interval * 100) for kind, found in shares.items()}
-    picture = figures.draw_picture(
+    picture = draw_picture(
         "shares",
         f"Bars with intervals. {spoken}.",
-        figures.interval_bars(NAMES, bars, "% of the tweets"),
+        charts.interval_bars(NAMES, bars, "% of the tweets"),
         height=2.6,
     )
     rows = shares_rows({"all": total} | {dump.name: dump.labels for dump in dumps}, confusion)
@@ -104,8 +105,8 @@ def time_section(dumps: Sequence[Counts], confusion: Sequence[Sequence[int]]) ->
         + "; ".join(f"{row[0]}: {', '.join(row[3:])}" for row in rows[1::2])
         + "."
     )
-    picture = figures.draw_picture(
-        "over_time", alt, figures.interval_lines(list(days), lines, "% of the tweets, adjusted")
+    picture = draw_picture(
+        "over_time", alt, charts.interval_lines(list(days), lines, "% of the tweets, adjusted")
     )
     return Section("Over time", text, [picture], [table])
 
@@ -124,14 +125,19 @@ def hashtags_section(hashtags: Sequence[Mapping[str, Any]]) -> Section:
         )
         + "."
     )
-    picture = figures.draw_picture(
+    picture = draw_picture(
         "hashtags",
         alt,
-        figures.share_bars(names, parts, "% of the hashtag's tweets"),
+        charts.share_bars(names, parts, "% of the hashtag's tweets"),
         height=1 + 0.24 * len(names),
     )
     rows = [
-        (tag, row["tweets"], *(share(row[name], row["tweets"]) for name in NAMES), f"{row['score']:+.2f}")
+        (
+            tag,
+            row["tweets"],
+            *(format_share(row[name], row["tweets"]) for name in NAMES),
+            f"{row['score']:+.2f}",
+        )
         for tag, row in zip(names, hashtags, strict=True)
     ]
     text = "The hashtags of most tweets, with what the model says of these tweets. The score is p(positive) - p(negative)."
@@ -172,7 +178,7 @@ def champions_section(earlier: str | None, changes: Mapping[tuple[int, int], int
     total = sum(changes.values())
     differing = sum(count for (before, now), count in changes.items() if before != now)
     text = (
-        f"Against {earlier}: {differing:,} of {total:,} tweets that both have scored carry another label now ({share(differing, total)}). "
+        f"Against {earlier}: {differing:,} of {total:,} tweets that both have scored carry another label now ({format_share(differing, total)}). "
         "Where the text of a tweet has changed since, the earlier champion's label is about the old text."
     )
     rows = [
@@ -207,10 +213,10 @@ def drift_section(judged: Sequence[Mapping[str, Any]]) -> Section:
         + "; ".join(f"{row['name']}: {', '.join(row['breaches']) or 'no breach'}" for row in judged)
         + "."
     )
-    picture = figures.draw_picture(
+    picture = draw_picture(
         "drift",
         alt,
-        figures.limit_bars(names, values, LIMITS["label_psi"], "population stability index"),
+        charts.limit_bars(names, values, LIMITS["label_psi"], "population stability index"),
         height=1.2 + 0.5 * len(names),
     )
     rows = [

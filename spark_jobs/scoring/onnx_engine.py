@@ -30,7 +30,7 @@ def score(texts: DataFrame, model: ScorableModel) -> DataFrame:
     context.addFile(model.folder, recursive=True)
     return texts.mapInArrow(
         score_batches(model, os.path.basename(model.folder)), StructType([*texts.schema, *PROBABILITIES])
-    )  # noqa: PTH119 (a URI)
+    )
 
 
 def score_batches(
