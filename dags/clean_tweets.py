@@ -14,6 +14,7 @@ last commit.
 """
 
 from airflow.sdk import dag
+
 from vaxpulse_dags.assets import TWEETS_CLEAN, TWEETS_RAW
 from vaxpulse_dags.tasks import CLEAN, DEFAULT_ARGS, START_DATE, spark_job, writes_tables
 

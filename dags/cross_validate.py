@@ -15,6 +15,7 @@ resumes an interrupted training. Finished folds stay.
 """
 
 from airflow.sdk import Param, dag, get_current_context, task
+
 from vaxpulse_dags.assets import TWEETS_CLEAN, report_uri
 from vaxpulse_dags.tables import latest_version
 from vaxpulse_dags.tasks import DEFAULT_ARGS, START_DATE

@@ -14,6 +14,7 @@ same files.
 """
 
 from airflow.sdk import dag
+
 from vaxpulse_dags.assets import TWEETS_CLEAN, report_uri
 from vaxpulse_dags.tasks import DEFAULT_ARGS, START_DATE, spark_job
 

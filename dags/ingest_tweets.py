@@ -28,6 +28,8 @@ from typing import Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag, get_current_context, task
+
+from contracts import hdfs_paths
 from vaxpulse_airflow import landing
 from vaxpulse_airflow.webhdfs import TimedWebHDFSHook
 from vaxpulse_dags.assets import HDFS, LANDED_DUMPS, LOADING_OPTIONS, TWEETS_RAW
@@ -42,8 +44,6 @@ from vaxpulse_dags.tasks import (
     loading_task,
     writes_tables,
 )
-
-from contracts import hdfs_paths
 
 log = logging.getLogger(__name__)
 

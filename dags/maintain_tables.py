@@ -15,11 +15,11 @@ Sunday.
 from datetime import timedelta
 
 from airflow.sdk import Param, dag
-from vaxpulse_dags.assets import TWEETS_RAW, table_uri
-from vaxpulse_dags.tasks import DEFAULT_ARGS, RARE, START_DATE, spark_job, writes_tables
 
 from contracts.retention import DEFAULT_RETENTION, MIN_RETENTION
 from contracts.tables import TABLES
+from vaxpulse_dags.assets import TWEETS_RAW, table_uri
+from vaxpulse_dags.tasks import DEFAULT_ARGS, RARE, START_DATE, spark_job, writes_tables
 
 HOUR = timedelta(hours=1)
 

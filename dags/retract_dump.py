@@ -13,6 +13,7 @@ stopped.
 """
 
 from airflow.sdk import dag
+
 from vaxpulse_dags.assets import LOADING_OPTIONS, TWEETS_RAW
 from vaxpulse_dags.reviews import REASON_PARAM, SHA256_PARAM
 from vaxpulse_dags.tasks import DEFAULT_ARGS, RARE, START_DATE, loading_task, writes_tables

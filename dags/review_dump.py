@@ -16,6 +16,7 @@ answer.
 
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import dag, get_current_context, task
+
 from vaxpulse_dags import reviews
 from vaxpulse_dags.assets import LOADING_OPTIONS, TWEETS_RAW
 from vaxpulse_dags.tables import read_dumps

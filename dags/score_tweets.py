@@ -21,6 +21,9 @@ from typing import Any
 
 from airflow.sdk import Param, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
+
+from contracts import hdfs_paths
+from contracts.mlflow_names import CHAMPION_ALIAS, REGISTERED_MODEL
 from vaxpulse_dags.assets import (
     DRIFT,
     DRIFT_TABLE,
@@ -33,9 +36,6 @@ from vaxpulse_dags.assets import (
 )
 from vaxpulse_dags.tables import read_drifted_dumps
 from vaxpulse_dags.tasks import DEFAULT_ARGS, SCORE, START_DATE, spark_job, writes_tables
-
-from contracts import hdfs_paths
-from contracts.mlflow_names import CHAMPION_ALIAS, REGISTERED_MODEL
 
 log = logging.getLogger(__name__)
 

@@ -22,6 +22,7 @@ from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag, get_current_context, task
+
 from vaxpulse_dags.assets import DRIFT, MODELS, TWEETS_CLEAN, TWEETS_SCORED, report_uri
 from vaxpulse_dags.tables import latest_version
 from vaxpulse_dags.tasks import DEFAULT_ARGS, START_DATE

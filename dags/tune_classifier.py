@@ -18,6 +18,7 @@ the missing trials. A new run on the same tweets also continues the study, if *T
 from datetime import timedelta
 
 from airflow.sdk import Param, dag
+
 from vaxpulse_dags.assets import TWEETS_CLEAN
 from vaxpulse_dags.tasks import DEFAULT_ARGS, START_DATE
 from vaxpulse_dags.training import PRESET_PARAM, low_priority, training_command, training_task

@@ -3,9 +3,9 @@
 import os
 
 from airflow.sdk import Asset, AssetWatcher
-from vaxpulse_airflow.delivery_trigger import LandedDumpTrigger
 
 from contracts import hdfs_paths, tables
+from vaxpulse_airflow.delivery_trigger import LandedDumpTrigger
 
 # hdfs://host:port. If it is missing, no DAG can be parsed.
 HDFS = os.environ["VAXPULSE_HDFS"].rstrip("/")

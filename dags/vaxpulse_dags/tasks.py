@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from airflow.sdk import timezone
 from airflow.sdk.exceptions import AirflowFailException
+
 from vaxpulse_airflow.command import REPOSITORY, CommandOperator
 from vaxpulse_airflow.spark_job import SparkJobOperator
 

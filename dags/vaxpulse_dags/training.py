@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import Param, XComArg
-from vaxpulse_airflow.command import CommandOperator
 
+from vaxpulse_airflow.command import CommandOperator
 from vaxpulse_dags.assets import DRIFT, TWEETS_CLEAN, TWEETS_SCORED
 from vaxpulse_dags.tasks import build_options
 

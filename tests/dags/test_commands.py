@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import jinja2
 import pytest
+
 from vaxpulse_airflow.command import REPOSITORY
 from vaxpulse_airflow.spark_job import SparkJobOperator
 

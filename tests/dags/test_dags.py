@@ -6,10 +6,10 @@ from pathlib import Path
 
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
-from vaxpulse_airflow.command import REPOSITORY, CommandOperator
-from vaxpulse_airflow.spark_job import SparkJobOperator
 
 from contracts import tables
+from vaxpulse_airflow.command import REPOSITORY, CommandOperator
+from vaxpulse_airflow.spark_job import SparkJobOperator
 
 
 def test_every_dag_file_can_be_parsed(dag_bag):

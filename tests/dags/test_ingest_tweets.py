@@ -7,6 +7,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 from deltalake import write_deltalake
 from pyarrow import table
+
 from vaxpulse_dags import reviews, tables
 
 HELD = {

@@ -6,6 +6,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 from deltalake import write_deltalake
 from pyarrow import table
+
 from vaxpulse_dags import tables
 from vaxpulse_dags.assets import DRIFT
 

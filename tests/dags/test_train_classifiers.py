@@ -6,6 +6,7 @@ import subprocess
 import pyarrow
 import pytest
 from deltalake import write_deltalake
+
 from vaxpulse_dags.tables import latest_version
 from vaxpulse_dags.training import build_fold_commands, build_training_commands
 

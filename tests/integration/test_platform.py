@@ -14,12 +14,12 @@ import psutil
 import pytest
 import requests
 from hdfs import InsecureClient
-from vaxpulse_airflow.webhdfs import is_closed
 
 from deploy.embedded import summary, supervision
 from deploy.embedded.follow import follow
 from deploy.embedded.guard import leftover_processes
 from deploy.embedded.services import SERVICES
+from vaxpulse_airflow.webhdfs import is_closed
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+
 from vaxpulse_airflow.command import REPOSITORY, CommandOperator, parse_json
 
 

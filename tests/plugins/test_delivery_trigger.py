@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 from hdfs import HdfsError
-from vaxpulse_airflow import delivery_trigger
-from vaxpulse_airflow.delivery_trigger import LandedDumpTrigger
 
 from contracts.hdfs_paths import LANDING
 from tests.plugins.memory_hdfs import MemoryHdfs
+from vaxpulse_airflow import delivery_trigger
+from vaxpulse_airflow.delivery_trigger import LandedDumpTrigger
 
 
 @pytest.fixture

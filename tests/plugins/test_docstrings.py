@@ -3,6 +3,7 @@
 import doctest
 
 import pytest
+
 from vaxpulse_airflow import download, names, webhdfs
 
 

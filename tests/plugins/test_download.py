@@ -7,11 +7,11 @@ import re
 import pytest
 import requests
 from urllib3 import HTTPResponse
-from vaxpulse_airflow import download
-from vaxpulse_airflow.landing import deliver_dump
 
 from tests.plugins.memory_hdfs import MemoryHdfs
 from tests.plugins.test_landing import CONTENT, HDFS, sources
+from vaxpulse_airflow import download
+from vaxpulse_airflow.landing import deliver_dump
 
 
 @pytest.fixture

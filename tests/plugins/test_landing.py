@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import requests
 from hdfs import HdfsError
-from vaxpulse_airflow import landing
-from vaxpulse_airflow.landing import deliver_dump, deliver_everything, deliver_landed
-from vaxpulse_airflow.names import is_finished
-from vaxpulse_airflow.webhdfs import find_status
 
 from contracts.hdfs_paths import DELIVERED, LANDING
 from loading.files import DELIVERED_NAME, DumpFiles
 from tests.plugins.memory_hdfs import MemoryHdfs
+from vaxpulse_airflow import landing
+from vaxpulse_airflow.landing import deliver_dump, deliver_everything, deliver_landed
+from vaxpulse_airflow.names import is_finished
+from vaxpulse_airflow.webhdfs import find_status
 
 CONTENT = b"tweet_id,safe_text\r\nA1,hello\r\n" * 100_000
 HDFS = "hdfs://namenode:8020"

@@ -5,11 +5,11 @@ import re
 import time
 
 import pytest
-from vaxpulse_airflow.landing import Path, deliver_dump, deliver_landed_locally
 
 from contracts.hdfs_paths import DELIVERED
 from tests.plugins.memory_hdfs import MemoryHdfs
 from tests.plugins.test_landing import CONTENT, HDFS, is_recent, sources
+from vaxpulse_airflow.landing import Path, deliver_dump, deliver_landed_locally
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ import pytest
 from airflow.api_fastapi.core_api.security import get_user
 from airflow.providers.apache.hdfs.hooks.webhdfs import AirflowWebHDFSHookException, WebHDFSHook
 from fastapi.testclient import TestClient
-from vaxpulse_airflow.reports import Reports, report_app
 
 from contracts.hdfs_paths import REPORTS, report_path
 from tests.plugins.memory_hdfs import MemoryHdfs
+from vaxpulse_airflow.reports import Reports, report_app
 
 RUN_ID = "asset_triggered__2026-11-24T02:11:08.5+00:00_a1B2"
 ADDRESS = f"/reports/explore_tweets/{RUN_ID.replace('+', '%2B')}"

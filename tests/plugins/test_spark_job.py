@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+
 from vaxpulse_airflow.command import REPOSITORY
 from vaxpulse_airflow.spark_job import SparkJobOperator
 

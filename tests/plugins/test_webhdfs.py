@@ -9,6 +9,7 @@ import pytest
 import requests
 from airflow.providers.apache.hdfs.hooks.webhdfs import WebHDFSHook
 from hdfs import HdfsError, InsecureClient
+
 from vaxpulse_airflow.webhdfs import TimedWebHDFSHook
 
 NAMENODE = "http://namenode:9870"
