@@ -68,7 +68,7 @@ def read_one(lines: list[bytes]) -> tuple[list[str], int, bool]:
     return fields, taken, False
 
 
-def judge(dump: bytes) -> Outcome:
+def read_expected(dump: bytes) -> Outcome:
     """What becomes of each record of `dump`, whose header is one of tweet_id, safe_text[, label, agreement] in this order."""
     header, *rest = records_of(dump)
     columns = len(header.fields)
@@ -105,14 +105,14 @@ def verdict(record: Record, columns: int) -> tuple[str, tuple]:
     try:
         values = [value.encode("latin-1").decode() for value in record.fields]
     except UnicodeDecodeError:
-        return "not UTF-8; the bytes that are none are written as \\xNN", ()
+        return "not UTF-8; invalid bytes are written as \\xNN", ()
     if len(values) != columns:
         return f"{len(values)} fields instead of {columns}", ()
     ident, text, *votes = values
     if not ident.strip():
         return "tweet_id is missing", ()
     if not is_id(ident):
-        return "tweet_id is no id: an id has 1 to 64 letters, digits, '_' or '-'", ()
+        return "tweet_id is not an id (1 to 64 letters, digits, '_' or '-')", ()
     if not text.strip():
         return "text is missing", ()
     label = agreement = None

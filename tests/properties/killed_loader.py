@@ -38,7 +38,12 @@ def deliver_both(folder: Path, seed: int) -> Store:
 def command(store: Store) -> list[str]:
     folders = [f"--{name}={store.folder / name}" for name in ("delivered", "raw")]
     places = [f"--{name.replace('_', '-')}={getattr(store.tables, name)}" for name in TABLES]
-    gate = ["--most-quarantined=0.5", "--most-label-distance=1", "--shortest-text=0", "--longest-text=1000"]
+    gate = [
+        "--max-quarantined-share=0.5",
+        "--max-label-distance=1",
+        "--min-median-length=0",
+        "--max-median-length=1000",
+    ]
     return [sys.executable, "-m", "loading.load_dumps", *folders, *places, *gate, "--run-id=run"]
 
 

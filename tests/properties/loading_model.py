@@ -14,14 +14,16 @@ from hypothesis import event
 
 from loading import decide_dump
 from loading.files import DumpFiles
-from loading.judged_dump import Progress
 from loading.loader import Loader
-from loading.quality import Thresholds
-from loading.tables import Tables
-from tests.properties.csv_reference import judge
+from loading.tables.schemas import Tables
+from loading.validation.dump import Progress
+from loading.validation.quality_gate import Thresholds
+from tests.properties.csv_reference import read_expected
 
 # Of small dumps: the gate holds those with more than a third of their records in quarantine.
-THRESHOLDS = Thresholds(most_quarantined=0.34, most_label_distance=2.0, shortest_text=0.0, longest_text=1e9)
+THRESHOLDS = Thresholds(
+    max_quarantined_share=0.34, max_label_distance=2.0, min_median_length=0.0, max_median_length=1e9
+)
 FIRST_MOMENT = datetime(2026, 11, 1, tzinfo=UTC)
 
 
@@ -62,9 +64,11 @@ class Store:
     def load(self, thresholds: Thresholds | None = THRESHOLDS) -> list[dict[str, Any]]:
         """Settle every delivery; returns their rows in `dumps`."""
         loader = self.loader(thresholds=thresholds)
-        return [loader.settle(delivery) for delivery in loader.files.deliveries()]
+        return [loader.process(delivery) for delivery in loader.files.deliveries()]
 
-    def decide(self, sha256: str, decision: str, run_id: str = "decision") -> int:
+    def decide(
+        self, sha256: str, decision: str, run_id: str = "decision", reason: str = "checked by a person"
+    ) -> int:
         places = [
             f"--{name.replace('_', '-')}={getattr(self.tables, name)}"
             for name in ("tweets_raw", "quarantine", "dumps")
@@ -72,7 +76,7 @@ class Store:
         words = [
             f"--dump-sha256={sha256}",
             f"--decision={decision}",
-            "--reason=somebody has looked at it",
+            f"--reason={reason}",
             f"--run-id={run_id}",
         ]
         with patch.object(resource, "setrlimit"):  # the limit would stay with this process
@@ -142,7 +146,7 @@ class Model:
         if held_before is None and sha256 in self.dumps and self.dumps[sha256]["state"] != "retracted":
             return
         self.contents[sha256] = content
-        outcome = judge(content)
+        outcome = read_expected(content)
         tweets = {ident: values for _, ident, *values in outcome.tweets}
         labels = [values[1] for _, _, *values in outcome.tweets]
         counts = [labels.count(label) for label in (-1, 0, 1)]
@@ -150,7 +154,7 @@ class Model:
         is_earlier = lambda other: (
             other["state"] == "loaded"
             and (other["delivered_at"], other["dump_sha256"]) < (delivered_at, sha256)
-        )  # noqa: E731
+        )
         earlier = [row for row in self.dumps.values() if is_earlier(row)]
         known = {ident for row in earlier for of, ident in self.log if of == row["dump_sha256"]}
         row = {
@@ -173,17 +177,17 @@ class Model:
         }
         share = len(outcome.reasons) / outcome.records if outcome.records else 0
         if not outcome.records:
-            row |= {"state": "refused", "reason": "it has a header and no records"}
-        elif share > THRESHOLDS.most_quarantined and held_before is None:
+            row |= {"state": "refused", "reason": "the file has a header but no records"}
+        elif share > THRESHOLDS.max_quarantined_share and held_before is None:
             row |= {
                 "state": "held",
-                "reason": f"{share:.1%} of its records are in quarantine, at most 34.0% are usual",
+                "reason": f"{share:.1%} of the records are in quarantine, more than 34.0%",
             }
         else:
             later = {ident for _, ident in self.log} & set(tweets) - known
             if later:
                 event("a dump is loaded after a later one that shares tweets with it")
-            passed = held_before and f"let pass: somebody has looked at it (held because {held_before})"
+            passed = held_before and f"approved: checked by a person (held because {held_before})"
             row |= {"state": "loaded", "known": len(known & set(tweets)), "reason": passed}
             self.log |= {(sha256, ident): (*values, delivered_at) for ident, values in tweets.items()}
         raw = {number: record.decode("utf-8", "backslashreplace") for number, record in outcome.raw.items()}
@@ -194,12 +198,12 @@ class Model:
 
     def decide(self, sha256: str, decision: str) -> None:
         row = self.dumps[sha256]
-        if decision == "pass":
+        if decision == "approve":
             self.load(self.contents[sha256], row["delivered_at"], row["source"], held_before=row["reason"])
         else:
             self.dumps[sha256] = row | {
                 "state": {"reject": "rejected", "retract": "retracted"}[decision],
-                "reason": "somebody has looked at it",
+                "reason": "checked by a person",
             }
         if decision == "retract":
             self.log = {key: values for key, values in self.log.items() if key[0] != sha256}

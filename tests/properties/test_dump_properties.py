@@ -10,23 +10,23 @@ import pyarrow as pa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loading import dump_bytes
-from loading.dump_bytes import whole_lines
-from loading.judged_dump import JudgedDump, judge_dump
-from tests.properties.csv_reference import Outcome, judge
+from loading.formats import dump_bytes
+from loading.formats.dump_bytes import whole_lines
+from loading.validation.dump import ValidatedDump, validate_dump
+from tests.properties.csv_reference import Outcome, read_expected
 from tests.properties.dump_strategies import dumps
 
 DUMPS = int(os.environ.get("VAXPULSE_FUZZ_DUMPS", "2000"))
 AS_MANY_AS_ASKED = settings(max_examples=DUMPS, deadline=None, suppress_health_check=list(HealthCheck))
 
 
-def outcome_of(dump: JudgedDump) -> Outcome:
+def outcome_of(dump: ValidatedDump) -> Outcome:
     """What was found in a dump, of each id the last tweet."""
     outcome = Outcome(records=dump.records)
     if dump.refusal is None:
         tweets = pa.Table.from_batches(dump.tweets()).to_pylist() if dump.accepted else []
         outcome.tweets = [tuple(row.values()) for row in tweets]
-        for batch in dump.bad_records():
+        for batch in dump.invalid_records():
             outcome.reasons |= dict(
                 zip(batch["row_number"].to_pylist(), batch["reason"].to_pylist(), strict=True)
             )
@@ -37,7 +37,7 @@ def outcome_of(dump: JudgedDump) -> Outcome:
 
 
 def expected(dump: bytes) -> Outcome:
-    outcome = judge(dump)
+    outcome = read_expected(dump)
     last = {ident: number for number, ident, *_ in outcome.tweets}
     outcome.tweets = [tweet for tweet in outcome.tweets if last[tweet[1]] == tweet[0]]
     outcome.raw = {number: raw.decode("utf-8", "backslashreplace") for number, raw in outcome.raw.items()}
@@ -51,11 +51,11 @@ def test_a_dump_read_in_any_pieces_gives_what_plain_python_gives(
 ) -> None:
     outcome = expected(dump)
     content = gzip.compress(dump[:40], mtime=0) + gzip.compress(dump[40:], mtime=0) if compressed else dump
-    with patch.object(dump_bytes, "BLOCK_BYTES", block_bytes), judge_dump(io.BytesIO(content)) as judged:
-        assert outcome_of(judged) == outcome
-    assert judged.bytes == len(content)
-    assert judged.records == judged.accepted + judged.duplicates + judged.quarantined
-    assert (judged.refusal is None) == bool(outcome.records)
+    with patch.object(dump_bytes, "BLOCK_BYTES", block_bytes), validate_dump(io.BytesIO(content)) as found:
+        assert outcome_of(found) == outcome
+    assert found.bytes == len(content)
+    assert found.records == found.accepted + found.duplicates + found.quarantined
+    assert (found.refusal is None) == bool(outcome.records)
 
 
 @AS_MANY_AS_ASKED

@@ -12,9 +12,11 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from loading import quality, tables
 from loading.files import DumpFiles
-from tests.properties.csv_reference import judge, records_of
+from loading.tables import commits
+from loading.tables import dumps as dumps_table
+from loading.validation import quality_gate
+from tests.properties.csv_reference import read_expected, records_of
 from tests.properties.dump_strategies import dumps, overlapping_dumps
 from tests.properties.loading_model import Model, Store, current_tweets, moment, sha256_of
 
@@ -53,10 +55,10 @@ def dies_at(step: int, *, after: bool) -> Iterator[None]:
         return call
 
     with (
-        patch.object(tables, "append_dump", dying(tables.append_dump)),
-        patch.object(tables, "record_dump", dying(tables.record_dump)),
-        patch.object(tables, "remove_dump", dying(tables.remove_dump)),
-        patch.object(DumpFiles, "keep", dying(DumpFiles.keep)),
+        patch.object(commits, "append_dump", dying(commits.append_dump)),
+        patch.object(dumps_table, "upsert_dump", dying(dumps_table.upsert_dump)),
+        patch.object(commits, "remove_dump", dying(commits.remove_dump)),
+        patch.object(DumpFiles, "move_to_raw", dying(DumpFiles.move_to_raw)),
     ):
         yield
 
@@ -72,7 +74,7 @@ loads = st.tuples(
     st.one_of(deaths, deaths, st.just("two loaders")),
 )
 # decide about one of the dumps; nothing happens where the decision does not fit
-decisions = st.tuples(st.sampled_from(["pass", "reject", "retract"]), NUMBERS, deaths)
+decisions = st.tuples(st.sampled_from(["approve", "reject", "retract"]), NUMBERS, deaths)
 
 
 @st.composite
@@ -97,7 +99,7 @@ def test_any_history_of_deliveries_deaths_and_decisions_makes_the_tables_that_di
 def check_history(folder: Path, steps: list, contents: dict[int, bytes]) -> None:
     store, model = Store(folder), Model()
     exact = True
-    with patch.object(quality, "FEWEST_ROWS", 1):
+    with patch.object(quality_gate, "MIN_ROWS_FOR_STATISTICS", 1):
         for step, (action, what, disturbance) in enumerate(steps):
             if action == "load":
                 # A delivery is settled in the order of delivery, whatever the order in which it comes.
@@ -140,7 +142,7 @@ def load(store: Store, disturbance: object) -> None:
             loader = store.loader()
             for delivery in loader.files.deliveries():
                 try:
-                    loader.settle(delivery)
+                    loader.process(delivery)
                 except Exception as error:
                     if loader.files.exists(delivery.path):
                         failures.append(error)
@@ -166,7 +168,7 @@ def load(store: Store, disturbance: object) -> None:
 def decide(
     store: Store, model: Model, sha256: str, decision: str, disturbance: tuple[int, bool] | None, run_id: str
 ) -> None:
-    needed = {"pass": "held", "reject": "held", "retract": "loaded"}[decision]
+    needed = {"approve": "held", "reject": "held", "retract": "loaded"}[decision]
     if sha256 not in model.dumps or model.dumps[sha256]["state"] != needed:
         assert store.decide(sha256, decision, run_id) == os.EX_DATAERR
         return
@@ -220,5 +222,5 @@ def test_three_overlapping_parts_in_any_order_make_the_same_tweets_as_the_whole(
         store.deliver(b"\n".join([header, *parts[i], b""]), moment(minute))
         [row] = store.load()
         assert row["records"] == len(parts[i])
-    whole = {ident: tuple(values) for _, ident, *values in judge(TRAIN.read_bytes()).tweets}
+    whole = {ident: tuple(values) for _, ident, *values in read_expected(TRAIN.read_bytes()).tweets}
     assert current_tweets(store.log()) == whole
