@@ -1,4 +1,4 @@
-"""Laws of reading a dump: what the fast parser finds is what plain Python finds, in whatever pieces the file is read."""
+"""Properties of reading a dump: the result equals that of a reference parser, for any size of blocks."""
 
 import gzip
 import io
@@ -17,11 +17,11 @@ from tests.properties.csv_reference import Outcome, read_expected
 from tests.properties.dump_strategies import dumps
 
 DUMPS = int(os.environ.get("VAXPULSE_FUZZ_DUMPS", "2000"))
-AS_MANY_AS_ASKED = settings(max_examples=DUMPS, deadline=None, suppress_health_check=list(HealthCheck))
+FUZZ_SETTINGS = settings(max_examples=DUMPS, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def outcome_of(dump: ValidatedDump) -> Outcome:
-    """What was found in a dump, of each id the last tweet."""
+    """Return the result for a dump, with the last tweet of each id."""
     outcome = Outcome(records=dump.records)
     if dump.refusal is None:
         tweets = pa.Table.from_batches(dump.tweets()).to_pylist() if dump.accepted else []
@@ -44,9 +44,9 @@ def expected(dump: bytes) -> Outcome:
     return outcome
 
 
-@AS_MANY_AS_ASKED
+@FUZZ_SETTINGS
 @given(dump=dumps(), block_bytes=st.sampled_from([1, 2, 3, 7, 50, 400, 4 * 2**20]), compressed=st.booleans())
-def test_a_dump_read_in_any_pieces_gives_what_plain_python_gives(
+def test_dump_in_blocks_of_any_size_equals_the_reference_parser(
     dump: bytes, block_bytes: int, compressed: bool
 ) -> None:
     outcome = expected(dump)
@@ -58,15 +58,13 @@ def test_a_dump_read_in_any_pieces_gives_what_plain_python_gives(
     assert (found.refusal is None) == bool(outcome.records)
 
 
-@AS_MANY_AS_ASKED
+@FUZZ_SETTINGS
 @given(
     content=st.text("ab\r\n", max_size=60).map(str.encode),
     cuts=st.lists(st.integers(0, 60), max_size=6),
     has_mark=st.booleans(),
 )
-def test_pieces_are_cut_where_lines_end_and_nothing_is_lost(
-    content: bytes, cuts: list[int], has_mark: bool
-) -> None:
+def test_blocks_end_at_line_ends_and_are_complete(content: bytes, cuts: list[int], has_mark: bool) -> None:
     whole = (b"\xef\xbb\xbf" if has_mark else b"") + content
     places = sorted({0, len(whole), *(place for place in cuts if place < len(whole))})
     pieces = list(whole_lines(whole[a:b] for a, b in itertools.pairwise(places)))
