@@ -5,13 +5,9 @@ gate found something unusual; see decide_dump), or refused (it has no readable r
 written last, then its file moves from `delivered` to `raw`. If the process dies earlier, the next run repeats
 only the missing steps. A content that was processed before changes nothing.
 
-A delivery that cannot be read or stored does not stop the others. The last line of the output is JSON.
-
-| exit status | meaning |
-|---|---|
-| 0 | this run has loaded a dump, or a dump was loaded after --notified-until |
-| 99 | there was nothing to load |
-| 1 | nothing was loaded, and a delivery could not be read or stored |
+A delivery that cannot be read or stored does not stop the others. The exit status is 0 if this run has loaded
+a dump, or one was loaded after --notified-until; 1 if nothing was loaded and a delivery failed; else 99. The
+last line of the output is JSON.
 """
 
 import argparse

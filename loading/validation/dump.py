@@ -38,8 +38,7 @@ class ValidatedDump:
     Attributes:
         tweets_file: an Arrow stream of all valid tweets, duplicates included.
         invalid_records_file: an Arrow stream of the invalid records.
-        sha256: hash of the file as delivered.
-        bytes: size of the file as delivered.
+        sha256, bytes: hash and size of the file as delivered.
         refusal: why the dump as a whole cannot be loaded, or None. A refused dump has no records.
         records: number of records after the header.
         quarantined: number of invalid records.
@@ -124,17 +123,13 @@ def validate_dump(
     with TemporaryFile() as tweets, TemporaryFile() as invalid_records:
         dump = ValidatedDump(tweets, invalid_records)
         try:
-            _validate_content(dump, hashed, progress)
+            with closing(prefetch(content_blocks(hashed))) as blocks:
+                _validate_lines(dump, whole_lines(blocks), hashed, progress)
         except RefusedDumpError as error:
             dump = ValidatedDump(tweets, invalid_records, refusal=str(error))
         dump.sha256 = hashed.sha256()
         dump.bytes = hashed.bytes
         yield dump
-
-
-def _validate_content(dump: ValidatedDump, file: HashedFile, progress: Progress) -> None:
-    with closing(prefetch(content_blocks(file))) as blocks:
-        _validate_lines(dump, whole_lines(blocks), file, progress)
 
 
 def _validate_lines(
