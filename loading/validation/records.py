@@ -226,7 +226,8 @@ def _are_ids(fields: pa.Array) -> Mask:
 
 
 def _to_numpy(column: pa.Array) -> np.ndarray:
-    return column.to_numpy(zero_copy_only=False)
+    values: np.ndarray = column.to_numpy(zero_copy_only=False)
+    return values
 
 
 def _find_errors(

@@ -1,4 +1,4 @@
-"""kill -9 of load_dumps at a hundred random moments: after a retry the tables equal the undisturbed ones."""
+"""Kill load_dumps with SIGKILL at a hundred random moments, then retry. The tables equal undisturbed ones."""
 
 import os
 import random

@@ -40,7 +40,7 @@ def uri(tmp_path: Path) -> str:
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses of this module's retries, none of which sleeps."""
+    """Return the list to which retries add their pauses instead of sleeping."""
     found: list[float] = []
     real = retry_on_conflict
     monkeypatch.setattr(commits, "retry_on_conflict", lambda attempt: real(attempt, found.append))
