@@ -11,7 +11,6 @@ of load_dumps includes the start of Python. The time of Spark does not include t
 
 import argparse
 import gzip
-import json
 import os
 import shutil
 import statistics
@@ -23,11 +22,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.ingest_rivals import run_rival
+from benchmarks.ingest_rivals import CORES, run_rival
 from benchmarks.throwaway_hdfs import throwaway_hdfs
 
 REPOSITORY = Path(__file__).parents[1]
-CORES = 2
 BYTES_PER_TWEET = 107
 INCREMENT_TWEETS = 10_000
 # Number of tweets of the second increment that are in the large log already.
@@ -48,9 +46,7 @@ def arg_parser() -> argparse.ArgumentParser:
         "increment", help="seconds for 10,000 tweets into an empty log and into a large one"
     )
     increment.add_argument("--rows", type=int, default=1_000_000)
-    hard = commands.add_parser(
-        "hard", help="seconds and memory for dumps that are hard to parse, at two sizes"
-    )
+    hard = commands.add_parser("hard", help="seconds and memory for hard dumps, at two sizes")
     hard.add_argument("--megabytes", type=int, default=128, help="the smaller size")
     return parser
 
@@ -65,12 +61,12 @@ def make_dump(path: Path, tweets: int, seed: int) -> Path:
 
 @dataclass(frozen=True)
 class Loaded:
-    """Cost of a run of load_dumps: wall-clock seconds, CPU seconds, peak memory; and its summary."""
+    """Cost of a run of load_dumps (wall-clock seconds, CPU seconds, peak memory) and its last result."""
 
     seconds: float
     cpu_seconds: float
     memory_mb: float
-    summary: dict
+    line: str
 
 
 def load_dumps(store: str) -> Loaded:
@@ -92,17 +88,12 @@ def load_dumps(store: str) -> Loaded:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise RuntimeError(f"load_dumps ended with status {process.returncode}: {lines}")
-    return Loaded(
-        seconds,
-        usage.ru_utime + usage.ru_stime,
-        usage.ru_maxrss / 1024,
-        {"line": lines[-2], **json.loads(lines[-1])},
-    )
+    return Loaded(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, lines[-2])
 
 
-def fastest(rounds: int, load: Callable[[int], Loaded]) -> Loaded:
+def fastest(load: Callable[[int], Loaded]) -> Loaded:
     """Return the fastest round. The first one is slower, because the kernel reclaims memory of others."""
-    return min((load(i) for i in range(rounds)), key=lambda loaded: loaded.seconds)
+    return min((load(i) for i in range(ROUNDS)), key=lambda loaded: loaded.seconds)
 
 
 def local_store(folder: Path, *dumps: Path) -> str:
@@ -127,16 +118,15 @@ def measure_throughput(folder: Path, megabytes: int) -> None:
             flush=True,
         )
 
-    loaded = fastest(ROUNDS, lambda i: load_dumps(local_store(folder / f"store{i}", dump)))
+    loaded = fastest(lambda i: load_dumps(local_store(folder / f"store{i}", dump)))
     spark = min(
-        run_rival("spark_multiline", str(dump), str(folder / f"multiline{i}"), folder, CORES)
-        for i in range(ROUNDS)
+        run_rival("spark_multiline", str(dump), str(folder / f"multiline{i}"), folder) for i in range(ROUNDS)
     )
-    polars = run_rival("polars_read_csv", str(dump), "", folder, CORES)
+    polars = run_rival("polars_read_csv", str(dump), "", folder)
     show("local files", "load_dumps", loaded.seconds, spark, loaded)
     show("local files", "spark_multiline", spark, spark)
     show("local files", "polars_read_csv (reads only)", polars, spark)
-    print(f"\n{loaded.summary['line']}\n", file=sys.stderr)
+    print(f"\n{loaded.line}\n", file=sys.stderr)
     for i in range(ROUNDS):
         for name in (f"store{i}", f"multiline{i}"):
             shutil.rmtree(folder / name)
@@ -144,9 +134,9 @@ def measure_throughput(folder: Path, megabytes: int) -> None:
         for i in range(ROUNDS):
             client.upload(f"/store{i}/delivered/20261101T000000.000Z-dump.csv", str(dump))
         client.upload("/dump.csv", str(dump))
-        loaded = fastest(ROUNDS, lambda i: load_dumps(f"{uri}/store{i}"))
+        loaded = fastest(lambda i: load_dumps(f"{uri}/store{i}"))
         spark = min(
-            run_rival("spark_multiline", f"{uri}/dump.csv", f"{uri}/multiline{i}", folder, CORES)
+            run_rival("spark_multiline", f"{uri}/dump.csv", f"{uri}/multiline{i}", folder)
             for i in range(ROUNDS)
         )
         show("HDFS", "load_dumps", loaded.seconds, spark, loaded)

@@ -14,6 +14,7 @@ from pathlib import Path
 from deploy.embedded.install import find_java_home
 
 REPOSITORY = Path(__file__).parents[1]
+CORES = 2
 
 
 def spark_multiline(dump: str, table: str) -> float:
@@ -45,15 +46,15 @@ def polars_read_csv(dump: str, table: str) -> float:
 RIVALS = {"spark_multiline": spark_multiline, "polars_read_csv": polars_read_csv}
 
 
-def run_rival(name: str, dump: str, table: str, folder: Path, cores: int) -> float:
+def run_rival(name: str, dump: str, table: str, folder: Path) -> float:
     """Run a rival in a process of its own and return its seconds."""
     jars = ",".join(str(jar) for jar in sorted((REPOSITORY / ".jars/spark").glob("delta-*.jar")))
     environment = os.environ | {
         "PYTHONPATH": str(REPOSITORY),
         "PYSPARK_PYTHON": sys.executable,
         "JAVA_HOME": str(find_java_home()),
-        "POLARS_MAX_THREADS": str(cores),
-        "PYSPARK_SUBMIT_ARGS": f"--master local[{cores}] --driver-memory 4g --jars {jars} "
+        "POLARS_MAX_THREADS": str(CORES),
+        "PYSPARK_SUBMIT_ARGS": f"--master local[{CORES}] --driver-memory 4g --jars {jars} "
         "--conf spark.ui.enabled=false --conf spark.driver.host=127.0.0.1 "
         f"--conf spark.hadoop.dfs.replication=1 --conf spark.local.dir={folder} pyspark-shell",
     }

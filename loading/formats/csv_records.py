@@ -55,21 +55,15 @@ class Records:
         record = self.data[self.starts[i] : self.ends[i]]
         return record[:-2] if record.endswith(b"\r\n") else record[:-1]
 
-    def first(self, count: int) -> "Records":
-        """Return the first `count` records."""
-        stop = int(self.ends[count - 1]) if count else 0
+    def slice(self, first: int, end: int) -> "Records":
+        """Return the records from `first` to `end` - 1."""
+        start, stop = (int(self.ends[i - 1]) if i else 0 for i in (first, end))
         malformed, unclosed = (
-            frozenset(i for i in found if i < count) for found in (self.malformed, self.unclosed)
+            frozenset(i - first for i in found if first <= i < end)
+            for found in (self.malformed, self.unclosed)
         )
-        return Records(self.data[:stop], self.starts[:count], self.ends[:count], malformed, unclosed)
-
-    def without_first(self) -> "Records":
-        """Return all records but the first."""
-        malformed, unclosed = (
-            frozenset(i - 1 for i in found if i) for found in (self.malformed, self.unclosed)
-        )
-        start = int(self.ends[0])
-        return Records(self.data[start:], self.starts[1:] - start, self.ends[1:] - start, malformed, unclosed)
+        starts, ends = self.starts[first:end] - start, self.ends[first:end] - start
+        return Records(self.data[start:stop], starts, ends, malformed, unclosed)
 
 
 def split_fields(record: str) -> list[str]:
@@ -204,7 +198,7 @@ def read_records(blocks: Iterable[bytes], may_continue: PairTest) -> Iterator[Re
         ):
             whole -= 1
         if whole > 0:
-            yield found.first(whole)
+            yield found.slice(0, whole)
             carry = found.data[found.ends[whole - 1] :]
         else:
             carry = found.data

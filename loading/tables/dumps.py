@@ -18,10 +18,11 @@ Row = dict[str, Any]
 
 def read_dumps(tables: Tables) -> dict[str, Row]:
     """Return the rows of `dumps` by hash, none if the table does not exist."""
-    return _read_rows(DeltaTable(tables.dumps)) if DeltaTable.is_deltatable(tables.dumps) else {}
+    return read_rows(DeltaTable(tables.dumps)) if DeltaTable.is_deltatable(tables.dumps) else {}
 
 
-def _read_rows(table: DeltaTable) -> dict[str, Row]:
+def read_rows(table: DeltaTable) -> dict[str, Row]:
+    """Return the rows of an open version of `dumps` by hash."""
     return {row["dump_sha256"]: row for row in query(table, "SELECT * FROM t").read_all().to_pylist()}
 
 
@@ -32,7 +33,7 @@ def upsert_dump(tables: Tables, row: Mapping[str, Any], *, replaces: tuple[str, 
 
     def attempt() -> Row:
         table = DeltaTable(tables.dumps)
-        current = _read_rows(table).get(sha256)
+        current = read_rows(table).get(sha256)
         if current and current["state"] not in replaces:
             return current
         new = {**row, "ingested_at": datetime.now(UTC)}

@@ -172,7 +172,8 @@ def _find_header(beginning: bytes) -> Layout:
 
 def _records_after_header(beginning: bytes, lines: Iterator[bytes], layout: Layout) -> Iterator[Records]:
     groups = read_records(chain([beginning], lines), partial(may_continue, layout))
-    yield next(groups).without_first()
+    first = next(groups)
+    yield first.slice(1, len(first))
     yield from groups
 
 

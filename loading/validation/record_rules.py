@@ -57,7 +57,8 @@ def parse_agreement(field: str) -> float | None:
     return None if agreement is None else agreement + 0.0
 
 
-def _is_rejected_by(parse: Callable[[str], float | None], field: str) -> bool:
+def is_rejected_by(parse: Callable[[str], float | None], field: str) -> bool:
+    """Return whether `parse` raises ValueError for a field."""
     try:
         parse(field)
     except ValueError:
@@ -85,9 +86,9 @@ class Layout:
             return "tweet_id is not an id (1 to 64 letters, digits, '_' or '-')"
         if not fields[self.text].strip():
             return "text is missing"
-        if self.label is not None and _is_rejected_by(parse_label, fields[self.label]):
+        if self.label is not None and is_rejected_by(parse_label, fields[self.label]):
             return "label is not -1, 0 or 1"
-        if self.agreement is not None and _is_rejected_by(parse_agreement, fields[self.agreement]):
+        if self.agreement is not None and is_rejected_by(parse_agreement, fields[self.agreement]):
             return "agreement is not between 0 and 1"
         return None
 
@@ -132,16 +133,10 @@ class Layout:
     def _has_shifted_labels(self, fields: list[str]) -> bool:
         if self.label is None or self.agreement is None:
             return False
-        label, agreement = self.label - self.text, self.agreement - self.text
-        if not (
-            0 < label < len(fields)
-            and 0 < agreement < len(fields)
-            and fields[label].strip()
-            and fields[agreement].strip()
-        ):
-            return False
-        return not _is_rejected_by(parse_label, fields[label]) and not _is_rejected_by(
-            parse_agreement, fields[agreement]
+        shifted = ((self.label - self.text, parse_label), (self.agreement - self.text, parse_agreement))
+        return all(
+            0 < i < len(fields) and fields[i].strip() and not is_rejected_by(parse, fields[i])
+            for i, parse in shifted
         )
 
     def _has_no_id(self, fields: list[str]) -> bool:
@@ -167,14 +162,12 @@ def read_header(record: bytes) -> Layout:
     texts = [name for name in TEXT_COLUMNS if name in names]
     if len(texts) > 1:
         raise RefusedDumpError("the header has both safe_text and safe_tweet: remove one of them")
-    if "tweet_id" not in names or not texts:
-        missing = " and ".join(
-            name
-            for name, found in (("tweet_id", "tweet_id" in names), ("safe_text (or safe_tweet)", texts))
-            if not found
-        )
+    missing = [] if "tweet_id" in names else ["tweet_id"]
+    missing += [] if texts else ["safe_text (or safe_tweet)"]
+    if missing:
+        beginning = record[:80].decode("utf-8", "replace")
         raise RefusedDumpError(
-            f"the header has no column {missing}; it begins with {record[:80].decode('utf-8', 'replace')!r}"
+            f"the header has no column {' and '.join(missing)}; it begins with {beginning!r}"
         )
     position = {name: i for i, name in enumerate(names)}
     return Layout(

@@ -21,6 +21,7 @@ from loading.validation.record_rules import (
     Layout,
     RecordError,
     find_split_records,
+    is_rejected_by,
     parse_agreement,
     parse_label,
 )
@@ -200,18 +201,13 @@ def _validate_columns(fields: list[pa.Array], layout: Layout) -> tuple[Mask, lis
         if position is None:
             columns.append(pa.nulls(len(ids), pa.float64()))
             continue
-        # There are few distinct values, so each is parsed once.
+        # There are few distinct values, so only these are parsed.
         encoded = next(rest).dictionary_encode()
-        values, is_valid = [], []
-        for value in encoded.dictionary.to_pylist():
-            try:
-                values.append(parse(value))
-                is_valid.append(True)
-            except ValueError:
-                values.append(None)
-                is_valid.append(False)
+        distinct = encoded.dictionary.to_pylist()
+        is_valid = np.array([not is_rejected_by(parse, value) for value in distinct], dtype=bool)
+        values = [parse(value) if ok else None for value, ok in zip(distinct, is_valid, strict=True)]
         columns.append(pa.array(values, pa.float64()).take(encoded.indices))
-        valid &= np.array(is_valid, dtype=bool)[_to_numpy(encoded.indices)]
+        valid &= is_valid[_to_numpy(encoded.indices)]
     return valid, columns
 
 

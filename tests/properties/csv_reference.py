@@ -19,7 +19,8 @@ class Record:
 class Outcome:
     """Expected result for a dump.
 
-    Valid tweets are (row number, id, text, label, agreement). Reasons and bytes of the others are by row number.
+    Valid tweets are (row number, id, text, label, agreement). Reasons and bytes of the others are by row
+    number.
     """
 
     tweets: list[tuple[int, str, str, float | None, float | None]] = field(default_factory=list)
