@@ -1,17 +1,16 @@
-"""How fast load_dumps is, what a small dump costs on a large log, and what hard dumps cost.
+"""Measure the throughput of load_dumps, a small dump on a large log, and dumps that are hard to parse.
 
-    python -m benchmarks.ingest throughput --megabytes 1000    # load_dumps, Spark's own multiLine read, Polars; local files and HDFS; one run
-    python -m benchmarks.ingest increment --rows 1000000       # 10,000 tweets into an empty log and into one of that many rows
-    python -m benchmarks.ingest hard                           # gzip of many members and of 2 GiB, CR line ends, ids that end alike
+    python -m benchmarks.ingest throughput --megabytes 1000  # against Spark and Polars, local files and HDFS
+    python -m benchmarks.ingest increment --rows 1000000     # 10,000 tweets into an empty and a large log
+    python -m benchmarks.ingest hard                         # for example gzip of 2 GiB, CR line ends
 
-Dumps are made with deploy.sample_dump in a temporary folder (TMPDIR moves it); Markdown for docs/benchmarks.md is printed. Each contender runs in a
-process of its own with two cores, of large dumps twice, and the faster run counts. load_dumps is measured as its task runs it, with Python's start; the clock of Spark's contenders starts when
-their session stands.
+Dumps are generated with deploy.sample_dump in a temporary folder (TMPDIR). The output is Markdown. Each
+contender runs in a process of its own with two cores. Throughput is that of the faster of two runs. The time
+of load_dumps includes the start of Python. The time of Spark does not include the start of its session.
 """
 
 import argparse
 import gzip
-import json
 import os
 import shutil
 import statistics
@@ -23,18 +22,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.ingest_rivals import CORES, run_rival
 from benchmarks.throwaway_hdfs import throwaway_hdfs
-from deploy.embedded.install import find_java_home
 
 REPOSITORY = Path(__file__).parents[1]
-CORES = 2
 BYTES_PER_TWEET = 107
 INCREMENT_TWEETS = 10_000
-# So many of a second increment's tweets are in the large log already.
+# Number of tweets of the second increment that are in the large log already.
 KNOWN_TWEETS = 1_000
 REPETITIONS = 5
 ROUNDS = 2
-SPARK_CONTENDERS = ("spark_multiline", "polars_read_csv")
 
 
 def arg_parser() -> argparse.ArgumentParser:
@@ -49,53 +46,39 @@ def arg_parser() -> argparse.ArgumentParser:
         "increment", help="seconds for 10,000 tweets into an empty log and into a large one"
     )
     increment.add_argument("--rows", type=int, default=1_000_000)
-    hard = commands.add_parser(
-        "hard", help="seconds and memory for dumps that are hard to read, at two sizes"
-    )
+    hard = commands.add_parser("hard", help="seconds and memory for hard dumps, at two sizes")
     hard.add_argument("--megabytes", type=int, default=128, help="the smaller size")
-    contender = commands.add_parser("contender", help="used by the others: one rival, result as JSON")
-    contender.add_argument("name", choices=SPARK_CONTENDERS)
-    contender.add_argument("dump")
-    contender.add_argument("table")
     return parser
 
 
 def make_dump(path: Path, tweets: int, seed: int) -> Path:
-    """A generated dump at `path`."""
-    command = [
-        sys.executable,
-        "-m",
-        "deploy.sample_dump",
-        "--tweets",
-        str(tweets),
-        "--seed",
-        str(seed),
-        "--output",
-        str(path),
-    ]
+    """Write a generated dump and return its path."""
+    command = [sys.executable, "-m", "deploy.sample_dump"]
+    command += [f"--tweets={tweets}", f"--seed={seed}", f"--output={path}"]
     subprocess.run(command, check=True, cwd=REPOSITORY)
     return path
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a call of load_dumps cost: seconds by the clock, of its CPUs, its largest memory, and the last line of its output."""
+    """Cost of a run of load_dumps (wall-clock seconds, CPU seconds, peak memory) and its last result."""
 
     seconds: float
     cpu_seconds: float
     memory_mb: float
-    summary: dict
+    line: str
 
 
 def load_dumps(store: str) -> Loaded:
-    """Load what is delivered in `store`, a folder or an HDFS URI with the folders delivered, raw and tables."""
+    """Run load_dumps on a folder or HDFS URI that contains delivered dumps."""
     places = [f"--{name}={store}/{name}" for name in ("delivered", "raw")]
     places += [
         f"--{name.replace('_', '-')}={store}/tables/{name}" for name in ("tweets_raw", "quarantine", "dumps")
     ]
-    gate = ["--most-quarantined=1", "--most-label-distance=1", "--shortest-text=0", "--longest-text=1e9"]
+    gate = ["--max-quarantined-share=1", "--max-label-distance=1"]
+    gate += ["--min-median-length=0", "--max-median-length=1e9"]
     command = [sys.executable, "-m", "loading.load_dumps", *places, *gate, "--run-id=benchmark"]
-    os.sync()  # what others have written must not be written out at our expense
+    os.sync()  # flush earlier writes, so that they do not slow down the measurement
     started = time.monotonic()
     process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -105,101 +88,45 @@ def load_dumps(store: str) -> Loaded:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise RuntimeError(f"load_dumps ended with status {process.returncode}: {lines}")
-    return Loaded(
-        seconds,
-        usage.ru_utime + usage.ru_stime,
-        usage.ru_maxrss / 1024,
-        {"line": lines[-2], **json.loads(lines[-1])},
-    )
+    return Loaded(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, lines[-2])
 
 
-def fastest(rounds: int, load: Callable[[int], Loaded]) -> Loaded:
-    """The fastest of some rounds: the first one pays for memory that others have just given back."""
-    return min((load(i) for i in range(rounds)), key=lambda loaded: loaded.seconds)
+def fastest(load: Callable[[int], Loaded]) -> Loaded:
+    """Return the fastest round. The first one is slower, because the kernel reclaims memory of others."""
+    return min((load(i) for i in range(ROUNDS)), key=lambda loaded: loaded.seconds)
 
 
 def local_store(folder: Path, *dumps: Path) -> str:
-    """A new store in which `dumps` are delivered."""
+    """Create a folder with these delivered dumps."""
     (folder / "delivered").mkdir(parents=True)
     for i, dump in enumerate(dumps):
         os.link(dump, folder / "delivered" / f"20261101T00{i:02d}00.000Z-{dump.name}")
     return str(folder)
 
 
-def spark_multiline(dump: str, table: str) -> dict[str, object]:
-    from spark_jobs.session import open_session
-
-    spark = open_session("benchmark")
-    started = time.monotonic()
-    rows = spark.read.csv(
-        dump,
-        header=True,
-        multiLine=True,
-        escape='"',
-        schema="tweet_id string, safe_text string, label double, agreement double",
-    )
-    rows.write.format("delta").save(table)
-    return {"seconds": time.monotonic() - started}
-
-
-def polars_read_csv(dump: str, table: str) -> dict[str, object]:
-    import polars
-
-    started = time.monotonic()
-    polars.read_csv(dump, infer_schema=False, truncate_ragged_lines=True)
-    return {"seconds": time.monotonic() - started}
-
-
-CONTENDERS: dict[str, Callable[[str, str], dict[str, object]]] = {
-    "spark_multiline": spark_multiline,
-    "polars_read_csv": polars_read_csv,
-}
-
-
-def run_contender(name: str, dump: str, table: str, folder: Path) -> float:
-    """Run one rival in a process of its own and return its seconds."""
-    jars = ",".join(str(jar) for jar in sorted((REPOSITORY / ".jars/spark").glob("delta-*.jar")))
-    environment = os.environ | {
-        "PYTHONPATH": str(REPOSITORY),
-        "PYSPARK_PYTHON": sys.executable,
-        "JAVA_HOME": str(find_java_home()),
-        "POLARS_MAX_THREADS": str(CORES),
-        "PYSPARK_SUBMIT_ARGS": f"--master local[{CORES}] --driver-memory 4g --jars {jars} --conf spark.ui.enabled=false "
-        f"--conf spark.driver.host=127.0.0.1 --conf spark.hadoop.dfs.replication=1 --conf spark.local.dir={folder} pyspark-shell",
-    }
-    command = [sys.executable, "-m", "benchmarks.ingest", "contender", name, dump, table]
-    os.sync()
-    done = subprocess.run(
-        command, check=True, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, text=True
-    )
-    return float(json.loads(done.stdout.splitlines()[-1])["seconds"])
-
-
 def measure_throughput(folder: Path, megabytes: int) -> None:
     dump = make_dump(folder / "dump.csv", megabytes * 1_000_000 // BYTES_PER_TWEET, seed=7)
     size = dump.stat().st_size / 1e6
     print(f"Generated dump of {size:.0f} MB, {CORES} cores, load {os.getloadavg()[0]:.1f}\n")
-    print(
-        "| from and into | contender | s | MB/s | CPU s | peak memory, MB | against Spark multiLine |\n|---|---|---|---|---|---|---|"
-    )
+    print("| files | contender | s | MB/s | CPU s | peak memory, MB | relative to Spark multiLine |")
+    print("|---|---|---|---|---|---|---|")
 
-    def show(place: str, name: str, seconds: float, rival: float, loaded: Loaded | None = None) -> None:
+    def show(files: str, name: str, seconds: float, rival: float, loaded: Loaded | None = None) -> None:
         more = f"{loaded.cpu_seconds:.1f} | {loaded.memory_mb:.0f}" if loaded else " | "
         print(
-            f"| {place} | {name} | {seconds:.1f} | {size / seconds:.1f} | {more} | {rival / seconds:.2f} x |",
+            f"| {files} | {name} | {seconds:.1f} | {size / seconds:.1f} | {more} | {rival / seconds:.2f} x |",
             flush=True,
         )
 
-    loaded = fastest(ROUNDS, lambda i: load_dumps(local_store(folder / f"store{i}", dump)))
+    loaded = fastest(lambda i: load_dumps(local_store(folder / f"store{i}", dump)))
     spark = min(
-        run_contender("spark_multiline", str(dump), str(folder / f"multiline{i}"), folder)
-        for i in range(ROUNDS)
+        run_rival("spark_multiline", str(dump), str(folder / f"multiline{i}"), folder) for i in range(ROUNDS)
     )
-    polars = run_contender("polars_read_csv", str(dump), "", folder)
+    polars = run_rival("polars_read_csv", str(dump), "", folder)
     show("local files", "load_dumps", loaded.seconds, spark, loaded)
     show("local files", "spark_multiline", spark, spark)
     show("local files", "polars_read_csv (reads only)", polars, spark)
-    print(f"\n{loaded.summary['line']}\n", file=sys.stderr)
+    print(f"\n{loaded.line}\n", file=sys.stderr)
     for i in range(ROUNDS):
         for name in (f"store{i}", f"multiline{i}"):
             shutil.rmtree(folder / name)
@@ -207,9 +134,9 @@ def measure_throughput(folder: Path, megabytes: int) -> None:
         for i in range(ROUNDS):
             client.upload(f"/store{i}/delivered/20261101T000000.000Z-dump.csv", str(dump))
         client.upload("/dump.csv", str(dump))
-        loaded = fastest(ROUNDS, lambda i: load_dumps(f"{uri}/store{i}"))
+        loaded = fastest(lambda i: load_dumps(f"{uri}/store{i}"))
         spark = min(
-            run_contender("spark_multiline", f"{uri}/dump.csv", f"{uri}/multiline{i}", folder)
+            run_rival("spark_multiline", f"{uri}/dump.csv", f"{uri}/multiline{i}", folder)
             for i in range(ROUNDS)
         )
         show("HDFS", "load_dumps", loaded.seconds, spark, loaded)
@@ -217,7 +144,10 @@ def measure_throughput(folder: Path, megabytes: int) -> None:
 
 
 def make_increment(path: Path, large: Path, known_tweets: int) -> Path:
-    """A dump of INCREMENT_TWEETS, `known_tweets` of which lie spread over `large`, every second of them with another label."""
+    """Write a dump of INCREMENT_TWEETS tweets. Return its path.
+
+    `known_tweets` of them are also in `large`, spread over the file. Every second one has another label.
+    """
     new = make_dump(path, INCREMENT_TWEETS - known_tweets, seed=3)
     known: list[str] = []
     with large.open(encoding="utf-8") as lines:
@@ -248,14 +178,13 @@ def measure_increment(folder: Path, rows: int) -> None:
     for store in templates.values():
         load_dumps(store)
     print(f"{INCREMENT_TWEETS:,} tweets, {CORES} cores, median (smallest, largest) of {REPETITIONS}\n")
-    print(
-        f"| of them known, half of these corrected | empty log, s | log of {rows:,} rows, s | against empty |\n|---|---|---|---|"
-    )
+    print(f"| known tweets, half of them corrected | empty log, s | log of {rows:,} rows, s | ratio |")
+    print("|---|---|---|---|")
     for known_tweets in (0, KNOWN_TWEETS):
         increment = make_increment(folder / f"increment{known_tweets}.csv", large, known_tweets)
         seconds: dict[str, list[float]] = {name: [] for name in templates}
         for _ in range(REPETITIONS + 1):
-            # In turn, so that changes in load affect both alike.
+            # Alternate, so that other load on the machine affects both.
             for name, template in templates.items():
                 copy = folder / "copy"
                 shutil.copytree(template, copy)
@@ -273,27 +202,27 @@ def measure_increment(folder: Path, rows: int) -> None:
 
 
 def hard_dumps(content: Path, folder: Path) -> Iterator[tuple[str, Path]]:
-    """Dumps with the records of `content` that are hard to read, one after the other."""
+    """Yield name and path of dumps that are slow to parse, one after the other in the same file."""
     header, _, records = content.read_bytes().partition(b"\n")
-    hard = folder / "hard.csv"
-    with hard.open("wb") as file:
+    dump = folder / "hard.csv"
+    with dump.open("wb") as file:
         file.write(header + b"\n")
         file.writelines(
             f"{n:032d}0000000000000000,text {n},0.0,1.0\n".encode() for n in range(len(records) // 80)
         )
-    yield "ids that end alike", hard
-    hard.write_bytes(header + b"\r" + records.replace(b"\r\n", b"\n").replace(b"\n", b"\r"))
-    yield "CR line ends", hard
-    hard.write_bytes(header + b'\nA0,"never closed,0.0,1.0\n' + records.replace(b'"', b"'"))
-    yield "a quote that is never closed", hard
-    with hard.open("wb") as file:
+    yield "ids with equal ends", dump
+    dump.write_bytes(header + b"\r" + records.replace(b"\r\n", b"\n").replace(b"\n", b"\r"))
+    yield "CR line ends", dump
+    dump.write_bytes(header + b'\nA0,"never closed,0.0,1.0\n' + records.replace(b'"', b"'"))
+    yield "an unclosed quote", dump
+    with dump.open("wb") as file:
         file.write(gzip.compress(header + b"\n", 1))
         size = 2_000
         file.writelines(gzip.compress(records[i : i + size], 1) for i in range(0, len(records), size))
-    yield f"gzip, a member for each {size:,} bytes", hard
-    with gzip.open(hard, "wb", 1) as file:
+    yield f"gzip with a member per {size:,} bytes", dump
+    with gzip.open(dump, "wb", 1) as file:
         file.write(header + b"\n" + records)
-    yield "gzip, one member", hard
+    yield "gzip with one member", dump
 
 
 def measure_hard(folder: Path, megabytes: int) -> None:
@@ -303,7 +232,7 @@ def measure_hard(folder: Path, megabytes: int) -> None:
         content = make_dump(folder / "content.csv", tweets * factor, seed=5)
         for name, dump in hard_dumps(content, folder):
             show_hard(folder, name, dump, megabytes * factor)
-    # gzip of 2 GiB: texts that do not compress, stored.
+    # A gzip file of 2 GiB, written without compression.
     with (
         (folder / "hard.csv").open("wb") as raw,
         gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=0) as file,
@@ -318,7 +247,8 @@ def measure_hard(folder: Path, megabytes: int) -> None:
 def show_hard(folder: Path, name: str, dump: Path, megabytes: int) -> None:
     loaded = load_dumps(local_store(folder / "store", dump))
     print(
-        f"| {name} | {megabytes:,} | {loaded.seconds:.1f} | {megabytes / loaded.seconds:.0f} | {loaded.cpu_seconds:.1f} | {loaded.memory_mb:.0f} |",
+        f"| {name} | {megabytes:,} | {loaded.seconds:.1f} | {megabytes / loaded.seconds:.0f} "
+        f"| {loaded.cpu_seconds:.1f} | {loaded.memory_mb:.0f} |",
         flush=True,
     )
     shutil.rmtree(folder / "store")
@@ -326,9 +256,6 @@ def show_hard(folder: Path, name: str, dump: Path, megabytes: int) -> None:
 
 def main() -> None:
     options = arg_parser().parse_args()
-    if options.command == "contender":
-        print(json.dumps(CONTENDERS[options.name](options.dump, options.table)))
-        return
     with tempfile.TemporaryDirectory(prefix="bench-ingest-") as folder:
         if options.command == "throughput":
             measure_throughput(Path(folder), options.megabytes)

@@ -1,4 +1,4 @@
-"""One NameNode and one DataNode in a folder, on free ports, for as long as a benchmark runs."""
+"""Run a NameNode and a DataNode in a folder on free ports during a benchmark."""
 
 import os
 import socket
@@ -18,7 +18,7 @@ START_SECONDS = 60
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of which none is in use now."""
+    """Return ports that are not in use now."""
     with ExitStack() as probes:
         sockets = [probes.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [probe.getsockname()[1] for probe in sockets]
@@ -26,7 +26,7 @@ def free_ports(count: int) -> list[int]:
 
 @contextmanager
 def throwaway_hdfs(folder: Path) -> Iterator[tuple[str, InsecureClient]]:
-    """The URI of a new HDFS whose data is in `folder`, and a WebHDFS client for it."""
+    """Start an HDFS whose data is in `folder`. Yield its URI and a WebHDFS client."""
     settings = Settings(folder, dict(zip(DEFAULT_PORTS, free_ports(len(DEFAULT_PORTS)), strict=True)))
     settings.write_configuration()
     namenode, datanode = (SERVICES[name].command(settings) for name in ("namenode", "datanode"))
@@ -34,7 +34,7 @@ def throwaway_hdfs(folder: Path) -> Iterator[tuple[str, InsecureClient]]:
     subprocess.run(
         [*namenode, "-format", "-nonInteractive"], check=True, capture_output=True, env=environment
     )
-    # Clients read Hadoop's configuration too, and do not reach loopback through a proxy.
+    # Clients need the same environment: it locates the configuration and excludes loopback from proxies.
     with patch.dict(os.environ, environment), ExitStack() as daemons:
         for command in (namenode, datanode):
             daemon = daemons.enter_context(

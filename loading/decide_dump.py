@@ -1,120 +1,102 @@
-"""Carry out what a person has decided about a dump: let a held one pass, reject it, or retract a loaded one.
+"""Carry out a person's decision about a dump: approve or reject a held dump, or retract a loaded one.
 
-    python -m loading.decide_dump --dump-sha256 HASH --decision pass|reject|retract --reason TEXT --raw URI --tweets-raw URI ... --run-id TEXT
+    python -m loading.decide_dump --dump-sha256 HASH --decision approve|reject|retract --reason TEXT ...
 
-A dump that passes is loaded as if the data-quality gate had found nothing; its tweets count by the time of its delivery. A retracted dump's rows
-leave `tweets_raw` and `quarantine`, and the tweets of the dumps before it are current again; delivered once more, it is loaded once more. The
-reason is kept in `dumps`. A decision that was carried out before is done again without effect.
+An approved dump is loaded without the data-quality gate, with its original delivery time. The rows of a
+retracted dump are deleted from `tweets_raw` and `quarantine`, so that tweets of earlier dumps become current
+again. A retracted dump is loaded again if it is delivered again. Repeating a decision has no effect.
 
-The exit status is 0 when `tweets_raw` has changed, 99 when it has not, 65 when the dump is in another state than the decision needs.
+The exit status is 0 if `tweets_raw` has changed, 99 if it has not, and 65 if the decision does not fit the
+dump's state.
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 
-from loading import tables as delta
+from contracts.exit_status import InputError, NothingToDo, run_command
+from contracts.tables import HELD, LOADED, REJECTED, RETRACTED
+from loading.command_line import add_common_arguments, limit_memory, print_progress, read_tables
 from loading.files import Delivery, DumpFiles
-from loading.loader import Loader, Row
-from loading.settle_dumps import NOTHING_LOADED, add_table_arguments, limit_memory, print_progress
-from loading.tables import HELD, LOADED, REJECTED, RETRACTED, Tables
+from loading.loader import Loader
+from loading.tables import commits, dumps
+from loading.tables.dumps import Row
+from loading.tables.schemas import Tables
 
-# The state that a dump must be in, and the one that it is in afterwards.
-DECISIONS = {"pass": (HELD, LOADED), "reject": (HELD, REJECTED), "retract": (LOADED, RETRACTED)}
-SHORTEST_REASON = 10
-
-
-class WrongStateError(ValueError):
-    """The dump is not in the state that the decision needs."""
+# The required state of the dump, and its state afterwards.
+DECISIONS = {"approve": (HELD, LOADED), "reject": (HELD, REJECTED), "retract": (LOADED, RETRACTED)}
+MIN_REASON_CHARACTERS = 10
 
 
 def arg_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Let a held dump pass, reject it, or retract a loaded one.")
+    parser = argparse.ArgumentParser(
+        "decide_dump", description="Approve or reject a held dump, or retract a loaded one."
+    )
     parser.add_argument("--dump-sha256", required=True, metavar="HASH")
     parser.add_argument("--decision", required=True, choices=DECISIONS)
-    parser.add_argument(
-        "--reason", required=True, type=reason, metavar="TEXT", help="why; kept in the table dumps"
-    )
-    add_table_arguments(parser)
+    parser.add_argument("--reason", required=True, type=str.strip, metavar="TEXT", help="is written to dumps")
+    add_common_arguments(parser)
     return parser
 
 
-def reason(text: str) -> str:
-    """A reason that says something."""
-    if len(text.strip()) < SHORTEST_REASON:
-        raise argparse.ArgumentTypeError(f"say why in at least {SHORTEST_REASON} characters")
-    return text.strip()
-
-
 def find_dump(tables: Tables, sha256: str, decision: str, run_id: str) -> Row:
-    """The row of the dump. Raises WrongStateError where the decision does not fit its state."""
+    """Return the row of the dump. Raise InputError if the decision does not fit its state."""
     before, after = DECISIONS[decision]
-    row = delta.read_dumps(tables).get(sha256)
+    row = dumps.read_dumps(tables).get(sha256)
     if row is None:
-        raise WrongStateError(f"there is no dump {sha256}: the table dumps has the hashes")
+        raise InputError(f"there is no dump {sha256}; see the table dumps")
     if row["state"] != before and not (row["state"] == after and row["run_id"] == run_id):
-        raise WrongStateError(
-            f"the dump {row['source']} is {row['state']}; only a dump that is {before} can be {after}"
+        raise InputError(
+            f"the dump {row['source']} is {row['state']}; only a {before} dump can become {after}"
         )
     return row
 
 
-def let_pass(tables: Tables, files: DumpFiles, row: Row, why: str, run_id: str) -> None:
+def approve(tables: Tables, files: DumpFiles, row: Row, reason: str, run_id: str) -> None:
     """Load a held dump."""
     loader = Loader(tables, files, run_id, thresholds=None, progress=print_progress)
-    delivery = Delivery(row["delivered_at"], row["source"], files.kept(row["dump_sha256"]))
-    with loader.judge(delivery.path, delivery.source) as dump:
-        settled = loader.record(
-            dump, delivery, delta.read_dumps(tables), f"let pass: {why} (held because {row['reason']})"
-        )
-    if settled["state"] != LOADED:
-        # Somebody has rejected it meanwhile.
-        delta.remove_dump(tables.tweets_raw, settled["dump_sha256"])
-        raise WrongStateError(f"the dump {row['source']} is {settled['state']} by now")
+    delivery = Delivery(row["delivered_at"], row["source"], files.raw_path(row["dump_sha256"]))
+    with loader.validate(delivery.path, delivery.source) as dump:
+        reason = f"approved: {reason} (held because {row['reason']})"
+        current = loader.store(dump, delivery, dumps.read_dumps(tables), reason)
+    if current["state"] != LOADED:
+        # Another run has rejected it meanwhile.
+        commits.remove_dump(tables.tweets_raw, current["dump_sha256"])
+        raise InputError(f"the dump {row['source']} is {current['state']} now")
 
 
-def close(tables: Tables, row: Row, state: str, why: str, run_id: str) -> None:
-    """Write that a dump is rejected or retracted, and why."""
-    delta.record_dump(
-        tables, row | {"state": state, "reason": why, "run_id": run_id}, replaces=(row["state"],)
-    )
+def carry_out(options: argparse.Namespace) -> None:
+    """Carry out a decision unless it is carried out already.
+
+    Raises:
+        InputError: the reason is too short, or the dump does not exist or is in another state.
+        NothingToDo: `tweets_raw` has not changed.
+    """
+    tables, run_id, decision, reason = read_tables(options), options.run_id, options.decision, options.reason
+    if len(reason) < MIN_REASON_CHARACTERS:
+        raise InputError(f"the reason must have at least {MIN_REASON_CHARACTERS} characters")
+    limit_memory(options.max_memory_gib)
+    files = DumpFiles(options.raw, options.raw)
+    row = find_dump(tables, options.dump_sha256, decision, run_id)
+    before, after = DECISIONS[decision]
+    if row["state"] == before and decision == "approve":
+        approve(tables, files, row, reason, run_id)
+    elif row["state"] == before:
+        new = row | {"state": after, "reason": reason, "run_id": run_id}
+        dumps.upsert_dump(tables, new, replaces=(before,))
+    if decision == "retract":
+        commits.remove_dump(tables.quarantine, row["dump_sha256"])
+    # Also for a rejected dump: an approving run may have died after it appended the tweets.
+    removed = decision != "approve" and commits.remove_dump(tables.tweets_raw, row["dump_sha256"])
+    print(f"{row['dump_sha256']}: {after}: {reason}", flush=True)
+    if decision == "reject" and not removed:
+        raise NothingToDo("tweets_raw has not changed")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Carry out a decision; returns the exit status."""
+    """Run the command and return its exit status."""
     options = arg_parser().parse_args(arguments)
-    limit_memory(options.most_memory_gib)
-    tables = Tables(options.tweets_raw, options.quarantine, options.dumps)
-    files = DumpFiles(options.raw, options.raw)
-    sha256, decision, why = options.dump_sha256, options.decision, options.reason
-    try:
-        changed = carry_out(
-            tables, files, find_dump(tables, sha256, decision, options.run_id), decision, why, options.run_id
-        )
-    except WrongStateError as error:
-        print(f"decide_dump: error: {error}", file=sys.stderr)
-        return os.EX_DATAERR
-    print(f"{sha256}: {DECISIONS[decision][1]}: {why}")
-    return 0 if changed else NOTHING_LOADED
-
-
-def carry_out(tables: Tables, files: DumpFiles, row: Row, decision: str, why: str, run_id: str) -> bool:
-    """Do what was decided, unless it is done; returns whether `tweets_raw` may have changed."""
-    before, after = DECISIONS[decision]
-    if row["state"] == before:
-        if decision == "pass":
-            let_pass(tables, files, row, why, run_id)
-        else:
-            close(tables, row, after, why, run_id)
-    if decision == "retract":
-        delta.remove_dump(tables.quarantine, row["dump_sha256"])
-    # Also of a rejected dump: a run that was to let it pass may have died after it had appended the tweets.
-    return (
-        decision == "pass"
-        or delta.remove_dump(tables.tweets_raw, row["dump_sha256"]) > 0
-        or decision == "retract"
-    )
+    return run_command(lambda: carry_out(options))
 
 
 if __name__ == "__main__":

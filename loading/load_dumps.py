@@ -1,9 +1,10 @@
-"""Load every dump that was delivered: into `tweets_raw`, `quarantine` and `dumps`, in the order of delivery.
+"""Load every delivered dump into `tweets_raw`, `quarantine` and `dumps`, in the order of delivery.
 
-    python -m loading.load_dumps --delivered URI --raw URI --tweets-raw URI --quarantine URI --dumps URI --run-id TEXT --most-quarantined 0.05 ...
+    python -m loading.load_dumps --delivered URI --raw URI --tweets-raw URI --quarantine URI --dumps URI ...
 
-`settle_dumps` does it, in a process of its own: a library in it that gets no memory aborts the process, which no exception handler sees. Such a
-delivery has failed; another process goes on with the others. Arguments, output and exit status are those of `settle_dumps`.
+`process_deliveries` does the work in a subprocess: a library that cannot allocate memory aborts its process,
+which no exception handler can prevent. The delivery that caused the crash counts as failed, and a new
+subprocess continues with the others. Arguments, output and exit status are those of `process_deliveries`.
 """
 
 import ctypes
@@ -14,37 +15,29 @@ import sys
 import tempfile
 from collections.abc import Sequence
 
-# How a process ends that gets no memory: by itself, by the kernel, or by a fault. Anything else that ends it means that it is to end.
-CRASHES = {signal.SIGABRT, signal.SIGKILL, signal.SIGSEGV, signal.SIGBUS}
-
-
-PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>
+# Signals that end a process for lack of memory or after a memory fault. Other signals are requests to stop.
+CRASH_SIGNALS = {signal.SIGABRT, signal.SIGKILL, signal.SIGSEGV, signal.SIGBUS}
+PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 
 
 def die_with_parent() -> None:
-    """Get SIGKILL when the parent dies, so that nothing goes on behind the back of whoever has killed it."""
+    """Let the kernel kill this process when its parent dies, so that no orphan keeps loading."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Settle every delivery; returns the exit status."""
+    """Process every delivery and return the exit status of the last subprocess."""
     crashed: list[str] = []
     with tempfile.TemporaryFile() as current:
         while True:
-            command = [
-                sys.executable,
-                "-m",
-                "loading.settle_dumps",
-                *arguments,
-                f"--current={current.fileno()}",
-            ]
-            command += [f"--crashed={path}" for path in crashed]
+            command = [sys.executable, "-m", "loading.process_deliveries", *arguments]
+            command += [f"--current={current.fileno()}", *(f"--crashed={path}" for path in crashed)]
             status = subprocess.run(
                 command, check=False, pass_fds=[current.fileno()], preexec_fn=die_with_parent
             ).returncode
             path = os.pread(current.fileno(), os.fstat(current.fileno()).st_size, 0).decode()
-            if -status not in CRASHES or not path or path in crashed:
-                return status if status >= 0 else 128 - status  # as a shell has it
+            if -status not in CRASH_SIGNALS or not path or path in crashed:
+                return status if status >= 0 else 128 - status  # like a shell
             crashed.append(path)
 
 

@@ -1,4 +1,4 @@
-"""Settling deliveries: which rows a dump gives to which table, in which order."""
+"""Process a delivery: which rows of a dump go to which table, in which order."""
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,25 +10,27 @@ from typing import Any
 import pyarrow as pa
 from deltalake import DeltaTable
 
-from loading import tables as delta
+from contracts.labels import CLASS_NAMES
+from contracts.tables import DUMPS, HELD, LOADED, QUARANTINE, REFUSED, RETRACTED, TWEETS_RAW
 from loading.files import Delivery, DumpFiles
-from loading.judged_dump import JudgedDump, Progress, judge_dump
-from loading.quality import LABEL_COLUMNS, Thresholds, find_breaches, label_distance
-from loading.tables import HELD, LOADED, REFUSED, RETRACTED, Tables
-
-Row = dict[str, Any]
+from loading.tables import commits, dumps
+from loading.tables.dumps import Row
+from loading.tables.queries import count_seen_before, read_delivery_time
+from loading.tables.schemas import TIMESTAMP, Tables, create_table
+from loading.validation.dump import Progress, ValidatedDump, validate_dump
+from loading.validation.quality_gate import Thresholds, find_breaches, label_distance
 
 
 @dataclass(frozen=True)
 class Loader:
     """Loads dumps.
 
-    Args:
-        tables: where to.
-        files: where from.
-        run_id: the run that asks, for the table `dumps`.
-        thresholds: of the data-quality gate; None lets everything pass.
-        progress: makes, of a dump's source and bytes, a function that is told how far it has been read.
+    Attributes:
+        tables: the tables to write.
+        files: the files to read.
+        run_id: Airflow's run, for the table `dumps`.
+        thresholds: limits of the data-quality gate. None disables the gate.
+        progress: takes a dump's source and size in bytes. Returns a function that reports how much is read.
     """
 
     tables: Tables
@@ -37,45 +39,48 @@ class Loader:
     thresholds: Thresholds | None
     progress: Callable[[str, int], Progress]
 
-    def settle(self, delivery: Delivery) -> Row:
-        """Load, hold or refuse a delivered dump and keep its file; returns its row in `dumps`."""
-        with self.judge(delivery.path, delivery.source) as dump:
-            settled = delta.read_dumps(self.tables)
-            row = settled.get(dump.sha256)
+    def process(self, delivery: Delivery) -> Row:
+        """Load, hold or refuse a delivered dump, then move its file to `raw`. Return its row in `dumps`.
+
+        Nothing is written if `dumps` has the same content in any state but retracted.
+        """
+        with self.validate(delivery.path, delivery.source) as dump:
+            rows = dumps.read_dumps(self.tables)
+            row = rows.get(dump.sha256)
             if row is None or row["state"] == RETRACTED:
-                row = self.record(dump, delivery, settled)
-        self.files.keep(delivery.path, row["dump_sha256"])
+                row = self.store(dump, delivery, rows)
+        self.files.move_to_raw(delivery.path, row["dump_sha256"])
         return row
 
     @contextmanager
-    def judge(self, path: str, source: str) -> Iterator[JudgedDump]:
-        """Read a dump; its judged records are on disk until the context ends."""
+    def validate(self, path: str, source: str) -> Iterator[ValidatedDump]:
+        """Read and validate a dump. Its records are on the local disk until the context ends."""
         with (
             self.files.open(path) as file,
-            judge_dump(file, self.progress(source, self.files.size_bytes(path))) as dump,
+            validate_dump(file, self.progress(source, self.files.size_bytes(path))) as dump,
         ):
             yield dump
 
-    def record(
-        self, dump: JudgedDump, delivery: Delivery, settled: Mapping[str, Row], reason: str | None = None
+    def store(
+        self, dump: ValidatedDump, delivery: Delivery, rows: Mapping[str, Row], reason: str | None = None
     ) -> Row:
-        """Put the records of a dump where they belong and write its row in `dumps`; returns the row.
+        """Write the records of a dump, then its row in `dumps`. Return the row.
 
         Args:
             dump: the dump.
-            delivery: where it came from, and when.
-            settled: the rows of `dumps`.
-            reason: why a person lets it pass.
+            delivery: its source and time.
+            rows: the rows of `dumps`.
+            reason: why it is loaded, if a person has approved it.
         """
-        row = self.describe(dump, delivery, settled)
+        row = self.build_row(dump, delivery, rows)
         if dump.refusal is not None:
             return self.write_row(row | {"state": REFUSED, "reason": dump.refusal})
         breaches = find_breaches(row, self.thresholds) if self.thresholds else []
-        # Side by side: a commit in HDFS is half a second of waiting.
+        # Concurrently, because a commit in HDFS takes half a second of waiting.
         with ThreadPoolExecutor(1) as thread:
             prepared: list[Future[Any]] = [
-                thread.submit(self.append_bad_records, dump),
-                thread.submit(delta.create_dumps, self.tables),
+                thread.submit(self.append_to_quarantine, dump),
+                thread.submit(create_table, self.tables.dumps, DUMPS),
             ]
             appended = not breaches and self.append_tweets(dump, delivery)
             for done in prepared:
@@ -83,29 +88,29 @@ class Loader:
         if breaches:
             return self.write_row(row | {"state": HELD, "reason": "; ".join(breaches)})
         if not appended:
-            # An earlier try, or another loader, has appended it: the log says when it was delivered.
-            row["delivered_at"] = delta.delivery_time(self.tables, dump.sha256) or delivery.delivered_at
-        known = delta.count_known(self.tables, dump.sorted_id_hashes, row["delivered_at"], dump.sha256)
+            # An earlier try or another loader has appended it. The log has the delivery time that it used.
+            row["delivered_at"] = read_delivery_time(self.tables, dump.sha256) or delivery.delivered_at
+        known = count_seen_before(self.tables, dump.sorted_id_hashes, row["delivered_at"], dump.sha256)
         return self.write_row(row | {"state": LOADED, "reason": reason, "known": known})
 
-    def append_bad_records(self, dump: JudgedDump) -> None:
-        """Append the dump's bad records to the quarantine, unless they are there."""
-        delta.create_quarantine(self.tables)
+    def append_to_quarantine(self, dump: ValidatedDump) -> None:
+        """Append the dump's invalid records to `quarantine` unless it contains them."""
+        create_table(self.tables.quarantine, QUARANTINE)
         if dump.quarantined:
-            delta.append_dump(DeltaTable(self.tables.quarantine), dump.sha256, quarantine_rows(dump))
+            table = DeltaTable(self.tables.quarantine)
+            commits.append_dump(table, dump.sha256, quarantine_rows(dump))
 
-    def append_tweets(self, dump: JudgedDump, delivery: Delivery) -> bool:
-        """Append the dump's tweets to the log, unless they are there; returns whether this call did it."""
-        delta.create_tweets_raw(self.tables)
-        return delta.append_dump(
-            DeltaTable(self.tables.tweets_raw), dump.sha256, log_rows(dump, delivery.delivered_at)
-        )
+    def append_tweets(self, dump: ValidatedDump, delivery: Delivery) -> bool:
+        """Append the dump's tweets to `tweets_raw` unless it contains them. Return whether this call did."""
+        create_table(self.tables.tweets_raw, TWEETS_RAW)
+        table = DeltaTable(self.tables.tweets_raw)
+        return commits.append_dump(table, dump.sha256, log_rows(dump, delivery.delivered_at))
 
-    def describe(self, dump: JudgedDump, delivery: Delivery, settled: Mapping[str, Row]) -> Row:
-        """The row of a dump in `dumps`, but for its state and reason."""
-        before = [
+    def build_row(self, dump: ValidatedDump, delivery: Delivery, rows: Mapping[str, Row]) -> Row:
+        """Return the row of a dump in `dumps` without state and reason. `rows` are the rows of `dumps`."""
+        earlier = [
             row
-            for row in settled.values()
+            for row in rows.values()
             if row["state"] == LOADED
             and (row["delivered_at"], row["dump_sha256"]) < (delivery.delivered_at, dump.sha256)
         ]
@@ -119,38 +124,37 @@ class Loader:
             "known": 0,
             "duplicates": dump.duplicates,
             "quarantined": dump.quarantined,
-            **dict(zip(LABEL_COLUMNS, dump.label_counts.tolist(), strict=True)),
+            **dict(zip(CLASS_NAMES, dump.label_counts.tolist(), strict=True)),
             "median_text_length": dump.median_text_length,
-            "label_distance": label_distance(dump.label_counts, before),
+            "label_distance": label_distance(dump.label_counts, earlier),
             "run_id": self.run_id,
         }
 
     def write_row(self, row: Row) -> Row:
-        """Write a row of `dumps` unless somebody else has settled the dump meanwhile; returns the row that stands."""
-        return delta.record_dump(self.tables, row, replaces=(HELD, RETRACTED))
+        """Write a row of `dumps` unless another process has written a final state. Return the current row."""
+        return dumps.upsert_dump(self.tables, row, replaces=(HELD, RETRACTED))
 
 
-def log_rows(dump: JudgedDump, delivered_at: datetime) -> Iterator[pa.RecordBatch]:
-    """The rows of a dump for `tweets_raw`."""
+def log_rows(dump: ValidatedDump, delivered_at: datetime) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a dump for `tweets_raw`."""
     ingested_at = datetime.now(UTC)
     for batch in dump.tweets():
         times = [
-            pa.repeat(pa.scalar(moment, delta.TIMESTAMP), batch.num_rows)
-            for moment in (delivered_at, ingested_at)
+            pa.repeat(pa.scalar(moment, TIMESTAMP), batch.num_rows) for moment in (delivered_at, ingested_at)
         ]
-        yield pa.RecordBatch.from_arrays(
-            [*batch.columns[1:], hash_column(dump, batch), *times], delta.TWEETS_RAW.names
-        )
+        columns = [*batch.columns[1:], hash_column(dump, batch), *times]
+        yield pa.RecordBatch.from_arrays(columns, TWEETS_RAW.column_names())
 
 
-def quarantine_rows(dump: JudgedDump) -> Iterator[pa.RecordBatch]:
-    """The rows of a dump for `quarantine`."""
-    for batch in dump.bad_records():
-        yield pa.RecordBatch.from_arrays([hash_column(dump, batch), *batch.columns], delta.QUARANTINE.names)
+def quarantine_rows(dump: ValidatedDump) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a dump for `quarantine`."""
+    for batch in dump.invalid_records():
+        columns = [hash_column(dump, batch), *batch.columns]
+        yield pa.RecordBatch.from_arrays(columns, QUARANTINE.column_names())
 
 
-def hash_column(dump: JudgedDump, batch: pa.RecordBatch) -> pa.DictionaryArray:
-    """The dump's hash for each row of a batch. Written out it would take more memory than most texts."""
+def hash_column(dump: ValidatedDump, batch: pa.RecordBatch) -> pa.DictionaryArray:
+    """Return the dump's hash for each row of a batch. Dictionary-encoded, it takes little memory."""
     return pa.DictionaryArray.from_arrays(
         pa.repeat(pa.scalar(0, pa.int8()), batch.num_rows), pa.array([dump.sha256])
     )

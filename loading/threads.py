@@ -1,4 +1,4 @@
-"""Work in threads, with a bound on what waits. Arrow, numpy and file systems release Python's lock while they work."""
+"""Work in threads with bounded queues. Arrow, numpy and file systems release Python's GIL while they work."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -11,22 +11,20 @@ Result = TypeVar("Result")
 THREADS = 2
 
 
-def in_threads(
-    work: Callable[[Item], Result], items: Iterable[Item], count: int = THREADS
-) -> Iterator[Result]:
-    """The results of `work` on each item, in the order of the items, of which a few are in memory at a time."""
+def map_in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Yield `work(item)` for each item, in order. At most THREADS + 1 items are in memory."""
     waiting: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(count) as threads:
+    with ThreadPoolExecutor(THREADS) as threads:
         for item in items:
             waiting.append(threads.submit(work, item))
-            if len(waiting) > count:
+            if len(waiting) > THREADS:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
 
-def ahead(items: Iterable[Item]) -> Generator[Item]:
-    """`items`, made in a thread, one or two before they are asked for."""
+def prefetch(items: Iterable[Item]) -> Generator[Item]:
+    """Yield `items`. A thread produces up to two of them in advance."""
     iterator = iter(items)
     end = object()
     with ThreadPoolExecutor(1) as thread:

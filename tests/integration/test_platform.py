@@ -237,7 +237,7 @@ def test_held_dump_waits_for_a_person_while_others_go_on_and_is_loaded_with_a_re
     # A person finds it under Required Actions.
     questions = "/api/v2/dags/~/dagRuns/~/hitlDetails?dag_id=review_dump&response_received=false"
     [question] = await_that(lambda: api.call("GET", questions)["hitl_details"], 90)
-    assert "2 characters" in question["body"]
+    assert "median text length 2 is outside" in question["body"]
     task = question["task_instance"]
     api.call(
         "PATCH",
@@ -247,7 +247,7 @@ def test_held_dump_waits_for_a_person_while_others_go_on_and_is_loaded_with_a_re
     decided = f"SELECT reason FROM t WHERE dump_sha256 = '{row['dump_sha256']}' AND state = 'loaded'"
     [row] = await_that(lambda: summary.query(summary.table(platform.settings, "dumps"), decided), 90)
     assert row["reason"].startswith(
-        "let pass: a test of short texts (held because its median text has 2 characters"
+        "approved: a test of short texts (held because median text length 2 is outside"
     )
     follow(api, "review_dump", task["dag_run_id"], lambda _: contextlib.nullcontext(lambda _: None))
 

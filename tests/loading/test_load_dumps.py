@@ -1,4 +1,4 @@
-"""Loading small invented dumps: what each rule does to the tables and counts."""
+"""Load small generated dumps and compare the tables, counts and messages."""
 
 import gzip
 import hashlib
@@ -19,14 +19,23 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
-from loading import settle_dumps, tables
-from loading.judged_dump import judge_dump
-from loading.quality import Thresholds
+from contracts.exit_status import NOTHING_TO_DO
+from contracts.tables import DUMPS, QUARANTINE, TWEETS_RAW
+from loading import command_line, process_deliveries
+from loading.files import Delivery
+from loading.formats import csv_records
+from loading.loader import Loader
+from loading.tables.commits import append_dump
+from loading.tables.schemas import arrow_schema, create_table
+from loading.validation.dump import validate_dump
+from loading.validation.quality_gate import Thresholds
 from tests.properties.loading_model import Store, current_tweets, moment
 
 REPOSITORY = Path(__file__).parents[2]
 HEADER = "tweet_id,safe_text,label,agreement\n"
-USUAL = Thresholds(most_quarantined=0.05, most_label_distance=0.15, shortest_text=1, longest_text=1e6)
+THRESHOLDS = Thresholds(
+    max_quarantined_share=0.05, max_label_distance=0.15, min_median_length=1, max_median_length=1e6
+)
 
 
 @pytest.fixture
@@ -36,14 +45,14 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture(autouse=True)
 def no_memory_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The limit would stay with this process. Nor does a slow machine print its progress."""
+    """Do not limit the memory of the test process, and print no progress on slow machines."""
     monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
-    monkeypatch.setattr(settle_dumps, "PROGRESS_SECONDS", float("inf"))
+    monkeypatch.setattr(command_line, "PROGRESS_SECONDS", float("inf"))
 
 
 def load(store: Store, content: str | bytes, minute: int = 0) -> dict:
     store.deliver(content.encode() if isinstance(content, str) else content, moment(minute))
-    [row] = store.load(USUAL)
+    [row] = store.load(THRESHOLDS)
     return row
 
 
@@ -58,35 +67,35 @@ def arguments(store: Store, run_id: str = "run") -> list[str]:
         for name in ("tweets_raw", "quarantine", "dumps")
     ]
     gate = [
-        "--most-quarantined=0.05",
-        "--most-label-distance=0.15",
-        "--shortest-text=1",
-        "--longest-text=1000000",
+        "--max-quarantined-share=0.05",
+        "--max-label-distance=0.15",
+        "--min-median-length=1",
+        "--max-median-length=1000000",
     ]
     return [*folders, *places, *gate, f"--run-id={run_id}"]
 
 
 def run(store: Store, run_id: str = "run", *more: str) -> int:
-    return settle_dumps.main([*arguments(store, run_id), *more])
+    return process_deliveries.main([*arguments(store, run_id), *more])
 
 
-def test_every_record_is_a_tweet_a_duplicate_or_in_quarantine_and_the_same_content_again_changes_nothing(
+def test_every_record_is_accepted_duplicate_or_quarantined_and_repeated_content_changes_nothing(
     store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
     content = (
         HEADER
-        # a tweet, its text untouched: entities, quotes, line break, emoji
+        # a tweet with entities, quotes, a line break and an emoji in its text
         + 'A1,"It\'s ""safe"" &amp; <url>,\r\n💉",1.0,0.6666666666666666\n'
-        # the same record again is a duplicate
+        # an identical record is a duplicate
         + 'A1,"It\'s ""safe"" &amp; <url>,\r\n💉",1.0,0.6666666666666666\n'
-        # the last record of an id wins, whatever the earlier one says
+        # the last record of an id wins
         + "A2,first,0.0,1.0\n"
         + "A2,second,-1.0,0.3333333333333333\n"
-        # without votes it is still a tweet
-        + "A3,no votes,,\n"
+        # label and agreement are optional
+        + "A3,no label,,\n"
         # no id
         + ",no id,0.0,1.0\n"
-        # cut in two
+        # split by a line break
         + "A4,begins,,\n"
         + "and goes on,1.0,1.0,\n"
     ).encode()
@@ -99,7 +108,7 @@ def test_every_record_is_a_tweet_a_duplicate_or_in_quarantine_and_the_same_conte
     assert store.log() == {
         (sha256, "A1"): ('It\'s "safe" &amp; <url>,\r\n💉', 1.0, 2 / 3, moment(3)),
         (sha256, "A2"): ("second", -1.0, 1 / 3, moment(3)),
-        (sha256, "A3"): ("no votes", None, None, moment(3)),
+        (sha256, "A3"): ("no label", None, None, moment(3)),
     }
     assert store.quarantine() == {
         (sha256, 6): (",no id,0.0,1.0", "tweet_id is missing"),
@@ -115,45 +124,44 @@ def test_every_record_is_a_tweet_a_duplicate_or_in_quarantine_and_the_same_conte
         DeltaTable(getattr(store.tables, name)).version() for name in ("tweets_raw", "quarantine", "dumps")
     ]
     store.deliver(content, moment(9), "june again.csv")
-    assert run(store, "another run") == settle_dumps.NOTHING_LOADED
-    assert "june again.csv: delivered before as june.csv, loaded; nothing changes" in capsys.readouterr().out
+    assert run(store, "another run") == NOTHING_TO_DO
+    assert "june again.csv: same content as june.csv (loaded), nothing changed" in capsys.readouterr().out
     assert versions == [
         DeltaTable(getattr(store.tables, name)).version() for name in ("tweets_raw", "quarantine", "dumps")
     ]
     assert store.files().deliveries() == []
 
 
-def test_tables_can_be_read_by_every_delta_reader_and_say_what_has_changed(store: Store) -> None:
+def test_tables_have_the_contract_schema_no_deletion_vectors_and_a_change_data_feed(store: Store) -> None:
     load(store, HEADER + "A1,one,0.0,1.0\nno id at all,x,,\n")
     load(store, HEADER + "A2,two,0.0,1.0\n", 1)
-    for name, schema in (
-        ("tweets_raw", tables.TWEETS_RAW),
-        ("quarantine", tables.QUARANTINE),
-        ("dumps", tables.DUMPS),
+    for name, contract in (
+        ("tweets_raw", TWEETS_RAW),
+        ("quarantine", QUARANTINE),
+        ("dumps", DUMPS),
     ):
         table = DeltaTable(getattr(store.tables, name))
-        assert table.to_pyarrow_table().schema.equals(schema), name
-        # without deletion vectors
+        assert table.to_pyarrow_table().schema.equals(arrow_schema(contract)), name
         assert table.protocol().reader_features is None
         assert table.protocol().min_reader_version == 1
     changes = DeltaTable(store.tables.tweets_raw).load_cdf(starting_version=2).read_all()
     assert changes["tweet_id"].to_pylist() == ["A2"]
 
 
-def test_the_newest_delivery_wins_whatever_the_order_of_loading_and_a_dump_without_labels_erases_none(
+def test_latest_delivery_wins_in_any_order_of_loading_and_a_dump_without_labels_keeps_earlier_labels(
     store: Store,
 ) -> None:
-    newest = "tweet_id,safe_tweet,lang\nA1,uno,es\nA2,zwei,de\n"
-    assert load(store, newest, minute=9)["known"] == 0
+    latest = "tweet_id,safe_tweet,lang\nA1,uno,es\nA2,zwei,de\n"
+    assert load(store, latest, minute=9)["known"] == 0
     row = load(store, HEADER + "A1,one,0.0,1.0\nA2,two,1.0,1.0\nA3,three,1.0,1.0\n", minute=5)
-    assert (row["accepted"], row["known"]) == (3, 0)  # the other one was delivered later
+    assert (row["accepted"], row["known"]) == (3, 0)  # the other dump was delivered later
     assert current_tweets(store.log()) == {"A1": ("uno", 0, 1), "A2": ("zwei", 1, 1), "A3": ("three", 1, 1)}
     assert load(store, HEADER + "A3,tree,-1,0.5\nA4,four,,\n", minute=7)["known"] == 1
     assert current_tweets(store.log())["A3"] == ("tree", -1, 0.5)
 
 
 def gzipped(text: str) -> bytes:
-    # Two members, as `cat a.gz b.gz` makes them.
+    # Two members, like the output of `cat a.gz b.gz`.
     content = text.encode()
     return gzip.compress(content[:40], mtime=0) + gzip.compress(content[40:], mtime=0)
 
@@ -172,7 +180,7 @@ def gzipped(text: str) -> bytes:
             id="other order, no last line end",
         ),
         pytest.param(
-            'tweet_id,safe_text,label,agreement\rA1,"a\r\nb",0.0,1.0\rA2,c,,\r', 2, id="line ends of old Macs"
+            'tweet_id,safe_text,label,agreement\rA1,"a\r\nb",0.0,1.0\rA2,c,,\r', 2, id="CR line ends"
         ),
         pytest.param(
             'tweet_id,safe_text,label,agreement\r\nA1,"a\r\nb",0.0,1.0\nA2,c,,\r', 2, id="mixed line ends"
@@ -187,7 +195,7 @@ def gzipped(text: str) -> bytes:
         ),
     ],
 )
-def test_a_dump_is_read_however_its_program_writes(store: Store, content: str | bytes, records: int) -> None:
+def test_csv_dialects_give_the_same_tweets(store: Store, content: str | bytes, records: int) -> None:
     assert counts(load(store, content)) == (records, 2, 0, records - 2)
     assert current_tweets(store.log()) == {"A1": ("a\r\nb", 0, 1), "A2": ("c", None, None)}
     if records == 3:
@@ -195,36 +203,36 @@ def test_a_dump_is_read_however_its_program_writes(store: Store, content: str | 
         assert raw_record == "A3,\\xe9t\\xe9,,"
 
 
-def test_a_byte_order_mark_inside_the_file_belongs_to_its_text(
+def test_byte_order_mark_inside_the_file_belongs_to_the_text(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Each line is a group of its own, so that one begins with the mark.
-    monkeypatch.setattr("loading.dump_bytes.BLOCK_BYTES", 20)
+    # Each block has one line, so one block starts with the mark.
+    monkeypatch.setattr("loading.formats.dump_bytes.BLOCK_BYTES", 20)
     load(store, "safe_text,tweet_id\n\ufefftext that begins with a mark,A1\nlonger text after it,A2\n")
     assert current_tweets(store.log())["A1"][0] == "\ufefftext that begins with a mark"
 
 
-def test_long_texts_and_long_records_are_kept_whole(store: Store) -> None:
+def test_long_text_is_loaded_completely(store: Store) -> None:
     long_text = "vaccine, " * 40_000
     load(store, f'{HEADER}A1,"{long_text}",0.0,1.0\n')
     assert current_tweets(store.log())["A1"][0] == long_text
 
 
-def test_a_quote_that_is_never_closed_costs_its_line_and_no_more_memory_than_the_longest_record(
+def test_unclosed_quote_loses_one_line_and_memory_is_bounded_by_the_longest_record(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     searched = []
-    real = settle_dumps.sys.modules["loading.csv_records"].find_records
+    real = csv_records.find_records
 
     def measuring(data: bytes) -> object:
         searched.append(len(data))
         return real(data)
 
-    for name in ("csv_records.find_records", "judged_dump.find_records"):
+    for name in ("formats.csv_records.find_records", "validation.dump.find_records"):
         monkeypatch.setattr(f"loading.{name}", measuring)
-    monkeypatch.setattr("loading.dump_bytes.BLOCK_BYTES", 1_000)
-    monkeypatch.setattr("loading.csv_records.LONGEST_RECORD_BYTES", 10_000)
-    # Nor do lines that may all be pieces of one record.
+    monkeypatch.setattr("loading.formats.dump_bytes.BLOCK_BYTES", 1_000)
+    monkeypatch.setattr("loading.formats.csv_records.MAX_RECORD_BYTES", 10_000)
+    # Lines that all look like pieces of one record are bounded, too.
     load(store, HEADER + "prose without an id,,,\n" * 5_000)
     assert max(searched) < 25_000
     row = load(
@@ -235,11 +243,11 @@ def test_a_quote_that_is_never_closed_costs_its_line_and_no_more_memory_than_the
     assert max(searched) < 25_000
 
 
-def test_a_line_that_never_ends_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("loading.dump_bytes.LONGEST_RECORD_BYTES", 1_000)
-    monkeypatch.setattr("loading.dump_bytes.BLOCK_BYTES", 100)
+def test_dump_with_an_endless_line_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loading.formats.dump_bytes.MAX_RECORD_BYTES", 1_000)
+    monkeypatch.setattr("loading.formats.dump_bytes.BLOCK_BYTES", 100)
     row = load(store, HEADER + "A1," + "x" * 2_000)
-    assert (row["state"], row["reason"]) == ("refused", "it has a line of more than 1,000 bytes")
+    assert (row["state"], row["reason"]) == ("refused", "a line has more than 1,000 bytes")
 
 
 def many_members(records: bytes) -> bytes:
@@ -249,58 +257,58 @@ def many_members(records: bytes) -> bytes:
 HARD = {
     "gzip of many members": many_members,
     "CR line ends": lambda records: records.replace(b"\n", b"\r"),
-    "ids that end alike": lambda records: re.sub(
+    "ids with equal ends": lambda records: re.sub(
         rb"ID(\d+),", rb"\1_________________________________,", records
     ),
-    "records that may all be pieces of one": lambda records: re.sub(
+    "records that all look like pieces of one": lambda records: re.sub(
         rb"ID(\d+),(.*?),.*", rb"no id \1,,,", records
     ),
-    "a quote that is never closed": lambda records: records.replace(b"ID2,", b'ID2,"'),
+    "an unclosed quote": lambda records: records.replace(b"ID2,", b'ID2,"'),
 }
 
 
 @pytest.mark.parametrize("make_hard", HARD.values(), ids=HARD)
-def test_a_hard_dump_of_four_times_the_size_takes_about_four_times_the_work(
+def test_cpu_time_of_a_pathological_dump_is_linear_in_its_size(
     make_hard: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("loading.dump_bytes.BLOCK_BYTES", 50_000)
+    monkeypatch.setattr("loading.formats.dump_bytes.BLOCK_BYTES", 50_000)
     cpu_seconds = []
     for count in (20_000, 80_000):
         content = HEADER.encode() + "".join(f"ID{n},text {n},0.0,1.0\n" for n in range(count)).encode()
         started = time.process_time()
-        with judge_dump(io.BytesIO(make_hard(content))) as dump:
+        with validate_dump(io.BytesIO(make_hard(content))) as dump:
             cpu_seconds.append(time.process_time() - started)
             assert dump.records >= count - 1
-    # Quadratic work would be sixteen times as much.
+    # Quadratic work would take 16 times as long.
     assert cpu_seconds[1] < 9 * cpu_seconds[0]
 
 
 REFUSED = {
-    "nothing": ("", "it is empty"),
-    "blank lines": ("\n \r\n", "it is empty"),
-    "header alone": (HEADER, "it has a header and no records"),
+    "nothing": ("", "the file is empty"),
+    "blank lines": ("\n \r\n", "the file is empty"),
+    "header only": (HEADER, "the file has a header but no records"),
     "other columns": ("id,text\nA1,one\n", "no column tweet_id and safe_text"),
     "no text": ("tweet_id,label\nA1,1.0\n", "no column safe_text"),
     "two texts": ("tweet_id,safe_text,safe_tweet\nA1,one,one\n", "both safe_text and safe_tweet"),
-    "two labels": ("tweet_id,safe_text,Label,label\nA1,one,1,1\n", "'label' is there twice"),
+    "two labels": ("tweet_id,safe_text,Label,label\nA1,one,1,1\n", "more than one column 'label'"),
     "no header": ("A1,one,0.0,1.0\n", "it begins with 'A1,one,0.0,1.0'"),
     "UTF-16": ("\ufeffx".encode("utf-16"), "UTF-16"),
-    "cut gzip": (gzip.compress(HEADER.encode() * 3)[:-12], "gzip that was cut off"),
+    "cut gzip": (gzip.compress(HEADER.encode() * 3)[:-12], "the gzip data is truncated"),
     "damaged gzip": (
         gzip.compress(HEADER.encode() + b"A1,one,,\n" * 20_000)[:-8] + b"12345678",
-        "damaged gzip",
+        "the gzip data is damaged",
     ),
-    "no gzip": (b"\x1f\x8bnot gzip at all", "damaged gzip"),
+    "no gzip": (b"\x1f\x8bnot gzip at all", "the gzip data is damaged"),
 }
 
 
 @pytest.mark.parametrize(("content", "reason"), REFUSED.values(), ids=REFUSED)
-def test_a_dump_without_tweets_is_refused_with_one_line_and_only_that_is_written(
+def test_refused_dump_writes_its_row_only_and_prints_one_line(
     store: Store, capsys: pytest.CaptureFixture[str], content: str | bytes, reason: str
 ) -> None:
     content = content.encode() if isinstance(content, str) else content
     store.deliver(content)
-    store.deliver((HEADER + "A1,a good one beside it,0.0,1.0\n").encode(), moment(1), "good.csv")
+    store.deliver((HEADER + "A1,a valid tweet,0.0,1.0\n").encode(), moment(1), "good.csv")
     assert run(store) == 0
     refused, loaded, _ = capsys.readouterr().out.splitlines()
     assert refused.startswith("june.csv: refused: ")
@@ -309,15 +317,15 @@ def test_a_dump_without_tweets_is_refused_with_one_line_and_only_that_is_written
     assert [row["state"] for row in store.rows("dumps")].count("refused") == 1
     assert len(store.log()) == 1
     assert store.quarantine() == {}
-    # Its bytes are kept, under the hash of all of them.
+    # Its bytes are stored under their hash.
     assert (store.folder / "raw" / f"{hashlib.sha256(content).hexdigest()}.csv").read_bytes() == content
 
 
-def test_a_dump_that_cannot_be_read_or_stored_does_not_stop_the_others_and_is_found_again(
+def test_delivery_that_cannot_be_read_does_not_stop_the_others_and_is_retried(
     store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken = store.deliver((HEADER + "A1,one of them,0.0,1.0\n").encode(), moment(0), "broken.csv")
-    real = settle_dumps.DumpFiles.open
+    real = process_deliveries.DumpFiles.open
 
     def failing(self: object, path: str) -> object:
         if "broken" in path:
@@ -325,39 +333,62 @@ def test_a_dump_that_cannot_be_read_or_stored_does_not_stop_the_others_and_is_fo
         return real(self, path)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(settle_dumps.DumpFiles, "open", failing)
-        assert run(store) == 1  # nothing else to load: Airflow tries again
+        patch.setattr(process_deliveries.DumpFiles, "open", failing)
+        with pytest.raises(SystemExit) as exit_info:  # nothing else to load, so Airflow retries the task
+            run(store)
+        assert isinstance(exit_info.value.code, str)  # the interpreter prints it and exits with status 1
         store.deliver((HEADER + "A2,another one,0.0,1.0\n").encode(), moment(1), "good.csv")
         assert run(store) == 0
     out, err = capsys.readouterr()
     assert json.loads(out.splitlines()[-1])["failed"] == ["broken.csv"]
     assert "error: broken.csv could not be loaded: OSError: missing block" in err
+    assert "Traceback" not in err
     assert broken.exists()
     assert run(store) == 0
     assert {ident for _, ident in store.log()} == {"A1", "A2"}
 
 
-# As sitecustomize, which Python imports when it starts: what happens to a process that reads a certain text.
-WHEN_READ = """
-import os, signal
-from loading import judged_dump
+def test_unexpected_exception_is_printed_with_its_traceback_and_does_not_stop_the_others(
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for minute, name in enumerate(("broken.csv", "good.csv")):
+        store.deliver(f"{HEADER}A{minute},text,0.0,1.0\n".encode(), moment(minute), name)
+    real = Loader.process
 
-find_header = judged_dump._find_header
+    def failing(self: Loader, delivery: Delivery) -> dict:
+        return {}["no such key"] if delivery.source == "broken.csv" else real(self, delivery)
+
+    monkeypatch.setattr(Loader, "process", failing)
+    assert run(store) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out.splitlines()[-1])["failed"] == ["broken.csv"]
+    assert "Traceback (most recent call last)" in err
+    assert 'return {}["no such key"]' in err
+    assert "load_dumps: error: broken.csv could not be loaded: KeyError: 'no such key'" in err
+    assert {ident for _, ident in store.log()} == {"A1"}
+
+
+# A sitecustomize module, which Python imports at its start: certain texts abort or block the process.
+FAULTY_READER = """
+import os, signal
+from loading.validation import dump
+
+find_header = dump._find_header
 
 def find_header_or(beginning):
     if b"fatal" in beginning:
-        os.abort()  # as a library does that gets no memory
+        os.abort()  # like a library that cannot allocate memory
     if b"endless" in beginning:
         print("reading", flush=True)
         signal.pause()
     return find_header(beginning)
 
-judged_dump._find_header = find_header_or
+dump._find_header = find_header_or
 """
 
 
-def start(store: Store, folder: Path, when_read: str = WHEN_READ) -> subprocess.Popen[str]:
-    (folder / "sitecustomize.py").write_text(when_read)
+def start(store: Store, folder: Path, sitecustomize: str = FAULTY_READER) -> subprocess.Popen[str]:
+    (folder / "sitecustomize.py").write_text(sitecustomize)
     return subprocess.Popen(
         [sys.executable, "-m", "loading.load_dumps", *arguments(store)],
         stdout=subprocess.PIPE,
@@ -367,7 +398,7 @@ def start(store: Store, folder: Path, when_read: str = WHEN_READ) -> subprocess.
     )
 
 
-def test_a_dump_that_aborts_the_process_does_not_take_the_others_down(store: Store, tmp_path: Path) -> None:
+def test_dump_that_aborts_the_process_does_not_stop_the_others(store: Store, tmp_path: Path) -> None:
     texts = ["first", "fatal", "third", "second fatal"]
     delivered = [
         store.deliver(f"{HEADER}A{n},the {text} one,0.0,1.0\n".encode(), moment(n), f"{n}.csv")
@@ -381,106 +412,93 @@ def test_a_dump_that_aborts_the_process_does_not_take_the_others_down(store: Sto
     assert (summary["loaded"], summary["failed"]) == (2, ["1.csv", "3.csv"])
     errors = [line for line in err.splitlines() if line.startswith("load_dumps: error: ")]
     assert [error.split()[2] for error in errors[-2:]] == ["1.csv", "3.csv"]
-    assert "deliver it in smaller parts, or give the loader more than --most-memory-gib=8" in errors[-1]
-    # They are found again.
+    assert "Deliver it in smaller parts or increase --max-memory-gib=8" in errors[-1]
+    # The crashed deliveries are retried by the next run.
     assert [path.exists() for path in delivered] == [False, True, False, True]
 
 
-def test_a_loader_that_dies_before_its_first_delivery_is_not_started_again_and_again(
-    store: Store, tmp_path: Path
-) -> None:
-    process = start(store, tmp_path, "import os, sys\nif 'loading.settle_dumps' in sys.orig_argv: os.abort()")
+def test_exit_status_of_the_subprocess_is_passed_on(store: Store, tmp_path: Path) -> None:
+    process = start(store, tmp_path)
+    _, err = process.communicate()
+    assert (process.returncode, err) == (NOTHING_TO_DO, "skipped: no dump was loaded\n")
+
+
+def test_loader_that_crashes_before_its_first_delivery_is_not_restarted(store: Store, tmp_path: Path) -> None:
+    process = start(
+        store, tmp_path, "import os, sys\nif 'loading.process_deliveries' in sys.orig_argv: os.abort()"
+    )
     process.communicate()
     assert process.returncode == 128 + signal.SIGABRT
 
 
-def test_a_killed_loader_goes_on_nowhere(store: Store, tmp_path: Path) -> None:
+def test_killed_loader_leaves_no_running_subprocess(store: Store, tmp_path: Path) -> None:
     store.deliver(f"{HEADER}A1,endless,0.0,1.0\n".encode())
     process = start(store, tmp_path)
     assert process.stdout is not None
     assert process.stdout.readline() == "reading\n"
     process.kill()
-    # Its output ends when nobody is left who could write to it.
+    # The pipe is closed only when all processes that hold it have ended.
     process.communicate(timeout=30)
 
 
-def test_judged_records_wait_in_files_of_which_nothing_is_left_when_the_process_dies(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_validated_records_are_in_unnamed_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with judge_dump(io.BytesIO(f"{HEADER}A1,one,0.0,1.0\nno id at all,x,,\n".encode())) as dump:
+    with validate_dump(io.BytesIO(f"{HEADER}A1,one,0.0,1.0\nno id at all,x,,\n".encode())) as dump:
         assert list(tmp_path.iterdir()) == []
-        assert (sum(map(len, dump.tweets())), sum(map(len, dump.bad_records()))) == (1, 1)
+        assert (sum(map(len, dump.tweets())), sum(map(len, dump.invalid_records()))) == (1, 1)
 
 
-def test_a_second_try_of_a_run_that_died_after_its_last_commit_still_says_that_it_has_loaded(
+def test_retry_of_a_run_that_died_after_its_last_commit_exits_with_0(
     store: Store,
 ) -> None:
-    # Whoever waits for new tweets has not heard of them.
+    # Airflow has not updated the Asset yet.
     load(store, HEADER + "A1,one of them,0.0,1.0\n")
     assert run(store, "run") == 0
-    assert run(store, "the next run") == settle_dumps.NOTHING_LOADED
+    assert run(store, "the next run") == NOTHING_TO_DO
 
 
-def test_a_nightly_run_tells_of_what_a_run_has_loaded_that_died_before_it_could(store: Store) -> None:
+def test_run_exits_with_0_if_a_dump_was_loaded_after_notified_until(store: Store) -> None:
     row = load(store, HEADER + "A1,one of them,0.0,1.0\n")
     [ingested_at] = [row["ingested_at"] for row in store.rows("dumps")]
     assert row["state"] == "loaded"
-    assert run(store, "tonight", f"--signalled-until={ingested_at - timedelta(hours=1)}") == 0
-    assert (
-        run(store, "tonight", f"--signalled-until={ingested_at + timedelta(hours=1)}")
-        == settle_dumps.NOTHING_LOADED
-    )
-    assert run(store, "tonight", "--signalled-until=") == settle_dumps.NOTHING_LOADED
+    assert run(store, "tonight", f"--notified-until={ingested_at - timedelta(hours=1)}") == 0
+    assert run(store, "tonight", f"--notified-until={ingested_at + timedelta(hours=1)}") == NOTHING_TO_DO
+    assert run(store, "tonight", "--notified-until=") == NOTHING_TO_DO
 
 
 def test_two_loaders_append_a_dump_once(store: Store) -> None:
-    # An orphaned loader and its retry: both have read the table before either commits.
+    # A stale loader and its retry have both read the table before either commits.
     loader = store.loader()
     store.deliver((HEADER + "A1,one of them,0.0,1.0\n").encode())
     [delivery] = loader.files.deliveries()
-    tables.create_tweets_raw(store.tables)
+    create_table(store.tables.tweets_raw, TWEETS_RAW)
     stale = DeltaTable(store.tables.tweets_raw)
-    loader.settle(delivery)
+    loader.process(delivery)
     rows = DeltaTable(store.tables.tweets_raw).to_pyarrow_table().to_batches()
     [sha256] = store.dumps()
-    assert not tables.append_dump(stale, sha256, rows)
-    assert not tables.append_dump(DeltaTable(store.tables.tweets_raw), sha256, rows)
+    assert not append_dump(stale, sha256, rows)
+    assert not append_dump(DeltaTable(store.tables.tweets_raw), sha256, rows)
     assert len(store.log()) == 1
 
 
-def test_an_append_outlives_a_change_of_the_table_that_comes_between(store: Store) -> None:
-    # Two loaders that both create the table: for the one the other has changed its metadata.
-    load(store, HEADER + "A1,one of them,0.0,1.0\n")
-    rows = DeltaTable(store.tables.tweets_raw).to_pyarrow_table().to_batches()
-    stale = DeltaTable(store.tables.tweets_raw)
-    DeltaTable(store.tables.tweets_raw).alter.set_table_properties(
-        {"delta.logRetentionDuration": "interval 400 days"}
-    )
-    another = "0" * 64
-    assert tables.append_dump(stale, another, rows)
-    assert not tables.append_dump(DeltaTable(store.tables.tweets_raw), another, rows)
-    assert len(DeltaTable(store.tables.tweets_raw).to_pyarrow_table()) == 2
-
-
-def test_a_dump_without_bad_records_commits_nothing_to_the_quarantine(store: Store) -> None:
+def test_dump_without_invalid_records_makes_no_commit_to_quarantine(store: Store) -> None:
     load(store, HEADER + "A1,one of them,0.0,1.0\n")
     assert DeltaTable(store.tables.quarantine).version() == 0
     load(store, HEADER + "A1,one of them,0.0,1.0\nno id at all,x,,\n")
     assert DeltaTable(store.tables.quarantine).version() == 1
 
 
-def test_files_are_delivered_in_the_order_of_their_times_and_hidden_ones_are_on_their_way(
+def test_deliveries_are_ordered_by_time_and_hidden_files_are_skipped(
     store: Store,
 ) -> None:
     store.deliver(b"", moment(2), "b.csv")
     store.deliver(b"", moment(1), "https%3A%2F%2Fexample.org%2F100%25.csv")
     (store.folder / "delivered" / ".uploading-1").write_bytes(b"")
-    (store.folder / "delivered" / "by hand.csv").write_bytes(b"")
-    os.utime(store.folder / "delivered" / "by hand.csv", (0, 0))
+    (store.folder / "delivered" / "copied.csv").write_bytes(b"")
+    os.utime(store.folder / "delivered" / "copied.csv", (0, 0))
     found = [(delivery.delivered_at, delivery.source) for delivery in store.files().deliveries()]
     assert found == [
-        (datetime(1970, 1, 1, tzinfo=UTC), "by hand.csv"),
+        (datetime(1970, 1, 1, tzinfo=UTC), "copied.csv"),
         (moment(1), "https://example.org/100%.csv"),
         (moment(2), "b.csv"),
     ]

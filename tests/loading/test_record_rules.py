@@ -1,31 +1,31 @@
-"""What is a tweet, what is a piece of one, and what is neither."""
+"""Rules for valid records, and the detection of records that line breaks have split."""
 
 import doctest
 from functools import partial
 
 import pytest
 
-from loading import record_rules
-from loading.csv_records import Records, find_records, read_records
-from loading.judging import belongs_to_previous, judge_records
-from loading.record_rules import RefusedDumpError, read_header
+from loading.formats.csv_records import Records, find_records, read_records
+from loading.validation import record_rules
+from loading.validation.record_rules import RefusedDumpError, read_header
+from loading.validation.records import may_continue, validate_records
 
 
 def reasons(content: str) -> dict[int, str]:
-    """The reasons of the bad records of a dump by their number, from 1."""
+    """Return the reason of each invalid record of a dump by its row number."""
     header, _, body = content.partition("\n")
     layout = read_header(header.encode())
     found, first = {}, 1
-    for records in read_records([body.encode()], partial(belongs_to_previous, layout)):
-        bad_records = judge_records(records, layout, first).bad_records
+    for records in read_records([body.encode()], partial(may_continue, layout)):
+        invalid_records = validate_records(records, layout, first).invalid_records
         found |= dict(
-            zip(bad_records["row_number"].to_pylist(), bad_records["reason"].to_pylist(), strict=True)
+            zip(invalid_records["row_number"].to_pylist(), invalid_records["reason"].to_pylist(), strict=True)
         )
         first += len(records)
     return found
 
 
-def test_the_examples_in_the_docstrings_hold() -> None:
+def test_docstring_examples() -> None:
     results = doctest.testmod(record_rules)
     assert results.attempted
     assert not results.failed
@@ -39,8 +39,8 @@ def test_the_examples_in_the_docstrings_hold() -> None:
         ("123456789012345678,text,-1,0", None),
         (",text,0.0,1.0", "tweet_id is missing"),
         (" ,text,0.0,1.0", "tweet_id is missing"),
-        ("A 1,text,0.0,1.0", "tweet_id is no id: an id has 1 to 64 letters, digits, '_' or '-'"),
-        ("Ä1,text,0.0,1.0", "tweet_id is no id: an id has 1 to 64 letters, digits, '_' or '-'"),
+        ("A 1,text,0.0,1.0", "tweet_id is not an id (1 to 64 letters, digits, '_' or '-')"),
+        ("Ä1,text,0.0,1.0", "tweet_id is not an id (1 to 64 letters, digits, '_' or '-')"),
         ("A1,,0.0,1.0", "text is missing"),
         ('A1," \n ",0.0,1.0', "text is missing"),
         ("A1,text,0.5,1.0", "label is not -1, 0 or 1"),
@@ -55,7 +55,7 @@ def test_the_examples_in_the_docstrings_hold() -> None:
         ('A1,he said "text",0.0,1.0', None),
     ],
 )
-def test_a_record_is_a_tweet_or_has_one_reason_why_it_is_none(record: str, reason: str | None) -> None:
+def test_record_is_valid_or_has_one_reason(record: str, reason: str | None) -> None:
     content = f"tweet_id,safe_text,label,agreement\nA0,before,0.0,1.0\n{record}\n"
     assert reasons(content) == ({2: reason} if reason else {})
 
@@ -65,28 +65,26 @@ def test_a_record_is_a_tweet_or_has_one_reason_why_it_is_none(record: str, reaso
     [
         ("tweet_id,safe_text,label,agreement", "A1,begins,,", "and ends,1.0,1.0,"),
         ("tweet_id,safe_text,label,agreement", "A1,begins,,", "and ends,,,"),
-        # not filled up with empty fields
+        # not padded with empty fields
         ("tweet_id,safe_text,label,agreement", "A1,begins", "and ends,1.0,1.0"),
-        # a single word in the place of the id, which passes for one; with agreement 1.0 the whole tail passes for a tweet
+        # A single word looks like an id. With agreement 1.0 the whole tail looks like a tweet.
         ("tweet_id,safe_text,label,agreement", "A1,begins,,", "ends,0.0,0.6666666666666666,"),
         ("tweet_id,safe_text,label,agreement", "A1,begins,,", "ends,0.0,1.0,"),
         ("tweet_id,safe_text", "A1,begins", "and ends,"),
         ("tweet_id,safe_text", "A1,begins", "and ends"),
-        # the text elsewhere
+        # other column orders
         ("tweet_id,label,agreement,safe_text", "A1,0.0,1.0,begins", "and ends,,,"),
         ("label,tweet_id,safe_text,agreement", "0.0,A1,begins,", "and ends,1.0,,"),
     ],
 )
-def test_both_pieces_of_a_record_broken_by_a_line_break_name_each_other(
-    header: str, head: str, tail: str
-) -> None:
+def test_pieces_of_a_split_record_refer_to_each_other(header: str, head: str, tail: str) -> None:
     assert reasons(f"{header}\n{head}\n{tail}\n") == {
         1: "cut by an unquoted line break: its text goes on in record 2",
         2: "not a record of its own: after an unquoted line break it continues record 1",
     }
 
 
-def test_a_record_broken_over_three_is_found_as_a_chain() -> None:
+def test_record_in_three_pieces_is_a_chain() -> None:
     assert reasons("tweet_id,safe_text,label,agreement\nA1,begins,,\ngoes on,,,\nand ends,1.0,1.0,\n") == {
         1: "cut by an unquoted line break: its text goes on in record 2",
         2: "not a record of its own: after an unquoted line break it continues record 1",
@@ -97,24 +95,24 @@ def test_a_record_broken_over_three_is_found_as_a_chain() -> None:
 @pytest.mark.parametrize(
     "records",
     [
-        # the record before is whole: it has its votes
-        "A1,whole,0.0,1.0\nno id,1.0,1.0,",
-        # another bad record, whose text stands where a tail has its label
+        # the record before is complete: it has a label
+        "A1,complete,0.0,1.0\nno id,1.0,1.0,",
+        # an invalid record whose text is in the position of a tail's label
         "A1,unlabelled,,\nA2,text,9.0,",
         "A1,unlabelled,,\nA 2,1,,5",
         "A1,unlabelled,,\nA2,,,",
     ],
 )
-def test_a_good_record_before_a_bad_one_is_not_taken_for_its_head(records: str) -> None:
+def test_valid_record_before_an_invalid_one_is_not_its_head(records: str) -> None:
     assert list(reasons(f"tweet_id,safe_text,label,agreement\n{records}\n")) == [2]
 
 
-def test_two_unlabelled_tweets_are_not_pieces_of_one_although_the_second_text_is_a_number() -> None:
+def test_unlabelled_tweet_with_a_number_as_text_is_not_a_tail() -> None:
     assert reasons("tweet_id,safe_text,label,agreement\nA1,some text,,\nA2,1,,\n") == {}
     assert reasons("tweet_id,safe_text,label\nA1,some text,\nA2,1,\n") == {}
 
 
-def test_a_record_that_is_open_for_many_blocks_is_not_searched_again_for_each(
+def test_record_that_spans_many_blocks_is_scanned_in_linear_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     searched = []
@@ -123,11 +121,11 @@ def test_a_record_that_is_open_for_many_blocks_is_not_searched_again_for_each(
         searched.append(len(data))
         return find_records(data)
 
-    monkeypatch.setattr("loading.csv_records.find_records", counting)
+    monkeypatch.setattr("loading.formats.csv_records.find_records", counting)
     blocks = [b'A1,"opened\n', *[b"line\n" * 100] * 1_000, b'closed",,\n']
     [records] = read_records(blocks, lambda previous, record: False)
     assert len(records) == 1
-    # Doubling: the sum of all searches is a few times the file, not a thousand times.
+    # The scanned size doubles, so the sum is a few times the size of the file.
     assert sum(searched) < 6 * sum(map(len, blocks))
 
 
@@ -135,11 +133,11 @@ def test_a_record_that_is_open_for_many_blocks_is_not_searched_again_for_each(
     ("header", "reason"),
     [
         (b"id,text", "no column tweet_id and safe_text"),
-        (b"tweet_id,\xff", "not in UTF-8"),
+        (b"tweet_id,\xff", "not UTF-8"),
         ("tweet_id".encode("utf-16"), "UTF-16"),
-        (b"tweet_id,tweet_id,safe_text", "'tweet_id' is there twice"),
+        (b"tweet_id,tweet_id,safe_text", "more than one column 'tweet_id'"),
     ],
 )
-def test_a_header_that_does_not_fit_is_refused(header: bytes, reason: str) -> None:
+def test_unusable_header_is_refused(header: bytes, reason: str) -> None:
     with pytest.raises(RefusedDumpError, match=reason):
         read_header(header)

@@ -1,4 +1,4 @@
-"""What is in a dump, said in plain Python: one record at a time, with the csv module."""
+"""Reference parser of dumps in plain Python: one record at a time, with the csv module."""
 
 import csv
 import re
@@ -17,7 +17,11 @@ class Record:
 
 @dataclass
 class Outcome:
-    """Good tweets as (record number, id, text, label, agreement), and the reasons of the others by record number."""
+    """Expected result for a dump.
+
+    Valid tweets are (row number, id, text, label, agreement). Reasons and bytes of the others are by row
+    number.
+    """
 
     tweets: list[tuple[int, str, str, float | None, float | None]] = field(default_factory=list)
     reasons: dict[int, str] = field(default_factory=dict)
@@ -26,12 +30,15 @@ class Outcome:
 
 
 def records_of(dump: bytes) -> Iterator[Record]:
-    """The records of `dump` as csv.reader finds them; one that is never closed is its lines up to the open quote, and reading goes on after it."""
+    """Yield the records of `dump` as csv.reader finds them.
+
+    A record with an unclosed quote ends after the line with the quote.
+    """
     lines = [line for line in LINES.findall(dump.removeprefix(b"\xef\xbb\xbf")) if line]
     while lines:
         fields, used, opened = read_one(lines)
         if used > len(lines):
-            # The quote is never closed: the fewest lines that give the same fields.
+            # The quote is never closed. The record has the fewest lines that give the same number of fields.
             used = next(
                 n
                 for n in range(1, len(lines) + 1)
@@ -46,14 +53,17 @@ def records_of(dump: bytes) -> Iterator[Record]:
 
 
 def read_one(lines: list[bytes]) -> tuple[list[str], int, bool]:
-    """The fields of the first record, how many lines it takes (more than there are where a quote stays open), and whether strict csv refuses it."""
+    """Return the fields of the first record, its number of lines, and whether strict csv rejects it.
+
+    If a quote is unclosed, the number of lines is greater than `len(lines)`.
+    """
     taken = 0
 
     def feed() -> Iterator[str]:
         nonlocal taken
         for line in lines:
             taken += 1
-            # Latin 1 keeps each byte, whatever the encoding.
+            # Latin 1 maps each byte to one character.
             yield line.decode("latin-1")
         taken += 1
         yield '"'
@@ -68,13 +78,13 @@ def read_one(lines: list[bytes]) -> tuple[list[str], int, bool]:
     return fields, taken, False
 
 
-def judge(dump: bytes) -> Outcome:
-    """What becomes of each record of `dump`, whose header is one of tweet_id, safe_text[, label, agreement] in this order."""
+def read_expected(dump: bytes) -> Outcome:
+    """Return the expected result for a dump with the header tweet_id,safe_text[,label,agreement]."""
     header, *rest = records_of(dump)
     columns = len(header.fields)
     outcome = Outcome(records=len(rest))
-    verdicts = [verdict(record, columns) for record in rest]
-    for i, (record, (reason, values)) in enumerate(zip(rest, verdicts, strict=True), start=1):
+    results = [check(record, columns) for record in rest]
+    for i, (record, (reason, values)) in enumerate(zip(rest, results, strict=True), start=1):
         if reason:
             outcome.reasons[i] = reason
             outcome.raw[i] = record.raw
@@ -97,7 +107,8 @@ def judge(dump: bytes) -> Outcome:
     return outcome
 
 
-def verdict(record: Record, columns: int) -> tuple[str, tuple]:
+def check(record: Record, columns: int) -> tuple[str, tuple]:
+    """Return why a record is invalid, or an empty string and its values."""
     if record.quoting == "unclosed":
         return "a quote is opened and never closed", ()
     if record.quoting == "malformed":
@@ -105,19 +116,19 @@ def verdict(record: Record, columns: int) -> tuple[str, tuple]:
     try:
         values = [value.encode("latin-1").decode() for value in record.fields]
     except UnicodeDecodeError:
-        return "not UTF-8; the bytes that are none are written as \\xNN", ()
+        return "not UTF-8; invalid bytes are written as \\xNN", ()
     if len(values) != columns:
         return f"{len(values)} fields instead of {columns}", ()
-    ident, text, *votes = values
+    ident, text, *rest = values
     if not ident.strip():
         return "tweet_id is missing", ()
     if not is_id(ident):
-        return "tweet_id is no id: an id has 1 to 64 letters, digits, '_' or '-'", ()
+        return "tweet_id is not an id (1 to 64 letters, digits, '_' or '-')", ()
     if not text.strip():
         return "text is missing", ()
     label = agreement = None
-    if votes:
-        label, agreement = number(votes[0]), number(votes[1])
+    if rest:
+        label, agreement = number(rest[0]), number(rest[1])
         if label not in (None, -1, 0, 1):
             return "label is not -1, 0 or 1", ()
         if agreement == "wrong" or (agreement is not None and not 0 <= agreement <= 1):

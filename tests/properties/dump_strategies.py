@@ -1,4 +1,4 @@
-"""Hypothesis's dumps: what programs write, what goes wrong on the way, and bytes that nobody should write but somebody will."""
+"""Hypothesis strategies for dumps: valid CSV, damaged CSV and arbitrary bytes."""
 
 from hypothesis import strategies as st
 
@@ -28,7 +28,7 @@ AGREEMENTS = ["0.3333333333333333", "0.6666666666666666", "1.0", "1", "", "0", "
 LINE_ENDS = ["\n", "\n", "\n", "\r\n", "\r"]
 
 texts = st.lists(st.sampled_from(WORDS), min_size=0, max_size=5).map(" ".join)
-# Few ids: the same one comes again, in a dump and from dump to dump.
+# There are few ids, so that they repeat within a dump and between dumps.
 idents = st.one_of(
     st.integers(0, 60).map(lambda n: f"TWEET{n:03d}"),
     st.integers(0, 10**9).map(str),
@@ -55,7 +55,7 @@ def proper_records(draw: st.DrawFn, columns: int) -> str:
 
 @st.composite
 def broken_records(draw: st.DrawFn, columns: int) -> str:
-    """A tweet cut by unquoted line breaks, its pieces filled up with empty fields or not."""
+    """Return a tweet that unquoted line breaks have split. Its pieces may be padded with empty fields."""
     pieces = draw(
         st.lists(st.sampled_from(["so long", "vaccine", "1", "what a day", "<url>"]), min_size=2, max_size=3)
     )
@@ -65,7 +65,7 @@ def broken_records(draw: st.DrawFn, columns: int) -> str:
     return "\n".join(",".join(line + [""] * (columns - len(line) if fill else 0)) for line in lines)
 
 
-# Dumps that are loaded and share tweets. One draw for each record: drawing is what a law's time goes into.
+# Dumps that are loaded and share tweets. Drawing dominates the time of a test, so each record is one draw.
 SHARED_TWEETS = [
     f"TWEET{n:03d},{text},{label},1.0"
     for n in range(6)
@@ -93,7 +93,7 @@ stray_quotes = st.sampled_from(
 
 @st.composite
 def dumps(draw: st.DrawFn, columns: int | None = None, *, wild: bool = True) -> bytes:
-    """A dump with the header tweet_id,safe_text[,label,agreement]; with `wild` also records that no program should write."""
+    """Return a dump with the header tweet_id,safe_text[,label,agreement]. `wild` adds malformed records."""
     columns = columns or draw(st.sampled_from([2, 4]))
     header = ["tweet_id", "safe_text", "label", "agreement"][:columns]
     kinds = [proper_records(columns)] * 6 + [broken_records(columns)]
@@ -108,7 +108,7 @@ def dumps(draw: st.DrawFn, columns: int | None = None, *, wild: bool = True) -> 
     )
     dump = content.encode()
     if wild and draw(st.integers(0, 9)) == 0:
-        # A byte that UTF-8 does not have.
+        # A byte that is invalid in UTF-8.
         place = draw(st.integers(len(",".join(header)) + 2, max(len(dump), len(",".join(header)) + 2)))
         dump = dump[:place] + b"\xff" + dump[place:]
     if draw(st.booleans()):

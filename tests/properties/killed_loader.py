@@ -1,4 +1,4 @@
-"""Kill load_dumps with SIGKILL at a chosen moment, load again, and compare with tables that nobody disturbed."""
+"""Kill load_dumps with SIGKILL, run it again, and compare the tables with those of an undisturbed run."""
 
 import os
 import random
@@ -16,7 +16,7 @@ TABLES = ("tweets_raw", "quarantine", "dumps")
 
 
 def dump_contents(seed: int) -> tuple[bytes, bytes]:
-    """Two dumps; the second repeats, corrects and adds to the first, and both have records for the quarantine."""
+    """Return two dumps with invalid records. The second repeats, corrects and extends the first."""
     draw = random.Random(seed)
     header = "tweet_id,safe_text,label,agreement\n"
     first = "".join(f'K{n},"text, {n}\nof the first",{n % 3 - 1}.0,1.0\n' for n in range(4_000))
@@ -38,7 +38,12 @@ def deliver_both(folder: Path, seed: int) -> Store:
 def command(store: Store) -> list[str]:
     folders = [f"--{name}={store.folder / name}" for name in ("delivered", "raw")]
     places = [f"--{name.replace('_', '-')}={getattr(store.tables, name)}" for name in TABLES]
-    gate = ["--most-quarantined=0.5", "--most-label-distance=1", "--shortest-text=0", "--longest-text=1000"]
+    gate = [
+        "--max-quarantined-share=0.5",
+        "--max-label-distance=1",
+        "--min-median-length=0",
+        "--max-median-length=1000",
+    ]
     return [sys.executable, "-m", "loading.load_dumps", *folders, *places, *gate, "--run-id=run"]
 
 
@@ -47,7 +52,7 @@ def log_entries(store: Store) -> int:
 
 
 def load_and_kill(store: Store, commits: int, delay_seconds: float) -> bool:
-    """Load in a process of its own and kill it `delay_seconds` after it has made `commits` commits; False where it was done before."""
+    """Kill a loader `delay_seconds` after its `commits`-th commit. Return False if it has ended before."""
     process = subprocess.Popen(
         command(store), cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -68,14 +73,17 @@ def load_and_kill(store: Store, commits: int, delay_seconds: float) -> bool:
 
 
 def check_that_a_retry_completes(folder: Path, seed: int, moments: list[tuple[int, float]]) -> int:
-    """Kill loads at `moments` (commits made, seconds after), each followed by a retry; returns how many died before they were done."""
+    """Kill a loader at each of `moments` (commits, seconds after the last), then retry.
+
+    Return how many loaders were killed before they ended.
+    """
     died = 0
     undisturbed = deliver_both(folder / "undisturbed", seed)
     subprocess.run(command(undisturbed), cwd=REPOSITORY, check=True, stdout=subprocess.DEVNULL)
     for i, (commits, delay_seconds) in enumerate(moments):
         disturbed = deliver_both(folder / f"disturbed{i}", seed)
         died += load_and_kill(disturbed, commits, delay_seconds)
-        # 0: it says that the run has loaded something, whichever try did it.
+        # The status is 0, whichever try of the run has loaded the dumps.
         assert (
             subprocess.run(
                 command(disturbed), cwd=REPOSITORY, check=False, stdout=subprocess.DEVNULL

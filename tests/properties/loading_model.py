@@ -1,4 +1,4 @@
-"""Loading said in plain Python, with dicts for tables, and the real tables in a folder to compare them with."""
+"""A model of loading with dicts as tables, and a store with the real tables to compare with it."""
 
 import hashlib
 import resource
@@ -14,14 +14,16 @@ from hypothesis import event
 
 from loading import decide_dump
 from loading.files import DumpFiles
-from loading.judged_dump import Progress
 from loading.loader import Loader
-from loading.quality import Thresholds
-from loading.tables import Tables
-from tests.properties.csv_reference import judge
+from loading.tables.schemas import Tables
+from loading.validation.dump import Progress
+from loading.validation.quality_gate import Thresholds
+from tests.properties.csv_reference import read_expected
 
-# Of small dumps: the gate holds those with more than a third of their records in quarantine.
-THRESHOLDS = Thresholds(most_quarantined=0.34, most_label_distance=2.0, shortest_text=0.0, longest_text=1e9)
+# The gate holds dumps with more than a third of their records in quarantine.
+THRESHOLDS = Thresholds(
+    max_quarantined_share=0.34, max_label_distance=2.0, min_median_length=0.0, max_median_length=1e9
+)
 FIRST_MOMENT = datetime(2026, 11, 1, tzinfo=UTC)
 
 
@@ -38,7 +40,7 @@ def no_progress(source: str, total_bytes: int) -> Progress:
 
 
 class Store:
-    """Delivered and kept dumps and the tables, in a folder."""
+    """The files of dumps and the tables, in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -51,7 +53,7 @@ class Store:
     def deliver(
         self, content: bytes, delivered_at: datetime = FIRST_MOMENT, source: str = "june.csv"
     ) -> Path:
-        """Put a dump where a delivery puts it."""
+        """Write a delivered file."""
         path = self.folder / "delivered" / f"{delivered_at:%Y%m%dT%H%M%S}.000Z-{source}"
         path.write_bytes(content)
         return path
@@ -60,11 +62,13 @@ class Store:
         return Loader(self.tables, self.files(), run_id, thresholds, no_progress)
 
     def load(self, thresholds: Thresholds | None = THRESHOLDS) -> list[dict[str, Any]]:
-        """Settle every delivery; returns their rows in `dumps`."""
+        """Process every delivery. Return their rows in `dumps`."""
         loader = self.loader(thresholds=thresholds)
-        return [loader.settle(delivery) for delivery in loader.files.deliveries()]
+        return [loader.process(delivery) for delivery in loader.files.deliveries()]
 
-    def decide(self, sha256: str, decision: str, run_id: str = "decision") -> int:
+    def decide(
+        self, sha256: str, decision: str, run_id: str = "decision", reason: str = "checked by a person"
+    ) -> int:
         places = [
             f"--{name.replace('_', '-')}={getattr(self.tables, name)}"
             for name in ("tweets_raw", "quarantine", "dumps")
@@ -72,10 +76,10 @@ class Store:
         words = [
             f"--dump-sha256={sha256}",
             f"--decision={decision}",
-            "--reason=somebody has looked at it",
+            f"--reason={reason}",
             f"--run-id={run_id}",
         ]
-        with patch.object(resource, "setrlimit"):  # the limit would stay with this process
+        with patch.object(resource, "setrlimit"):  # do not limit the memory of the test process
             return decide_dump.main([*words, f"--raw={self.folder / 'raw'}", *places])
 
     def rows(self, name: str) -> list[dict[str, Any]]:
@@ -88,7 +92,7 @@ class Store:
         return found
 
     def log(self) -> dict[tuple[str, str], tuple]:
-        """The rows of tweets_raw by id and dump; each key comes once."""
+        """Return the rows of tweets_raw by dump and id. Fail if a key is repeated."""
         rows = self.rows("tweets_raw")
         found = {
             (row["dump_sha256"], row["tweet_id"]): (
@@ -122,7 +126,7 @@ class Store:
 
 @dataclass
 class Model:
-    """What the tables must hold."""
+    """The expected content of the tables."""
 
     log: dict[tuple[str, str], tuple] = field(default_factory=dict)
     quarantine: dict[tuple[str, int], tuple[str, str]] = field(default_factory=dict)
@@ -137,21 +141,21 @@ class Model:
         *,
         held_before: str | None = None,
     ) -> None:
-        """Settle a delivery; `held_before` is why it was held, when a person has let it pass."""
+        """Process a delivery. `held_before` is why it was held, if a person has approved it."""
         sha256 = sha256_of(content)
         if held_before is None and sha256 in self.dumps and self.dumps[sha256]["state"] != "retracted":
             return
         self.contents[sha256] = content
-        outcome = judge(content)
+        outcome = read_expected(content)
         tweets = {ident: values for _, ident, *values in outcome.tweets}
         labels = [values[1] for _, _, *values in outcome.tweets]
         counts = [labels.count(label) for label in (-1, 0, 1)]
         lengths = sorted(len(text) for _, _, text, *_ in outcome.tweets)
-        is_earlier = lambda other: (
-            other["state"] == "loaded"
-            and (other["delivered_at"], other["dump_sha256"]) < (delivered_at, sha256)
-        )  # noqa: E731
-        earlier = [row for row in self.dumps.values() if is_earlier(row)]
+        earlier = [
+            row
+            for row in self.dumps.values()
+            if row["state"] == "loaded" and (row["delivered_at"], row["dump_sha256"]) < (delivered_at, sha256)
+        ]
         known = {ident for row in earlier for of, ident in self.log if of == row["dump_sha256"]}
         row = {
             "dump_sha256": sha256,
@@ -173,18 +177,18 @@ class Model:
         }
         share = len(outcome.reasons) / outcome.records if outcome.records else 0
         if not outcome.records:
-            row |= {"state": "refused", "reason": "it has a header and no records"}
-        elif share > THRESHOLDS.most_quarantined and held_before is None:
+            row |= {"state": "refused", "reason": "the file has a header but no records"}
+        elif share > THRESHOLDS.max_quarantined_share and held_before is None:
             row |= {
                 "state": "held",
-                "reason": f"{share:.1%} of its records are in quarantine, at most 34.0% are usual",
+                "reason": f"{share:.1%} of the records are in quarantine, more than 34.0%",
             }
         else:
             later = {ident for _, ident in self.log} & set(tweets) - known
             if later:
                 event("a dump is loaded after a later one that shares tweets with it")
-            passed = held_before and f"let pass: somebody has looked at it (held because {held_before})"
-            row |= {"state": "loaded", "known": len(known & set(tweets)), "reason": passed}
+            approved = held_before and f"approved: checked by a person (held because {held_before})"
+            row |= {"state": "loaded", "known": len(known & set(tweets)), "reason": approved}
             self.log |= {(sha256, ident): (*values, delivered_at) for ident, values in tweets.items()}
         raw = {number: record.decode("utf-8", "backslashreplace") for number, record in outcome.raw.items()}
         self.quarantine |= {
@@ -194,12 +198,12 @@ class Model:
 
     def decide(self, sha256: str, decision: str) -> None:
         row = self.dumps[sha256]
-        if decision == "pass":
+        if decision == "approve":
             self.load(self.contents[sha256], row["delivered_at"], row["source"], held_before=row["reason"])
         else:
             self.dumps[sha256] = row | {
                 "state": {"reject": "rejected", "retract": "retracted"}[decision],
-                "reason": "somebody has looked at it",
+                "reason": "checked by a person",
             }
         if decision == "retract":
             self.log = {key: values for key, values in self.log.items() if key[0] != sha256}
@@ -213,7 +217,7 @@ def distance(own: list[int], other: list[int]) -> float | None:
 
 
 def current_tweets(log: dict[tuple[str, str], tuple]) -> dict[str, tuple[str, float | None, float | None]]:
-    """What the log says now: of each tweet the newest text, and the newest label and agreement that any dump gave."""
+    """Return the text of each tweet in its latest delivery, and its latest label and agreement."""
     tweets: dict[str, tuple] = {}
     for (_, ident), (text, label, agreement, _) in sorted(
         log.items(), key=lambda item: (item[1][3], item[0][0])

@@ -1,4 +1,4 @@
-"""`tweets_raw` as the loader writes it: an append-only log, by deltalake, without a JVM."""
+"""Write `tweets_raw`, an append-only log, like the loader: with deltalake, without a JVM."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -8,18 +8,10 @@ from typing import NamedTuple
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 
+from contracts.tables import TWEETS_RAW
+from loading.tables.schemas import arrow_schema
+
 FIRST_DELIVERY = datetime(2026, 11, 1, tzinfo=UTC)
-SCHEMA = pa.schema(
-    [
-        pa.field("tweet_id", pa.string(), nullable=False),
-        pa.field("safe_text", pa.string(), nullable=False),
-        pa.field("label", pa.float64()),
-        pa.field("agreement", pa.float64()),
-        pa.field("dump_sha256", pa.string(), nullable=False),
-        pa.field("delivered_at", pa.timestamp("us", "UTC"), nullable=False),
-        pa.field("ingested_at", pa.timestamp("us", "UTC"), nullable=False),
-    ]
-)
 
 
 class Tweet(NamedTuple):
@@ -32,7 +24,7 @@ class Tweet(NamedTuple):
 
 
 class Dump(NamedTuple):
-    """`day` is when it was delivered, in days after the first delivery; its hash is its name."""
+    """A dump that was delivered `day` days after FIRST_DELIVERY. Its hash is its name."""
 
     name: str
     tweets: Sequence[Tweet]
@@ -46,7 +38,7 @@ class TweetLog:
         self.uri = str(folder / "tweets_raw")
 
     def append(self, *dumps: Dump) -> None:
-        """All dumps in one commit; without a dump it creates the table."""
+        """Append all dumps in one commit. Without a dump, create the table."""
         rows = [
             tweet._asdict()
             | {
@@ -57,9 +49,9 @@ class TweetLog:
             for dump in dumps
             for tweet in dump.tweets
         ]
-        table = pa.Table.from_pylist(rows, SCHEMA)
+        table = pa.Table.from_pylist(rows, arrow_schema(TWEETS_RAW))
         write_deltalake(self.uri, table, mode="append", configuration={"delta.enableChangeDataFeed": "true"})
 
     def retract(self, *names: str) -> None:
-        """Deletes the rows of these dumps in one commit."""
+        """Delete the rows of these dumps in one commit."""
         DeltaTable(self.uri).delete(" or ".join(f"dump_sha256 = '{name}'" for name in names))

@@ -1,9 +1,9 @@
-"""Laws of loading: whatever is delivered, in whatever order, and whatever dies, the tables are what plain Python says they are."""
+"""Properties of loading: after any deliveries, crashes and decisions the tables equal those of a model."""
 
 import os
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
@@ -12,72 +12,74 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from loading import quality, tables
 from loading.files import DumpFiles
-from tests.properties.csv_reference import judge, records_of
+from loading.tables import commits
+from loading.tables import dumps as dumps_table
+from loading.validation import quality_gate
+from tests.properties.csv_reference import read_expected, records_of
 from tests.properties.dump_strategies import dumps, overlapping_dumps
 from tests.properties.loading_model import Model, Store, current_tweets, moment, sha256_of
 
-# Thousands of small tables: most of the time on a disk would be the disk's.
+# Thousands of small tables are created. On a disk, most of the time would be I/O.
 IN_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 EXAMPLES = int(os.environ.get("VAXPULSE_FUZZ_DUMPS", "2000"))
 REPOSITORY = Path(__file__).parents[2]
 TRAIN, TEST = (REPOSITORY.parent / "shared/data" / name for name in ("Train.csv", "Test.csv"))
 needs_real_data = pytest.mark.skipif(
     not TRAIN.exists(),
-    reason="../shared/data is absent: the real rows may not be redistributed; elsewhere generated dumps stand in for them",
+    reason="../shared/data is absent: the real rows must not be redistributed",
 )
 
 
 class Killed(BaseException):
-    """A process that dies."""
+    """The process dies."""
 
 
 @contextmanager
-def dies_at(step: int, *, after: bool) -> Iterator[None]:
-    """Whoever commits or moves a file inside dies at its `step`th such step, before it or after it."""
+def crash_at(step: int, *, after: bool) -> Iterator[None]:
+    """Raise Killed at the `step`th commit or move of a file, before or after it."""
     steps = 0
 
-    def dying(real: Callable) -> Callable:
+    def crashing(real: Callable) -> Callable:
         def call(*arguments: object, **named: object) -> object:
             nonlocal steps
             steps += 1
-            dies = steps == step
-            if dies and not after:
+            crashes_now = steps == step
+            if crashes_now and not after:
                 raise Killed
             result = real(*arguments, **named)
-            if dies:
+            if crashes_now:
                 raise Killed
             return result
 
         return call
 
     with (
-        patch.object(tables, "append_dump", dying(tables.append_dump)),
-        patch.object(tables, "record_dump", dying(tables.record_dump)),
-        patch.object(tables, "remove_dump", dying(tables.remove_dump)),
-        patch.object(DumpFiles, "keep", dying(DumpFiles.keep)),
+        patch.object(commits, "append_dump", crashing(commits.append_dump)),
+        patch.object(dumps_table, "upsert_dump", crashing(dumps_table.upsert_dump)),
+        patch.object(commits, "remove_dump", crashing(commits.remove_dump)),
+        patch.object(DumpFiles, "move_to_raw", crashing(DumpFiles.move_to_raw)),
     ):
         yield
 
 
 NUMBERS = st.integers(0, 3)
-deaths = st.one_of(st.none(), st.tuples(st.integers(1, 8), st.booleans()))
-# deliver some of the dumps, each at some minute, and load them: undisturbed, with a death, or twice at once
+crashes = st.one_of(st.none(), st.tuples(st.integers(1, 8), st.booleans()))
+# Deliver some dumps at some minutes, then load them: undisturbed, with a crash, or with two loaders.
 loads = st.tuples(
     st.just("load"),
     st.lists(
         st.tuples(NUMBERS, st.integers(0, 8)), min_size=1, max_size=3, unique_by=lambda delivery: delivery[1]
     ),
-    st.one_of(deaths, deaths, st.just("two loaders")),
+    st.one_of(crashes, crashes, st.just("two loaders")),
 )
-# decide about one of the dumps; nothing happens where the decision does not fit
-decisions = st.tuples(st.sampled_from(["pass", "reject", "retract"]), NUMBERS, deaths)
+# Decide about a dump. A decision that does not fit the state of the dump changes nothing.
+decisions = st.tuples(st.sampled_from(["approve", "reject", "retract"]), NUMBERS, crashes)
 
 
 @st.composite
 def histories(draw: st.DrawFn) -> tuple[list, dict[int, bytes]]:
-    """Steps, and the contents of the dumps that they deliver."""
+    """Return steps, and the contents of the dumps that they deliver."""
     steps = draw(st.lists(st.one_of(loads, loads, decisions), min_size=1, max_size=5))
     delivered = {number for action, what, _ in steps if action == "load" for number, _ in what}
     return steps, {
@@ -87,7 +89,7 @@ def histories(draw: st.DrawFn) -> tuple[list, dict[int, bytes]]:
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(history=histories())
-def test_any_history_of_deliveries_deaths_and_decisions_makes_the_tables_that_dicts_make(
+def test_tables_equal_the_model_after_any_history(
     history: tuple[list, dict[int, bytes]],
 ) -> None:
     with tempfile.TemporaryDirectory(dir=IN_MEMORY) as folder:
@@ -97,10 +99,10 @@ def test_any_history_of_deliveries_deaths_and_decisions_makes_the_tables_that_di
 def check_history(folder: Path, steps: list, contents: dict[int, bytes]) -> None:
     store, model = Store(folder), Model()
     exact = True
-    with patch.object(quality, "FEWEST_ROWS", 1):
+    with patch.object(quality_gate, "MIN_ROWS_FOR_STATISTICS", 1):
         for step, (action, what, disturbance) in enumerate(steps):
             if action == "load":
-                # A delivery is settled in the order of delivery, whatever the order in which it comes.
+                # Files are processed in the order of their delivery times, not of their creation.
                 for number, minute in what:
                     store.deliver(contents[number], moment(minute), f"{number}.csv")
                 for number, minute in sorted(what, key=lambda delivery: delivery[1]):
@@ -118,10 +120,10 @@ def check_history(folder: Path, steps: list, contents: dict[int, bytes]) -> None
                 )
     assert store.log() == model.log
     assert store.quarantine() == model.quarantine
-    # How many tweets were known, and how the labels differ from those before, depends on which of two loaders was faster.
-    left_out = () if exact else ("known", "label_distance")
+    # With two loaders, these two columns depend on which loader is faster.
+    excluded = () if exact else ("known", "label_distance")
     rows = [
-        {sha256: {k: v for k, v in row.items() if k not in left_out} for sha256, row in of.items()}
+        {sha256: {k: v for k, v in row.items() if k not in excluded} for sha256, row in of.items()}
         for of in (store.dumps(), model.dumps)
     ]
     assert rows[0] == rows[1]
@@ -134,30 +136,26 @@ def check_history(folder: Path, steps: list, contents: dict[int, bytes]) -> None
 
 def load(store: Store, disturbance: object) -> None:
     if disturbance == "two loaders":
-        failures: list[BaseException] = []
 
-        def settle_all() -> None:
+        def process_all() -> None:
             loader = store.loader()
             for delivery in loader.files.deliveries():
                 try:
-                    loader.settle(delivery)
-                except Exception as error:
-                    if loader.files.exists(delivery.path):
-                        failures.append(error)
+                    loader.process(delivery)
+                except Exception:
+                    if loader.files.still_exists(delivery.path):
+                        raise
 
-        threads = [threading.Thread(target=settle_all) for _ in range(2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert failures == []
+        with ThreadPoolExecutor(2) as threads:
+            for loader in [threads.submit(process_all) for _ in range(2)]:
+                loader.result()
     elif disturbance:
         step, after = disturbance  # type: ignore[misc]
         try:
-            with dies_at(step, after=after):
+            with crash_at(step, after=after):
                 store.load()
         except Killed:
-            event("died while loading")
+            event("crash while loading")
             store.load()
     else:
         store.load()
@@ -166,7 +164,7 @@ def load(store: Store, disturbance: object) -> None:
 def decide(
     store: Store, model: Model, sha256: str, decision: str, disturbance: tuple[int, bool] | None, run_id: str
 ) -> None:
-    needed = {"pass": "held", "reject": "held", "retract": "loaded"}[decision]
+    needed = {"approve": "held", "reject": "held", "retract": "loaded"}[decision]
     if sha256 not in model.dumps or model.dumps[sha256]["state"] != needed:
         assert store.decide(sha256, decision, run_id) == os.EX_DATAERR
         return
@@ -174,15 +172,15 @@ def decide(
     model.decide(sha256, decision)
     if disturbance:
         try:
-            with dies_at(disturbance[0], after=disturbance[1]):
+            with crash_at(disturbance[0], after=disturbance[1]):
                 store.decide(sha256, decision, run_id)
         except Killed:
-            event("died while deciding")
+            event("crash while deciding")
     assert store.decide(sha256, decision, run_id) == (99 if decision == "reject" else 0)
 
 
 @needs_real_data
-def test_the_real_files_are_accounted_for_record_by_record(tmp_path: Path) -> None:
+def test_real_files_equal_the_model(tmp_path: Path) -> None:
     store, model = Store(tmp_path), Model()
     for minute, (path, records) in enumerate(((TRAIN, 8_012), (TEST, 5_177))):
         content = path.read_bytes()
@@ -190,7 +188,7 @@ def test_the_real_files_are_accounted_for_record_by_record(tmp_path: Path) -> No
         model.load(content, moment(minute), path.name)
         [row] = store.load()
         assert (row["records"], row["accepted"], row["quarantined"]) == (records, records - 2, 2)
-        # Head and tail name each other.
+        # Head and tail refer to each other.
         of_dump = {
             number: values
             for (sha256, number), values in store.quarantine().items()
@@ -202,7 +200,7 @@ def test_the_real_files_are_accounted_for_record_by_record(tmp_path: Path) -> No
         assert of_tail.endswith(f" {head}")
         if path == TRAIN:
             assert of_dump[head][0].startswith("RQMQ0L2A,")
-    # Byte for byte: Python's csv reads the same texts from the files.
+    # The texts are byte-identical to those that Python's csv module reads.
     assert store.log() == model.log
     assert store.quarantine() == model.quarantine
     assert "RQMQ0L2A" not in current_tweets(store.log())
@@ -210,7 +208,7 @@ def test_the_real_files_are_accounted_for_record_by_record(tmp_path: Path) -> No
 
 @needs_real_data
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
-def test_three_overlapping_parts_in_any_order_make_the_same_tweets_as_the_whole(
+def test_overlapping_parts_in_any_order_give_the_tweets_of_the_whole(
     tmp_path: Path, order: tuple[int, ...]
 ) -> None:
     header, *records = (record.raw for record in records_of(TRAIN.read_bytes()))
@@ -220,5 +218,5 @@ def test_three_overlapping_parts_in_any_order_make_the_same_tweets_as_the_whole(
         store.deliver(b"\n".join([header, *parts[i], b""]), moment(minute))
         [row] = store.load()
         assert row["records"] == len(parts[i])
-    whole = {ident: tuple(values) for _, ident, *values in judge(TRAIN.read_bytes()).tweets}
+    whole = {ident: tuple(values) for _, ident, *values in read_expected(TRAIN.read_bytes()).tweets}
     assert current_tweets(store.log()) == whole

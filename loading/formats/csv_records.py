@@ -1,13 +1,15 @@
-"""Where the records of a CSV file begin and end, found at the speed of numpy.
+"""Find the records of a CSV file with numpy.
 
-The grammar is that of Python's csv module with its defaults: fields are separated by commas; a record ends at a line end (LF, CRLF or CR)
-outside quotes; a quote opens a quoted field only as the first byte of the field; inside it two quotes stand for one; after the closing quote the
-field goes on unquoted until the next comma or line end. Blank lines are no records.
+The grammar is that of Python's csv module with its defaults. Commas separate fields. A line end (LF, CRLF or
+CR) outside quotes ends a record. A quote opens a quoted field only as the first byte of a field. Inside a
+quoted field two quotes stand for one. Text after the closing quote belongs to the field. Blank lines are
+skipped.
 """
 
+import csv
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,60 +17,65 @@ import numpy.typing as npt
 LF, CR, QUOTE, COMMA = b'\n\r",'
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 LINE_END = re.compile(rb"\r\n|\n|\r")
-# Groups: what follows a closing quote (malformed), and a quoted field that is never closed.
+# Groups: the text after a closing quote (malformed), and a quoted field that is never closed.
 FIELD = rb'(?:"(?:[^"]++|"")*+"([^,\r\n]++)?|("(?:[^"]++|"")*+\Z)|[^,\r\n"][^,\r\n]*+|)'
 _RECORD = re.compile(rb"(?:" + FIELD + rb",)*+" + FIELD + rb"(?:\r\n|\n|\r|\Z)")
 
 Positions = npt.NDArray[np.int64]
-RecordTest = Callable[[bytes, bytes], bool]
+PairTest = Callable[[bytes, bytes], bool]
 
-# A longer record is no tweet; where a quote is never closed, reading goes on after this much instead of keeping the rest of the file.
-LONGEST_RECORD_BYTES = 16 * 2**20
-# How many records to look back for the beginning of one that line breaks have cut into pieces.
-MOST_PIECES = 10_000
+# Limits the memory that an unclosed quote takes: a longer record ends at the line end after its open quote.
+MAX_RECORD_BYTES = 16 * 2**20
+# Limits the search for the first piece of a record that unquoted line breaks have split.
+MAX_PIECES = 10_000
 
 
 @dataclass(frozen=True)
 class Records:
-    """Records of `data`: record i is `data[starts[i]:ends[i]]`, line end included; blank lines lie between records."""
+    """Records of `data`: record i is `data[starts[i]:ends[i]]`, line end included, without blank lines.
+
+    Attributes:
+        malformed: records with text after a closing quote.
+        unclosed: records whose quote is never closed. They end at the line end after the quote.
+        unfinished: positions of the incomplete last record and of its open quote, or None.
+    """
 
     data: bytes
     starts: Positions
     ends: Positions
-    malformed: frozenset[int] = frozenset()  # records with text after a closing quote
-    unclosed: frozenset[int] = (
-        frozenset()
-    )  # records whose quote is never closed, cut at the line end after it
-    # Where the unfinished last record starts, and where its open quote stands; None where the last record is whole.
+    malformed: frozenset[int] = frozenset()
+    unclosed: frozenset[int] = frozenset()
     unfinished: tuple[int, int] | None = None
 
     def __len__(self) -> int:
         return len(self.starts)
 
     def raw(self, i: int) -> bytes:
-        """Record i as it stands in the file, without its line end."""
+        """Return the bytes of record i without its line end."""
         record = self.data[self.starts[i] : self.ends[i]]
         return record[:-2] if record.endswith(b"\r\n") else record[:-1]
 
-    def first(self, count: int) -> "Records":
-        """The first `count` records."""
-        stop = int(self.ends[count - 1]) if count else 0
+    def slice(self, first: int, end: int) -> "Records":
+        """Return the records from `first` to `end` - 1."""
+        start, stop = (int(self.ends[i - 1]) if i else 0 for i in (first, end))
         malformed, unclosed = (
-            frozenset(i for i in found if i < count) for found in (self.malformed, self.unclosed)
+            frozenset(i - first for i in found if first <= i < end)
+            for found in (self.malformed, self.unclosed)
         )
-        return Records(self.data[:stop], self.starts[:count], self.ends[:count], malformed, unclosed)
+        starts, ends = self.starts[first:end] - start, self.ends[first:end] - start
+        return Records(self.data[start:stop], starts, ends, malformed, unclosed)
 
-    def without_first(self) -> "Records":
-        """All records but the first."""
-        malformed, unclosed = (
-            frozenset(i - 1 for i in found if i) for found in (self.malformed, self.unclosed)
-        )
-        start = int(self.ends[0])
-        return Records(self.data[start:], self.starts[1:] - start, self.ends[1:] - start, malformed, unclosed)
+
+def split_fields(record: str) -> list[str]:
+    """Return the fields of one CSV record."""
+    # csv's default limit is 128 KiB per field; texts may be longer.
+    csv.field_size_limit(2**31 - 1)
+    # csv.reader iterates over lines. A string is one line to it, even if a quoted field has line breaks.
+    return next(csv.reader([record]), [""])
 
 
 def find_records(data: bytes) -> Records:
-    """The records of `data`, which begins outside quotes and ends, unless it is empty, with a line end."""
+    """Return the records of `data`, which starts outside quotes. If not empty, it ends with a line end."""
     bytes_ = np.frombuffer(data, dtype=np.uint8)
     is_special = (bytes_ == LF) | (bytes_ == QUOTE)
     has_returns = b"\r" in data
@@ -79,16 +86,16 @@ def find_records(data: bytes) -> Records:
     is_quote = kinds == QUOTE
     is_line_end = ~is_quote
     if has_returns:
-        # Of CR and LF together the LF ends the line.
+        # In a CRLF, only the LF is the line end.
         is_line_end &= (kinds == LF) | (bytes_[np.minimum(special + 1, len(data) - 1)] != LF)
-        # A CR at the very end has no byte after it.
+        # A CR that is the last byte has no following byte to compare with.
         is_line_end[-1] |= not is_quote[-1]
     quotes = special[is_quote]
     if not len(quotes):
         return _without_blank_lines(data, bytes_, special[is_line_end] + 1)
     if not _quotes_are_regular(bytes_, quotes):
         return _find_records_one_by_one(data)
-    # Regular quotes: an even number of them before a line end means that it is outside.
+    # If quotes are regular, a line end after an even number of quotes is outside quotes.
     is_outside = np.bitwise_xor.accumulate(is_quote) == 0
     ends = special[is_line_end & is_outside] + 1
     unfinished = (int(ends[-1]) if len(ends) else 0, _last_opening(quotes)) if len(quotes) % 2 else None
@@ -96,7 +103,7 @@ def find_records(data: bytes) -> Records:
 
 
 def _quotes_are_regular(bytes_: npt.NDArray[np.uint8], quotes: Positions) -> bool:
-    """Whether each quote opens at the start of a field or closes at its end (two in a row close and open again)."""
+    """Return whether all quotes open or close a field at its border. `""` closes and opens again."""
     around = np.zeros(256, dtype=bool)
     around[[LF, CR, QUOTE, COMMA]] = True
     opening, closing = quotes[::2], quotes[1::2]
@@ -104,14 +111,17 @@ def _quotes_are_regular(bytes_: npt.NDArray[np.uint8], quotes: Positions) -> boo
 
 
 def _last_opening(quotes: Positions) -> int:
-    """The last of an odd number of regular quotes that opens a field, rather than being the second of two that stand for one."""
+    """Return the last quote that opens a field, given an odd number of regular quotes.
+
+    The second quote of a pair that stands for one quote does not open a field.
+    """
     opening = quotes[::2]
     opening = opening[np.concatenate([[True], opening[1:] - quotes[1::2] > 1])]
     return int(opening[-1])
 
 
 def _find_records_one_by_one(data: bytes) -> Records:
-    """As find_records, for quotes in unusual places: each record by a regular expression, some ten times slower."""
+    """Return the same as find_records for irregular quotes, 10 times slower: one regex match per record."""
     ends, malformed, unfinished, position = [], [], None, 0
     while position < len(data):
         match = _RECORD.match(data, position)
@@ -127,13 +137,7 @@ def _find_records_one_by_one(data: bytes) -> Records:
     found = _without_blank_lines(
         data, np.frombuffer(data, dtype=np.uint8), np.array(ends, dtype=np.int64), unfinished=unfinished
     )
-    return Records(
-        data,
-        found.starts,
-        found.ends,
-        frozenset(np.searchsorted(found.starts, malformed).tolist()),
-        unfinished=found.unfinished,
-    )
+    return replace(found, malformed=frozenset(np.searchsorted(found.starts, malformed).tolist()))
 
 
 def _without_blank_lines(
@@ -147,12 +151,12 @@ def _without_blank_lines(
     return Records(data, starts, ends, unfinished=unfinished)
 
 
-def close_at_line_end(found: Records, longest: int = 0) -> Records:
-    """`found` without an unfinished record of more than `longest` bytes.
+def close_at_line_end(found: Records, max_bytes: int = 0) -> Records:
+    """End an unfinished record of more than `max_bytes` bytes at the line end after its open quote.
 
-    A quote that is never closed costs the line it stands in; the lines after it are records again.
+    The lines after it are parsed as records again.
     """
-    while found.unfinished and len(found.data) - found.unfinished[0] > longest:
+    while found.unfinished and len(found.data) - found.unfinished[0] > max_bytes:
         start, quote = found.unfinished
         line_end = LINE_END.search(found.data, quote)
         assert line_end is not None, "data ends with a line end"
@@ -169,31 +173,32 @@ def close_at_line_end(found: Records, longest: int = 0) -> Records:
     return found
 
 
-def read_records(blocks: Iterable[bytes], belongs_to_previous: RecordTest) -> Iterator[Records]:
-    """The records of a file from its blocks of whole lines, in groups about as large as the blocks.
+def read_records(blocks: Iterable[bytes], may_continue: PairTest) -> Iterator[Records]:
+    """Yield the records of a file, given its blocks of whole lines, in groups about as large as the blocks.
 
-    A group never ends between two records of which the second `belongs_to_previous`, so that both are judged together.
+    Two consecutive records for which `may_continue` is true are always in the same group, so that they are
+    validated together.
     """
     carry, waiting, waiting_bytes = b"", [], 0
     for block in blocks:
         waiting.append(block)
         waiting_bytes += len(block)
-        # A record that stays open over many blocks is searched again only when it has doubled: linear time in all.
+        # Scan a record that spans many blocks again only after it has doubled in size: linear time.
         if waiting_bytes < len(carry):
             continue
-        found = close_at_line_end(find_records(b"".join([carry, *waiting])), LONGEST_RECORD_BYTES)
+        found = close_at_line_end(find_records(b"".join([carry, *waiting])), MAX_RECORD_BYTES)
         waiting, waiting_bytes = [], 0
         whole = len(found) - 1
-        first = max(whole - MOST_PIECES, 0)
-        end = found.ends[whole] - LONGEST_RECORD_BYTES if whole > 0 else 0
+        first = max(whole - MAX_PIECES, 0)
+        end = found.ends[whole] - MAX_RECORD_BYTES if whole > 0 else 0
         while (
             whole > first
             and found.starts[whole] > end
-            and belongs_to_previous(found.raw(whole - 1), found.raw(whole))
+            and may_continue(found.raw(whole - 1), found.raw(whole))
         ):
             whole -= 1
         if whole > 0:
-            yield found.first(whole)
+            yield found.slice(0, whole)
             carry = found.data[found.ends[whole - 1] :]
         else:
             carry = found.data

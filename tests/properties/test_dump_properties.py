@@ -1,4 +1,4 @@
-"""Laws of reading a dump: what the fast parser finds is what plain Python finds, in whatever pieces the file is read."""
+"""Properties of reading a dump: the result equals that of a reference parser, for any size of blocks."""
 
 import gzip
 import io
@@ -10,23 +10,23 @@ import pyarrow as pa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loading import dump_bytes
-from loading.dump_bytes import whole_lines
-from loading.judged_dump import JudgedDump, judge_dump
-from tests.properties.csv_reference import Outcome, judge
+from loading.formats import dump_bytes
+from loading.formats.dump_bytes import whole_lines
+from loading.validation.dump import ValidatedDump, validate_dump
+from tests.properties.csv_reference import Outcome, read_expected
 from tests.properties.dump_strategies import dumps
 
 DUMPS = int(os.environ.get("VAXPULSE_FUZZ_DUMPS", "2000"))
-AS_MANY_AS_ASKED = settings(max_examples=DUMPS, deadline=None, suppress_health_check=list(HealthCheck))
+FUZZ_SETTINGS = settings(max_examples=DUMPS, deadline=None, suppress_health_check=list(HealthCheck))
 
 
-def outcome_of(dump: JudgedDump) -> Outcome:
-    """What was found in a dump, of each id the last tweet."""
+def outcome_of(dump: ValidatedDump) -> Outcome:
+    """Return the result for a dump, with the last tweet of each id."""
     outcome = Outcome(records=dump.records)
     if dump.refusal is None:
         tweets = pa.Table.from_batches(dump.tweets()).to_pylist() if dump.accepted else []
         outcome.tweets = [tuple(row.values()) for row in tweets]
-        for batch in dump.bad_records():
+        for batch in dump.invalid_records():
             outcome.reasons |= dict(
                 zip(batch["row_number"].to_pylist(), batch["reason"].to_pylist(), strict=True)
             )
@@ -37,36 +37,34 @@ def outcome_of(dump: JudgedDump) -> Outcome:
 
 
 def expected(dump: bytes) -> Outcome:
-    outcome = judge(dump)
+    outcome = read_expected(dump)
     last = {ident: number for number, ident, *_ in outcome.tweets}
     outcome.tweets = [tweet for tweet in outcome.tweets if last[tweet[1]] == tweet[0]]
     outcome.raw = {number: raw.decode("utf-8", "backslashreplace") for number, raw in outcome.raw.items()}
     return outcome
 
 
-@AS_MANY_AS_ASKED
+@FUZZ_SETTINGS
 @given(dump=dumps(), block_bytes=st.sampled_from([1, 2, 3, 7, 50, 400, 4 * 2**20]), compressed=st.booleans())
-def test_a_dump_read_in_any_pieces_gives_what_plain_python_gives(
+def test_dump_in_blocks_of_any_size_equals_the_reference_parser(
     dump: bytes, block_bytes: int, compressed: bool
 ) -> None:
     outcome = expected(dump)
     content = gzip.compress(dump[:40], mtime=0) + gzip.compress(dump[40:], mtime=0) if compressed else dump
-    with patch.object(dump_bytes, "BLOCK_BYTES", block_bytes), judge_dump(io.BytesIO(content)) as judged:
-        assert outcome_of(judged) == outcome
-    assert judged.bytes == len(content)
-    assert judged.records == judged.accepted + judged.duplicates + judged.quarantined
-    assert (judged.refusal is None) == bool(outcome.records)
+    with patch.object(dump_bytes, "BLOCK_BYTES", block_bytes), validate_dump(io.BytesIO(content)) as found:
+        assert outcome_of(found) == outcome
+    assert found.bytes == len(content)
+    assert found.records == found.accepted + found.duplicates + found.quarantined
+    assert (found.refusal is None) == bool(outcome.records)
 
 
-@AS_MANY_AS_ASKED
+@FUZZ_SETTINGS
 @given(
     content=st.text("ab\r\n", max_size=60).map(str.encode),
     cuts=st.lists(st.integers(0, 60), max_size=6),
     has_mark=st.booleans(),
 )
-def test_pieces_are_cut_where_lines_end_and_nothing_is_lost(
-    content: bytes, cuts: list[int], has_mark: bool
-) -> None:
+def test_blocks_end_at_line_ends_and_are_complete(content: bytes, cuts: list[int], has_mark: bool) -> None:
     whole = (b"\xef\xbb\xbf" if has_mark else b"") + content
     places = sorted({0, len(whole), *(place for place in cuts if place < len(whole))})
     pieces = list(whole_lines(whole[a:b] for a, b in itertools.pairwise(places)))
