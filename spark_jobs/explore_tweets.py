@@ -32,7 +32,6 @@ from spark_jobs.table_versions import is_readable, read_version
 
 if TYPE_CHECKING:
     from reporting.page import Section
-
     from spark_jobs.exploring.report import Comparison
 
 STAGE = "explore_tweets"

@@ -81,7 +81,7 @@ def read_lessons(
     if (share := labelled["p_neutral"].notna().mean()) < LEAST_SCORED:
         versions = ask(f"SELECT DISTINCT model_version FROM scored WHERE model_name = '{MODEL}'")[
             "model_version"
-        ]  # noqa: S608
+        ]
         known = ", ".join(sorted(versions, key=int)) or "none"
         raise TrainingError(
             f"version {teacher} of {MODEL} has scored {share:.0%} of the tweets to learn from in {scores_uri} (versions with scores: {known}): "

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from emoji import demojize
+
 from reporting import charts
 from reporting.figures import draw_picture
 from reporting.page import Section, Table, format_share
-
 from spark_jobs.exploring.findings import LABELS, REMOVING_RULES
 
 NAMES = tuple(LABELS.values())

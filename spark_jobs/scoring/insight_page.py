@@ -8,8 +8,8 @@ from urllib.parse import quote
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from reporting.page import render
 
+from reporting.page import render
 from spark_jobs.schemas import LABEL_NAMES
 from spark_jobs.scoring import insight_report, insights
 from spark_jobs.scoring.exports import SHOWN_HASH, write_exports

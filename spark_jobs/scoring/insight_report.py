@@ -6,10 +6,10 @@ from datetime import date
 from typing import Any
 
 import numpy as np
+
 from reporting import charts
 from reporting.figures import draw_picture
 from reporting.page import Section, Table, format_share
-
 from spark_jobs.schemas import LABEL_NAMES
 from spark_jobs.scoring.drift import FEWEST_TWEETS, LIMITS
 from spark_jobs.scoring.shares import Shares, adjusted_shares, predicted_shares

@@ -5,10 +5,10 @@ from html.parser import HTMLParser
 
 import pytest
 
+from reporting.page import Section, render
 from spark_jobs.exploring import report
 from spark_jobs.exploring.findings import KINDS, REMOVING_RULES
 from spark_jobs.exploring.report import Comparison
-from reporting.page import Section, render
 
 RULES = range(1, len(REMOVING_RULES) + 1)
 LABELS = {(-1, "train"): 8, (-1, "eval"): 2, (0, "train"): 40, (1, "train"): 30, (None, "unlabelled"): 1_000}
