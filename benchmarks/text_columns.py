@@ -10,16 +10,16 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from training.checkpoints import resolve_checkpoint
-from training.data import read_labelled_tweets
-from training.evaluation import class_ids_of
-from training.fine_tuning import fine_tune
-from training.machine import choose_device, choose_threads
-from training.metrics import classification_metrics
-from training.modelling import torch_probabilities
+from training.data.labelled_tweets import read_labelled_tweets
+from training.evaluation.evaluate import class_ids_of
+from training.evaluation.metrics import classification_metrics
+from training.fine_tuning.device import choose_device, choose_threads
+from training.fine_tuning.fine_tune import fine_tune
+from training.models.checkpoints import resolve_checkpoint
+from training.models.classifier import torch_probabilities
+from training.models.presets import TEXT_COLUMNS
 from training.options import arg_parser as training_options
-from training.options import config_of
-from training.presets import TEXT_COLUMNS
+from training.options import build_config
 
 METRICS = ("eval_accuracy", "eval_macro_f1", "eval_rmse")
 
@@ -36,7 +36,7 @@ def arg_parser() -> argparse.ArgumentParser:
 def measure(tweets_uri: str, preset: str, column: str, seed: int) -> dict[str, float]:
     """The metrics of one run."""
     options = ["--preset", preset, "--tweets", tweets_uri, "--text-column", column, "--seed", str(seed)]
-    config = config_of(training_options().parse_args(options))
+    config = build_config(training_options().parse_args(options))
     tweets = read_labelled_tweets(tweets_uri, column)
     checkpoint = resolve_checkpoint(config.checkpoint)
     device, threads = choose_device(), choose_threads()

@@ -32,12 +32,12 @@ from transformers import (
 )
 
 from deploy.sample_dump import invent_text
-from training.checkpoints import resolve_checkpoint
-from training.fine_tuning import fine_tune
-from training.machine import choose_device, choose_threads
+from training.fine_tuning.device import choose_device, choose_threads
+from training.fine_tuning.fine_tune import fine_tune
+from training.models.checkpoints import resolve_checkpoint
+from training.models.presets import PRESETS
 from training.options import arg_parser as training_options
-from training.options import config_of
-from training.presets import PRESETS
+from training.options import build_config
 
 STUDY_ROWS = 40  # five batches: a row takes seconds
 STUDY_TOKENS = 512
@@ -68,7 +68,7 @@ def arg_parser() -> argparse.ArgumentParser:
 
 def ours(rows: pd.DataFrame, checkpoint: Path, r_drop: float) -> float:
     """Samples/s of the trainer; with R-Drop a sample passes twice."""
-    config = config_of(training_options().parse_args(["--preset", "minilm", "--tweets", "none"]))
+    config = build_config(training_options().parse_args(["--preset", "minilm", "--tweets", "none"]))
     with tempfile.TemporaryDirectory() as state:
         config = replace(config, epochs=1, r_drop=r_drop)
         tuned = fine_tune(

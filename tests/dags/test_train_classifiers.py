@@ -114,7 +114,7 @@ def test_a_person_is_asked_only_where_that_is_wanted_and_a_better_model_is_promo
 
 
 def test_choices_of_the_comparison_in_the_form_are_those_of_the_trainer_s_room(dag_bag):
-    from training.comparison import METRICS
+    from training.evaluation.comparison import METRICS
 
     assert sorted(dag_bag.dags["train_classifiers"].params.get_param("metric").schema["enum"]) == sorted(
         METRICS
@@ -123,7 +123,7 @@ def test_choices_of_the_comparison_in_the_form_are_those_of_the_trainer_s_room(d
 
 def test_presets_in_the_form_are_those_of_the_trainer(dag_bag):
     # The rooms do not import each other; a test may look at both.
-    from training.presets import PRESETS
+    from training.models.presets import PRESETS
 
     offered = dag_bag.dags["train_classifiers"].params.get_param("presets").schema["items"]["enum"]
     assert sorted(offered) == sorted(PRESETS)

@@ -1,0 +1,225 @@
+"""Charts and word clouds. Each chart function returns a `Draw` for `reporting.figures.draw_picture`.
+
+The names in the arguments are the names of labels (and "unlabelled", "all"): they select the colours.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch
+from wordcloud import WordCloud
+
+from reporting.figures import Draw
+from reporting.page import Picture
+
+# A word cloud is one picture for light and dark pages: these colours are legible on white and on black.
+CLOUD_COLOURS = {"negative": "#e06a10", "neutral": "#858585", "positive": "#2b8fd0", "all": "#8a6fc0"}
+CLOUD_SIZE = (900, 420)  # pixels
+
+MAX_TICK_LABELS = 15  # on the x axis of `interval_lines`; more would overlap
+
+
+def stacked_bars(categories: Sequence[str], counts: Mapping[str, Sequence[int]], xlabel: str) -> Draw:
+    """Draw one bar for each category, stacked from the counts of each label."""
+
+    def draw(axes: Axes, colours: Mapping[str, str]) -> None:
+        base = np.zeros(len(categories))
+        for name, values in counts.items():
+            axes.bar(categories, values, bottom=base, color=colours[name], label=name)
+            base += np.asarray(values)
+        axes.set(xlabel=xlabel, ylabel="tweets")
+        axes.yaxis.set_major_formatter("{x:,.0f}")
+        axes.grid(axis="y", alpha=0.25)
+        if len(counts) > 1:
+            axes.legend()
+
+    return draw
+
+
+def length_histogram(lengths: Mapping[str, Mapping[int, int]], bin_width: int) -> Draw:
+    """Draw one histogram for each label: the share of the label's tweets by number of characters."""
+
+    def draw(axes: Axes, colours: Mapping[str, str]) -> None:
+        longest = max((max(counts) for counts in lengths.values() if counts), default=bin_width)
+        edges = np.arange(0, longest + 2 * bin_width, bin_width)
+        for name, counts in lengths.items():
+            histogram, _ = np.histogram(list(counts), bins=edges, weights=list(counts.values()))
+            axes.stairs(
+                histogram / max(1, histogram.sum()) * 100,
+                edges,
+                color=colours[name],
+                label=name,
+                linewidth=1.6,
+            )
+        axes.set(xlabel="characters of the text", ylabel=f"% of the label's tweets per {bin_width}")
+        axes.grid(axis="y", alpha=0.25)
+        axes.legend()
+
+    return draw
+
+
+def label_bars(names: Sequence[str], values: Sequence[float], xlabel: str) -> Draw:
+    """Draw one bar for each label, with its value at the end."""
+
+    def draw(axes: Axes, colours: Mapping[str, str]) -> None:
+        bars = axes.barh(names, values, color=[colours[name] for name in names])
+        axes.bar_label(bars, fmt="{:,.0f}", padding=4)
+        axes.invert_yaxis()
+        axes.set(xlabel=xlabel)
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        axes.margins(x=0.12)
+
+    return draw
+
+
+def paired_bars(names: Sequence[str], values: Mapping[str, Sequence[int]]) -> Draw:
+    """Draw two bars for each label. `values` has two entries; the first is drawn in a paler colour."""
+
+    def draw(axes: Axes, colours: Mapping[str, str]) -> None:
+        (was, before), (is_now, now) = values.items()
+        places = np.arange(len(names))
+        axes.barh(places - 0.2, before, 0.38, color=[colours[name] for name in names], alpha=0.45)
+        axes.barh(places + 0.2, now, 0.38, color=[colours[name] for name in names])
+        axes.set_yticks(places, [f"{name}: {was}, {is_now}" for name in names])
+        axes.invert_yaxis()
+        axes.set(xlabel="tweets")
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+
+    return draw
+
+
+def ranked_bars(groups: Mapping[str, Sequence[tuple[str, float]]], xlabel: str) -> Draw:
+    """Draw one bar for each (term, value), grouped by label."""
+
+    def draw(axes: Axes, colours: Mapping[str, str]) -> None:
+        rows = [(name, term, value) for name, terms in groups.items() for term, value in terms]
+        axes.barh(
+            range(len(rows)), [value for _, _, value in rows], color=[colours[name] for name, _, _ in rows]
+        )
+        axes.set_yticks(range(len(rows)), [term for _, term, _ in rows])
+        axes.invert_yaxis()
+        axes.set(xlabel=xlabel)
+        axes.grid(axis="x", alpha=0.25)
+        keys = [Patch(color=colours[name], label=name) for name, terms in groups.items() if terms]
+        axes.legend(handles=keys, loc="lower right")
+
+    return draw
+
+
+def removal_bars(rules: Sequence[str], characters: Sequence[int]) -> Draw:
+    """Draw one bar for each rule: the number of characters that it removes."""
+
+    def draw(axes: Axes, colours: Mapping[str, str]) -> None:
+        bars = axes.barh(rules, characters, color=colours["positive"])
+        axes.bar_label(bars, fmt="{:,.0f}", padding=4)
+        axes.invert_yaxis()
+        axes.set(xlabel="characters removed")
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        axes.margins(x=0.12)
+
+    return draw
+
+
+def interval_bars(
+    names: Sequence[str], groups: Mapping[str, tuple[np.ndarray, np.ndarray]], xlabel: str
+) -> Draw:
+    """Draw one bar for each label and group, with its interval. All groups but the last one are paler.
+
+    `groups` maps a name to (labels,) values and (2, labels) interval ends.
+    """
+
+    def draw(axes: Axes, colours: Mapping[str, str]) -> None:
+        height = 0.8 / len(groups)
+        for place, (values, interval) in enumerate(groups.values()):
+            at = np.arange(len(names)) + (place - (len(groups) - 1) / 2) * height
+            alpha = 1 if place == len(groups) - 1 else 0.45
+            axes.barh(at, values, height * 0.92, color=[colours[name] for name in names], alpha=alpha)
+            errors = np.abs(interval - values)
+            axes.errorbar(values, at, xerr=errors, fmt="none", ecolor=colours["all"], elinewidth=1, capsize=3)
+        axes.set_yticks(range(len(names)), [f"{name}: {', '.join(groups)}" for name in names])
+        axes.invert_yaxis()
+        axes.set(xlabel=xlabel)
+        axes.grid(axis="x", alpha=0.25)
+
+    return draw
+
+
+def interval_lines(
+    categories: Sequence[str], lines: Mapping[str, tuple[np.ndarray, np.ndarray]], ylabel: str
+) -> Draw:
+    """Draw one line for each label over the categories, with its interval as a band.
+
+    `lines` maps a label to (categories,) values and (2, categories) interval ends.
+    """
+
+    def draw(axes: Axes, colours: Mapping[str, str]) -> None:
+        at = np.arange(len(categories))
+        for name, (values, (low, high)) in lines.items():
+            axes.fill_between(at, low, high, color=colours[name], alpha=0.2, linewidth=0)
+            axes.plot(at, values, color=colours[name], label=name, marker="o", markersize=3)
+        shown = slice(None, None, -(-len(categories) // MAX_TICK_LABELS))
+        axes.set_xticks(at[shown], categories[shown], rotation=30, ha="right")
+        axes.set(ylabel=ylabel)
+        axes.set_ylim(bottom=0)
+        axes.grid(axis="y", alpha=0.25)
+        axes.legend()
+
+    return draw
+
+
+def share_bars(categories: Sequence[str], parts: Mapping[str, Sequence[float]], xlabel: str) -> Draw:
+    """Draw one bar of 100 % for each category, divided into labels."""
+
+    def draw(axes: Axes, colours: Mapping[str, str]) -> None:
+        base = np.zeros(len(categories))
+        for name, values in parts.items():
+            axes.barh(categories, values, left=base, color=colours[name], label=name)
+            base += np.asarray(values)
+        axes.invert_yaxis()
+        axes.set(xlabel=xlabel, xlim=(0, 100))
+        axes.legend(ncols=len(parts), loc="lower left", bbox_to_anchor=(0, 1))
+
+    return draw
+
+
+def limit_bars(
+    categories: Sequence[str], values: Mapping[str, Sequence[float]], limit: float, xlabel: str
+) -> Draw:
+    """Draw one bar for each category and kind of value, and a line at the limit."""
+
+    def draw(axes: Axes, colours: Mapping[str, str]) -> None:
+        height = 0.8 / len(values)
+        for place, ((kind, of_kind), colour) in enumerate(
+            zip(values.items(), ("positive", "unlabelled", "neutral"), strict=False)
+        ):
+            at = np.arange(len(categories)) + (place - (len(values) - 1) / 2) * height
+            axes.barh(at, of_kind, height * 0.92, color=colours[colour], label=kind)
+        axes.axvline(limit, color=colours["negative"], linestyle="--", linewidth=1, label="limit")
+        axes.set_yticks(range(len(categories)), categories)
+        axes.invert_yaxis()
+        axes.set(xlabel=xlabel)
+        axes.legend(ncols=len(values) + 1, loc="lower left", bbox_to_anchor=(0, 1))
+
+    return draw
+
+
+def draw_word_cloud(name: str, alt: str, frequencies: Mapping[str, int], colour: str) -> Picture:
+    """Return a word cloud of `frequencies`, as the same PNG for light and dark pages."""
+    cloud = WordCloud(
+        width=CLOUD_SIZE[0],
+        height=CLOUD_SIZE[1],
+        mode="RGBA",
+        background_color=None,
+        color_func=lambda *_, **__: CLOUD_COLOURS[colour],
+        # It covers more scripts than the font of wordcloud.
+        font_path=mpl.font_manager.findfont("DejaVu Sans"),
+        random_state=1,
+        prefer_horizontal=0.95,
+    ).generate_from_frequencies(frequencies)
+    buffer = io.BytesIO()
+    cloud.to_image().save(buffer, format="png")
+    content = buffer.getvalue()
+    return Picture(name, alt, content, content, content, is_svg=False)
