@@ -1,4 +1,4 @@
-"""OnnxClassifier with a graph whose results are known: the logits of a text are the sum over its words."""
+"""OnnxClassifier with a graph whose results are known: the logits of a text are a sum over its words."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,15 +13,16 @@ from contracts.exit_status import InputError
 from contracts.exported_model import GRAPH_FILES, TOKENIZER_FILE, ModelMetadata
 from onnx_model.classifier import BATCH_ROWS, OnnxClassifier, pad, softmax
 
-# Each word adds its logits, one per class id. The class ids have another order than LABELS, so that a mix-up shows.
+# Each word adds its logits, one per class id. The class ids have another order than LABELS.
 WORDS = {"[PAD]": (9, 9, 9), "fine": (2, 0, 0), "bad": (0, 3, 0), "map": (0, 0, 1), "[UNK]": (0, 0, 0)}
 CLASS_LABELS = (1, -1, 0)
 MAX_TOKENS = 6
 
 
-def expected(text: str) -> list[float]:
-    """Return the probabilities of -1, 0, 1 from the first MAX_TOKENS words."""
+def expected(text: str, side: str) -> list[float]:
+    """Return the probabilities of -1, 0, 1 from the first MAX_TOKENS words and the summary token."""
     tokens = text.split()[:MAX_TOKENS]
+    tokens += tokens[-1:] if side == "left" else tokens[:1]
     positive, negative, neutral = np.sum(
         [(0, 0, 0), *(WORDS.get(word, (0, 0, 0)) for word in tokens)], axis=0
     )
@@ -29,7 +30,10 @@ def expected(text: str) -> list[float]:
 
 
 def write_model(folder: Path, *, side: str = "right", padding: bool = True) -> Path:
-    """Write an exported model: logits = sum over the tokens of the attention mask times the word's logits."""
+    """Write an exported model whose logits are a sum over the words and a summary token.
+
+    As in real models the summary token is the last one with padding on the left, and the first one otherwise.
+    """
     tokenizer = Tokenizer(
         models.WordLevel({word: index for index, word in enumerate(WORDS)}, unk_token="[UNK]")
     )
@@ -40,6 +44,7 @@ def write_model(folder: Path, *, side: str = "right", padding: bool = True) -> P
     tokenizer.save(str(folder / TOKENIZER_FILE))
     inputs = ("input_ids", "attention_mask")
     table = numpy_helper.from_array(np.array(list(WORDS.values()), np.float32), "table")
+    place = numpy_helper.from_array(np.array(-1 if side == "left" else 0, np.int64), "place")
     axes = [
         numpy_helper.from_array(np.array([each], np.int64), name) for each, name in ((1, "one"), (2, "two"))
     ]
@@ -48,14 +53,16 @@ def write_model(folder: Path, *, side: str = "right", padding: bool = True) -> P
         helper.make_node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),
         helper.make_node("Unsqueeze", ["mask", "two"], ["weights"]),
         helper.make_node("Mul", ["words", "weights"], ["masked"]),
-        helper.make_node("ReduceSum", ["masked", "one"], ["logits"], keepdims=0),
+        helper.make_node("ReduceSum", ["masked", "one"], ["sum"], keepdims=0),
+        helper.make_node("Gather", ["masked", "place"], ["summary"], axis=1),
+        helper.make_node("Add", ["sum", "summary"], ["logits"]),
     ]
     graph = helper.make_graph(
         nodes,
         "sum of words",
         [helper.make_tensor_value_info(name, TensorProto.INT64, ["rows", "tokens"]) for name in inputs],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["rows", 3])],
-        [table, *axes],
+        [table, place, *axes],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     onnx.save(model, folder / GRAPH_FILES["float32"])
@@ -82,7 +89,9 @@ TEXTS = ["bad", "fine map fine", "map " * 5, "", "bad bad unknown", "fine"] * 5
 def test_probabilities_have_the_order_of_the_texts_and_of_the_labels(side: str, tmp_path: Path) -> None:
     classifier = OnnxClassifier(write_model(tmp_path, side=side))
     assert len(TEXTS) > 3 * BATCH_ROWS  # several batches, sorted by length
-    np.testing.assert_allclose(classifier.probabilities(TEXTS), [expected(text) for text in TEXTS], atol=1e-6)
+    np.testing.assert_allclose(
+        classifier.probabilities(TEXTS), [expected(text, side) for text in TEXTS], atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("side", ["left", "right"])

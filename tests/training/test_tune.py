@@ -55,7 +55,7 @@ def test_a_worse_trial_is_pruned_and_a_longer_one_is_not(tmp_path) -> None:
     study = tune.open_study(f"sqlite:///{tmp_path}/studies.db", "s", seed=1)
 
     def objective(trial: optuna.Trial) -> float:
-        """Let the loss fall from 2 to 1: in five trials over 2 epochs, in two over 6, in the last one only to 1.5."""
+        """Let the loss fall to 1 over 2 epochs in five trials and over 6 in others; to 1.5 in the last."""
         callback, evaluations = PruneByValidationLoss(trial), 4 if trial.number < 5 else 12
         for evaluation in range(1, evaluations + 1):
             loss = 2 - (0.5 if trial.number == 6 else 1.0) * evaluation / evaluations

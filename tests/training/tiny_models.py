@@ -1,4 +1,4 @@
-"""Checkpoints with random weights and tokenizers from the invented tweets, one per architecture of the presets."""
+"""A checkpoint with random weights and a tokenizer of the invented tweets for each architecture."""
 
 import json
 from collections.abc import Callable

@@ -99,7 +99,7 @@ def evaluate(
     metadata = replace(
         classifier.metadata,
         precision=chosen,
-        validation={**validation},
+        validation={str(precision): found for precision, found in validation.items()},
         eval_confusion=tuple(map(tuple, counts.tolist())),
         eval_rows=len(class_ids),
     )

@@ -101,5 +101,5 @@ class Patience(EarlyStoppingCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Stop at once if the resumed training had already run out of patience."""
-        super().on_train_begin(args, state, control, **kwargs)
+        EarlyStoppingCallback.on_train_begin(self, args, state, control, **kwargs)
         control.should_training_stop = self.early_stopping_patience_counter >= self.early_stopping_patience

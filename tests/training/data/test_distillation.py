@@ -18,7 +18,7 @@ from training.data.labelled_tweets import EVAL_BELOW, is_held_out, is_validation
 
 @pytest.fixture
 def write_scores(tmp_path):
-    """Writes a table with the scores of versions 1 and 2 and returns its folder. Those of version 2 differ."""
+    """Writes a table with scores of versions 1 and 2, which differ, and returns its folder."""
 
     def write(tweet_ids) -> str:
         ids = list(tweet_ids)

@@ -196,8 +196,8 @@ class TestErrors:
 
     @pytest.mark.parametrize("side", ["train", "eval"])
     def test_a_label_without_a_row_on_one_side(self, side, tweets, write_table) -> None:
-        kept = tweets[~((tweets["split"] == side) & (tweets["label"] == -1))]
-        self.fails(rf"no {side} row of .* has the label -1 \(negative\)", write_table(kept), "safe_text")
+        others = tweets[~((tweets["split"] == side) & (tweets["label"] == -1))]
+        self.fails(rf"no {side} row of .* has the label -1 \(negative\)", write_table(others), "safe_text")
 
     def test_an_invalid_label(self, tweets, write_table) -> None:
         row = tweets.index[tweets["split"] == "train"][0]

@@ -34,7 +34,7 @@ def test_int8_is_chosen_if_it_costs_less_than_0_2_points_of_accuracy(int8: float
 
 
 class FakeClassifier:
-    """Predicts the class id in the text, and the next class for texts that contain the error marker of its graph."""
+    """Predicts the class id in the text, or the next class if the text contains the marker of the graph."""
 
     errs: dict[str, str]
     metadata = METADATA

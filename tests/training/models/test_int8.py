@@ -71,7 +71,7 @@ def test_a_row_of_zeros_gives_the_bias(graphs):
 
 
 def test_only_the_weights_of_the_head_stay_float(graphs):
-    kept = {each.name: each.data_type for each in onnx.load(graphs / "int8.onnx").graph.initializer}
-    assert {"first", "second"} & kept.keys() == set()
-    assert kept["first_int8"] == kept["second_transposed_int8"] == TensorProto.INT8
-    assert kept["head"] == TensorProto.FLOAT
+    initializers = {each.name: each.data_type for each in onnx.load(graphs / "int8.onnx").graph.initializer}
+    assert {"first", "second"} & initializers.keys() == set()
+    assert initializers["first_int8"] == initializers["second_transposed_int8"] == TensorProto.INT8
+    assert initializers["head"] == TensorProto.FLOAT

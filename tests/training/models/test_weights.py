@@ -19,7 +19,7 @@ def test_without_the_hub_fetching_fails_with_one_line_and_leaves_no_files(monkey
     assert weights.main(["--preset", "bert"]) == 1
     error = capsys.readouterr().err
     assert error.startswith(
-        "error: bert-base-uncased cannot be fetched from the Hugging Face hub (ConnectionError): run this on a machine"
+        "error: bert-base-uncased cannot be fetched from the Hugging Face hub (ConnectionError): run this"
     )
     assert error.count("\n") == 1
     assert list(weights_folder().iterdir()) == []

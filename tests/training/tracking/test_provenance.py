@@ -34,7 +34,10 @@ def test_versions_include_the_libraries_that_influence_results() -> None:
 
 
 def test_a_process_is_gone_when_it_has_ended() -> None:
-    code = "import sys, json; from training.tracking.provenance import process_tags; print(json.dumps(process_tags()), flush=True); sys.stdin.read()"
+    code = (
+        "import sys, json; from training.tracking.provenance import process_tags; "
+        "print(json.dumps(process_tags()), flush=True); sys.stdin.read()"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:

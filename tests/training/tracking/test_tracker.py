@@ -70,11 +70,11 @@ def test_credentials_are_moved_from_the_uri_to_the_variables_of_mlflow(
 
 def test_credentials_are_removed_from_messages() -> None:
     message = (
-        "cannot reach postgresql://ann:s3cret@db:5432/mlflow nor http://mlflow:5000, ask ann@example.org"
+        "cannot reach postgresql://ann:s3cret@db:5432/mlflow nor http://mlflow:5000, mail ann@example.org"
     )
     assert (
         without_credentials(message)
-        == "cannot reach postgresql://***@db:5432/mlflow nor http://mlflow:5000, ask ann@example.org"
+        == "cannot reach postgresql://***@db:5432/mlflow nor http://mlflow:5000, mail ann@example.org"
     )
 
 
