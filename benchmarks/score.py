@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,10 +71,11 @@ def export_minilm(folder: Path) -> None:
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    from training.checkpoints import resolve_checkpoint
-    from training.export import export_onnx
-    from training.labels import ID2LABEL, LABEL2ID
-    from training.presets import PACKAGED_MINILM
+    from contracts.exported_model import ModelMetadata
+    from contracts.labels import ID2LABEL, LABEL2ID
+    from training.models.checkpoints import resolve_checkpoint
+    from training.models.export import export_onnx
+    from training.models.presets import PACKAGED_MINILM
 
     torch.manual_seed(1)
     checkpoint = resolve_checkpoint(PACKAGED_MINILM)
@@ -86,13 +88,18 @@ def export_minilm(folder: Path) -> None:
     model.eval()
     model.save_pretrained(folder / "torch")
     tokenizer.save_pretrained(folder / "torch")
-    confusion = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
     export_onnx(
         model,
         tokenizer,
         folder / "onnx",
-        {"text_column": "safe_text", "eval_confusion": confusion, "delta_version": 0},
+        preset="minilm",
+        text_column="safe_text",
+        table_version=0,
+        train_label_shares={"-1": 0.1, "0": 0.5, "1": 0.4},
+        git_commit="none",
     )
+    metadata = ModelMetadata.read(folder / "onnx")
+    replace(metadata, eval_confusion=((1, 0, 0), (0, 1, 0), (0, 0, 1)), eval_rows=3).write(folder / "onnx")
 
 
 def write_texts(folder: Path, count: int, words: int | None = None) -> None:

@@ -10,7 +10,7 @@ import transformers
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 from spark_jobs.scoring.scorable_model import METADATA, ScorableModel, parse_metadata
-from training.export import export_onnx
+from training.models.export import export_onnx
 
 MAX_LENGTH_TOKENS = 48
 # Class ids in another order than the labels', so that a mix-up shows.
