@@ -4,7 +4,7 @@
     python -m benchmarks.ingest increment --rows 1000000       # 10,000 tweets into an empty log and into one of that many rows
     python -m benchmarks.ingest hard                           # gzip of many members and of 2 GiB, CR line ends, ids that end alike
 
-Dumps are made with deploy.sample_dump in a temporary folder (TMPDIR moves it); Markdown for docs/benchmarks.md is printed. Each contender runs in a
+Dumps are made with deploy.common.sample_dump in a temporary folder (TMPDIR moves it); Markdown for docs/benchmarks.md is printed. Each contender runs in a
 process of its own with two cores, of large dumps twice, and the faster run counts. load_dumps is measured as its task runs it, with Python's start; the clock of Spark's contenders starts when
 their session stands.
 """
@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.throwaway_hdfs import throwaway_hdfs
-from deploy.embedded.install import find_java_home
+from deploy.installation.java import find_java_home
 
 REPOSITORY = Path(__file__).parents[1]
 CORES = 2
@@ -65,7 +65,7 @@ def make_dump(path: Path, tweets: int, seed: int) -> Path:
     command = [
         sys.executable,
         "-m",
-        "deploy.sample_dump",
+        "deploy.common.sample_dump",
         "--tweets",
         str(tweets),
         "--seed",

@@ -31,7 +31,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from deploy.sample_dump import invent_text
+from deploy.common.sample_dump import invent_text
 from training.checkpoints import resolve_checkpoint
 from training.fine_tuning import fine_tune
 from training.machine import choose_device, choose_threads
