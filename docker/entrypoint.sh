@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Runs a command with the container's secrets in its environment: each file in /run/secrets becomes a variable.
-# Secrets are files so that `docker inspect` does not show them. Airflow, MLflow and libpq read variables.
+# Runs a command with the container's secrets in its environment: each file in /run/secrets becomes a
+# variable. Secrets are files so that `docker inspect` does not show them. Airflow, MLflow and libpq read
+# variables.
 set -euo pipefail
 for file in /run/secrets/*; do
   [ ! -f "$file" ] || export "${file##*/}=$(<"$file")"
@@ -12,7 +13,8 @@ if [ -n "${REDIS_PASSWORD:-}" ]; then
 fi
 # The images of Spark and Airflow contain contracts/, which defines the paths in HDFS.
 if [ -d contracts ]; then
-  { read -r root; read -r spark_events; } < <(python -c 'from contracts import hdfs_paths as p; print(p.ROOT, p.SPARK_EVENTS, sep="\n")')
+  print_paths='from contracts import hdfs_paths; print(hdfs_paths.ROOT, hdfs_paths.SPARK_EVENTS)'
+  read -r root spark_events < <(python -c "$print_paths")
   export VAXPULSE_SPARK_EVENTS="$VAXPULSE_HDFS$spark_events"
   [ -z "${VAXPULSE_NAMENODE_URL:-}" ] || export VAXPULSE_HDFS_URL="$VAXPULSE_NAMENODE_URL/explorer.html#$root"
 fi

@@ -17,8 +17,9 @@ case $1 in
     daemon namenode.NameNode
     ;;
   datanode)
-    # The NameNode sends clients to a DataNode's host name, which must stay the same for the same data. DNS has the stable
-    # name <project>-datanode-<number> for this container; its own host name changes when the container is recreated.
+    # The NameNode sends clients to a DataNode's host name, which must stay the same for the same data. DNS
+    # has the stable name <project>-datanode-<number> for this container; its own host name changes when the
+    # container is recreated.
     name=$(getent -s dns hosts "$(hostname -i)" | awk '{ sub(/\..*/, "", $2); print $2 }')
     number=${name##*-}
     [[ $number =~ ^[0-9]+$ ]] || { echo "hdfs.sh: the DNS name '$name' of this container does not end in a number" >&2; exit 1; }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Health check of a Celery worker: pings the worker of this container. The exit status is 1 if it does not respond.
+"""Health check of a Celery worker: ping the worker of this container. Exit status 1 if it does not respond.
 
 Airflow's own check imports all of Airflow, which takes 5 s of CPU time.
 """
