@@ -53,7 +53,7 @@ def run_in_terminal(command: list[str | Path], record: IO[bytes]) -> int:
 
 
 def explain_download_failure(output: str) -> str:
-    """Return one line with the cause of a failed download and the advice what to do."""
+    """Return one line with the cause of a failed download and advice."""
     lines = [line.strip(" │├╰─▶×\t") for line in re.split(r"[\r\n]+", TERMINAL_CODES.sub("", output))]
     lines = [line for line in lines if line]
     text = "\n".join(lines)

@@ -36,7 +36,7 @@ def arg_parser() -> argparse.ArgumentParser:
 
 
 def main() -> int:
-    """Install what is missing, and return the exit status."""
+    """Install the missing parts, and return the exit status."""
     arguments = arg_parser().parse_args()
     try:
         check_python(sys.version_info[:2])
