@@ -1,13 +1,18 @@
-# `make` alone shows this help. Everything runs from the checkout; state lives in var/ (VAXPULSE_HOME moves it).
+# `make` shows the help. Run it in the checkout. The state is in var/ (VAXPULSE_HOME changes it).
 .DEFAULT_GOAL := help
 SHELL := /bin/bash -o pipefail
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 RUN = .venv/bin/python -m deploy.embedded.run
 STACK = $(PYTHON) -m deploy.stack.run
+ACCEPTANCE = $(PYTHON) -m tests.stack_acceptance.run
+INSTALL = $(PYTHON) -m deploy.installation.install
 PYTEST = PYTHONPATH=. .venv/bin/python -m pytest
-UNIT = tests/spark_jobs tests/training tests/dags tests/plugins tests/loading tests/deploy tests/stack
-# Two workers, whatever the machine has: each holds a Spark session. One starts with the platform's tests, which mostly wait for services, the
-# other with the laws. A file stays in one worker, because its tests may build on each other; files are handed out in the order in which they are named.
+# The folders that take minutes, the longest first.
+SLOW = tests/integration tests/properties tests/jobs tests/training_runs
+# All other folders have unit tests, except those that only their own target runs.
+UNIT = $(filter-out $(SLOW) tests/faults tests/stack_acceptance tests/conftest.py tests/__pycache__,$(wildcard tests/*))
+# Two workers on any machine, because each has a Spark session. The tests of a file stay in one worker, because they may
+# depend on each other. The first worker starts with the integration tests, which mostly wait for services.
 IN_TWO_WORKERS = -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help
@@ -16,97 +21,97 @@ help: ## show this help
 
 .PHONY: packages
 packages:
-	@[ -n "$(PYTHON)" ] || { echo "install: there is no Python on PATH: install Python 3.11" >&2; exit 1; }
-	@$(PYTHON) deploy/embedded/install.py --packages-only
+	@[ -n "$(PYTHON)" ] || { echo "install: no Python on PATH: install Python 3.11" >&2; exit 1; }
+	@$(INSTALL) --packages-only
 
 .PHONY: install
-install: packages ## install what is missing: Python packages, a JDK, jars
-	@$(PYTHON) deploy/embedded/install.py
+install: packages ## install Python packages, a JDK and jars, if they are missing
+	@$(INSTALL)
 
 .PHONY: run
-run: install ## start everything and ingest a dump: DUMP=path-or-URL, PRESETS="minilm bert" to train again
+run: install ## start all services and ingest a dump: DUMP=path-or-URL, PRESETS="minilm bert" to train again
 	@$(RUN) start --dump "$(DUMP)" --presets "$(PRESETS)"
 
 .PHONY: status
-status: ## services, last runs, tables, champion: FORMAT=json for machines
+status: ## show services, last runs, tables and champion: FORMAT=json for scripts
 	@$(RUN) status --format $(or $(FORMAT),text)
 
 .PHONY: logs
-logs: ## the end of all logs, or follow one: SERVICE=mlflow
+logs: ## show the last lines of all logs, or follow one: SERVICE=mlflow
 	@$(RUN) logs $(if $(SERVICE),--service $(SERVICE))
 
 .PHONY: stop
-stop: ## stop all services; data stays
+stop: ## stop all services; keep the data
 	@$(RUN) stop
 
 .PHONY: clean
-clean: ## stop, ask, then remove var/ with all tables, runs and models
+clean: ## stop all services, ask, then delete var/ with all tables, runs and models
 	@$(RUN) clean $(if $(YES),--yes)
 
 .PHONY: stack-up
-stack-up: ## the Docker stack: make .env, build, start, wait until all are healthy
-	@$(STACK) up
+stack-up: ## start the Docker stack: create .env, build images, wait until all services are healthy
+	@VAXPULSE_COMMIT=$$(git describe --always --dirty --abbrev=40 --exclude='*' || echo unknown) $(STACK) up
 
 .PHONY: stack-smoke
-stack-smoke: ## land a dump in the stack, follow it, check what comes of it, logins, ports, secrets: DUMP=path
-	@$(STACK) smoke --dump "$(DUMP)"
+stack-smoke: ## load a dump in the stack, check tables, report, models, logins, ports and secrets: DUMP=path
+	@$(ACCEPTANCE) smoke --dump "$(DUMP)"
 
 .PHONY: stack-faults
-stack-faults: ## kill a DataNode, a Spark worker, the scheduler and a Celery worker while a dump is on its way
-	@$(STACK) faults
+stack-faults: ## kill a DataNode, a Spark worker, the scheduler and a Celery worker while a dump is loaded
+	@$(ACCEPTANCE) faults
 
 .PHONY: stack-logs
-stack-logs: ## the end of the containers' logs, or follow one service: SERVICE=mlflow
+stack-logs: ## show the last lines of the containers' logs, or follow one: SERVICE=mlflow
 	@$(STACK) logs $(if $(SERVICE),--service $(SERVICE))
 
 .PHONY: stack-down
-stack-down: ## stop and remove the containers; data stays, unless VOLUMES=1
+stack-down: ## stop and remove the containers; keep the data unless VOLUMES=1
 	@$(STACK) down $(if $(VOLUMES),--volumes)
 
 .PHONY: test
-test: packages ## everything: checks, unit tests, whole jobs, laws, and the whole platform on a small dump
-	@# The types take one processor for a minute, jars the network and then the other.
+test: packages ## run everything: checks, unit tests, properties, whole jobs, and the embedded platform with a small dump
+	@# In parallel: mypy uses one core for a minute, the installation the network and then the other core.
 	@$(MAKE) --no-print-directory --jobs 2 install check
-	$(PYTEST) $(IN_TWO_WORKERS) --durations=15 tests/integration tests/properties tests/jobs tests/training_runs $(UNIT)
+	$(PYTEST) $(IN_TWO_WORKERS) --durations=15 $(SLOW) $(UNIT)
 
 .PHONY: test-unit
-test-unit: install ## unit tests of all rooms
+test-unit: install ## run the unit tests of all packages
 	$(PYTEST) $(IN_TWO_WORKERS) $(UNIT)
 
 .PHONY: fuzz
-fuzz: install ## the laws with 10,000 generated dumps instead of 2,000
+fuzz: install ## test the properties with 10,000 generated dumps instead of 2,000
 	VAXPULSE_FUZZ_DUMPS=10000 $(PYTEST) tests/properties
 
 .PHONY: faults
-faults: install ## kill -9 of the loader at a hundred random moments: VAXPULSE_FAULT_SEED=1
+faults: install ## kill the loader at a hundred random times: VAXPULSE_FAULT_SEED=1
 	$(PYTEST) tests/faults
 
 .PHONY: bench-ingest
-bench-ingest: install ## MB/s of load_dumps against Spark's own reader and Polars, small dumps, hard dumps
+bench-ingest: install ## measure load_dumps in MB/s against Spark's reader and Polars, with small and difficult dumps
 	.venv/bin/python -m benchmarks.ingest throughput --megabytes 1000
 	.venv/bin/python -m benchmarks.ingest increment --rows 1000000
 	.venv/bin/python -m benchmarks.ingest hard
 
 .PHONY: bench-clean
-bench-clean: install ## rows/s of clean_tweets against Polars, pandas with NLTK, and reading and writing alone
+bench-clean: install ## measure clean_tweets in rows/s against Polars, pandas with NLTK, and read and write only
 	.venv/bin/python -m benchmarks.clean throughput --tweets 2000000 --baseline-commit 981bcd8
 	.venv/bin/python -m benchmarks.clean throughput --tweets 2000000 --unique
 	.venv/bin/python -m benchmarks.clean increment --rows 1000000
 
 .PHONY: weights
-weights: install ## fetch the weights of a preset into a folder: PRESET=bert
-	@.venv/bin/python -m training.weights --preset "$(PRESET)"
+weights: install ## download the weights of a preset: PRESET=bert
+	@.venv/bin/python -m training.models.weights --preset "$(PRESET)"
 
 .PHONY: bench-train
-bench-train: install ## samples/s of the trainer on this machine against stock Trainer and the study's way
+bench-train: install ## measure the trainer in samples/s against transformers' Trainer and the published study's code
 	.venv/bin/python -m benchmarks.train
 
 .PHONY: bench-text
-bench-text: install ## accuracy, macro-F1 and RMSE of minilm on each text column: TWEETS=URI-of-tweets_clean
+bench-text: install ## measure minilm on each text column: TWEETS=URI-of-tweets_clean
 	.venv/bin/python -m benchmarks.text_columns --tweets "$(TWEETS)"
 
 .PHONY: bench-score
-bench-score: install ## rows/s and CPU ms a row of both scoring engines against transformers' pipeline and PyTorch
+bench-score: install ## measure both scoring engines in rows/s against transformers' pipeline and PyTorch
 	.venv/bin/python -m benchmarks.score throughput --tweets 4000 --sample 1000
 	.venv/bin/python -m benchmarks.score scaling --tweets 10000,100000,1000000 --words 6
 	.venv/bin/python -m benchmarks.score copies --tweets 20000
@@ -135,7 +140,7 @@ format: install ## format the code
 	.venv/bin/ruff check --fix .
 
 .PHONY: lock
-lock: install ## resolve the dependencies anew: requirements.txt and jars.lock
+lock: install ## resolve the dependencies again: requirements.txt and jars.lock
 	.venv/bin/uv pip compile pyproject.toml --all-extras --upgrade --generate-hashes --no-emit-index-url --no-annotate \
 	  --python-version 3.11 --custom-compile-command 'make lock' --output-file requirements.txt --quiet
-	$(PYTHON) deploy/embedded/install.py --lock-jars
+	@$(INSTALL) --lock-jars

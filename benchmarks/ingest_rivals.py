@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from deploy.embedded.install import find_java_home
+from deploy.installation.java import find_java_home
 
 REPOSITORY = Path(__file__).parents[1]
 CORES = 2

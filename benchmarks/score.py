@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.clean import CORES, REPOSITORY, Clock
-from deploy.embedded.install import find_java_home, spark_class_path
+from deploy.installation.class_archive import spark_class_path
+from deploy.installation.java import find_java_home
 
 if TYPE_CHECKING:
     from spark_jobs.scoring.scorable_model import ScorableModel

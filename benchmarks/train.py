@@ -32,7 +32,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from deploy.sample_dump import invent_text
+from deploy.common.sample_dump import invent_text
 from training.fine_tuning.device import choose_device, choose_threads
 from training.fine_tuning.fine_tune import fine_tune
 from training.models.checkpoints import resolve_checkpoint

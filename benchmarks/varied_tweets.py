@@ -1,6 +1,6 @@
 """Tweets for benchmarks of text rules: an invented vocabulary that follows Zipf's law, and the decorations of real tweets at their rates.
 
-`deploy.sample_dump` makes good dumps of few different words; a cleaning job that learns each word once would look too fast on them. Here
+`deploy.common.sample_dump` makes good dumps of few different words; a cleaning job that learns each word once would look too fast on them. Here
 13,000 of these tweets have near 14,000 different words, as the real ones have, 2 million near 220,000.
 """
 

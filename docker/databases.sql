@@ -1,4 +1,4 @@
--- PostgreSQL's first start: a database and a role for each program. psql reads the passwords where the shell commands stand.
+-- First start of PostgreSQL: create databases and roles. psql runs the commands in backquotes.
 \set airflow_password `cat /run/secrets/airflow_database_password`
 \set mlflow_password `cat /run/secrets/mlflow_database_password`
 \set studies_password `cat /run/secrets/studies_database_password`

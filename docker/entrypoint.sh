@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Runs a command with the container's secrets in its environment: each file in /run/secrets is a variable of its name.
-# Secrets are files so that `docker inspect` does not show them; Airflow, MLflow and libpq read variables.
+# Runs a command with the container's secrets in its environment: each file in /run/secrets becomes a
+# variable. Secrets are files so that `docker inspect` does not show them. Airflow, MLflow and libpq read
+# variables.
 set -euo pipefail
 for file in /run/secrets/*; do
   [ ! -f "$file" ] || export "${file##*/}=$(<"$file")"
@@ -9,5 +10,12 @@ if [ -n "${REDIS_PASSWORD:-}" ]; then
   export AIRFLOW__CELERY__BROKER_URL="redis://:$REDIS_PASSWORD@redis:6379/0"
   export AIRFLOW__CELERY__RESULT_BACKEND="redis://:$REDIS_PASSWORD@redis:6379/1"
   unset REDIS_PASSWORD
+fi
+# The images of Spark and Airflow contain contracts/, which defines the paths in HDFS.
+if [ -d contracts ]; then
+  print_paths='from contracts import hdfs_paths; print(hdfs_paths.ROOT, hdfs_paths.SPARK_EVENTS)'
+  read -r root spark_events < <(python -c "$print_paths")
+  export VAXPULSE_SPARK_EVENTS="$VAXPULSE_HDFS$spark_events"
+  [ -z "${VAXPULSE_NAMENODE_URL:-}" ] || export VAXPULSE_HDFS_URL="$VAXPULSE_NAMENODE_URL/explorer.html#$root"
 fi
 exec "$@"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Starts an HDFS daemon: hdfs.sh namenode | datanode. The configuration is in HADOOP_CONF_DIR, the data in /hdfs.
+# Starts an HDFS daemon: hdfs.sh namenode | datanode. HADOOP_CONF_DIR has the configuration, /hdfs the data.
 set -euo pipefail
 
 daemon() {  # class [argument …]
@@ -17,11 +17,12 @@ case $1 in
     daemon namenode.NameNode
     ;;
   datanode)
-    # A DataNode keeps its blocks under the name that it first had: clients are sent there, also after the container was made anew.
-    # The network's DNS knows this container as <project>-datanode-<number>, whatever its own host name; of a number there is one at a time.
+    # The NameNode sends clients to a DataNode's host name, which must stay the same for the same data. DNS
+    # has the stable name <project>-datanode-<number> for this container; its own host name changes when the
+    # container is recreated.
     name=$(getent -s dns hosts "$(hostname -i)" | awk '{ sub(/\..*/, "", $2); print $2 }')
     number=${name##*-}
-    [[ $number =~ ^[0-9]+$ ]] || { echo "hdfs.sh: the network calls this container '$name', which ends in no number" >&2; exit 1; }
+    [[ $number =~ ^[0-9]+$ ]] || { echo "hdfs.sh: the DNS name '$name' of this container does not end in a number" >&2; exit 1; }
     export VAXPULSE_DATANODE_HOSTNAME=$name VAXPULSE_HDFS_STORAGE=/hdfs/datanode-$number
     daemon datanode.DataNode
     ;;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
-"""Health check of a Celery worker: asks this container's own worker by the broker; exit status 1 without an answer.
+"""Health check of a Celery worker: ping the worker of this container. Exit status 1 if it does not respond.
 
-Airflow's own check imports all of Airflow, which takes a core for five seconds each time.
+Airflow's own check imports all of Airflow, which takes 5 s of CPU time.
 """
 
 import os
@@ -12,4 +12,4 @@ from celery import Celery
 
 worker = f"celery@{socket.gethostname()}"
 app = Celery(broker=os.environ["AIRFLOW__CELERY__BROKER_URL"])
-sys.exit(0 if app.control.ping(destination=[worker], timeout=10) else f"{worker} does not answer")
+sys.exit(0 if app.control.ping(destination=[worker], timeout=10) else f"{worker} does not respond")

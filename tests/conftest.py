@@ -1,4 +1,4 @@
-"""What all rooms of tests share: no network, and one Spark session for the whole run (with pytest-xdist, for each worker)."""
+"""Shared by all tests: no network, and one Spark session per process."""
 
 import logging
 import os
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parent.parent
 
-# No test has a socket (pyproject.toml, --disable-socket), but for those in these folders, which may connect to this machine alone.
+# pyproject.toml disables sockets (--disable-socket). Tests in these folders may connect to 127.0.0.1.
 LOOPBACK_FOLDERS = {
-    "spark_jobs",  # Spark's JVM and its Python talk over 127.0.0.1
+    "spark_jobs",  # connections between Spark's JVM and Python
     "jobs",
-    "laws",
+    "properties",
     "faults",
-    "integration",  # all services of the platform listen there
+    "integration",  # all services of the embedded platform
 }
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Allow connections to loopback where they are needed."""
+    """Allow connections to loopback in LOOPBACK_FOLDERS."""
     for item in items:
         if item.path.relative_to(REPOSITORY / "tests").parts[0] in LOOPBACK_FOLDERS:
             item.add_marker(pytest.mark.allow_hosts(["127.0.0.1", "::1"]))
@@ -33,33 +33,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator["SparkSession"]:
-    """A `local[2]` session with Delta and Spark NLP, its warehouse in a temporary folder; started by the first test that needs it."""
+    """A `local[2]` session with Delta and Spark NLP, and a warehouse in a temporary folder."""
     from pyspark.sql import SparkSession
 
-    from deploy.embedded.install import (
-        CLASS_ARCHIVE,
-        class_archive_is_current,
-        find_java_home,
-        spark_class_path,
-    )
+    from deploy.installation.class_archive import CLASS_ARCHIVE, class_archive_is_current, spark_class_path
+    from deploy.installation.java import find_java_home
     from spark_jobs.session import JOB_SETTINGS
 
     if not any((REPOSITORY / ".jars/spark").glob("*.jar")):
         pytest.fail("no jars in .jars/spark: run `make install` first")
     java_home = find_java_home()
-    # The machine may have no Java, or another one.
+    # The machine may have no Java, or another version.
     os.environ["JAVA_HOME"] = str(java_home)
-    # Workers import the jobs' modules, in the driver's Python.
+    # Python workers import the jobs' modules, and run the driver's Python.
     os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ["PYTHONPATH"] = os.pathsep.join(
         [str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
     )
     folder = tmp_path_factory.mktemp("spark")
-    # A session of minutes repays the optimising compiler; concurrent garbage collection would take the processor from the other worker.
+    # No concurrent garbage collection: the other test process needs the second core.
     java_options = ["-XX:+UseSerialGC", f"-Dderby.system.home={folder}", f"-Djava.io.tmpdir={folder}"]
-    if class_archive_is_current(
-        java_home
-    ):  # as in deployment; a session of a few seconds spends most of its time on loading classes
+    if class_archive_is_current(java_home):  # as in deployment; the start mostly loads classes
         java_options += [f"-XX:SharedArchiveFile={CLASS_ARCHIVE}", "-Xlog:cds*=off"]
     builder = SparkSession.builder.appName("tests").master("local[2]")
     settings = JOB_SETTINGS | {
@@ -72,7 +66,8 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator["SparkSession"]:
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
         "spark.sql.shuffle.partitions": "2",
         "spark.ui.enabled": "false",
-        # To generate and compile Java for some rows takes longer than to interpret the expressions. The platform's tests run the jobs as they are.
+        # For a few rows, interpretation is faster than code generation. tests/integration runs jobs without
+        # these two.
         "spark.sql.codegen.wholeStage": "false",
         "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     }
@@ -80,7 +75,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator["SparkSession"]:
         builder = builder.config(key, value)
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
-    # It tells of each connection it closes when Python ends, below pytest's summary.
+    # py4j logs each closed connection at exit, below pytest's summary.
     logging.getLogger("py4j").setLevel(logging.WARNING)
     yield session
     session.stop()

@@ -1,9 +1,10 @@
-"""Run one service and leave nothing of it behind: `python -m deploy.embedded.guard SERVICE`, started by supervisor.
+"""Run a service and end all its processes with it: `python -m deploy.embedded.guard SERVICE`, for supervisor.
 
-A service that is killed leaves its own children behind (Airflow's task processes, MLflow's workers), and they hold ports, so that
-every restart fails. The guard is the parent that outlives the service: the kernel hands it every orphan (child subreaper), and it
-kills them before supervisor starts the service anew. When the guard itself is killed, the kernel ends the service (parent death
-signal), and the next guard kills what is left of that session.
+A service that is killed leaves child processes (Airflow's tasks, MLflow's workers). They occupy ports, so
+that every restart fails. The guard is the parent of the service: the kernel reparents orphans to it (child
+subreaper), and it kills them before supervisor restarts the service. If the guard itself is killed, the
+kernel kills the service (parent death signal), and the next guard kills the remaining processes of that
+session.
 """
 
 from __future__ import annotations
@@ -19,28 +20,29 @@ from types import FrameType
 
 import psutil
 
+from deploy.common.files import write_private
 from deploy.embedded.services import SERVICES
-from deploy.embedded.settings import Settings, write_private
+from deploy.embedded.settings import Settings
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # <linux/prctl.h>
-STOP_SECONDS = 15  # supervisor waits five more before it kills the guard
+STOP_SECONDS = 15  # supervisor kills the guard 5 s later
 
 
 def main(name: str) -> int:
-    """Run service `name` until it exits or SIGTERM tells us to stop it; return its exit status."""
+    """Run a service until it exits or SIGTERM arrives, and return its exit status."""
     settings = Settings.load()
     service = SERVICES[name]
     kill_leftovers(settings, name)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
-    prctl(PR_SET_PDEATHSIG, signal.SIGTERM)  # if supervisor is killed, everything goes
+    prctl(PR_SET_PDEATHSIG, signal.SIGTERM)  # if supervisor is killed, stop the service
     if os.getppid() == 1:
-        return 1  # it was killed before we asked to be told
+        return 1  # supervisor was killed before prctl
     child = subprocess.Popen(
         service.command(settings),
         env=settings.environment(),
         cwd=settings.home,
         start_new_session=True,
-        preexec_fn=lambda: prctl(PR_SET_PDEATHSIG, signal.SIGKILL),  # a single-threaded parent: safe
+        preexec_fn=lambda: prctl(PR_SET_PDEATHSIG, signal.SIGKILL),  # safe: this process has one thread
     )
     record_session(settings, name, child.pid)
 
@@ -58,7 +60,7 @@ def main(name: str) -> int:
 
 
 def reap_until(pid: int) -> int:
-    """Collect the exit status of the service and of every orphan handed to us; return the service's."""
+    """Wait for child processes, including adopted orphans, until `pid` ends. Return its exit status."""
     while True:
         ended, status = os.wait()
         if ended == pid:
@@ -66,29 +68,26 @@ def reap_until(pid: int) -> int:
 
 
 def record_session(settings: Settings, name: str, session: int) -> None:
-    """Record which session a service runs in, for the next guard."""
+    """Record the session of a service for the next guard."""
     write_private(session_file(settings, name), json.dumps({"session": session, "boot": boot_id()}))
 
 
 def kill_leftovers(settings: Settings, name: str) -> None:
-    """Kill every process of the session that an earlier guard of this service recorded and could not end."""
+    """Kill all processes in the session that an earlier guard of this service recorded."""
     kill_and_wait(leftover_processes(settings, name))
     session_file(settings, name).unlink(missing_ok=True)
 
 
 def leftover_processes(settings: Settings, name: str) -> list[psutil.Process]:
-    """Return the processes in the recorded session of a service, and those they started in sessions of their own."""
+    """Return the processes in the recorded session of a service, and their descendants in other sessions."""
     try:
         record = json.loads(session_file(settings, name).read_text())
-    except (
-        FileNotFoundError,
-        ValueError,
-    ):  # none was started, or a power loss has left an empty file: nothing survives that
+    except (FileNotFoundError, ValueError):  # ValueError: truncated by a power failure, so no process is left
         return []
     if record["boot"] != boot_id():
         return []
     members = [process for process in psutil.process_iter() if session_of(process.pid) == record["session"]]
-    # The id may belong to another program's session by now; a service's working folder is the home of its platform.
+    # The kernel may have reused the id for another program. A service runs in the home of its platform.
     if not any(working_folder(member).is_relative_to(settings.home) for member in members):
         return []
     return list(
@@ -97,12 +96,12 @@ def leftover_processes(settings: Settings, name: str) -> list[psutil.Process]:
 
 
 def boot_id() -> str:
-    """Return the kernel's id of this boot: process ids start again at the next one."""
+    """Return the kernel's id of this boot. Process ids are comparable within one boot only."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def working_folder(process: psutil.Process) -> Path:
-    """Return the working folder of a process, the root when it is gone."""
+    """Return the working folder of a process, or the root if it has ended."""
     try:
         return Path(process.cwd())
     except psutil.Error:
@@ -110,7 +109,7 @@ def working_folder(process: psutil.Process) -> Path:
 
 
 def descendants(process: psutil.Process) -> list[psutil.Process]:
-    """Return all that a process started, none when it is gone."""
+    """Return all descendants of a process, or an empty list if it has ended."""
     try:
         return process.children(recursive=True)
     except psutil.NoSuchProcess:
@@ -118,7 +117,7 @@ def descendants(process: psutil.Process) -> list[psutil.Process]:
 
 
 def session_of(pid: int) -> int:
-    """Return the session of a process, 0 when it is gone."""
+    """Return the session of a process, or 0 if it has ended."""
     try:
         return os.getsid(pid)
     except ProcessLookupError:
@@ -126,7 +125,7 @@ def session_of(pid: int) -> int:
 
 
 def kill_and_wait(processes: list[psutil.Process]) -> None:
-    """Kill processes and wait until they are gone."""
+    """Kill processes and wait until they have ended."""
     for process in processes:
         try:
             process.kill()
@@ -136,7 +135,7 @@ def kill_and_wait(processes: list[psutil.Process]) -> None:
 
 
 def session_file(settings: Settings, name: str) -> Path:
-    """Return where the session of a service is recorded."""
+    """Return the file with the session of a service."""
     return settings.folder("run", "sessions") / name
 
 

@@ -1,7 +1,8 @@
-"""Run MLflow's tracking server in this process: `python -m deploy.embedded.mlflow_server HOST PORT ARTIFACTS`.
+"""Run MLflow's tracking server in one process: `python -m deploy.embedded.mlflow_server HOST PORT ARTIFACTS`.
 
-The command `mlflow server` imports MLflow, makes the tables, then starts a second interpreter that imports MLflow again and serves. Here one
-does both, which halves the start and saves the memory of the first. MLFLOW_BACKEND_STORE_URI names the database.
+`mlflow server` imports MLflow, creates the tables, and then starts a second interpreter that imports MLflow
+again. One process for both halves the start time and saves the memory of the first. MLFLOW_BACKEND_STORE_URI
+is the database.
 """
 
 import os
@@ -12,12 +13,11 @@ from mlflow.server import constants
 
 
 def main(host: str, port: str, artifacts: str) -> None:
-    """Make or upgrade the tables, then serve until a signal ends it."""
+    """Create or upgrade the tables, then serve until a signal arrives."""
     database = os.environ["MLFLOW_BACKEND_STORE_URI"]
-    artifact_root = (
-        "mlflow-artifacts:/"  # runs store through the server, never in a folder of its machine by themselves
-    )
-    # As `mlflow server` hands them to its second interpreter; read when the application is imported.
+    artifact_root = "mlflow-artifacts:/"  # clients store artifacts through the server
+    # `mlflow server` passes these to its second interpreter. MLflow reads them when the application is
+    # imported.
     os.environ |= {
         constants.BACKEND_STORE_URI_ENV_VAR: database,
         constants.REGISTRY_STORE_URI_ENV_VAR: database,

@@ -1,4 +1,4 @@
-"""Show what `make run` is doing, how long each step takes, and at the end what came of it."""
+"""Show the progress of `make run` and the duration of each step."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from deploy.common import steps
+
 SYMBOLS = {
     "success": ("✓", "green"),
     "failed": ("✗", "red"),
@@ -25,50 +27,45 @@ SYMBOLS = {
 
 @dataclass
 class Progress:
-    """The steps of one command, shown live in a terminal and as plain lines elsewhere."""
+    """The steps of a command: live in a terminal, otherwise as plain lines."""
 
     console: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=True))
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def step(self, title: str) -> Iterator[Callable[[str], None]]:
-        """Show a step that runs; the given function changes the words behind its title."""
+        """Show a running step. The yielded function shows its state."""
         start = time.monotonic()
-        last_shown = ""
-
-        def line(detail: str) -> Text:
-            return Text.assemble(
-                f"{title}  ", (f"{time.monotonic() - start:.0f} s  ", "dim"), (detail, "dim")
-            )
-
-        if self.console.is_terminal:
-            spinner = Spinner("dots", text=line(""))
-            with Live(spinner, console=self.console, transient=True, refresh_per_second=8):
-                yield lambda detail: spinner.update(text=line(detail))
-        else:
-            self.console.print(f"… {title}")
-
-            def show(detail: str) -> None:
-                nonlocal last_shown
-                if detail and detail != last_shown:
-                    last_shown = detail
-                    self.console.print(f"    {time.monotonic() - start:5.0f} s  {detail}")
-
-            yield show
+        with (self.live_step if self.console.is_terminal else steps.step)(title) as report:
+            yield report
         self.seconds[title] = time.monotonic() - start
-        self.console.print(Text.assemble(("✓ ", "green"), title, (f"  {self.seconds[title]:.1f} s", "dim")))
+
+    @contextmanager
+    def live_step(self, title: str) -> Iterator[Callable[[str], None]]:
+        """Show a running step in a terminal."""
+        start = time.monotonic()
+
+        def line(state: str) -> Text:
+            seconds = f"{time.monotonic() - start:.0f} s  "
+            return Text.assemble(f"{title}  ", (seconds, "dim"), (state, "dim"))
+
+        spinner = Spinner("dots", text=line(""))
+        with Live(spinner, console=self.console, transient=True, refresh_per_second=8):
+            yield lambda state: spinner.update(text=line(state))
+        seconds = f"  {time.monotonic() - start:.1f} s"
+        self.console.print(Text.assemble(("✓ ", "green"), title, (seconds, "dim")))
 
     def timings(self) -> Table:
-        """Return how long each step took."""
+        """Return a table with the duration of each step."""
         table = Table(title="Time", title_justify="left", box=None, pad_edge=False, show_header=False)
         table.add_column()
         table.add_column(justify="right")
-        for title, seconds in [*self.seconds.items(), ("all together", sum(self.seconds.values()))]:
+        for title, seconds in [*self.seconds.items(), ("total", sum(self.seconds.values()))]:
             table.add_row(title, f"{seconds:.1f} s")
         return table
 
 
 def state_text(state: str | None) -> Text:
-    """Return a state of Airflow's as a coloured symbol and word."""
+    """Return a state of Airflow as a coloured symbol and text."""
     symbol, colour = SYMBOLS.get(state or "", ("·", "dim"))
     return Text(f"{symbol} {state or 'waiting'}", style=colour)

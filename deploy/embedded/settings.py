@@ -1,4 +1,4 @@
-"""Where the embedded platform lives on this machine: folders, ports, credentials, and the environment of its services."""
+"""Folders, ports, credentials and environment of the embedded platform."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
-import tempfile
 from base64 import urlsafe_b64encode
 from collections.abc import MutableMapping
 from dataclasses import dataclass
@@ -18,22 +16,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from deploy.embedded.install import (
-    CLASS_ARCHIVE,
-    ENVIRONMENT,
-    REPOSITORY,
-    class_archive_is_current,
-    find_java_home,
-    site_packages,
-    spark_class_path,
-)
+from contracts import hdfs_paths
 
-CONFIGURATION = REPOSITORY / "deploy" / "conf"  # files that every deployment reads
+from deploy.common.checkout import CONFIGURATION, ENVIRONMENT, REPOSITORY
+from deploy.common.deployment import ADMIN
+from deploy.common.errors import CommandError
+from deploy.common.files import write_private
+from deploy.installation.class_archive import CLASS_ARCHIVE, class_archive_is_current, spark_class_path
+from deploy.installation.java import find_java_home
+
 HOST = "127.0.0.1"
-AIRFLOW_USER = "admin"
 POSTGRES_USER = "vaxpulse"
 
-# Setting VAXPULSE_<NAME>_PORT moves one; the choice is kept in var/ports.json for the next start.
+# VAXPULSE_<NAME>_PORT overrides a port. var/ports.json saves it for the next start.
 DEFAULT_PORTS = {
     "airflow": 8080,
     "mlflow": 5000,
@@ -42,65 +37,65 @@ DEFAULT_PORTS = {
     "datanode": 9866,
     "datanode_http": 9864,
     "datanode_ipc": 9867,
-    "postgres": 5433,  # not 5432, where the machine's own PostgreSQL would be
+    "postgres": 5433,  # not 5432, the default port of another PostgreSQL on this machine
     "spark_history": 18080,
 }
-LONGEST_SOCKET_PATH = (
-    90  # a Unix socket's path has 107 bytes, and supervisor appends a process id while it makes one
-)
-
-
-class SettingsError(Exception):
-    """One line that says what is wrong and what to do about it."""
+# A Unix socket's path has at most 107 bytes, and supervisor appends a process id temporarily.
+MAX_SOCKET_PATH = 90
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that differs between two embedded platforms on one machine."""
+    """Settings that differ between two embedded platforms on one machine."""
 
     home: Path
     ports: dict[str, int]
 
     @classmethod
     def load(cls) -> Settings:
-        """Read VAXPULSE_HOME and the ports: from the environment, else as at the last start, else the defaults."""
+        """Read VAXPULSE_HOME and the ports. Precedence: environment, last start, defaults."""
         home = Path(os.environ.get("VAXPULSE_HOME") or REPOSITORY / "var").absolute()
-        if len(str(home / "run" / "supervisor.sock")) > LONGEST_SOCKET_PATH:
-            raise SettingsError(
-                f"the path {home} is too long for a Unix socket in it: set VAXPULSE_HOME to a shorter one"
+        if len(str(home / "run" / "supervisor.sock")) > MAX_SOCKET_PATH:
+            raise CommandError(
+                f"the path {home} is too long for a Unix socket: set VAXPULSE_HOME to a shorter path"
             )
         ports = DEFAULT_PORTS | saved_ports(home)
         for name in ports:
             variable = port_variable(name)
             if value := os.environ.get(variable):
                 if not (value.isdecimal() and 0 < int(value) < 65536):
-                    raise SettingsError(f"{variable}={value} is no port: give a number from 1 to 65535")
+                    raise CommandError(f"{variable}={value} is not a port: use a number from 1 to 65535")
                 ports[name] = int(value)
         return cls(home, ports)
 
     def folder(self, *names: str) -> Path:
-        """Return a folder below the home, made when it is not there."""
+        """Return a folder below the home. Create it if necessary."""
         path = self.home.joinpath(*names)
         path.mkdir(parents=True, exist_ok=True)
         return path
 
     def url(self, name: str) -> str:
-        """Return the address of a service that speaks HTTP."""
+        """Return the URL of a service."""
         return f"http://{HOST}:{self.ports[name]}"
 
     @property
     def hdfs(self) -> str:
-        """Return the URI of the file system, as Spark, Delta and the DAGs know it."""
+        """Return the URI of the file system for Spark, Delta and the DAGs."""
         return f"hdfs://{HOST}:{self.ports['namenode_rpc']}"
+
+    @property
+    def explorer_url(self) -> str:
+        """Return the NameNode's page that shows the platform's folder."""
+        return f"{self.url('namenode')}/explorer.html#{hdfs_paths.ROOT}"
 
     @cached_property
     def java_home(self) -> Path:
-        """Return the JDK 17 that all services use."""
+        """Return the JDK of all services."""
         return find_java_home()
 
     @cached_property
     def secrets(self) -> dict[str, str]:
-        """Return the generated keys that only services need; made once, readable by their owner alone."""
+        """Return the generated secrets. The first call writes them to a private file."""
         path = self.home / "run" / "secrets.json"
         if not path.exists():
             self.folder("run")
@@ -116,7 +111,7 @@ class Settings:
 
     @cached_property
     def first_day(self) -> str:
-        """Return the day of the first start: catch-up begins there."""
+        """Return the day of the first start, from which Airflow catches up."""
         path = self.home / "run" / "first-day"
         if not path.exists():
             self.folder("run")
@@ -124,7 +119,7 @@ class Settings:
         return path.read_text()
 
     def save(self) -> None:
-        """Save the ports for the next start, and the credentials that people and scripts log in with."""
+        """Save the ports for the next start, and the credentials for users and scripts."""
         write_private(self.home / "ports.json", json.dumps(self.ports, indent=2))
         write_private(self.home / "credentials.json", json.dumps(self.credentials(), indent=2))
 
@@ -133,7 +128,7 @@ class Settings:
         return {
             "airflow": {
                 "url": self.url("airflow"),
-                "user": AIRFLOW_USER,
+                "user": ADMIN,
                 "password": self.secrets["airflow_password"],
             },
             "mlflow": {"url": self.url("mlflow")},
@@ -142,20 +137,20 @@ class Settings:
         }
 
     def database_uri(self, database: str) -> str:
-        """Return the SQLAlchemy URI of a database; the driver is named, because the default changed with SQLAlchemy 2.1."""
+        """Return a database's SQLAlchemy URI with the driver: the default changed with SQLAlchemy 2.1."""
         password = quote(self.secrets["postgres_password"], safe="")
         return f"postgresql+psycopg2://{POSTGRES_USER}:{password}@{HOST}:{self.ports['postgres']}/{database}"
 
     def environment(self) -> dict[str, str]:
-        """Return the whole environment of the services: deployment facts for DAGs, jobs and training, and Airflow's settings."""
+        """Return the environment of all services, jobs and trainings."""
         airflow = {
             "CORE__DAGS_FOLDER": REPOSITORY / "dags",
             "CORE__PLUGINS_FOLDER": REPOSITORY / "plugins",
             "CORE__EXECUTOR": "LocalExecutor",
-            # A Spark job uses all cores by itself. More processes at once only wait; four leave room for short tasks beside it.
+            # A Spark job uses all cores. Four processes allow short tasks at the same time.
             "CORE__PARALLELISM": 4,
             "CORE__FERNET_KEY": self.secrets["airflow_fernet_key"],
-            "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{AIRFLOW_USER}:admin",
+            "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{ADMIN}:admin",
             "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": self.home / "run" / "airflow-passwords.json",
             "CORE__EXECUTION_API_SERVER_URL": f"{self.url('airflow')}/execution/",
             "DATABASE__SQL_ALCHEMY_CONN": self.database_uri("airflow"),
@@ -176,10 +171,11 @@ class Settings:
                 "login": getpass.getuser(),
             },
         }
+        path = os.environ.get("PATH", "/usr/bin:/bin")
         return {
             **os.environ,
             **common_environment(),
-            "PATH": f"{ENVIRONMENT / 'bin'}:{self.java_home / 'bin'}:{os.environ.get('PATH', '/usr/bin:/bin')}",
+            "PATH": f"{ENVIRONMENT / 'bin'}:{self.java_home / 'bin'}:{path}",
             "PYTHONPATH": str(REPOSITORY),
             "PYTHONUNBUFFERED": "1",
             "JAVA_HOME": str(self.java_home),
@@ -196,25 +192,24 @@ class Settings:
             "VAXPULSE_LANDING": str(self.folder("landing")),
             "VAXPULSE_FIRST_DAY": self.first_day,
             "VAXPULSE_MLFLOW_URL": self.url("mlflow"),
-            "VAXPULSE_HDFS_URL": f"{self.url('namenode')}/explorer.html#/vaxpulse",
+            "VAXPULSE_HDFS_URL": self.explorer_url,
             "VAXPULSE_SPARK_URL": self.url("spark_history"),
             "VAXPULSE_SPARK_EVENTS": f"file:{self.folder('spark-events')}",
             "HADOOP_CONF_DIR": str(CONFIGURATION / "hadoop"),
             "SPARK_CONF_DIR": str(self.home / "conf" / "spark"),
-            # Driver, block manager and web pages of a job listen on loopback and nowhere else.
+            # Driver, block manager and web pages of a job listen on loopback only.
             "SPARK_LOCAL_IP": HOST,
             "SPARK_LOCAL_HOSTNAME": HOST,
             "SPARK_LOCAL_DIRS": str(self.folder("spark-local")),
             "PYSPARK_PYTHON": str(ENVIRONMENT / "bin" / "python"),
             "MLFLOW_TRACKING_URI": self.url("mlflow"),
             "VAXPULSE_STUDIES": self.database_uri("studies"),  # of tune_classifier
-            "MLFLOW_BACKEND_STORE_URI": self.database_uri(
-                "mlflow"
-            ),  # by the environment: arguments can be read by every user
+            # In the environment, because every user can read arguments.
+            "MLFLOW_BACKEND_STORE_URI": self.database_uri("mlflow"),
         }
 
     def write_configuration(self) -> None:
-        """Write what deploy/conf cannot hold, from scratch: a port or a JDK may have changed."""
+        """Write the configuration files that depend on ports, secrets or the JDK."""
         for folder in ("run", "logs", "hdfs", "postgres", "mlflow", "airflow", "spark-events"):
             self.folder(folder)
         spark = self.folder("conf", "spark")
@@ -225,30 +220,31 @@ class Settings:
         )
         write_private(
             self.home / "run" / "airflow-passwords.json",
-            json.dumps({AIRFLOW_USER: self.secrets["airflow_password"]}),
+            json.dumps({ADMIN: self.secrets["airflow_password"]}),
         )
         self.save()
 
     def driver_settings(self) -> dict[str, str]:
-        """Return what spark-defaults.conf says on this machine alone; spark-submit reads these lines before Spark could substitute variables."""
+        """Return settings of Spark drivers for spark-defaults.conf. They contain paths of this machine."""
         return {
-            # Not spark.jars: Java shares archived classes only from its class path, and each start would copy 56 MB.
+            # Not spark.jars: Java uses archived classes only from its class path, and each start would copy
+            # 56 MB.
             "spark.driver.extraClassPath": spark_class_path(),
             "spark.driver.defaultJavaOptions": " ".join(self.java_options()),
         }
 
     def java_options(self) -> list[str]:
         """Return the JVM options of every Spark driver."""
-        # Jars before the configuration's folder hold log4j2.properties of their own.
+        # Without it, log4j2.properties in a jar would be used: jars precede the configuration folder.
         options = [f'"-Dlog4j2.configurationFile={(CONFIGURATION / "spark" / "log4j2.properties").as_uri()}"']
         if class_archive_is_current(self.java_home):
-            # An archive that no longer fits is passed over; that is not worth a line in each task's log.
+            # Java ignores an archive that does not fit. Do not write a warning to each task's log.
             options += [f'"-XX:SharedArchiveFile={CLASS_ARCHIVE}"', "-Xlog:cds*=off"]
         return options
 
 
 def port_variable(name: str) -> str:
-    """Return the environment variable that moves a port.
+    """Return the environment variable that overrides a port.
 
     >>> port_variable("namenode_rpc")
     'VAXPULSE_NAMENODE_RPC_PORT'
@@ -257,53 +253,26 @@ def port_variable(name: str) -> str:
 
 
 def common_environment() -> dict[str, str]:
-    """Return the variables that every deployment has: the lines `NAME=value` of deploy/conf/*.env."""
+    """Return the variables that all deployments share: the lines `NAME=value` of deploy/conf/*.env."""
     lines = [line for file in sorted(CONFIGURATION.glob("*.env")) for line in file.read_text().splitlines()]
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
 def saved_ports(home: Path) -> dict[str, int]:
-    """Return the ports of the last start, none before the first."""
+    """Return the ports of the last start, empty before the first start."""
     file = home / "ports.json"
     ports: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
     return ports
 
 
 def bypass_proxy_for_loopback(environment: MutableMapping[str, str]) -> None:
-    """Add our own addresses to those that `environment` excepts from its proxies: our services are never behind one.
+    """Add the loopback addresses to NO_PROXY and no_proxy of an environment.
 
-    Programs read NO_PROXY, no_proxy or both, and many prefer the second: both are set. A `*` excepts everything already.
+    Programs read either variable, so both are set. `*` includes all addresses already.
     """
     given = {name: environment.get(name) or "" for name in ("NO_PROXY", "no_proxy")}
     for name, value in given.items():
         hosts = (value or given["NO_PROXY"] or given["no_proxy"]).split(",")
-        excepted = [host.strip() for host in hosts if host.strip()]
-        ours = [] if "*" in excepted else [HOST, "localhost"]
-        environment[name] = ",".join(dict.fromkeys(excepted + ours))
-
-
-def spark_classpath() -> str:
-    """Return the class path of Spark's own daemons."""
-    return str(site_packages() / "pyspark" / "jars" / "*")
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read. After a crash or a power loss it has its old content or the new one, whole."""
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:  # made with mode 600
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())  # else a power loss may keep the renaming and lose the content
-    Path(file.name).replace(path)
-
-
-def is_free(port: int) -> bool:
-    """Tell whether a service could listen on a loopback port now."""
-    with socket.socket() as probe:
-        probe.setsockopt(
-            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-        )  # connections that linger after a stop do not count
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
+        hosts = [host.strip() for host in hosts if host.strip()]
+        loopback = [] if "*" in hosts else [HOST, "localhost"]
+        environment[name] = ",".join(dict.fromkeys(hosts + loopback))

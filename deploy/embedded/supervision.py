@@ -1,45 +1,39 @@
-"""Start, watch and stop the services with supervisor."""
+"""Start and stop the services with supervisor."""
 
 from __future__ import annotations
 
 import fcntl
 import functools
 import os
-import shutil
 import subprocess
 import sys
 import time
 import xmlrpc.client
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from importlib.metadata import version
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
+from deploy.common.checkout import ENVIRONMENT, REPOSITORY
+from deploy.common.errors import CommandError
+from deploy.common.steps import wait_until
 from deploy.embedded.guard import kill_and_wait, leftover_processes
-from deploy.embedded.install import ENVIRONMENT, REPOSITORY
-from deploy.embedded.services import (
-    SERVICES,
-    airflow,
-    connect_postgres,
-    hdfs_daemon,
-    postgres_command,
-    postgres_data,
+from deploy.embedded.initialization import (
+    create_databases,
+    initialize_hdfs,
+    initialize_postgres,
+    migrate_airflow,
 )
-from deploy.embedded.settings import POSTGRES_USER, Settings, is_free, port_variable, saved_ports
+from deploy.embedded.ports import check_ports_are_free, check_ports_are_unchanged
+from deploy.embedded.services import SERVICES
+from deploy.embedded.settings import Settings
 
-HEALTHY_SECONDS = (
-    180  # the first start, when everything is read from disk for the first time, took 60 s at most
-)
+HEALTHY_SECONDS = 180  # a first start with cold disk caches took up to 60 s
 STOP_SECONDS = 60
-RUNNING_STATES = (
-    "RUNNING",
-    "STARTING",
-    "BACKOFF",
-)  # supervisor's own list: it refuses to start a service in one of these
+RUNNING_STATES = ("RUNNING", "STARTING", "BACKOFF")  # supervisor does not start a service in these states
 
 SUPERVISOR_CONFIGURATION = """\
 [supervisord]
@@ -72,19 +66,15 @@ stdout_logfile_backups=3
 """
 
 
-class StartError(Exception):
-    """One line that says which service did not start and what to do."""
-
-
 @contextmanager
 def exclusive(settings: Settings) -> Iterator[None]:
-    """Hold the lock of this platform: a second `make run` or `make stop` fails while this one is at work."""
+    """Hold the lock of this platform. Raise CommandError if another command holds it."""
     with (settings.folder("run") / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StartError(
-                f"another `make run` or `make stop` is at work on {settings.home}: wait for it to end"
+            raise CommandError(
+                f"another `make run`, `make stop` or `make clean` uses {settings.home}: wait until it ends"
             ) from None
         yield
 
@@ -97,7 +87,7 @@ def supervisor(settings: Settings) -> Any:
 
 
 def states(settings: Settings) -> dict[str, str]:
-    """Return supervisor's state of each service (RUNNING, STARTING, BACKOFF, ...), empty when nothing was started."""
+    """Return supervisor's state of each service (RUNNING, BACKOFF, ...), empty if supervisor does not run."""
     try:
         return {process["name"]: process["statename"] for process in supervisor(settings).getAllProcessInfo()}
     except (OSError, xmlrpc.client.Error):
@@ -105,71 +95,36 @@ def states(settings: Settings) -> dict[str, str]:
 
 
 def is_up(settings: Settings) -> bool:
-    """Tell whether this platform's supervisor runs."""
+    """Return whether this platform's supervisor runs."""
     return bool(states(settings))
 
 
-def check_ports(settings: Settings) -> None:
-    """Raise StartError when a port that we need is taken."""
-    for service in SERVICES.values():
-        for name in service.ports:
-            port = settings.ports[name]
-            if not is_free(port):
-                raise StartError(
-                    f"port {port} ({service.title}) is in use{user_of(port)}: end that program, "
-                    f"or choose another port with `{port_variable(name)}={port + 1} make run`"
-                )
-
-
-def user_of(port: int) -> str:
-    """Return ' by NAME (process N)' for a listening port, as far as we may see it."""
-    try:
-        listening = [
-            c
-            for c in psutil.net_connections("tcp")
-            if c.status == psutil.CONN_LISTEN and c.laddr.port == port
-        ]
-        process = psutil.Process(listening[0].pid)
-        return f" by {process.name()} (process {process.pid})"
-    except (psutil.Error, IndexError, TypeError):
-        return ""
-
-
-def check_ports_unchanged(settings: Settings) -> None:
-    """Raise StartError when the running services have other ports than those that are asked for now."""
-    for name, port in saved_ports(settings.home).items():
-        if port != settings.ports[name]:
-            raise StartError(
-                f"the platform runs with {port_variable(name)}={port}, not {settings.ports[name]}: "
-                "`make stop` first, a running service cannot change its port"
-            )
-
-
 def start(settings: Settings, report: Callable[[str], None]) -> None:
-    """Start every service that does not run, and return when all are healthy.
+    """Start all services that do not run, and return when all are healthy.
 
     Args:
-        settings: the platform to start.
-        report: is told in a few words what is being waited for.
+        settings: the platform.
+        report: called with the services that are not healthy yet.
 
     Raises:
-        StartError: a port is taken or a service does not come up. What ran before still runs then; what this call has started does not.
+        CommandError: a port is in use or a service does not start. Services that ran before this call still
+            run, the others are stopped.
     """
     ran_before = running_services(settings)
     if is_up(settings):
-        check_ports_unchanged(settings)
+        check_ports_are_unchanged(settings)
     else:
-        check_ports(settings)
+        check_ports_are_free(settings)
     try:
         settings.write_configuration()
         if not is_up(settings):
             start_supervisor(settings)
-        with ThreadPoolExecutor(1) as beside:
-            hdfs = beside.submit(start_hdfs, settings)
+        with ThreadPoolExecutor(1) as executor:
+            hdfs = executor.submit(start_hdfs, settings)
             start_databases(settings, report)
             hdfs.result()
         launch(settings, *SERVICES)
-        await_health(settings, list(SERVICES), report)
+        wait_for_health(settings, list(SERVICES), report)
     except BaseException:
         if ran_before:
             stop_services(settings, [name for name in SERVICES if name not in ran_before])
@@ -179,56 +134,54 @@ def start(settings: Settings, report: Callable[[str], None]) -> None:
 
 
 def start_hdfs(settings: Settings) -> None:
-    """Start both daemons of the file system, formatted before their first start."""
+    """Start both HDFS daemons."""
     initialize_hdfs(settings)
     launch(settings, "namenode", "datanode")
 
 
 def start_databases(settings: Settings, report: Callable[[str], None]) -> None:
-    """Start PostgreSQL and make what Airflow and MLflow need in it."""
+    """Start PostgreSQL, and create the databases and tables of Airflow and MLflow."""
     initialize_postgres(settings)
     launch(settings, "postgres")
-    await_health(settings, ["postgres"], report)
+    wait_for_health(settings, ["postgres"], report)
     create_databases(settings)
-    launch(settings, "mlflow")  # it makes its own tables meanwhile
+    launch(settings, "mlflow")  # creates its tables during Airflow's migration
     migrate_airflow(settings, report)
 
 
 def running_services(settings: Settings) -> set[str]:
-    """Return the services that supervisor keeps running."""
+    """Return the services that supervisor has started and not stopped."""
     return {name for name, state in states(settings).items() if state in RUNNING_STATES}
 
 
 def start_supervisor(settings: Settings) -> None:
-    """Write supervisor's configuration and start it in the background."""
+    """Write supervisor's configuration and start it as a daemon."""
     run, logs = settings.folder("run"), settings.folder("logs")
     configuration = run / "supervisord.conf"
-    programs = (
+    programs = [
         PROGRAM_CONFIGURATION.format(name=name, python=sys.executable, logs=logs) for name in SERVICES
-    )
-    configuration.write_text(
-        SUPERVISOR_CONFIGURATION.format(run=run, logs=logs, repository=REPOSITORY) + "".join(programs)
-    )
-    (run / "supervisor.sock").unlink(missing_ok=True)  # left by one that was killed
-    environment = {**os.environ, "VAXPULSE_HOME": str(settings.home)}
+    ]
+    main = SUPERVISOR_CONFIGURATION.format(run=run, logs=logs, repository=REPOSITORY)
+    configuration.write_text(main + "".join(programs))
+    (run / "supervisor.sock").unlink(missing_ok=True)  # a killed supervisor leaves it
     subprocess.run(
         [ENVIRONMENT / "bin" / "supervisord", "-c", configuration],
         check=True,
         cwd=REPOSITORY,
-        env=environment,
+        env={**os.environ, "VAXPULSE_HOME": str(settings.home)},
     )
-    wait_until(lambda: is_up(settings), 20, "supervisor did not start; its log is logs/supervisord.log")
+    wait_until(lambda: is_up(settings), 20, f"supervisor did not start: see {logs / 'supervisord.log'}")
 
 
 def launch(settings: Settings, *names: str) -> None:
-    """Ask supervisor to start services that it does not run already; return at once."""
+    """Let supervisor start services that do not run. Return immediately."""
     for name in names:
         if name not in running_services(settings):
             supervisor(settings).startProcess(name, False)
 
 
-def await_health(settings: Settings, names: list[str], report: Callable[[str], None]) -> None:
-    """Wait until services are healthy; report which are not yet."""
+def wait_for_health(settings: Settings, names: list[str], report: Callable[[str], None]) -> None:
+    """Wait until services are healthy, and report those that are not yet."""
     waiting = {name: SERVICES[name] for name in names}
     deadline = time.monotonic() + HEALTHY_SECONDS
     while waiting:
@@ -238,10 +191,11 @@ def await_health(settings: Settings, names: list[str], report: Callable[[str], N
         waiting = {name: service for name, service in waiting.items() if problems[name]}
         if waiting and (gave_up or time.monotonic() > deadline):
             name = (gave_up or list(waiting))[0]
-            raise StartError(
-                f"{SERVICES[name].title} {problems[name]}: {last_log_line(settings, name)} (whole log: {settings.home / 'logs' / name}.log)"
+            log = settings.home / "logs" / f"{name}.log"
+            raise CommandError(
+                f"{SERVICES[name].title} {problems[name]}: {last_log_line(settings, name)} (log: {log})"
             )
-        report(", ".join(service.title for service in waiting.values()))
+        report("waiting for " + ", ".join(service.title for service in waiting.values()) if waiting else "")
         time.sleep(0.3 if waiting else 0)
 
 
@@ -249,94 +203,11 @@ def last_log_line(settings: Settings, name: str) -> str:
     """Return the last line of a service's log."""
     log = settings.home / "logs" / f"{name}.log"
     lines = log.read_text(errors="replace").split("\n") if log.exists() else []
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it wrote nothing")
-
-
-def initialize_postgres(settings: Settings) -> None:
-    """Create the database cluster when there is none: under a temporary name, renamed when it is complete."""
-    data = postgres_data(settings)
-    if (data / "PG_VERSION").exists():
-        return
-    if data.exists() and any(data.iterdir()):
-        raise StartError(
-            f"{data} has files but no PG_VERSION, so it is no database of PostgreSQL: move it away, nothing of it was touched"
-        )
-    unfinished = data.with_name("data.unfinished")
-    if unfinished.exists():
-        shutil.rmtree(unfinished)
-    unfinished.mkdir(mode=0o700)
-    read_end, write_end = (
-        os.pipe()
-    )  # the password is neither an argument nor a file that another user could read
-    os.write(write_end, settings.secrets["postgres_password"].encode())
-    os.close(write_end)
-    if os.geteuid() == 0:
-        shutil.chown(unfinished, "nobody", "nogroup")
-    arguments = [
-        "-U",
-        POSTGRES_USER,
-        f"--pwfile=/dev/fd/{read_end}",
-        "--auth=scram-sha-256",
-        "-E",
-        "UTF8",
-        "--locale=C.UTF-8",
-    ]
-    initialize = postgres_command("initdb", unfinished, *arguments)
-    with os.fdopen(read_end):
-        made = subprocess.run(initialize, pass_fds=[read_end], capture_output=True, text=True, check=False)
-    if made.returncode:
-        raise StartError(
-            f"PostgreSQL could not make its folder {data}: {(made.stderr.strip() or made.stdout.strip()).splitlines()[-1]}"
-        )
-    unfinished.rename(data)
-
-
-def initialize_hdfs(settings: Settings) -> None:
-    """Format the NameNode's folder when it never was; data in it is never touched."""
-    if (settings.home / "hdfs" / "name" / "current" / "VERSION").exists():
-        return
-    format_command = [*hdfs_daemon("namenode.NameNode")(settings), "-format", "-nonInteractive"]
-    made = subprocess.run(
-        format_command, env=settings.environment(), capture_output=True, text=True, check=False
-    )
-    if made.returncode:
-        raise StartError(
-            f"HDFS could not format {settings.home / 'hdfs' / 'name'}: {made.stderr.strip().splitlines()[-1]}"
-        )
-
-
-def create_databases(settings: Settings) -> None:
-    """Make the databases of Airflow, MLflow and the searches of settings when they are not there."""
-    connection = connect_postgres(settings, "postgres")
-    with connection.cursor() as cursor:
-        for database in ("airflow", "mlflow", "studies"):
-            cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (database,))
-            if not cursor.fetchone():
-                cursor.execute(f'CREATE DATABASE "{database}"')
-    connection.close()
-
-
-def migrate_airflow(settings: Settings, report: Callable[[str], None]) -> None:
-    """Migrate Airflow's database to the installed version; it takes seconds, so a stamp file records that it was done."""
-    stamp = settings.home / "postgres" / f"airflow-{version('apache-airflow')}-migrated"
-    if stamp.exists():
-        return
-    report("Airflow's tables")
-    made = subprocess.run(
-        airflow("db", "migrate")(settings),
-        env=settings.environment(),
-        cwd=settings.home,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if made.returncode:
-        raise StartError(f"Airflow could not make its tables: {made.stderr.strip().splitlines()[-1]}")
-    stamp.touch()
+    return next((line.strip() for line in reversed(lines) if line.strip()), "its log is empty")
 
 
 def stop(settings: Settings) -> None:
-    """Stop every service, the database last, and kill whatever does not stop by itself."""
+    """Stop all services, and kill the processes that do not stop."""
     if is_up(settings):
         stop_services(settings, list(SERVICES))
         process = supervisor_process(settings)
@@ -350,7 +221,7 @@ def stop(settings: Settings) -> None:
 
 
 def stop_services(settings: Settings, names: list[str]) -> None:
-    """Stop these services and wait for it, the database last: the others write to it until they end."""
+    """Stop services and wait until they have ended. The database is last, because the others write to it."""
     for group in (
         [name for name in names if name != "postgres"],
         [name for name in names if name == "postgres"],
@@ -358,18 +229,19 @@ def stop_services(settings: Settings, names: list[str]) -> None:
         for name in group:
             with suppress_not_running():
                 supervisor(settings).stopProcess(name, False)
-        wait_until(functools.partial(have_stopped, settings, group), STOP_SECONDS)
+        with suppress(CommandError):
+            wait_until(functools.partial(have_stopped, settings, group), STOP_SECONDS, "not stopped")
 
 
 def have_stopped(settings: Settings, names: list[str]) -> bool:
-    """Tell whether none of these services runs."""
+    """Return whether none of these services runs."""
     current = states(settings)
     return all(current.get(name) in ("STOPPED", "FATAL", "EXITED", None) for name in names)
 
 
 @contextmanager
 def suppress_not_running() -> Iterator[None]:
-    """Ignore supervisor's fault that a service is stopped already."""
+    """Ignore supervisor's fault that a service has stopped already."""
     try:
         yield
     except xmlrpc.client.Fault as fault:
@@ -378,20 +250,8 @@ def suppress_not_running() -> Iterator[None]:
 
 
 def supervisor_process(settings: Settings) -> psutil.Process | None:
-    """Return supervisor's process."""
+    """Return supervisor's process, or None if it does not run."""
     try:
         return psutil.Process(int((settings.home / "run" / "supervisord.pid").read_text()))
     except (OSError, ValueError, psutil.NoSuchProcess):
         return None
-
-
-def wait_until(condition: Callable[[], bool], seconds: float, message: str = "") -> bool:
-    """Wait for a condition; after `seconds` raise StartError with the message, or return False when there is none."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            if message:
-                raise StartError(message)
-            return False
-        time.sleep(0.1)
-    return True

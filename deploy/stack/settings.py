@@ -1,4 +1,4 @@
-"""The settings of the stack: .env with its secrets and ports, made once, and the credentials that people and scripts log in with."""
+"""Settings of the stack: secrets and ports in .env, and the credentials for users and scripts."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from base64 import urlsafe_b64encode
 from datetime import UTC, datetime
 from pathlib import Path
 
-from deploy.embedded.settings import write_private
+from deploy.common.checkout import REPOSITORY
+from deploy.common.deployment import ADMIN
+from deploy.common.errors import CommandError
+from deploy.common.files import write_private
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 ENV_FILE = REPOSITORY / ".env"
-ADMIN = "admin"  # in Airflow and in MLflow
 
-# Published on loopback; setting VAXPULSE_<NAME>_PORT when .env is made, or there later, moves one.
+# Published on loopback. VAXPULSE_<NAME>_PORT in .env, or in the environment when .env is created, overrides a
+# port.
 DEFAULT_PORTS = {
     "airflow": 8080,
     "mlflow": 5000,
@@ -26,19 +28,16 @@ DEFAULT_PORTS = {
 
 
 def new_environment(*, gpu: bool) -> dict[str, str]:
-    """Return the content of a new .env: what compose is to start, ports, and random secrets.
+    """Return the content of a new .env: services to start, ports, and random secrets.
 
     Args:
-        gpu: whether Docker can give a container an NVIDIA GPU; without one the CPU trains.
+        gpu: Docker has the NVIDIA runtime. Otherwise trainings use the CPU.
     """
     databases = ("AIRFLOW_DATABASE_PASSWORD", "MLFLOW_DATABASE_PASSWORD", "STUDIES_DATABASE_PASSWORD")
     passwords = ("POSTGRES_PASSWORD", *databases, "REDIS_PASSWORD", "AIRFLOW_PASSWORD")
+    cpu = {"COMPOSE_FILE": "docker-compose.yaml:docker-compose.cpu.yaml"}
     return {
-        **(
-            {"COMPOSE_PROFILES": "gpu"}
-            if gpu
-            else {"COMPOSE_FILE": "docker-compose.yaml:docker-compose.cpu.yaml"}
-        ),
+        **({"COMPOSE_PROFILES": "gpu"} if gpu else cpu),
         "VAXPULSE_FIRST_DAY": datetime.now(UTC).date().isoformat(),
         **{name: os.environ.get(name) or str(port) for name, port in port_variables().items()},
         **{name: secrets.token_urlsafe(24) for name in passwords},
@@ -56,17 +55,17 @@ def port_variables() -> dict[str, int]:
 
 
 def complete_environment(path: Path, values: dict[str, str]) -> list[str]:
-    """Add the variables that a file lacks, as that of an earlier version does, readable by its owner alone; return their names.
+    """Add missing variables to a private file, and return their names. The file may be of an earlier version.
 
-    What compose is to start is chosen once, when there is no file yet.
+    The services to start (COMPOSE_*) are written to a new file only.
     """
     is_new = not path.exists()
-    text = "# Made by `make stack-up`. Secrets: keep it, show it to nobody.\n" if is_new else path.read_text()
-    known = {line.partition("=")[0] for line in text.splitlines()}
+    text = "# Written by `make stack-up`. Contains secrets.\n" if is_new else path.read_text()
+    existing = {line.partition("=")[0] for line in text.splitlines()}
     missing = {
         name: value
         for name, value in values.items()
-        if name not in known and (is_new or not name.startswith("COMPOSE_"))
+        if name not in existing and (is_new or not name.startswith("COMPOSE_"))
     }
     if missing:
         write_private(path, text + "".join(f"{name}={value}\n" for name, value in missing.items()))
@@ -74,7 +73,13 @@ def complete_environment(path: Path, values: dict[str, str]) -> list[str]:
 
 
 def read_environment(path: Path) -> dict[str, str]:
-    """Return the variables of a file; those of the process's environment win, as they do for compose."""
+    """Return the variables of a file. As in compose, the process's environment takes precedence.
+
+    Raises:
+        CommandError: there is no file.
+    """
+    if not path.exists():
+        raise CommandError(f"there is no {path}: run `make stack-up` first")
     lines = (
         line.partition("=") for line in path.read_text().splitlines() if line and not line.startswith("#")
     )
@@ -82,7 +87,7 @@ def read_environment(path: Path) -> dict[str, str]:
 
 
 def addresses(values: dict[str, str]) -> dict[str, str]:
-    """Return where each page is found on this machine."""
+    """Return the URL of each published page."""
     ports = {
         name: values.get(variable) or str(default)
         for (variable, default), name in zip(port_variables().items(), DEFAULT_PORTS, strict=True)
@@ -91,12 +96,13 @@ def addresses(values: dict[str, str]) -> dict[str, str]:
 
 
 def credentials(values: dict[str, str]) -> dict[str, dict[str, str]]:
-    """Return the content of credentials.json, which has the form of the embedded platform's."""
+    """Return the content of credentials.json, in the format of the embedded platform."""
     urls = addresses(values)
     return {
         "airflow": {"url": urls["airflow"], "user": ADMIN, "password": values["AIRFLOW_PASSWORD"]},
         "mlflow": {"url": urls["mlflow"], "user": ADMIN, "password": values["MLFLOW_PASSWORD"]},
-        # The RPC address is that of the network of the containers; from the machine HDFS is reached by its pages alone.
+        # The RPC address is valid in the containers' network. The machine itself has only the NameNode's
+        # page.
         "namenode": {"url": urls["namenode"], "rpc": "hdfs://namenode:8020"},
         "spark_master": {"url": urls["spark_master"]},
         "spark_history": {"url": urls["spark_history"]},
@@ -104,7 +110,7 @@ def credentials(values: dict[str, str]) -> dict[str, dict[str, str]]:
 
 
 def write_credentials(values: dict[str, str]) -> Path:
-    """Write credentials.json, readable by its owner alone, where the embedded platform has it; return its path."""
+    """Write credentials.json to the same place as the embedded platform, and return its path."""
     home = Path(os.environ.get("VAXPULSE_HOME") or REPOSITORY / "var").absolute()
     home.mkdir(parents=True, exist_ok=True)
     path = home / "credentials.json"

@@ -1,6 +1,6 @@
-"""Each deployment sets every environment variable and Connection that the code and the files of deploy/conf read.
+"""Each deployment sets every environment variable and Connection that the code and deploy/conf read.
 
-Embedded, all processes have one environment. In docker-compose.yaml each service has its own, of `environment` and `env_file`.
+Embedded, all processes have the same environment. In docker-compose.yaml each service has its own.
 """
 
 import ast
@@ -16,7 +16,7 @@ from deploy.embedded.settings import DEFAULT_PORTS, Settings
 
 REPOSITORY = Path(__file__).parents[2]
 COMPOSE = REPOSITORY / "docker-compose.yaml"
-ROOMS = ("dags", "plugins", "loading", "spark_jobs", "training")
+PACKAGES = ("contracts", "onnx_model", "reporting", "dags", "plugins", "loading", "spark_jobs", "training")
 NAME = re.compile(r"(AIRFLOW|HADOOP|HF|MLFLOW|PYSPARK|SPARK|VAXPULSE)_[A-Z0-9_]+")
 
 PAGES = {"VAXPULSE_MLFLOW_URL", "VAXPULSE_HDFS_URL", "VAXPULSE_SPARK_URL"}
@@ -33,19 +33,19 @@ STUDIES = {"VAXPULSE_STUDIES"}
 CONNECTIONS = {"AIRFLOW_CONN_SPARK_DEFAULT", "AIRFLOW_CONN_WEBHDFS_DEFAULT"}
 HDFS = {"HADOOP_CONF_DIR", "VAXPULSE_HDFS", "VAXPULSE_HDFS_BIND_HOST", "VAXPULSE_HDFS_REPLICATION"}
 HISTORY = {"SPARK_CONF_DIR", "VAXPULSE_SPARK_EVENTS", "VAXPULSE_SPARK_HISTORY_PORT"}
-# What a deployment need not set, and why.
+# Variables that a deployment does not have to set, with the reason.
 NOT_REQUIRED = {
-    # people name hosts there
+    # optional
     "VAXPULSE_DUMP_HOSTS",
-    # an image has it, a checkout has git
+    # in an image; a checkout has git
     "VAXPULSE_COMMIT",
-    # only where MLflow asks for a login
+    # only if MLflow requires a login
     "MLFLOW_TRACKING_USERNAME",
     "MLFLOW_TRACKING_PASSWORD",
     # Airflow sets these for each task
     "AIRFLOW_CTX_DAG_ID",
     "AIRFLOW_CTX_DAG_RUN_ID",
-    # the code chooses, who sets them knows why
+    # the code has a default
     "HF_HUB_ETAG_TIMEOUT",
     "VAXPULSE_STATE",
     "VAXPULSE_WEIGHTS",
@@ -56,11 +56,11 @@ NOT_REQUIRED = {
     # torchrun sets them for each of its processes
     "RANK",
     "WORLD_SIZE",
-    # every process has one
+    # every process has it
     "PATH",
-    # spark-submit's own, which spark-env.sh adds to
+    # of spark-submit; spark-env.sh appends to it
     "SPARK_SUBMIT_OPTS",
-    # messages to people name them
+    # in messages only
     "HF_HOME",
     "HF_TOKEN",
     # deploy/conf has a default
@@ -68,7 +68,7 @@ NOT_REQUIRED = {
     "VAXPULSE_DATANODE_HTTP_PORT",
     "VAXPULSE_DATANODE_IPC_PORT",
     "VAXPULSE_NAMENODE_PORT",
-    # entrypoints set them for the daemon that they start
+    # docker/hdfs.sh sets them for the DataNode
     "VAXPULSE_DATANODE_HOSTNAME",
     "VAXPULSE_HDFS_STORAGE",
 }
@@ -86,8 +86,8 @@ SET_BY_STACK = {
 
 
 def trees() -> Iterator[tuple[Path, ast.Module]]:
-    for room in ROOMS:
-        for path in sorted((REPOSITORY / room).rglob("*.py")):
+    for package in PACKAGES:
+        for path in sorted((REPOSITORY / package).rglob("*.py")):
             yield path, ast.parse(path.read_text())
 
 
@@ -95,8 +95,8 @@ def is_environ(node: ast.AST) -> bool:
     return isinstance(node, ast.Attribute | ast.Name) and ast.unparse(node) in ("os.environ", "environ")
 
 
-def variables_of(tree: ast.Module) -> Iterator[str]:
-    """What is looked up in os.environ by a literal, and every string that has the form of such a name: a key may come from a constant."""
+def find_variables(tree: ast.Module) -> Iterator[str]:
+    """Yield literal keys of os.environ, and every string that looks like a variable's name."""
     for node in ast.walk(tree):
         if (
             isinstance(node, ast.Subscript)
@@ -113,8 +113,8 @@ def variables_of(tree: ast.Module) -> Iterator[str]:
             yield from (match.group() for match in NAME.finditer(node.value))
 
 
-def connections_of(tree: ast.Module) -> Iterator[str]:
-    """The values of arguments whose name ends in conn_id, and their defaults."""
+def find_connections(tree: ast.Module) -> Iterator[str]:
+    """Yield the values and defaults of arguments whose name ends in conn_id."""
     for node in ast.walk(tree):
         if (
             isinstance(node, ast.keyword)
@@ -133,7 +133,7 @@ def connections_of(tree: ast.Module) -> Iterator[str]:
                     yield str(default.value)
 
 
-def variables_of_configuration() -> set[str]:
+def find_variables_in_configuration() -> set[str]:
     files = [
         path
         for path in (REPOSITORY / "deploy" / "conf").rglob("*")
@@ -147,7 +147,7 @@ def variables_of_configuration() -> set[str]:
 
 @pytest.fixture
 def embedded(tmp_path, monkeypatch):
-    """What the embedded platform sets, and nothing of this machine's."""
+    """The environment of the embedded platform, without the variables of this machine."""
     for name in list(os.environ):
         monkeypatch.delenv(name)
     settings = Settings(tmp_path, DEFAULT_PORTS)
@@ -155,20 +155,20 @@ def embedded(tmp_path, monkeypatch):
     return settings.environment()
 
 
-def test_every_variable_that_is_read_is_known_here():
-    read = {name for _, tree in trees() for name in variables_of(tree)} | variables_of_configuration()
+def test_every_variable_is_listed_here():
+    read = {name for _, tree in trees() for name in find_variables(tree)} | find_variables_in_configuration()
     known = PAGES | TASKS | DRIVERS | TRACKING | STUDIES | HDFS | HISTORY | NOT_REQUIRED
-    # These two are read by Spark and Hadoop themselves.
+    # Spark and Hadoop read these two.
     assert read | {"HADOOP_CONF_DIR", "SPARK_CONF_DIR"} == known
 
 
-def test_every_connection_that_is_used_is_known_here():
-    # The operators that start Spark leave theirs to the provider.
-    used = {name for _, tree in trees() for name in connections_of(tree)} | {"spark_default"}
+def test_every_connection_is_listed_here():
+    # The Spark operators use the provider's default.
+    used = {name for _, tree in trees() for name in find_connections(tree)} | {"spark_default"}
     assert {f"AIRFLOW_CONN_{name.upper()}" for name in used} == CONNECTIONS
 
 
-def test_no_setting_hides_in_airflows_own_variables():
+def test_no_dag_uses_airflow_variables():
     for path, tree in trees():
         for node in ast.walk(tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -176,7 +176,7 @@ def test_no_setting_hides_in_airflows_own_variables():
             assert not (isinstance(node, ast.Attribute) and ast.unparse(node) == "Variable.get"), path
 
 
-def test_embedded_platform_sets_what_is_read(embedded):
+def test_embedded_platform_sets_all_variables(embedded):
     assert embedded.keys() >= PAGES | TASKS | DRIVERS | TRACKING | STUDIES | CONNECTIONS | HDFS | HISTORY
     assert {"VAXPULSE_DATANODE_HOSTNAME", "VAXPULSE_HDFS_STORAGE"} <= embedded.keys()
     assert {settings_module.port_variable(name) for name in DEFAULT_PORTS} <= embedded.keys()
@@ -186,5 +186,5 @@ def test_embedded_platform_sets_what_is_read(embedded):
 
 
 @pytest.mark.parametrize("service", SET_BY_STACK)
-def test_stack_sets_what_is_read(stack, service):
+def test_stack_sets_the_variables_of_each_service(stack, service):
     assert {name for name in SET_BY_STACK[service] if not stack[service].get(name)} == set()

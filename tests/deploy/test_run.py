@@ -1,41 +1,48 @@
-"""What `make status` calls healthy, and how it tells the time."""
+"""`make status`."""
 
 import time
 from types import SimpleNamespace
 
 import pytest
 
-from deploy.embedded import run
+from contracts.tables import TABLES
+from deploy.common import summary
+from deploy.embedded import status
 
 
 @pytest.mark.parametrize(
     ("supervised", "problem", "state"),
     [
         ("RUNNING", "", "healthy"),
-        ("RUNNING", "does not answer", "does not answer"),
-        # A restarted DataNode answers a second after its start, and supervisor waits three before it says RUNNING.
+        ("RUNNING", "does not respond", "does not respond"),
+        # A restarted DataNode responds after 1 s, and supervisor reports RUNNING after 3 s.
         ("STARTING", "", "healthy"),
-        ("STARTING", "does not answer", "does not answer"),
-        # What answers in the place of a stopped service is none of ours.
+        ("STARTING", "does not respond", "does not respond"),
+        # Another program may use the port of a stopped service.
         ("STOPPED", "", "stopped"),
         ("BACKOFF", "", "backoff"),
     ],
 )
-def test_state_of_a_service_is_what_it_does_not_how_long_it_has_done_so(
-    monkeypatch, supervised, problem, state
-):
+def test_service_is_healthy_if_it_responds(monkeypatch, supervised, problem, state):
     monkeypatch.setattr(
-        run, "SERVICES", {"datanode": SimpleNamespace(health_problem=lambda settings: problem)}
+        status, "SERVICES", {"datanode": SimpleNamespace(health_problem=lambda settings: problem)}
     )
-    assert run.state_of(None, "datanode", supervised) == state
+    assert status.service_state(None, "datanode", supervised) == state
 
 
-def test_moments_are_told_on_the_readers_clock(monkeypatch):
+def test_times_are_in_the_local_time_zone(monkeypatch):
     monkeypatch.setenv("TZ", "Europe/Zurich")
     time.tzset()
     try:
-        assert run.local_time("2026-07-01T22:31:24.123456Z") == "2026-07-02 00:31:24"
-        assert run.local_time(None) == ""
+        assert status.local_time("2026-07-01T22:31:24.123456Z") == "2026-07-02 00:31:24"
+        assert status.local_time(None) == ""
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+def test_status_shows_every_table(monkeypatch):
+    monkeypatch.setattr(summary, "open_table", lambda _, name: name)
+    monkeypatch.setattr(summary, "query", lambda name, sql: [{"rows": len(name)}])
+    assert summary.row_counts(None) == {table.name: len(table.name) for table in TABLES}
+    assert "drift" in summary.row_counts(None)

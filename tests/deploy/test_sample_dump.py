@@ -1,4 +1,4 @@
-"""The generated dump has the shape and the warts that it promises."""
+"""The generated dump has the documented format and defects."""
 
 import csv
 import itertools
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.sample_dump import HEADER, records, tweet_id, write_dump
+from deploy.common.sample_dump import HEADER, records, tweet_id, write_dump
 
 TWEETS = 20_000
 
@@ -29,14 +29,14 @@ def rows(dump: Path) -> list[list[str]]:
     return rows
 
 
-def test_the_command_writes_as_many_records_as_asked_and_the_same_bytes_for_the_same_seed(
+def test_command_writes_the_number_of_records_and_is_deterministic_for_a_seed(
     tmp_path: Path,
 ) -> None:
     def write(name: str, seed: str) -> bytes:
         command = [
             sys.executable,
             "-m",
-            "deploy.sample_dump",
+            "deploy.common.sample_dump",
             "--tweets",
             "500",
             "--seed",
@@ -53,7 +53,7 @@ def test_the_command_writes_as_many_records_as_asked_and_the_same_bytes_for_the_
     assert sum(1 for _ in csv.reader(first.decode().splitlines(keepends=True))) == 501
 
 
-def test_a_broken_record_counts_as_its_two_pieces_whatever_the_number_of_tweets() -> None:
+def test_both_parts_of_a_broken_record_count() -> None:
     assert [sum(1 for _ in records(tweets, seed=7)) for tweets in (1, 21, 22, 23, 24, 150)] == [
         1,
         21,
@@ -64,21 +64,21 @@ def test_a_broken_record_counts_as_its_two_pieces_whatever_the_number_of_tweets(
     ]
 
 
-def test_shares_of_the_labels_are_those_of_real_dumps(rows: list[list[str]]) -> None:
+def test_label_shares_are_those_of_real_dumps(rows: list[list[str]]) -> None:
     labels = Counter(row[2] for row in rows if len(row) == 4 and row[2] in ("-1.0", "0.0", "1.0"))
     shares = {label: count / labels.total() for label, count in labels.items()}
     assert shares == pytest.approx({"0.0": 0.48, "1.0": 0.41, "-1.0": 0.11}, abs=0.01)
 
 
-def test_three_different_votes_are_always_written_as_negative(rows: list[list[str]]) -> None:
+def test_label_of_three_different_votes_is_negative(rows: list[list[str]]) -> None:
     agreements = Counter((row[3], row[2]) for row in rows if len(row) == 4)
     assert {label for agreement, label in agreements if agreement == "0.3333333333333333"} == {"-1.0"}
     good = {agreement for agreement, label in agreements if label in ("-1.0", "0.0", "1.0")}
     assert good == {"0.3333333333333333", "0.6666666666666666", "1.0", "1.5", ""}
 
 
-def test_texts_show_their_label_to_the_simplest_of_classifiers(rows: list[list[str]]) -> None:
-    """Naive Bayes on words, learned on one half: well above the 48 % of always saying neutral, well below certainty."""
+def test_naive_bayes_learns_the_labels(rows: list[list[str]]) -> None:
+    """Its accuracy on the second half is above the 48 % of always neutral and below 100 %."""
     tweets = [
         (row[1].lower().split(), row[2]) for row in rows if len(row) == 4 and row[2] in ("-1.0", "0.0", "1.0")
     ]
@@ -99,7 +99,7 @@ def test_texts_show_their_label_to_the_simplest_of_classifiers(rows: list[list[s
 
 
 @pytest.mark.parametrize(
-    "wart",
+    "feature",
     [
         "\n",
         '"',
@@ -117,11 +117,11 @@ def test_texts_show_their_label_to_the_simplest_of_classifiers(rows: list[list[s
     ],
     ids=ascii,
 )
-def test_texts_have_the_warts_of_real_ones(rows: list[list[str]], wart: str) -> None:
-    assert any(wart in row[1] for row in rows if len(row) == 4)
+def test_texts_have_the_features_of_real_texts(rows: list[list[str]], feature: str) -> None:
+    assert any(feature in row[1] for row in rows if len(row) == 4)
 
 
-def test_a_record_is_broken_over_two_and_its_tail_lands_in_the_wrong_columns(rows: list[list[str]]) -> None:
+def test_broken_record_is_split_and_its_second_part_is_in_the_wrong_columns(rows: list[list[str]]) -> None:
     pieces = [
         (head, tail)
         for head, tail in itertools.pairwise(rows)
@@ -131,7 +131,7 @@ def test_a_record_is_broken_over_two_and_its_tail_lands_in_the_wrong_columns(row
     assert all(len(head[0]) == 8 and tail[3] == "" for head, tail in pieces)
 
 
-def test_some_tweets_have_no_label_and_some_records_are_bad_in_each_way(rows: list[list[str]]) -> None:
+def test_some_tweets_have_no_label_and_every_kind_of_bad_record_occurs(rows: list[list[str]]) -> None:
     assert any(row[2:] == ["", ""] and row[1] for row in rows)
     assert {len(row) for row in rows} == {3, 4, 5}
     whole = [row for row in rows if len(row) == 4]
@@ -140,7 +140,7 @@ def test_some_tweets_have_no_label_and_some_records_are_bad_in_each_way(rows: li
     assert {"positive", "2.0"} <= {row[2] for row in whole}
 
 
-def test_some_records_come_again_and_some_texts_have_two_labels(rows: list[list[str]]) -> None:
+def test_some_records_are_duplicates_and_some_texts_have_two_labels(rows: list[list[str]]) -> None:
     assert max(Counter(map(tuple, rows)).values()) > 1
     labels: dict[str, set[str]] = {}
     for row in rows:
@@ -149,13 +149,13 @@ def test_some_records_come_again_and_some_texts_have_two_labels(rows: list[list[
     assert any(len(of_text) > 1 for of_text in labels.values())
 
 
-def test_ids_are_eight_letters_and_digits_and_all_different() -> None:
+def test_ids_are_unique_and_have_eight_letters_and_digits() -> None:
     ids = {tweet_id(7, number) for number in range(100_000)}
     assert len(ids) == 100_000
     assert all(len(ident) == 8 and ident.isascii() and ident.isalnum() for ident in ids)
 
 
-def test_texts_are_no_longer_than_tweets(rows: list[list[str]]) -> None:
+def test_texts_have_the_length_of_tweets(rows: list[list[str]]) -> None:
     lengths = [len(row[1]) for row in rows if len(row) == 4 and row[1]]
     assert max(lengths) <= 200
     assert min(lengths) >= 3

@@ -1,4 +1,4 @@
-"""No unit test reaches anything outside its process."""
+"""Unit tests cannot open sockets."""
 
 import socket
 
@@ -6,12 +6,12 @@ import pytest
 from pytest_socket import SocketBlockedError, SocketConnectBlockedError
 
 
-def test_a_test_has_no_socket():
+def test_sockets_are_blocked():
     with pytest.raises(SocketBlockedError):
         socket.socket()
 
 
 @pytest.mark.allow_hosts(["127.0.0.1", "::1"])
-def test_a_test_that_may_use_loopback_reaches_nothing_else():
+def test_allowed_loopback_does_not_allow_other_hosts():
     with socket.socket() as connection, pytest.raises(SocketConnectBlockedError):
         connection.connect(("192.0.2.1", 80))  # an address for documentation, RFC 5737

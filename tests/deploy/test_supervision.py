@@ -1,4 +1,4 @@
-"""What a start does to services that run already, and to data that is there already."""
+"""A start does not affect running services and existing data."""
 
 import subprocess
 import xmlrpc.client
@@ -7,14 +7,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from deploy.embedded import supervision
+from deploy.common.errors import CommandError
+from deploy.embedded import initialization, supervision
 from deploy.embedded.services import SERVICES
-from deploy.embedded.settings import DEFAULT_PORTS, Settings
-from deploy.embedded.supervision import StartError
+from deploy.embedded.settings import DEFAULT_PORTS, Settings, saved_ports
 
 
 class FakeSupervisor:
-    """Supervisor's remote interface over states that are kept here; what it starts is BACKOFF when `broken` names it."""
+    """Supervisor's remote interface with simulated states. Services in `broken` do not start."""
 
     def __init__(self, running=(), broken=()):
         self.states = (
@@ -51,13 +51,13 @@ def settings(tmp_path):
 
 @pytest.fixture
 def supervised(settings, monkeypatch):
-    """Makes a platform of which some services run; no real program is started, and a service is healthy when it runs."""
+    """Return a function that simulates a platform with running services. A running service is healthy."""
 
     def make(running=(), broken=()):
         fake = FakeSupervisor(running, broken)
         monkeypatch.setattr(supervision, "supervisor", lambda _: fake)
         monkeypatch.setattr(supervision, "start_supervisor", lambda _: fake.__init__(["none"], broken))
-        for step in ("initialize_postgres", "initialize_hdfs", "create_databases", "check_ports"):
+        for step in ("initialize_postgres", "initialize_hdfs", "create_databases", "check_ports_are_free"):
             monkeypatch.setattr(supervision, step, lambda _: None)
         monkeypatch.setattr(supervision, "migrate_airflow", lambda *_: None)
         services = {
@@ -78,7 +78,7 @@ def interrupt(_waiting):
     raise KeyboardInterrupt
 
 
-def test_start_brings_up_what_does_not_run(supervised, settings):
+def test_start_starts_all_services(supervised, settings):
     fake = supervised()
     supervision.start(settings, lambda _: None)
     assert fake.running() == set(SERVICES)
@@ -91,7 +91,7 @@ def test_interrupted_first_start_leaves_nothing_running(supervised, settings):
     assert fake.states == {}
 
 
-def test_interrupted_second_start_stops_no_service_that_ran(supervised, settings):
+def test_interrupted_second_start_stops_no_running_service(supervised, settings):
     fake = supervised(running=SERVICES)
     settings.save()
     with pytest.raises(KeyboardInterrupt):
@@ -99,16 +99,16 @@ def test_interrupted_second_start_stops_no_service_that_ran(supervised, settings
     assert fake.running() == set(SERVICES)
 
 
-def test_second_start_that_cannot_revive_a_service_stops_none_that_ran(supervised, settings):
+def test_second_start_that_fails_stops_no_running_service(supervised, settings):
     alive = set(SERVICES) - {"mlflow", "spark-history"}
     fake = supervised(running=alive, broken=["mlflow"])
     settings.save()
-    with pytest.raises(StartError, match="mlflow is down"):
+    with pytest.raises(CommandError, match="mlflow is down"):
         supervision.start(settings, lambda _: None)
     assert fake.running() == alive
 
 
-def test_service_that_supervisor_is_restarting_is_waited_for(supervised, settings):
+def test_start_waits_for_a_service_that_supervisor_restarts(supervised, settings):
     fake = supervised(running=SERVICES)
     settings.save()
     fake.states["mlflow"] = "BACKOFF"
@@ -121,22 +121,22 @@ def test_service_that_supervisor_is_restarting_is_waited_for(supervised, setting
     assert fake.running() == set(SERVICES)
 
 
-def test_changed_port_is_refused_while_the_platform_runs_and_nothing_is_stopped(supervised, settings):
+def test_changed_port_is_refused_while_the_platform_runs(supervised, settings):
     fake = supervised(running=SERVICES)
     settings.save()
     moved = Settings(settings.home, settings.ports | {"airflow": 8090})
     with pytest.raises(
-        StartError, match=r"runs with VAXPULSE_AIRFLOW_PORT=8080, not 8090: `make stop` first"
+        CommandError, match=r"runs with VAXPULSE_AIRFLOW_PORT=8080, not 8090: `make stop` first"
     ):
         supervision.start(moved, lambda _: None)
     assert fake.running() == set(SERVICES)
-    assert supervision.saved_ports(settings.home) == settings.ports
+    assert saved_ports(settings.home) == settings.ports
 
 
 class TestDatabaseFolder:
     @pytest.fixture
     def initdb(self, monkeypatch):
-        """Stands for `initdb`: writes its folder, or breaks off in the middle."""
+        """Simulate `initdb`: it writes its folder, or fails before it is complete."""
         outcome = SimpleNamespace(status=0)
 
         def initialize(command, **_):
@@ -147,40 +147,40 @@ class TestDatabaseFolder:
                 command, outcome.status, "", "could not write: No space left on device"
             )
 
-        monkeypatch.setattr(supervision.subprocess, "run", initialize)
-        monkeypatch.setattr(supervision.os, "geteuid", lambda: 1000)
+        monkeypatch.setattr(initialization.subprocess, "run", initialize)
+        monkeypatch.setattr(initialization.os, "geteuid", lambda: 1000)
         return outcome
 
-    def test_is_made_once(self, settings, initdb):
+    def test_is_created_once(self, settings, initdb):
         settings.folder("postgres")
-        supervision.initialize_postgres(settings)
+        initialization.initialize_postgres(settings)
         data = settings.home / "postgres" / "data"
         (data / "base" / "table").write_text("rows")
-        supervision.initialize_postgres(settings)
+        initialization.initialize_postgres(settings)
         assert (data / "base" / "table").read_text() == "rows"
         assert data.stat().st_mode & 0o777 == 0o700
         assert [path.name for path in data.parent.iterdir()] == ["data"]
 
-    def test_with_data_is_kept_whatever_else_is_missing_in_it(self, settings, initdb):
+    def test_with_data_is_not_changed(self, settings, initdb):
         data = settings.folder("postgres", "data")
         (data / "PG_VERSION").write_text("16\n")
         (data / "table").write_text("rows")
-        supervision.initialize_postgres(settings)
+        initialization.initialize_postgres(settings)
         assert (data / "table").read_text() == "rows"
 
-    def test_with_files_but_no_version_is_refused_and_kept(self, settings, initdb):
+    def test_with_files_but_without_version_is_refused_and_not_changed(self, settings, initdb):
         data = settings.folder("postgres", "data")
         (data / "table").write_text("rows")
-        with pytest.raises(StartError, match="has files but no PG_VERSION"):
-            supervision.initialize_postgres(settings)
+        with pytest.raises(CommandError, match=r"is not a PostgreSQL data directory \(no PG_VERSION\)"):
+            initialization.initialize_postgres(settings)
         assert (data / "table").read_text() == "rows"
 
-    def test_of_a_broken_off_attempt_is_made_anew(self, settings, initdb):
+    def test_of_an_interrupted_creation_is_created_again(self, settings, initdb):
         settings.folder("postgres")
         initdb.status = 1
-        with pytest.raises(StartError, match="No space left on device"):
-            supervision.initialize_postgres(settings)
+        with pytest.raises(CommandError, match="No space left on device"):
+            initialization.initialize_postgres(settings)
         assert not (settings.home / "postgres" / "data").exists()
         initdb.status = 0
-        supervision.initialize_postgres(settings)
+        initialization.initialize_postgres(settings)
         assert (settings.home / "postgres" / "data" / "PG_VERSION").exists()

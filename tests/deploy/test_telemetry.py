@@ -1,10 +1,11 @@
-"""No program of the platform reports to its makers, in any deployment."""
+"""No program sends telemetry, in any deployment."""
 
 import json
 import subprocess
 import sys
 
-from deploy.embedded.settings import CONFIGURATION, DEFAULT_PORTS, Settings, common_environment
+from deploy.common.checkout import CONFIGURATION
+from deploy.embedded.settings import DEFAULT_PORTS, Settings, common_environment
 
 SWITCHES = {
     "DO_NOT_TRACK": "true",
@@ -14,9 +15,9 @@ SWITCHES = {
     "SCARF_ANALYTICS": "false",
     "HF_HUB_DISABLE_TELEMETRY": "1",
 }
-# These run no Python, and none of their programs reports anything. A Spark worker runs the jobs' Python.
-SILENT = {"postgres", "redis", "namenode", "datanode", "spark-master", "spark-history"}
-ASK_THE_LIBRARIES = """
+# These services run no Python and send no telemetry. A Spark worker runs the jobs' Python.
+WITHOUT_TELEMETRY = {"postgres", "redis", "namenode", "datanode", "spark-master", "spark-history"}
+READ_LIBRARIES = """
 import json
 from huggingface_hub import constants
 from mlflow.environment_variables import MLFLOW_MODEL_CATALOG_URI
@@ -34,7 +35,7 @@ print(json.dumps({
 """
 
 
-def test_these_are_the_switches():
+def test_telemetry_env_has_all_switches():
     lines = [
         line
         for line in (CONFIGURATION / "telemetry.env").read_text().splitlines()
@@ -43,24 +44,24 @@ def test_these_are_the_switches():
     assert dict(line.split("=", 1) for line in lines) == SWITCHES
 
 
-def test_libraries_obey_them():
-    # With nothing else in the environment: a CI server's variables turn MLflow's off, too.
+def test_switches_disable_telemetry_of_the_libraries():
+    # No other variables: those of a CI server also disable MLflow's telemetry.
     shown = subprocess.run(
-        [sys.executable, "-c", ASK_THE_LIBRARIES], env=SWITCHES, capture_output=True, text=True, check=True
+        [sys.executable, "-c", READ_LIBRARIES], env=SWITCHES, capture_output=True, text=True, check=True
     )
     assert set(json.loads(shown.stdout.splitlines()[-1]).values()) == {True}, shown.stdout
 
 
-def test_every_process_of_the_embedded_platform_has_them(tmp_path, monkeypatch):
+def test_every_process_of_the_embedded_platform_has_the_switches(tmp_path, monkeypatch):
     settings = Settings(tmp_path, DEFAULT_PORTS)
     monkeypatch.setitem(settings.__dict__, "java_home", tmp_path)
-    # Whatever the machine says.
+    # The platform overrides the machine's environment.
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "false")
     assert SWITCHES.items() <= settings.environment().items()
     assert SWITCHES.items() <= common_environment().items()
 
 
-def test_every_service_of_the_stack_has_them(stack):
-    assert stack.keys() > SILENT
-    for name in stack.keys() - SILENT:
+def test_every_service_of_the_stack_has_the_switches(stack):
+    assert stack.keys() > WITHOUT_TELEMETRY
+    for name in stack.keys() - WITHOUT_TELEMETRY:
         assert SWITCHES.items() <= stack[name].items(), name

@@ -1,4 +1,4 @@
-"""The whole embedded platform on free ports in a temporary folder, started once for all tests here and stopped at the end."""
+"""The embedded platform on free ports in a temporary folder. All tests of this folder share it."""
 
 import contextlib
 import os
@@ -9,28 +9,29 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from deploy import sample_dump
-from deploy.embedded import summary, supervision
-from deploy.embedded.airflow_api import AirflowApi
-from deploy.embedded.settings import DEFAULT_PORTS, Settings, bypass_proxy_for_loopback
+from deploy.common import sample_dump, summary
+from deploy.common.airflow_api import AirflowApi
+from deploy.common.checkout import REPOSITORY
+from deploy.embedded import supervision
+from deploy.embedded.settings import DEFAULT_PORTS, Settings, bypass_proxy_for_loopback, port_variable
 
-REPOSITORY = Path(__file__).parents[2]
 SAMPLE_TWEETS = 600
 
 
 @dataclass(frozen=True)
 class Platform:
-    """A started platform, and how to use it as a person would."""
+    """A platform and the commands of its users."""
 
     settings: Settings
     environment: dict[str, str]
     dump: Path
 
     def make(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run one of the Makefile's commands against this platform."""
+        """Run a target of the Makefile for this platform."""
         command = ["make", "--no-print-directory", *arguments]
         return subprocess.run(
             command,
@@ -45,17 +46,22 @@ class Platform:
     def api(self) -> AirflowApi:
         return AirflowApi(self.settings)
 
-    def rows(self) -> dict[str, int]:
-        """The rows of each table, as `make status` shows them: by itself that costs some seconds of processor time, mostly for starting.
+    def query(self, table: str, sql: str) -> list[dict[str, Any]]:
+        """Return the result of a query, empty if the table does not exist yet."""
+        delta = summary.open_table(self.settings, table)
+        return summary.query(delta, sql) if delta else []
 
-        Without the scores, which follow in their own time.
+    def rows(self) -> dict[str, int]:
+        """Return the row count of each table, except those that score_tweets writes later.
+
+        The counts are those of `make status`, which takes some seconds of CPU time to start.
         """
         counts = summary.row_counts(self.settings)
-        return {name: rows for name, rows in counts.items() if name != "tweets_scored"}
+        return {name: rows for name, rows in counts.items() if name not in ("tweets_scored", "drift")}
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on now."""
+    """Return unused ports."""
     with contextlib.ExitStack() as sockets:
         bound = [sockets.enter_context(socket.socket()) for _ in range(count)]
         for each in bound:
@@ -66,13 +72,13 @@ def free_ports(count: int) -> list[int]:
 @pytest.fixture(scope="session")
 def platform() -> Iterator[Platform]:
     bypass_proxy_for_loopback(os.environ)
-    # Not pytest's own folder: its path is too long for a Unix socket.
+    # The path of pytest's temporary folder is too long for a Unix socket.
     home = Path(tempfile.mkdtemp(prefix="vaxpulse-"))
     ports = dict(zip(DEFAULT_PORTS, free_ports(len(DEFAULT_PORTS)), strict=True))
     environment = (
         os.environ
         | {"VAXPULSE_HOME": str(home)}
-        | {f"VAXPULSE_{name.upper()}_PORT": str(port) for name, port in ports.items()}
+        | {port_variable(name): str(port) for name, port in ports.items()}
     )
     dump = home / "dump.csv"
     sample_dump.write_dump(SAMPLE_TWEETS, 11, dump)

@@ -1,4 +1,4 @@
-"""One platform, from its first start to its last stop; the tests build on each other in the order in which they stand."""
+"""A platform from its first start to its stop. The tests depend on their order."""
 
 import concurrent.futures
 import contextlib
@@ -14,12 +14,15 @@ import psutil
 import pytest
 import requests
 from hdfs import InsecureClient
+from vaxpulse_airflow.webhdfs import is_closed
 
-from deploy.embedded import summary, supervision
-from deploy.embedded.follow import follow
+from contracts import hdfs_paths, mlflow_names
+from deploy.common import summary
+from deploy.common.dag_runs import follow
+from deploy.common.steps import wait_until
+from deploy.embedded import supervision
 from deploy.embedded.guard import leftover_processes
 from deploy.embedded.services import SERVICES
-from vaxpulse_airflow.webhdfs import is_closed
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -30,8 +33,7 @@ AFTER_CLEANING = ("explore_tweets", "train_classifiers", "score_tweets")
 def test_first_run_takes_a_dump_to_a_trained_model(platform):
     finished = platform.make("run", f"DUMP={platform.dump}", check=False)
     assert finished.returncode == 0, finished.stdout[-3000:] + finished.stderr[-3000:]
-    # what a person reads at the end
-    for words in (
+    for text in (
         "accepted in the dump",
         "quarantined in the dump",
         "Models, measured on the eval side",
@@ -39,23 +41,22 @@ def test_first_run_takes_a_dump_to_a_trained_model(platform):
         "Airflow",
         "credentials.json",
     ):
-        assert words in finished.stdout
+        assert text in finished.stdout
 
 
-def test_every_record_is_accounted_for(platform):
-    [account] = summary.query(summary.table(platform.settings, "dumps"), "SELECT * FROM t")
+def test_records_are_the_sum_of_accepted_duplicates_and_quarantined(platform):
+    [dump] = platform.query("dumps", "SELECT * FROM t")
     rows = platform.rows()
-    assert account["records"] == account["accepted"] + account["duplicates"] + account["quarantined"]
-    assert account["quarantined"] == rows["quarantine"] > 0
-    assert account["accepted"] == rows["tweets_raw"] == rows["tweets_clean"]
-    assert account["duplicates"] > 0
-    assert account["state"] == "loaded"
+    assert dump["records"] == dump["accepted"] + dump["duplicates"] + dump["quarantined"]
+    assert dump["quarantined"] == rows["quarantine"] > 0
+    assert dump["accepted"] == rows["tweets_raw"] == rows["tweets_clean"]
+    assert dump["duplicates"] > 0
+    assert dump["state"] == "loaded"
 
 
-def test_status_says_what_works_and_what_there_is(platform):
-    status = json.loads(
-        platform.make("status", "FORMAT=json").stdout
-    )  # which fails unless every service works
+def test_status_shows_services_tables_and_runs(platform):
+    # `make status` fails unless all services are healthy.
+    status = json.loads(platform.make("status", "FORMAT=json").stdout)
     assert {name: service["state"] for name, service in status["services"].items()} == dict.fromkeys(
         SERVICES, "healthy"
     )
@@ -65,63 +66,61 @@ def test_status_says_what_works_and_what_there_is(platform):
     } == {"success"}
 
 
-def test_no_text_stands_on_both_sides_of_the_split(platform):
-    groups = summary.query(
-        summary.table(platform.settings, "tweets_clean"),
-        "SELECT text_group FROM t WHERE split <> 'unlabelled' GROUP BY text_group HAVING count(DISTINCT split) > 1",
+def test_no_text_is_on_both_sides_of_the_split(platform):
+    groups = platform.query(
+        "tweets_clean",
+        "SELECT text_group FROM t WHERE split <> 'unlabelled' "
+        "GROUP BY text_group HAVING count(DISTINCT split) > 1",
     )
     assert groups == []
-    sides = summary.query(summary.table(platform.settings, "tweets_clean"), "SELECT DISTINCT split FROM t")
+    sides = platform.query("tweets_clean", "SELECT DISTINCT split FROM t")
     assert {row["split"] for row in sides} >= {"train", "eval"}
 
 
-def test_training_run_names_its_data_and_its_airflow_run(platform):
+def test_training_run_records_its_data_and_its_airflow_run(platform):
     [model] = summary.models(platform.settings)
     assert model["airflow_run_id"]
     run = summary.mlflow_client(platform.settings).get_run(model["run_id"])
     for given in run.inputs.dataset_inputs:
         assert given.dataset.source_type == "delta_table"
         [version] = [tag.value for tag in given.tags if tag.key == "delta_table_version"]
-        assert int(version) == summary.table(platform.settings, "tweets_clean").version()
+        assert int(version) == summary.open_table(platform.settings, "tweets_clean").version()
     assert {
-        "eval_accuracy",
-        "eval_macro_f1",
-        "eval_rmse",
-        "train_runtime_seconds",
+        mlflow_names.EVAL_ACCURACY,
+        mlflow_names.EVAL_MACRO_F1,
+        mlflow_names.EVAL_RMSE,
+        mlflow_names.TRAIN_SECONDS,
         "eval_f1_negative",
     } <= run.data.metrics.keys()
 
 
-def test_the_first_model_becomes_the_champion_and_scores_every_tweet_once(platform):
-    def scored():
-        table = summary.table(platform.settings, "tweets_scored")
-        return summary.query(table, "SELECT tweet_id, model_version FROM t") if table else []
-
-    rows = await_that(scored, 120)
+def test_first_model_becomes_the_champion_and_scores_every_tweet_once(platform):
+    scores = "SELECT tweet_id, model_version FROM t"
+    rows = wait_until(lambda: platform.query("tweets_scored", scores), 120, "no tweet was scored")
     assert summary.champion(platform.settings)["version"] == "1"
     assert {row["model_version"] for row in rows} == {"1"}
     assert len({row["tweet_id"] for row in rows}) == len(rows) == platform.rows()["tweets_clean"]
 
 
-def test_report_is_shown_in_airflow_to_those_who_are_logged_in(platform):
+def test_report_in_airflow_requires_a_login(platform):
     api = platform.api()
     run = api.last_run("explore_tweets")
-    address = f"{api.url}/vaxpulse/reports/explore_tweets/{quote(run['dag_run_id'], safe='')}"
-    assert requests.get(address, timeout=30).status_code == 401
-    answer = api.session.get(address, timeout=30)
-    assert answer.status_code == 200
+    url = f"{api.url}/vaxpulse/reports/explore_tweets/{quote(run['dag_run_id'], safe='')}"
+    assert requests.get(url, timeout=30).status_code == 401
+    response = api.session.get(url, timeout=30)
+    assert response.status_code == 200
     tweets = platform.rows()["tweets_clean"]
-    assert f"<h1>{tweets:,} tweets about vaccines</h1>" in answer.text
-    # and who opens the run in Airflow finds it in a tab
+    assert f"<h1>{tweets:,} tweets about vaccines</h1>" in response.text
+    # The run's page in Airflow has a tab with the report.
     views = [
         view for plugin in api.call("GET", "/api/v2/plugins")["plugins"] for view in plugin["external_views"]
     ]
     assert ("Report", "dag_run") in {(view["name"], view["destination"]) for view in views}
 
 
-def test_report_is_kept_in_mlflow(platform):
+def test_report_is_in_mlflow(platform):
     client = summary.mlflow_client(platform.settings)
-    reports = client.get_experiment_by_name("vaxpulse-reports").experiment_id
+    reports = client.get_experiment_by_name(mlflow_names.REPORTS_EXPERIMENT).experiment_id
     [run] = client.search_runs([reports], "tags.airflow_dag_id = 'explore_tweets'")
     assert {"report.html", "labels.png", "figures.json"} <= {
         file.path for file in client.list_artifacts(run.info.run_id)
@@ -130,42 +129,41 @@ def test_report_is_kept_in_mlflow(platform):
 
 @pytest.fixture(scope="module")
 def paused(platform):
-    """What follows is about deliveries: pause what would run after each of them and take its time."""
+    """Pause the DAGs after clean_tweets: the tests of deliveries do not need them."""
     for dag_id in AFTER_CLEANING:
         platform.api().pause(dag_id, paused=True)
 
 
 @pytest.mark.usefixtures("paused")
-def test_second_run_with_the_same_dump_changes_nothing_says_so_and_leaves_paused_what_is(platform):
+def test_second_run_with_the_same_dump_changes_nothing_and_unpauses_no_dag(platform):
     before = platform.rows()
     start = time.monotonic()
     finished = platform.make("run", f"DUMP={platform.dump}")
     assert time.monotonic() - start < 90
-    assert "was ingested before" in finished.stdout
-    assert "Paused, and left so: explore_tweets, score_tweets, train_classifiers" in finished.stdout
+    assert "was loaded before" in finished.stdout
+    assert "Paused DAGs, not changed: explore_tweets, score_tweets, train_classifiers" in finished.stdout
     assert platform.api().paused_dags() == set(AFTER_CLEANING)
     assert platform.rows() == before
     assert len(summary.models(platform.settings)) == 1
 
 
-def test_ten_triggers_at_once_all_end_green(platform):
+def test_ten_simultaneous_runs_succeed(platform):
     api = platform.api()
-    [account] = summary.query(summary.table(platform.settings, "dumps"), "SELECT dump_sha256 FROM t")
-    known = f"/vaxpulse/raw/{account['dump_sha256']}.csv"
+    [dump] = platform.query("dumps", "SELECT dump_sha256 FROM t")
+    path = f"{hdfs_paths.RAW}/{dump['dump_sha256']}.csv"
+    params = {"dump": hdfs_paths.uri(platform.settings.hdfs, path)}
     with concurrent.futures.ThreadPoolExecutor(10) as pool:
-        run_ids = list(
-            pool.map(
-                lambda _: api.trigger("ingest_tweets", {"dump": f"{platform.settings.hdfs}{known}"}),
-                range(10),
-            )
-        )
+        run_ids = list(pool.map(lambda _: api.trigger("ingest_tweets", params), range(10)))
     assert len(set(run_ids)) == 10
-    # One question about all of them: ten questions would keep the API server busy, which the runs need as well.
-    assert await_that(
-        lambda: not set(run_ids) & set(api.unfinished_runs("ingest_tweets")), 300, pause_seconds=2
+    # One request for all runs: the runs need the API server, too.
+    wait_until(
+        lambda: not set(run_ids) & set(api.unfinished_runs("ingest_tweets")),
+        300,
+        "runs of ingest_tweets have not ended",
+        pause_seconds=2,
     )
     assert [api.run("ingest_tweets", run_id)["state"] for run_id in run_ids] == ["success"] * 10
-    assert len(summary.query(summary.table(platform.settings, "dumps"), "SELECT * FROM t")) == 1
+    assert len(platform.query("dumps", "SELECT * FROM t")) == 1
 
 
 @pytest.fixture
@@ -174,27 +172,23 @@ def hdfs(platform):
 
 
 def land(hdfs, name, content):
-    """Deliver a dump as a careful sender does: under a hidden name first."""
-    hdfs.write(f"/vaxpulse/landing/.{name}", data=content)
-    hdfs.rename(f"/vaxpulse/landing/.{name}", f"/vaxpulse/landing/{name}")
+    """Write a dump into the landing folder under a hidden name, then rename it."""
+    hdfs.write(f"{hdfs_paths.LANDING}/.{name}", data=content)
+    hdfs.rename(f"{hdfs_paths.LANDING}/.{name}", f"{hdfs_paths.LANDING}/{name}")
 
 
 def last_landing(api):
-    """The id of the newest event of the landing folder's asset, None before the first."""
-    # Not from /assets/events: Airflow 3.3.2 answers 500 there for as long as a run that an event caused is queued.
+    """Return the id of the newest event of the landing folder's Asset, or None."""
+    # Airflow 3.3.2 answers 500 to /assets/events while a triggered run is queued.
     [asset] = api.call("GET", "/api/v2/assets?name_pattern=landed_dumps")["assets"]
     return asset["last_asset_event"]["id"]
 
 
-def await_that(holds, seconds, pause_seconds=0.5):
-    """Ask until it holds or the time is over; return what the last answer was."""
-    deadline = time.monotonic() + seconds
-    while not (answer := holds()) and time.monotonic() < deadline:
-        time.sleep(pause_seconds)
-    return answer
+def ignore_progress(_title):
+    return contextlib.nullcontext(lambda _state: None)
 
 
-# Without labels: what is not new to the trainer is not trained again, and the first run has shown that it trains.
+# Without labels, so that no model is trained.
 LANDED = b"tweet_id,safe_text\nLANDED1,a vaccine for everyone\nLANDED2,no needle for me\n"
 
 
@@ -202,81 +196,73 @@ def test_dump_that_lands_in_hdfs_is_picked_up_within_a_minute_and_loaded(platfor
     api = platform.api()
     assert last_landing(api) is None
     land(hdfs, "june.csv", LANDED)
-    assert await_that(lambda: last_landing(api) is not None, 60)
+    wait_until(lambda: last_landing(api) is not None, 60, "the dump was not noticed")
     june = "SELECT records FROM t WHERE source = 'june.csv'"
-    assert await_that(
-        lambda: summary.query(summary.table(platform.settings, "dumps"), june) == [{"records": 2}], 120
-    )
-    assert hdfs.list("/vaxpulse/landing") == []
-    # What it causes must be over before the next test counts rows.
+    wait_until(lambda: platform.query("dumps", june) == [{"records": 2}], 120, "the dump was not loaded")
+    assert hdfs.list(hdfs_paths.LANDING) == []
+    # The triggered runs must end before the next test counts rows.
     follow(
         api,
         "ingest_tweets",
         api.last_run("ingest_tweets")["dag_run_id"],
-        lambda _: contextlib.nullcontext(lambda _: None),
+        ignore_progress,
     )
 
 
-def test_content_that_lands_again_is_settled_without_a_change(platform, hdfs):
+def test_known_content_that_lands_again_changes_no_table(platform, hdfs):
     before = platform.rows()
     land(hdfs, "june again.csv", LANDED)
-    # It leaves the landing folder, is found to be known, and leaves the folder of deliveries.
-    assert await_that(
-        lambda: hdfs.list("/vaxpulse/landing") == [] and hdfs.list("/vaxpulse/delivered") == [], 90
-    )
+    folders = (hdfs_paths.LANDING, hdfs_paths.DELIVERED)
+    wait_until(lambda: not any(map(hdfs.list, folders)), 90, "the delivery was not processed")
     assert platform.rows() == before
 
 
-def test_held_dump_waits_for_a_person_while_others_go_on_and_is_loaded_with_a_reason(platform, hdfs):
+def test_held_dump_is_loaded_after_its_approval(platform, hdfs):
     api = platform.api()
     content = b"tweet_id,safe_text\nHELD1,hm\nHELD2,ok\n"
     land(hdfs, "short texts.csv", content)
     held = "SELECT dump_sha256, state, reason FROM t WHERE source = 'short texts.csv'"
-    [row] = await_that(lambda: summary.query(summary.table(platform.settings, "dumps"), held), 90)
+    [row] = wait_until(lambda: platform.query("dumps", held), 90, "the dump was not recorded")
     assert row["state"] == "held"
-    # A person finds it under Required Actions.
+    # Airflow shows it under Required Actions.
     questions = "/api/v2/dags/~/dagRuns/~/hitlDetails?dag_id=review_dump&response_received=false"
-    [question] = await_that(lambda: api.call("GET", questions)["hitl_details"], 90)
+    [question] = wait_until(lambda: api.call("GET", questions)["hitl_details"], 90, "no review was started")
     assert "median text length 2 is outside" in question["body"]
     task = question["task_instance"]
+    run = f"/api/v2/dags/review_dump/dagRuns/{quote(task['dag_run_id'], safe='')}"
     api.call(
         "PATCH",
-        f"/api/v2/dags/review_dump/dagRuns/{quote(task['dag_run_id'], safe='')}/taskInstances/{task['task_id']}/-1/hitlDetails",
-        json={"chosen_options": ["Let it pass"], "params_input": {"reason": "a test of short texts"}},
+        f"{run}/taskInstances/{task['task_id']}/-1/hitlDetails",
+        json={"chosen_options": ["Approve"], "params_input": {"reason": "a test of short texts"}},
     )
     decided = f"SELECT reason FROM t WHERE dump_sha256 = '{row['dump_sha256']}' AND state = 'loaded'"
-    [row] = await_that(lambda: summary.query(summary.table(platform.settings, "dumps"), decided), 90)
-    assert row["reason"].startswith(
-        "approved: a test of short texts (held because median text length 2 is outside"
-    )
-    follow(api, "review_dump", task["dag_run_id"], lambda _: contextlib.nullcontext(lambda _: None))
+    [row] = wait_until(lambda: platform.query("dumps", decided), 90, "the approved dump was not loaded")
+    assert row["reason"].startswith("approved: a test of short texts (held because median text length 2 is")
+    follow(api, "review_dump", task["dag_run_id"], ignore_progress)
 
 
 def test_retracted_dump_leaves_the_tables(platform, hdfs):
     api = platform.api()
-    [row] = summary.query(
-        summary.table(platform.settings, "dumps"),
-        "SELECT dump_sha256 FROM t WHERE source = 'short texts.csv'",
-    )
+    [row] = platform.query("dumps", "SELECT dump_sha256 FROM t WHERE source = 'short texts.csv'")
     run_id = api.trigger(
         "retract_dump", {"dump_sha256": row["dump_sha256"], "reason": "a test of retraction"}
     )
-    follow(api, "retract_dump", run_id, lambda _: contextlib.nullcontext(lambda _: None))
+    follow(api, "retract_dump", run_id, ignore_progress)
     clean = "SELECT tweet_id FROM t WHERE tweet_id LIKE 'HELD%'"
-    assert summary.query(summary.table(platform.settings, "tweets_clean"), clean) == []
+    assert platform.query("tweets_clean", clean) == []
 
 
-def test_file_that_somebody_writes_to_hdfs_is_not_whole_until_it_is_closed(hdfs):
-    path = "/vaxpulse/half a dump.csv"
+def test_open_file_in_hdfs_is_not_closed(hdfs):
+    path = f"{hdfs_paths.ROOT}/half a dump.csv"
     with hdfs.write(path) as writer:
         writer.write(b"tweet_id,safe_text\n")
-        assert await_that(lambda: hdfs.status(path, strict=False), 30)
+        wait_until(lambda: hdfs.status(path, strict=False), 30, "the file does not exist")
         assert not is_closed(hdfs, path)
     assert is_closed(hdfs, path)
     assert hdfs.delete(path)
 
 
-def test_refused_dump_fails_at_once_and_changes_no_tweet(platform):
+def test_refused_dump_fails_without_retry_and_changes_no_tweet(platform):
     wrong = platform.settings.home / "wrong.csv"
     wrong.write_text("who,what\nme,a sentence\n")
     before = platform.rows()
@@ -291,10 +277,10 @@ def test_refused_dump_fails_at_once_and_changes_no_tweet(platform):
         if task["task_id"] == "report"
     ]
     assert report["try_number"] == 1
-    assert platform.rows() == before | {"dumps": before["dumps"] + 1}  # which says why
+    assert platform.rows() == before | {"dumps": before["dumps"] + 1}  # one row with the reason
 
 
-def test_credentials_file_lets_in_and_is_private(platform):
+def test_credentials_file_is_private_and_valid(platform):
     path = platform.settings.home / "credentials.json"
     assert path.stat().st_mode & 0o777 == 0o600
     credentials = json.loads(path.read_text())["airflow"]
@@ -304,7 +290,7 @@ def test_credentials_file_lets_in_and_is_private(platform):
     assert requests.post(f"{credentials['url']}/auth/token", json=wrong, timeout=10).status_code == 401
 
 
-def test_nothing_listens_beyond_loopback(platform):
+def test_services_listen_on_loopback_only(platform):
     ours = {process.pid for name in SERVICES for process in leftover_processes(platform.settings, name)}
     listening = [
         connection
@@ -316,28 +302,29 @@ def test_nothing_listens_beyond_loopback(platform):
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_killed_service_answers_again_and_leaves_no_process_behind(platform, name):
+def test_killed_service_restarts_and_leaves_no_process(platform, name):
     before = platform.rows()
     belonging = leftover_processes(platform.settings, name)
     main = session_leader(belonging)
     main.kill()
-    assert await_restart(platform, name, main.pid) == ""
+    assert wait_for_restart(platform, name, main.pid) == ""
     assert still_running(belonging) == []
     assert platform.rows() == before
 
 
-def test_service_whose_guard_is_killed_comes_back_alone(platform):
-    # The guard is what supervisor started; without it the kernel ends the service, and the next guard what the service left.
+def test_service_restarts_after_a_kill_of_its_guard(platform):
+    # The kernel kills the service of a killed guard, and the next guard kills the other processes of the
+    # service.
     name = "airflow-scheduler"
     belonging = leftover_processes(platform.settings, name)
     main = session_leader(belonging)
     main.parent().kill()
-    assert await_restart(platform, name, main.pid) == ""
+    assert wait_for_restart(platform, name, main.pid) == ""
     assert still_running(belonging) == []
 
 
 def session_leader(processes):
-    """The service itself, of all the processes in its session."""
+    """Return the service's main process."""
     return next(process for process in processes if process.pid == os.getsid(process.pid))
 
 
@@ -347,8 +334,8 @@ def still_running(processes):
     ]
 
 
-def await_restart(platform, name, old_pid):
-    """Wait until a service works in a new process; return what is wrong when it does not within a minute of now."""
+def wait_for_restart(platform, name, old_pid):
+    """Wait until a service is healthy in a new process. Return '' or its problem after HEALTHY_SECONDS."""
     killed_at = datetime.now(UTC)
     deadline = time.monotonic() + HEALTHY_SECONDS
     problem = "no new process"
@@ -367,7 +354,7 @@ def await_restart(platform, name, old_pid):
 
 
 def stale_heartbeat(platform, name, since):
-    """Airflow calls a dead component healthy until its last heartbeat is half a minute old: ask for one since it was killed."""
+    """Return a problem until a component has a heartbeat after `since`. Airflow reports a kill after 30 s."""
     part = name.removeprefix("airflow-").replace("-", "_")
     health = requests.get(f"{platform.settings.url('airflow')}/api/v2/monitor/health", timeout=10).json()
     if name == "airflow-api-server" or part not in health:
@@ -376,10 +363,10 @@ def stale_heartbeat(platform, name, since):
     return "" if heartbeat > since else "no heartbeat yet"
 
 
-def test_pipeline_still_loads_and_cleans_a_new_dump_after_all_that(platform, tmp_path):
+def test_pipeline_loads_and_cleans_a_new_dump_after_the_kills(platform, tmp_path):
     before = platform.rows()
-    dump = tmp_path / "after all that.csv"
-    dump.write_text("tweet_id,safe_text\nAFTER1,everything still works after all that\n")
+    dump = tmp_path / "after the kills.csv"
+    dump.write_text("tweet_id,safe_text\nAFTER1,everything still works after the kills\n")
     platform.make("run", f"DUMP={dump}")
     after = platform.rows()
     assert {name: after[name] - rows for name, rows in before.items()} == {
@@ -390,7 +377,7 @@ def test_pipeline_still_loads_and_cleans_a_new_dump_after_all_that(platform, tmp
     }
 
 
-def test_busy_port_is_named_and_nothing_is_left_running(platform, tmp_path):
+def test_start_with_a_port_in_use_fails_and_leaves_no_process(platform, tmp_path):
     home = tmp_path.parent / "b"
     environment = platform.environment | {"VAXPULSE_HOME": str(home)}
 
@@ -407,7 +394,7 @@ def test_busy_port_is_named_and_nothing_is_left_running(platform, tmp_path):
     assert not (home / "run" / "supervisord.pid").exists()
 
 
-def test_stop_leaves_no_process_behind(platform):
+def test_stop_leaves_no_process(platform):
     belonging = [process for name in SERVICES for process in leftover_processes(platform.settings, name)]
     assert len(belonging) >= len(SERVICES)
     platform.make("stop")

@@ -1,13 +1,15 @@
-"""What `make stack-smoke` judges: scores, verdicts, Spark's work, ports, and what Docker shows."""
+"""The checks of `make stack-smoke` find missing scores, idle workers, open ports and visible secrets."""
 
 from types import SimpleNamespace
 
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from deploy.embedded import summary
-from deploy.embedded.follow import FollowedRun
-from deploy.stack import client, docker, security, settings, spark_work
+from deploy.common import summary
+from deploy.common.dag_runs import FollowedRun
+from deploy.common.errors import CommandError
+from deploy.stack import docker, settings
+from tests.stack_acceptance import pipeline, security, spark_work
 
 SHA256 = "a" * 64
 SCORED_RUN = {"score_tweets": FollowedRun("score_tweets", "1", skipped=False, notes=[])}
@@ -15,7 +17,7 @@ SCORED_RUN = {"score_tweets": FollowedRun("score_tweets", "1", skipped=False, no
 
 @pytest.fixture
 def platform(tmp_path, monkeypatch):
-    """Two tweets of the dump and one of another; version 2 is the champion and has scored what `scored` holds."""
+    """Two tweets of the dump and one of another dump. Version 2 is the champion."""
     import pyarrow as pa
 
     def put(name, rows):
@@ -28,7 +30,7 @@ def platform(tmp_path, monkeypatch):
             for id, sha256 in (("1", SHA256), ("2", SHA256), ("3", "b" * 64))
         ],
     )
-    monkeypatch.setattr(summary, "table", lambda _, name: DeltaTable(tmp_path / name))
+    monkeypatch.setattr(summary, "open_table", lambda _, name: DeltaTable(tmp_path / name))
     monkeypatch.setattr(summary, "champion", lambda _: {"name": "vaxpulse", "version": "2"})
     return lambda scored: put(
         "tweets_scored", [{"tweet_id": id, "model_version": version} for id, version in scored]
@@ -37,45 +39,45 @@ def platform(tmp_path, monkeypatch):
 
 def test_each_tweet_of_the_dump_is_scored_once_by_the_champion(platform, capsys):
     platform([("1", "2"), ("2", "2"), ("3", "2"), ("1", "1")])
-    client.check_scores(None, SHA256, SCORED_RUN)
-    assert capsys.readouterr().out == "scores: 2 tweets of the dump, each once; 3 of version 2 in all\n"
+    pipeline.check_scores(None, SHA256, SCORED_RUN)
+    assert (
+        capsys.readouterr().out == "scores: 2 tweets of the dump, each once; 3 scores of version 2 in total\n"
+    )
 
 
 @pytest.mark.parametrize("scored", [[("1", "2"), ("2", "1")], [("1", "2"), ("2", "2"), ("2", "2")]])
-def test_a_tweet_without_a_score_or_with_two_is_found(platform, scored):
+def test_tweet_without_a_score_or_with_two_scores_is_found(platform, scored):
     platform(scored)
-    with pytest.raises(
-        client.SmokeFailed, match=r"^1 of 2 tweets have not exactly one score of version 2: 2 \.\.\.$"
-    ):
-        client.check_scores(None, SHA256, SCORED_RUN)
+    with pytest.raises(CommandError, match=r"^1 of 2 tweets do not have one score of version 2: 2 \.\.\.$"):
+        pipeline.check_scores(None, SHA256, SCORED_RUN)
 
 
 def test_scoring_that_did_not_run_is_found():
-    with pytest.raises(client.SmokeFailed, match="no run of score_tweets was caused"):
-        client.check_scores(None, SHA256, {})
+    with pytest.raises(CommandError, match="no run of score_tweets was triggered"):
+        pipeline.check_scores(None, SHA256, {})
 
 
-@pytest.mark.parametrize(("tags", "is_judged"), [({"reason": "no champion yet"}, True), ({}, False)])
-def test_each_model_that_was_trained_has_a_verdict(monkeypatch, capsys, tags, is_judged):
+@pytest.mark.parametrize(("tags", "has_reason"), [({"reason": "no champion yet"}, True), ({}, False)])
+def test_trained_model_without_a_reason_for_its_promotion_is_found(monkeypatch, capsys, tags, has_reason):
     versions = [SimpleNamespace(run_id="r1", tags=tags)]
     monkeypatch.setattr(summary, "champion", lambda _: None)
     monkeypatch.setattr(
         summary, "mlflow_client", lambda _: SimpleNamespace(search_model_versions=lambda _: versions)
     )
-    if is_judged:
-        client.check_champion(None, {"r1"})
-        assert capsys.readouterr().out == "champion: None\nverdict: no champion yet\n"
+    if has_reason:
+        pipeline.check_promotions(None, {"r1"})
+        assert capsys.readouterr().out == "champion: None\npromotion: no champion yet\n"
     else:
-        with pytest.raises(client.SmokeFailed, match="run r1 was promoted or not"):
-            client.check_champion(None, {"r1"})
+        with pytest.raises(CommandError, match="run r1 was promoted or not"):
+            pipeline.check_promotions(None, {"r1"})
 
 
-def test_a_worker_that_ran_no_task_is_found():
+def test_worker_without_tasks_is_found():
     tasks = {
         "clean_tweets app-1": {"172.18.0.5": 3, "172.18.0.6": 4},
         "score_tweets app-2": {"172.18.0.5": 9, "172.18.0.6": 0},
     }
-    assert list(spark_work.problems(tasks, workers=2)) == [
+    assert list(spark_work.find_problems(tasks, workers=2)) == [
         "score_tweets app-2: 1 of 2 Spark workers ran its tasks"
     ]
 
@@ -86,27 +88,28 @@ def test_tasks_are_counted_by_worker_and_not_for_the_driver(monkeypatch):
         {"id": "0", "hostPort": "172.18.0.5:2", "totalTasks": 3},
         {"id": "1", "hostPort": "172.18.0.5:3", "totalTasks": 4},
     ]
-    # The application has just ended: at first the History Server does not know, then it is reading the log again, then it answers.
-    looks = iter([(False, 200, []), (True, 404, None), (True, 200, executors)])
+    # At first the application has not ended, then the History Server reads its log, then it returns the
+    # executors.
+    responses = iter([(False, 200, []), (True, 404, None), (True, 200, executors)])
 
     def request(_, url):
         nonlocal completed, status, shown
         if "allexecutors" in url:
             return status, shown
-        completed, status, shown = next(looks)
+        completed, status, shown = next(responses)
         return 200, [{"id": "app-1", "name": "clean_tweets", "attempts": [{"completed": completed}]}]
 
     completed = status = shown = None
     monkeypatch.setattr(spark_work, "request", request)
     monkeypatch.setattr(spark_work, "POLL_SECONDS", 0)
     assert spark_work.tasks_by_worker("http://history", since=0) == {"clean_tweets app-1": {"172.18.0.5": 7}}
-    assert not list(looks)
+    assert not list(responses)
 
 
-def test_a_history_server_that_does_not_answer_is_no_list_without_applications(monkeypatch):
+def test_error_of_the_history_server_is_not_an_empty_list(monkeypatch):
     monkeypatch.setattr(spark_work, "request", lambda *_: (503, None))
-    monkeypatch.setattr(spark_work, "PATIENCE_SECONDS", -1)
-    with pytest.raises(OSError, match="answers 503"):
+    monkeypatch.setattr(spark_work, "TIMEOUT_SECONDS", -1)
+    with pytest.raises(OSError, match="answered 503"):
         spark_work.tasks_by_worker("http://history", since=0)
 
 
@@ -125,7 +128,7 @@ def container(
 
 
 @pytest.mark.parametrize(
-    ("changed", "wrong"),
+    ("changed", "problems"),
     [
         ({}, []),
         ({"host": "0.0.0.0"}, ["vaxpulse-mlflow-1 publishes 0.0.0.0:5000"]),
@@ -134,23 +137,23 @@ def container(
         ({"Env": ["X=s3cret-of-mlflow"]}, ["docker inspect vaxpulse-mlflow-1 shows MLFLOW_PASSWORD"]),
     ],
 )
-def test_open_ports_root_and_shown_secrets_are_found(monkeypatch, changed, wrong):
+def test_open_ports_root_and_visible_secrets_are_found(monkeypatch, changed, problems):
     for name in settings.port_variables():
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(docker, "containers", lambda: [container(**changed)])
     monkeypatch.setattr(docker, "docker", lambda *_: "")
-    monkeypatch.setattr(security, "logins", lambda *_: ())
-    monkeypatch.setattr(security, "viewer", lambda *_: ())
-    assert list(security.problems({"MLFLOW_PASSWORD": "s3cret-of-mlflow"})) == wrong
+    monkeypatch.setattr(security, "find_login_problems", lambda *_: ())
+    monkeypatch.setattr(security, "find_role_problems", lambda *_: ())
+    assert list(security.find_problems({"MLFLOW_PASSWORD": "s3cret-of-mlflow"})) == problems
 
 
-def test_a_secret_in_an_images_history_is_found(monkeypatch):
+def test_secret_in_the_history_of_an_image_is_found(monkeypatch):
     monkeypatch.setattr(docker, "containers", lambda: [container()])
     monkeypatch.setattr(
         docker, "docker", lambda command, *_: "RUN echo s3cret-of-mlflow" if command == "history" else ""
     )
-    monkeypatch.setattr(security, "logins", lambda *_: ())
-    monkeypatch.setattr(security, "viewer", lambda *_: ())
-    assert list(security.problems({"MLFLOW_PASSWORD": "s3cret-of-mlflow"})) == [
+    monkeypatch.setattr(security, "find_login_problems", lambda *_: ())
+    monkeypatch.setattr(security, "find_role_problems", lambda *_: ())
+    assert list(security.find_problems({"MLFLOW_PASSWORD": "s3cret-of-mlflow"})) == [
         "the history of vaxpulse-mlflow:0.1.0 shows MLFLOW_PASSWORD"
     ]

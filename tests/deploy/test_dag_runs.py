@@ -1,4 +1,4 @@
-"""Following a run and all that it causes, against an Airflow that answers as the real one does."""
+"""Following a run and all triggered runs, with a simulated REST API of Airflow."""
 
 import json
 from contextlib import contextmanager
@@ -7,30 +7,31 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 
-from deploy.embedded import follow as module
-from deploy.embedded.airflow_api import AirflowApi
-from deploy.embedded.follow import RunFailed, follow
+from deploy.common import dag_runs
+from deploy.common.airflow_api import AirflowApi
+from deploy.common.dag_runs import RunFailed, follow
 from deploy.embedded.settings import DEFAULT_PORTS, Settings
 
-MADE_AFTER_POLLS = 2  # the scheduler makes a caused run some moments after the change; it is queued first
+CREATED_AFTER_POLLS = 2  # the scheduler creates a triggered run some time after the Asset update
 
 
-class ScriptedAirflow(requests.adapters.BaseAdapter):
-    """The REST API of an Airflow whose runs go as a script says.
+class SimulatedAirflow(requests.adapters.BaseAdapter):
+    """Airflow's REST API with given results of runs.
 
-    Each run has one task, `work`, that changes the Asset `<dag_id>_done`. `states` has the state of each DAG's task, `after` the DAGs that are
-    scheduled on each DAG's Asset. A caused run is made when it has been asked for a few times, and is queued at first.
+    Each run has one task, `work`, that updates the Asset `<dag_id>_done`. `states` has the state of each
+    DAG's task, `after` the DAGs that are scheduled on each DAG's Asset. A triggered run is created after
+    CREATED_AFTER_POLLS requests, and is queued first.
     """
 
     def __init__(self, states, after=(), log=(), paused=()):
         super().__init__()
         self.states, self.after, self.log, self.paused = states, dict(after), list(log), list(paused)
-        self.runs = {("a", "1"): {"run_after": 0, "polls": 0, "caused_by": None}}
-        self.asked_for_runs = {}
+        self.runs = {("a", "1"): {"run_after": 0, "polls": 0, "triggered_by": None}}
+        self.polls_for_runs = {}
 
     def send(self, request, **_):
         url = urlsplit(request.url)
-        status, content = self.answer(url.path, parse_qs(url.query))
+        status, content = self.respond(url.path, parse_qs(url.query))
         response = requests.Response()
         response.status_code, response._content, response.url = (
             status,
@@ -42,7 +43,7 @@ class ScriptedAirflow(requests.adapters.BaseAdapter):
     def close(self):
         pass
 
-    def answer(self, path, query):
+    def respond(self, path, query):
         match path.strip("/").split("/"):
             case ["auth", "token"]:
                 return 201, {"access_token": "t"}
@@ -65,7 +66,7 @@ class ScriptedAirflow(requests.adapters.BaseAdapter):
                 return 200, {"task_instances": [self.task(dag_id, run_id)]}
             case ["api", "v2", "dags", _, "dagRuns", _, "taskInstances", "work", "logs", _]:
                 return 200, {"content": [{"event": line} for line in self.log]}
-        raise AssertionError(f"nothing asks for {path}")
+        raise AssertionError(f"unexpected request of {path}")
 
     def state(self, dag_id, run_id):
         if self.runs[dag_id, run_id]["polls"] < 1:
@@ -94,25 +95,31 @@ class ScriptedAirflow(requests.adapters.BaseAdapter):
         }
 
     def runs_of(self, dag_id, query):
-        """Runs by Assets since a moment, the first of them; those that are due are made."""
+        """Return the first runs that Assets triggered since a time. Create those that are due."""
         assert query["run_type"] == ["asset_triggered"]
         assert query["order_by"] == ["run_after"]
         [since], [limit] = query["run_after_gte"], query["limit"]
         for cause in [run for run in self.runs if dag_id in self.after.get(run[0], ())]:
-            self.asked_for_runs[dag_id, cause] = self.asked_for_runs.get((dag_id, cause), 0) + 1
-            made = any(run[0] == dag_id and facts["caused_by"] == cause for run, facts in self.runs.items())
+            self.polls_for_runs[dag_id, cause] = self.polls_for_runs.get((dag_id, cause), 0) + 1
+            made = any(
+                run[0] == dag_id and facts["triggered_by"] == cause for run, facts in self.runs.items()
+            )
             if (
                 self.task(*cause)["state"] == "success"
                 and not made
-                and self.asked_for_runs[dag_id, cause] > MADE_AFTER_POLLS
+                and self.polls_for_runs[dag_id, cause] > CREATED_AFTER_POLLS
             ):
-                # The event comes a second after the end of the task.
+                # The event is a second later than the end of the task.
                 second = self.runs[cause]["run_after"] + 2
-                self.runs[dag_id, f"asset_{cause[0]}"] = {"run_after": second, "polls": 0, "caused_by": cause}
+                self.runs[dag_id, f"asset_{cause[0]}"] = {
+                    "run_after": second,
+                    "polls": 0,
+                    "triggered_by": cause,
+                }
         found = [
             (run, facts["run_after"])
             for run, facts in self.runs.items()
-            if run[0] == dag_id and facts["caused_by"]
+            if run[0] == dag_id and facts["triggered_by"]
         ]
         since_then = [run for run in sorted(found, key=lambda run: run[1]) if self.moment(run[1]) >= since]
         return [{"dag_run_id": run[0][1]} for run in since_then[: int(limit)]]
@@ -120,8 +127,8 @@ class ScriptedAirflow(requests.adapters.BaseAdapter):
 
 @pytest.fixture
 def airflow(monkeypatch, tmp_path):
-    """Makes the API's client talk to a script."""
-    monkeypatch.setattr(module, "POLL_SECONDS", 0)
+    """Connect the client to a simulation."""
+    monkeypatch.setattr(dag_runs, "POLL_SECONDS", 0)
 
     def connect(script):
         monkeypatch.setattr(requests.Session, "get_adapter", lambda self, url: script)
@@ -132,21 +139,21 @@ def airflow(monkeypatch, tmp_path):
 
 @pytest.fixture
 def shown():
-    """What a person would see: the titles of steps and the details told in them."""
+    """The titles and states of the reported steps."""
     seen = []
 
     @contextmanager
     def step(title):
         seen.append(title)
-        yield lambda detail: seen.append(f"  {detail}")
+        yield lambda state: seen.append(f"  {state}")
 
     return seen, step
 
 
-def test_every_caused_run_is_followed_once_and_queued_ones_are_waited_for(airflow, shown):
-    # One run of d takes in what both b and c changed.
+def test_every_triggered_run_is_followed_once_and_queued_runs_are_awaited(airflow, shown):
+    # One run of d consumes the updates of b and c.
     api = airflow(
-        ScriptedAirflow(dict.fromkeys("abcd", "success"), {"a": ["b", "c"], "b": ["d"], "c": ["d"]})
+        SimulatedAirflow(dict.fromkeys("abcd", "success"), {"a": ["b", "c"], "b": ["d"], "c": ["d"]})
     )
     assert [(run.dag_id, run.skipped) for run in follow(api, "a", "1", shown[1])] == [
         (dag, False) for dag in "abcd"
@@ -154,15 +161,15 @@ def test_every_caused_run_is_followed_once_and_queued_ones_are_waited_for(airflo
     assert [line for line in shown[0] if not line.startswith(" ")] == ["a", "b", "c", "d"]
 
 
-def test_airflow_that_cannot_tell_its_events_while_a_run_is_queued_is_followed(airflow, shown):
-    script = ScriptedAirflow(dict.fromkeys("abc", "success"), {"a": ["b"], "b": ["c"]})
+def test_follow_needs_no_asset_events_which_fail_while_a_run_is_queued(airflow, shown):
+    script = SimulatedAirflow(dict.fromkeys("abc", "success"), {"a": ["b"], "b": ["c"]})
     api = airflow(script)
     script.runs["b", "of another"] = {
         "run_after": 0,
         "polls": 0,
-        "caused_by": ("z", "0"),
-    }  # queued before ours, and queued still
-    assert script.answer("/api/v2/assets/events", {})[0] == 500
+        "triggered_by": ("z", "0"),
+    }  # queued before, and still queued
+    assert script.respond("/api/v2/assets/events", {})[0] == 500
     assert [(run.dag_id, run.run_id) for run in follow(api, "a", "1", shown[1])] == [
         ("a", "1"),
         ("b", "asset_a"),
@@ -170,15 +177,15 @@ def test_airflow_that_cannot_tell_its_events_while_a_run_is_queued_is_followed(a
     ]
 
 
-def test_paused_dag_is_not_waited_for(airflow, shown):
-    script = ScriptedAirflow(dict.fromkeys("abc", "success"), {"a": ["b", "c"]}, paused="b")
+def test_paused_dag_is_not_awaited(airflow, shown):
+    script = SimulatedAirflow(dict.fromkeys("abc", "success"), {"a": ["b", "c"]}, paused="b")
     assert [run.dag_id for run in follow(airflow(script), "a", "1", shown[1])] == ["a", "c"]
-    assert not [dag_id for dag_id, _ in script.asked_for_runs if dag_id == "b"]
+    assert not [dag_id for dag_id, _ in script.polls_for_runs if dag_id == "b"]
 
 
-def test_failed_run_names_task_message_and_log(airflow, shown):
+def test_error_of_a_failed_run_contains_task_message_and_log(airflow, shown):
     api = airflow(
-        ScriptedAirflow({"a": "failed"}, log=["starting", "error: the dump has no column safe_text", "bye"])
+        SimulatedAirflow({"a": "failed"}, log=["starting", "error: the dump has no column safe_text", "bye"])
     )
     with pytest.raises(
         RunFailed,
@@ -187,9 +194,9 @@ def test_failed_run_names_task_message_and_log(airflow, shown):
         follow(api, "a", "1", shown[1])
 
 
-def test_run_that_changed_no_asset_is_told_apart_and_says_why(airflow, shown):
+def test_run_that_updated_no_asset_is_skipped_and_has_a_note(airflow, shown):
     api = airflow(
-        ScriptedAirflow(
+        SimulatedAirflow(
             {"a": "skipped", "b": "success"},
             {"a": ["b"]},
             log=["12:00 INFO skipped: nothing to train", "exit 99"],
@@ -200,7 +207,7 @@ def test_run_that_changed_no_asset_is_told_apart_and_says_why(airflow, shown):
     assert run.notes == ["nothing to train"]
 
 
-def test_dag_that_never_changes_an_asset_has_not_skipped_anything(airflow, shown):
-    [run] = follow(airflow(ScriptedAirflow({"a": "success"})), "a", "1", shown[1])
+def test_run_of_a_dag_without_assets_is_not_skipped(airflow, shown):
+    [run] = follow(airflow(SimulatedAirflow({"a": "success"})), "a", "1", shown[1])
     assert not run.skipped
     assert run.notes == []

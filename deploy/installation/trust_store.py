@@ -1,4 +1,4 @@
-"""Write a Java trust store with the certificate authorities of a PEM file: `python trust_store.py BUNDLE.pem STORE.p12`."""
+"""Convert certificate authorities to a trust store of Java: `python trust_store.py BUNDLE.pem STORE.p12`."""
 
 import sys
 import warnings
@@ -7,16 +7,14 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12
 
-# Not a secret: a PKCS12 store must have a password, and this one holds public certificates alone.
+# Not a secret: PKCS12 requires a password, and the store contains public certificates only.
 PASSWORD = "changeit"  # noqa: S105
 
 
 def write_trust_store(bundle: Path, store: Path) -> None:
-    """Convert a PEM bundle to PKCS12 with the attribute by which Java knows a trusted certificate."""
+    """Convert a PEM bundle to PKCS12 with the attribute that marks trusted certificates for Java."""
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # some old authorities have serial numbers that RFC 5280 would not allow
+        warnings.simplefilter("ignore")  # some old authorities have serial numbers that RFC 5280 forbids
         certificates = x509.load_pem_x509_certificates(bundle.read_bytes())
     entries = [
         pkcs12.PKCS12Certificate(certificate, str(number).encode())

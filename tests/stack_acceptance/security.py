@@ -1,0 +1,103 @@
+"""Check logins, roles and ports of a running stack, and that Docker shows no secret."""
+
+import json
+import secrets
+from collections.abc import Iterator
+from typing import Any
+
+from deploy.common.deployment import ADMIN
+from deploy.stack import docker, settings
+from tests.stack_acceptance.http import airflow_login, basic, request
+
+VIEWER = "smoke-viewer"
+OFFICIAL = ("postgres:", "redis:")  # their entrypoints drop root
+
+
+def find_problems(values: dict[str, str]) -> Iterator[str]:
+    """Yield all problems.
+
+    Args:
+        values: the variables of .env.
+    """
+    urls = settings.addresses(values)
+    yield from find_login_problems(urls, values)
+    yield from find_role_problems(urls["airflow"], values)
+    containers = docker.containers()
+    yield from find_port_problems(containers, values)
+    hidden = {name: value for name, value in values.items() if not name.startswith(("VAXPULSE_", "COMPOSE_"))}
+    for container in containers:
+        shown = json.dumps(container)
+        for name, value in hidden.items():
+            if value in shown:
+                yield f"docker inspect {container['Name']} shows {name}"
+        if not container["Config"]["User"] and not container["Config"]["Image"].startswith(OFFICIAL):
+            yield f"{container['Name']} runs as root"
+    for image in sorted({container["Config"]["Image"] for container in containers}):
+        history = docker.docker("history", "--no-trunc", "--format", "{{json .}}", image)
+        shown = history + docker.docker("image", "inspect", image)
+        for name, value in hidden.items():
+            if value in shown:
+                yield f"the history of {image} shows {name}"
+
+
+def find_login_problems(urls: dict[str, str], values: dict[str, str]) -> Iterator[str]:
+    """Yield pages that respond without a login, and pages that do not respond with one."""
+    experiments = f"{urls['mlflow']}/api/2.0/mlflow/experiments/search?max_results=1"
+    for url, headers, expected in (
+        (f"{urls['airflow']}/api/v2/dags", {}, 401),
+        (f"{urls['airflow']}/vaxpulse/reports/explore_tweets/any", {}, 401),
+        (experiments, {}, 401),
+        (experiments, basic(ADMIN, "wrong"), 401),
+        (f"{urls['mlflow']}/api/2.0/mlflow-artifacts/artifacts", {}, 401),
+        (f"{urls['mlflow']}/", {}, 401),
+        (experiments, basic(ADMIN, values["MLFLOW_PASSWORD"]), 200),
+    ):
+        status, _ = request("GET", url, headers=headers)
+        if status != expected:
+            yield f"{url} answered {status}, not {expected}"
+    login = {"username": ADMIN, "password": "wrong"}
+    status, _ = request("POST", f"{urls['airflow']}/auth/token", login)
+    if status != 401:
+        yield f"Airflow answered {status} to a wrong password"
+
+
+def find_role_problems(airflow: str, values: dict[str, str]) -> Iterator[str]:
+    """Yield the permissions that a user with the role Viewer has wrongly or lacks. The user is temporary."""
+    password = secrets.token_urlsafe(24)
+    admin = airflow_login(airflow, ADMIN, values["AIRFLOW_PASSWORD"])
+    user = {
+        "username": VIEWER,
+        "password": password,
+        "first_name": "smoke",
+        "last_name": "viewer",
+        "email": f"{VIEWER}@localhost",
+        "roles": [{"name": "Viewer"}],
+    }
+    request("DELETE", f"{airflow}/auth/fab/v1/users/{VIEWER}", headers=admin)
+    status, body = request("POST", f"{airflow}/auth/fab/v1/users", user, admin)
+    if status not in (200, 201):
+        yield f"Airflow answered {status} when the administrator created a user: {body}"
+        return
+    try:
+        viewer = airflow_login(airflow, VIEWER, password)
+        for method, path, content, expected in (
+            ("GET", "/api/v2/dags", None, 200),
+            ("POST", "/api/v2/dags/clean_tweets/dagRuns", {"logical_date": None}, 403),
+            ("PATCH", "/api/v2/dags/clean_tweets?update_mask=is_paused", {"is_paused": True}, 403),
+            ("GET", "/auth/fab/v1/users", None, 403),
+        ):
+            status, _ = request(method, airflow + path, content, viewer)
+            if status != expected:
+                yield f"a Viewer gets {status}, not {expected}, for {method} {path}"
+    finally:
+        request("DELETE", f"{airflow}/auth/fab/v1/users/{VIEWER}", headers=admin)
+
+
+def find_port_problems(containers: list[dict[str, Any]], values: dict[str, str]) -> Iterator[str]:
+    """Yield the ports that must not be published."""
+    allowed = {url.rpartition(":")[2] for url in settings.addresses(values).values()}
+    for container in containers:
+        for bindings in container["NetworkSettings"]["Ports"].values():
+            for binding in bindings or []:
+                if binding["HostIp"] != "127.0.0.1" or binding["HostPort"] not in allowed:
+                    yield f"{container['Name']} publishes {binding['HostIp']}:{binding['HostPort']}"
