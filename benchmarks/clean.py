@@ -1,13 +1,14 @@
-"""How fast clean_tweets is: against an earlier commit, the same recipe in Polars and in pandas with NLTK, and reading and writing alone.
+"""Measure clean_tweets against an earlier commit, Polars, pandas with NLTK, and only reading and writing.
 
     python -m benchmarks.clean throughput --tweets 2000000 --baseline-commit 981bcd8
     python -m benchmarks.clean throughput --tweets 2000000 --unique
     python -m benchmarks.clean increment --rows 1000000
 
-Generates the tweets in a temporary folder (TMPDIR moves it), runs each contender in a process of its own with two cores, compares the rows
-and prints Markdown for docs/benchmarks.md. The clocks start when a contender's session stands: one on the wall, and one that counts the
-processor time of the contender and its children (JVM, Python workers), which other programs on the machine do not change. pandas cleans the
-first SAMPLE tweets only: it takes time in proportion to them. `--unique` puts a link and a number into each tweet that no other tweet has.
+The benchmark generates tweets in a temporary folder (TMPDIR), runs each contender in its own process with two
+cores, compares the rows, and prints Markdown for docs/benchmarks.md. It measures wall time and CPU time after
+the start of a contender's session. CPU time includes child processes (JVM, Python workers) and does not
+depend on other programs. pandas cleans only the first SAMPLE tweets because its time is proportional to them.
+`--unique` adds a unique link and a unique number to each tweet.
 """
 
 import argparse
@@ -39,9 +40,9 @@ REPOSITORY = Path(__file__).parents[1]
 CORES = 2
 DRIVER_MEMORY = "3g"  # as dags/common/defaults.py has it
 SAMPLE = 20_000
-# The job should be this many times as fast as the rival; less than 1: it may take longer.
+# Required speed of the job relative to each contender.
 AIMS = {"baseline": 2.0, "read_write": 1 / 1.5, "polars": 1.0, "pandas_nltk": 10.0}
-# An increment: of INCREMENT tweets KNOWN are in the table already, half of them with another text.
+# An increment has INCREMENT tweets. KNOWN of them are already in the table, half of these with another text.
 INCREMENT, KNOWN = 10_000, 1_000
 
 
@@ -51,15 +52,15 @@ def arg_parser() -> argparse.ArgumentParser:
     throughput = commands.add_parser("throughput", help="clean a whole table")
     throughput.add_argument("--tweets", type=int, default=2_000_000)
     throughput.add_argument(
-        "--unique", action="store_true", help="a link and a number of its own in each tweet"
+        "--unique", action="store_true", help="a unique link and a unique number in each tweet"
     )
     throughput.add_argument(
-        "--baseline-commit", metavar="COMMIT", help="measure clean_tweets of this commit too, in the same run"
+        "--baseline-commit", metavar="COMMIT", help="also measure clean_tweets of this commit"
     )
     throughput.add_argument(
         "--contenders",
         default="clean_tweets,read_write,polars,pandas_nltk",
-        help="those to run, in this order",
+        help="contenders to run, in this order",
     )
     increment = commands.add_parser(
         "increment", help="clean a small dump on a large table and on an empty one"
@@ -68,14 +69,14 @@ def arg_parser() -> argparse.ArgumentParser:
     increment.add_argument("--repeats", type=int, default=3)
     for command in (throughput, increment):
         command.add_argument("--seed", type=int, default=7)
-    contender = commands.add_parser("contender", help="used by the benchmark itself: run one contender")
+    contender = commands.add_parser("contender", help="run one contender (internal)")
     contender.add_argument("name", choices=sorted(CONTENDERS))
     contender.add_argument("folder", type=Path)
     return parser
 
 
 def write_tweets(folder: Path, batches: "Iterable[pa.RecordBatch]") -> None:
-    """Appends to `tweets_raw`, with change data feed, in `folder`."""
+    """Append to `tweets_raw` in `folder`, with change data feed."""
     import pyarrow as pa
     from deltalake import write_deltalake
 
@@ -87,7 +88,7 @@ def write_tweets(folder: Path, batches: "Iterable[pa.RecordBatch]") -> None:
 
 
 def with_unique_tokens(batches: "Iterable[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
-    """The tweets with a link and a number of its own at the end of each."""
+    """Yield the tweets with a unique link and a unique number at the end of each."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -103,7 +104,7 @@ def with_unique_tokens(batches: "Iterable[pa.RecordBatch]") -> "Iterator[pa.Reco
 
 
 class Clock:
-    """Seconds since it was made: on the wall, and of processors by this process and its children."""
+    """Wall time since its creation, and CPU time of this process and its children."""
 
     def __init__(self) -> None:
         self.wall, self.cpu = time.monotonic(), self.cpu_seconds()
@@ -135,7 +136,7 @@ def spark_session() -> "Iterator[SparkSession]":
 
 
 def peak_memory_mb() -> float:
-    """The most memory that any of the Python workers has used so far."""
+    """Return the peak memory of the Python workers."""
     workers = [process for process in psutil.Process().children(recursive=True) if "python" in process.name()]
     statuses = [Path(f"/proc/{worker.pid}/status").read_text() for worker in workers]
     return max(
@@ -159,7 +160,7 @@ def run_clean_tweets(folder: Path) -> dict[str, float]:
         clock = Clock()
         clean_tweets(spark, str(folder / "tweets_raw"), str(folder / "tweets_clean"))
         result = clock.result(0) | {"worker_mb": peak_memory_mb()}
-        # The rivals get the job's stems for nothing: they are not part of what is measured.
+        # The other contenders use the job's stems. Writing them is not measured.
         cleaned = spark.read.format("delta").load(str(folder / "tweets_clean"))
         words = cleaned.select(F.explode(F.split(F.lower("clean_text"), " ")).alias("word")).distinct()
         words.select("word", stem(F.col("word")).alias("stem")).write.mode("overwrite").parquet(
@@ -215,7 +216,7 @@ CONTENDERS: dict[str, Callable[[Path], dict[str, float]]] = {
 
 
 def run_contender(name: str, folder: Path) -> dict[str, float]:
-    """Run one contender in a process of its own, with Spark's JVM as the deployment starts it, and return what it measured."""
+    """Run one contender in its own process, with the deployment's JVM options. Return its measurements."""
     java_home = find_java_home()
     options = (
         [f"-XX:SharedArchiveFile={CLASS_ARCHIVE}", "-Xlog:cds*=off"]
@@ -234,7 +235,7 @@ def run_contender(name: str, folder: Path) -> dict[str, float]:
 def run_in_process(
     arguments: list[str], code: Path, java_home: Path, folder: Path, jvm: list[str]
 ) -> dict[str, float]:
-    """Run the benchmark of the repository `code` with these arguments in a process of its own, and return its last line."""
+    """Run the benchmark of the repository `code` in its own process, and return its last line."""
     settings = {"spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1", "spark.local.dir": str(folder)}
     conf = [word for key, value in settings.items() for word in ("--conf", f"{key}={value}")]
     environment = os.environ | {
@@ -252,7 +253,7 @@ def run_in_process(
 
 
 def run_baseline(commit: str, folder: Path) -> dict[str, float]:
-    """clean_tweets of an earlier commit, whose benchmark has the option --contender, on the same `tweets_raw`; jars as its deployment gave them."""
+    """Run clean_tweets of an earlier commit, whose benchmark has the option --contender."""
     code, tables = folder / "baseline_code", folder / "baseline"
     code.mkdir()
     tables.mkdir()
@@ -267,7 +268,7 @@ def run_baseline(commit: str, folder: Path) -> dict[str, float]:
 
 
 def rows_that_differ(ours: "pl.DataFrame", theirs: "pl.DataFrame") -> int:
-    """How many of `theirs` have no equal row in `ours`; both have RESULT_COLUMNS."""
+    """Count the rows of `theirs` without an equal row in `ours`. Both have RESULT_COLUMNS."""
     together = theirs.join(ours, on="tweet_id", how="left", suffix="_ours")
     columns = [name for name in theirs.columns if name != "tweet_id"]
     import polars as pl
@@ -297,11 +298,12 @@ def throughput(folder: Path, options: argparse.Namespace) -> None:
         rows_of["baseline"] = folder / "baseline.parquet"
     job = results["clean_tweets"]
     print(
-        f"{options.tweets:,} generated tweets{', each with a link and a number of its own' if options.unique else ''}, {CORES} cores, "
-        f"load {os.getloadavg()[0]:.1f}; a Python worker of clean_tweets used {job['worker_mb']:.0f} MB at most\n"
+        f"{options.tweets:,} generated tweets{' with unique links and numbers' if options.unique else ''}, "
+        f"{CORES} cores, load {os.getloadavg()[0]:.1f}; at most {job['worker_mb']:.0f} MB per Python worker\n"
     )
     print(
-        "| contender | rows | s | rows/s | CPU µs/row | clean_tweets against it | by CPU | rows that differ |\n|---|---|---|---|---|---|---|---|"
+        "| contender | rows | s | rows/s | CPU µs/row | speed-up | CPU speed-up | rows that differ |\n"
+        "|---|---|---|---|---|---|---|---|"
     )
     for contender, result in results.items():
         theirs = rows_of.get(contender)
@@ -318,7 +320,7 @@ def throughput(folder: Path, options: argparse.Namespace) -> None:
 
 
 def increment_of(table: "pa.Table") -> "pa.Table":
-    """A later dump of INCREMENT tweets, from a table of as many: the first KNOWN keep their ids, half of them get another text."""
+    """Return a later dump. The first KNOWN tweets keep their ids, and half of these change."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -349,7 +351,7 @@ def increment(folder: Path, options: argparse.Namespace) -> None:
 
     table = pa.Table.from_batches(tweets(options.rows, options.seed))
     every = pa.array(range(0, options.rows, options.rows // INCREMENT))[:INCREMENT]
-    dump = increment_of(pc.take(table, every))  # corrections all over the table
+    dump = increment_of(pc.take(table, every))  # corrections in all files of the table
     results: dict[str, list[dict[str, float]]] = {"empty table": [], f"table of {options.rows:,} rows": []}
     large = folder / "large"
     large.mkdir()
@@ -367,7 +369,8 @@ def increment(folder: Path, options: argparse.Namespace) -> None:
             measured.append(run_contender("clean_tweets", copy))
             shutil.rmtree(copy)
     print(
-        f"{INCREMENT:,} tweets, {KNOWN:,} of them known, half of these corrected, {CORES} cores, load {os.getloadavg()[0]:.1f}; medians\n"
+        f"{INCREMENT:,} tweets, {KNOWN:,} of them in the table, half of these corrected, "
+        f"{CORES} cores, load {os.getloadavg()[0]:.1f}; medians\n"
     )
     print("| | s | CPU s | against empty | by CPU |\n|---|---|---|---|---|")
     medians = {
@@ -377,7 +380,8 @@ def increment(folder: Path, options: argparse.Namespace) -> None:
     base = medians["empty table"]
     for name, (seconds, cpu_seconds) in medians.items():
         print(
-            f"| {name} | {seconds:.1f} | {cpu_seconds:.1f} | {seconds / base[0]:.2f} x | {cpu_seconds / base[1]:.2f} x |"
+            f"| {name} | {seconds:.1f} | {cpu_seconds:.1f} "
+            f"| {seconds / base[0]:.2f} x | {cpu_seconds / base[1]:.2f} x |"
         )
 
 

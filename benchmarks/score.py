@@ -1,14 +1,16 @@
-"""How fast tweets are scored: both engines in both precisions against transformers' pipeline and plain PyTorch.
+"""Measure both scoring engines in both precisions against transformers' pipeline and plain PyTorch.
 
     python -m benchmarks.score throughput --tweets 4000 --sample 1000
     python -m benchmarks.score scaling --tweets 10000,100000,1000000 --words 6
     python -m benchmarks.score copies --tweets 20000
 
-all-MiniLM-L6-v2 with a random head on invented tweets (benchmarks/varied_tweets.py). Each contender runs in a process of its own on CORES cores
-and scores WARM_UP tweets before the clocks start: one on the wall, and one that counts the processor time of the contender and its children.
-They take turns and their medians count, because a shared machine is slower in some minutes than in others. PyTorch's contenders score the first
-`--sample` tweets: they take time in proportion. `scaling` is the cost of a row by the size of the table, of the first `--words` of each tweet: what
-Spark adds to a row then weighs more. `copies` is what scoring each text once gives where half the tweets are copies. Prints Markdown for docs/benchmarks.md.
+The model is all-MiniLM-L6-v2 with a random head, on generated tweets (benchmarks/varied_tweets.py). Each
+contender runs in its own process on CORES cores and scores WARM_UP tweets before the measurement of wall time
+and CPU time. The contenders alternate and the medians are reported, because the speed of a shared machine
+varies. The PyTorch contenders score only the first `--sample` tweets. `scaling` measures the cost of a row by
+the size of the table, with the first `--words` words of each tweet to emphasise Spark's overhead. `copies`
+measures the gain of scoring each text once if half the tweets are copies. The output is Markdown for
+docs/benchmarks.md.
 """
 
 import argparse
@@ -20,10 +22,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.clean import CORES, REPOSITORY, Clock
+from contracts.exported_model import ModelMetadata, Precision
+from contracts.labels import ID2LABEL, LABEL2ID, LABELS
 from deploy.embedded.install import find_java_home, spark_class_path
 
 if TYPE_CHECKING:
@@ -32,7 +37,7 @@ if TYPE_CHECKING:
 WARM_UP = 200
 MAX_LENGTH_TOKENS = 128
 ENGINE = "onnx int8"
-# How many times as fast as the rival the engine should be.
+# Required speed of the engine relative to each contender.
 AIMS = {"pipeline one by one": 5.0, "pipeline in batches of 32": 3.0}
 
 
@@ -43,21 +48,23 @@ def arg_parser() -> argparse.ArgumentParser:
     throughput.add_argument("--tweets", type=int, default=4_000)
     throughput.add_argument("--sample", type=int, default=1_000)
     throughput.add_argument(
-        "--rounds", type=int, default=3, help="all contenders in turn, so many times; the median counts"
+        "--rounds", type=int, default=3, help="number of runs of each contender; the median is reported"
     )
-    throughput.add_argument("--contenders", default=",".join(CONTENDERS), help="those to run, in this order")
+    throughput.add_argument(
+        "--contenders", default=",".join(CONTENDERS), help="contenders to run, in this order"
+    )
     scaling = commands.add_parser("scaling", help="the cost of a row by the size of the table")
     scaling.add_argument("--tweets", default="10000,100000")
     scaling.add_argument(
         "--rounds",
         type=int,
         default=3,
-        help="all sizes in turn, so many times, but the largest once; the median counts",
+        help="number of runs of each size except the largest; the median is reported",
     )
-    scaling.add_argument("--words", type=int, help="take so many of each tweet (default: all)")
-    copies = commands.add_parser("copies", help="each text once, against every tweet by itself")
+    scaling.add_argument("--words", type=int, help="number of words of each tweet (default: all)")
+    copies = commands.add_parser("copies", help="each text once, compared with every tweet")
     copies.add_argument("--tweets", type=int, default=20_000)
-    contender = commands.add_parser("contender", help="used by the benchmark itself: run one contender")
+    contender = commands.add_parser("contender", help="run one contender (internal)")
     contender.add_argument("name", choices=sorted(CONTENDERS))
     contender.add_argument("folder", type=Path)
     contender.add_argument("tweets", type=int)
@@ -66,13 +73,12 @@ def arg_parser() -> argparse.ArgumentParser:
 
 
 def export_minilm(folder: Path) -> None:
-    """all-MiniLM-L6-v2 with a random head: as PyTorch in `torch`, and as the trainer exports it in `onnx`."""
+    """Save all-MiniLM-L6-v2 with a random head to `torch`, and its export to `onnx`."""
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     from training.checkpoints import resolve_checkpoint
     from training.export import export_onnx
-    from training.labels import ID2LABEL, LABEL2ID
     from training.presets import PACKAGED_MINILM
 
     torch.manual_seed(1)
@@ -86,17 +92,24 @@ def export_minilm(folder: Path) -> None:
     model.eval()
     model.save_pretrained(folder / "torch")
     tokenizer.save_pretrained(folder / "torch")
-    confusion = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
-    export_onnx(
-        model,
-        tokenizer,
-        folder / "onnx",
-        {"text_column": "safe_text", "eval_confusion": confusion, "delta_version": 0},
-    )
+    export_onnx(model, tokenizer, folder / "onnx", {})
+    ModelMetadata(
+        architecture=model.config.model_type,
+        preset="minilm",
+        text_column="safe_text",
+        inputs=tuple(tokenizer.model_input_names),
+        max_length_tokens=MAX_LENGTH_TOKENS,
+        padding_side=tokenizer.padding_side,
+        pad_token_id=tokenizer.pad_token_id,
+        labels=LABELS,
+        table_version=0,
+        train_label_shares={},
+        git_commit="",
+    ).write(folder / "onnx")
 
 
 def write_texts(folder: Path, count: int, words: int | None = None) -> None:
-    """Invented tweets, or their first words, as `texts.parquet`: row, text."""
+    """Write generated tweets, or their first words, to `texts.parquet`: row, text."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -115,21 +128,19 @@ def read_texts(folder: Path, count: int) -> list[str]:
     return pq.read_table(folder / "texts.parquet")["text"].slice(0, count).to_pylist()
 
 
-def open_model(folder: Path, precision: str) -> "ScorableModel":
-    from dataclasses import replace
+def open_model(folder: Path, precision: Precision) -> "ScorableModel":
+    """Return the exported model, with this precision in its metadata file."""
+    from spark_jobs.scoring.scorable_model import ScorableModel
 
-    from spark_jobs.scoring.scorable_model import METADATA, parse_metadata
-
-    model = parse_metadata(
-        json.loads((folder / "onnx" / METADATA).read_text()), str(folder / "onnx"), "minilm", "1"
-    )
-    return replace(model, precision=precision)
+    metadata = replace(ModelMetadata.read(folder / "onnx"), precision=precision)
+    metadata.write(folder / "onnx")
+    return ScorableModel("minilm", "1", str(folder / "onnx"), metadata)
 
 
 def run_engine(
-    engine: str, precision: str, by_text: bool = False
+    engine: str, precision: Precision, by_text: bool = False
 ) -> Callable[[Path, int, int], dict[str, float]]:
-    """A contender on Spark; `by_text` scores each text once."""
+    """Return a contender on Spark. `by_text` scores each text once."""
 
     def run(folder: Path, count: int, warm_up: int) -> dict[str, float]:
         from pyspark.sql import functions as F
@@ -178,7 +189,7 @@ def run_pipeline(batch_size: int) -> Callable[[Path, int, int], dict[str, float]
 
 
 def run_torch(folder: Path, count: int, warm_up: int) -> dict[str, float]:
-    """Batches of 32 of like lengths."""
+    """Score batches of 32 texts of similar length."""
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -207,8 +218,8 @@ def run_torch(folder: Path, count: int, warm_up: int) -> dict[str, float]:
 
 CONTENDERS: dict[str, Callable[[Path, int, int], dict[str, float]]] = {
     "onnx int8": run_engine("onnx", "int8"),
-    "onnx fp32": run_engine("onnx", "fp32"),
-    "sparknlp fp32": run_engine("sparknlp", "fp32"),
+    "onnx float32": run_engine("onnx", "float32"),
+    "sparknlp float32": run_engine("sparknlp", "float32"),
     "sparknlp int8": run_engine("sparknlp", "int8"),
     "plain PyTorch in sorted batches of 32": run_torch,
     "pipeline in batches of 32": run_pipeline(32),
@@ -219,14 +230,15 @@ ON_SPARK = [name for name in CONTENDERS if name.startswith(("onnx", "sparknlp"))
 
 
 def run_contender(name: str, folder: Path, count: int, warm_up: int) -> dict[str, float]:
-    """Run one contender in a process of its own and return what it measured."""
+    """Run one contender in its own process and return its measurements."""
     environment = os.environ | {
         "PYTHONPATH": str(REPOSITORY),
         "PYSPARK_PYTHON": sys.executable,
         "JAVA_HOME": str(find_java_home()),
         "TRANSFORMERS_VERBOSITY": "error",
-        "PYSPARK_SUBMIT_ARGS": f"--master local[{CORES}] --driver-memory 4g --conf spark.driver.extraClassPath={spark_class_path()} "
-        f"--conf spark.ui.enabled=false --conf spark.driver.host=127.0.0.1 --conf spark.local.dir={folder} pyspark-shell",
+        "PYSPARK_SUBMIT_ARGS": f"--master local[{CORES}] --driver-memory 4g "
+        f"--conf spark.driver.extraClassPath={spark_class_path()} --conf spark.ui.enabled=false "
+        f"--conf spark.driver.host=127.0.0.1 --conf spark.local.dir={folder} pyspark-shell",
     }
     command = [
         sys.executable,
@@ -259,11 +271,13 @@ def throughput(folder: Path, options: argparse.Namespace) -> None:
     results = {name: medians(measured) for name, measured in runs.items()}
     ours = results.get(ENGINE)
     print(
-        f"{options.tweets:,} invented tweets, PyTorch {options.sample:,}; {CORES} cores, load {os.getloadavg()[0]:.1f}"
+        f"{options.tweets:,} generated tweets, PyTorch {options.sample:,}; {CORES} cores, "
+        f"load {os.getloadavg()[0]:.1f}"
     )
     print(f"Medians of {options.rounds} rounds (smallest, largest)\n")
     print(
-        f"| contender | rows | rows/s | CPU ms/row | {ENGINE} against it | by CPU |\n|---|---|---|---|---|---|"
+        f"| contender | rows | rows/s | CPU ms/row | speed-up of {ENGINE} | by CPU |\n"
+        "|---|---|---|---|---|---|"
     )
     for name, result in results.items():
         ratios = ""
@@ -280,7 +294,7 @@ def throughput(folder: Path, options: argparse.Namespace) -> None:
 
 
 def medians(runs: list[dict[str, float]]) -> dict[str, float]:
-    """The median of each figure."""
+    """Return the median of each measurement."""
     return {name: statistics.median(run[name] for run in runs) for name in runs[0]}
 
 
@@ -288,12 +302,13 @@ def scaling(folder: Path, options: argparse.Namespace) -> None:
     sizes = [int(size) for size in options.tweets.split(",")]
     write_texts(folder, max(sizes), options.words)
     print(
-        f"{ENGINE}, {CORES} cores, load {os.getloadavg()[0]:.1f}\n\n| rows | rows/s | CPU ms/row | against the first |\n|---|---|---|---|"
+        f"{ENGINE}, {CORES} cores, load {os.getloadavg()[0]:.1f}\n\n"
+        "| rows | rows/s | CPU ms/row | relative to the first |\n|---|---|---|---|"
     )
-    # The largest takes minutes, in which what neighbours do evens out.
-    turns = [*(options.rounds - 1) * [size for size in sizes if size < max(sizes)], *sizes]
+    # The largest size takes minutes, so that one run is sufficient.
+    rounds = [*(options.rounds - 1) * [size for size in sizes if size < max(sizes)], *sizes]
     runs: dict[int, list[dict[str, float]]] = {size: [] for size in sizes}
-    for size in turns:
+    for size in rounds:
         runs[size].append(run_contender(ENGINE, folder, size, WARM_UP))
     results = [medians(measured) for measured in runs.values()]
     for result in results:

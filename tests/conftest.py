@@ -18,7 +18,7 @@ REPOSITORY = Path(__file__).parent.parent
 LOOPBACK_FOLDERS = {
     "spark_jobs",  # Spark's JVM and its Python talk over 127.0.0.1
     "jobs",
-    "laws",
+    "properties",
     "faults",
     "integration",  # all services of the platform listen there
 }
