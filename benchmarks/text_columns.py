@@ -1,8 +1,8 @@
-"""Which text trains best: a preset on safe_text, clean_text and stemmed_text with several seeds, judged on the eval side.
+"""Accuracy by text column: a preset on safe_text, clean_text and stemmed_text, on the eval side.
 
     python -m benchmarks.text_columns --tweets TABLE --seeds 42,1,2,3,4
 
-Trains with the trainer's own code and prints Markdown for docs/LOG.md: a row for each run, and the mean and standard deviation of each text.
+Uses the trainer's code and prints Markdown: a row per run, and mean and standard deviation per text column.
 """
 
 import argparse
@@ -10,22 +10,23 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from training.checkpoints import resolve_checkpoint
-from training.data import read_labelled_tweets
-from training.evaluation import class_ids_of
-from training.fine_tuning import fine_tune
-from training.machine import choose_device, choose_threads
-from training.metrics import classification_metrics
-from training.modelling import torch_probabilities
+from contracts.mlflow_names import EVAL_ACCURACY, EVAL_MACRO_F1, EVAL_RMSE, TRAIN_SECONDS
+from training.data.labelled_tweets import read_labelled_tweets
+from training.evaluation.evaluate import to_class_ids
+from training.evaluation.metrics import classification_metrics
+from training.fine_tuning.device import choose_device, choose_threads
+from training.fine_tuning.fine_tune import fine_tune
+from training.models.checkpoints import resolve_checkpoint
+from training.models.classifier import torch_probabilities
+from training.models.presets import TEXT_COLUMNS
 from training.options import arg_parser as training_options
-from training.options import config_of
-from training.presets import TEXT_COLUMNS
+from training.options import build_config
 
-METRICS = ("eval_accuracy", "eval_macro_f1", "eval_rmse")
+METRICS = (EVAL_ACCURACY, EVAL_MACRO_F1, EVAL_RMSE)
 
 
 def arg_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Measure which text trains best.")
+    parser = argparse.ArgumentParser(description="Measure the accuracy by text column.")
     parser.add_argument("--tweets", required=True, metavar="TABLE", help="URI of tweets_clean")
     parser.add_argument("--preset", default="minilm")
     parser.add_argument("--columns", default=",".join(TEXT_COLUMNS))
@@ -34,9 +35,9 @@ def arg_parser() -> argparse.ArgumentParser:
 
 
 def measure(tweets_uri: str, preset: str, column: str, seed: int) -> dict[str, float]:
-    """The metrics of one run."""
+    """Return the metrics of one run."""
     options = ["--preset", preset, "--tweets", tweets_uri, "--text-column", column, "--seed", str(seed)]
-    config = config_of(training_options().parse_args(options))
+    config = build_config(training_options().parse_args(options))
     tweets = read_labelled_tweets(tweets_uri, column)
     checkpoint = resolve_checkpoint(config.checkpoint)
     device, threads = choose_device(), choose_threads()
@@ -53,8 +54,8 @@ def measure(tweets_uri: str, preset: str, column: str, seed: int) -> dict[str, f
             lambda *_: None,
         )
     probabilities = torch_probabilities(tuned.model, tuned.tokenizer, tweets.eval["text"].tolist())
-    judged = classification_metrics(probabilities, class_ids_of(tweets.eval))
-    return tuned.metrics | {f"eval_{name}": value for name, value in judged.items()}
+    found = classification_metrics(probabilities, to_class_ids(tweets.eval))
+    return tuned.metrics | {f"eval_{name}": value for name, value in found.items()}
 
 
 def main() -> None:
@@ -62,12 +63,12 @@ def main() -> None:
     seeds = [int(seed) for seed in arguments.seeds.split(",")]
     print("| text | seed | accuracy | macro-F1 | RMSE | seconds |\n|---|---|---|---|---|---|")
     runs: dict[str, list[dict[str, float]]] = {column: [] for column in arguments.columns.split(",")}
-    for seed in seeds:  # all texts of a seed, so that an interrupted run compares like with like
+    for seed in seeds:  # all columns of a seed first, so that the rows of an interrupted run are comparable
         for column, of_column in runs.items():
             metrics = measure(arguments.tweets, arguments.preset, column, seed)
             of_column.append(metrics)
             accuracy, macro_f1, rmse = (metrics[name] for name in METRICS)
-            seconds = metrics["train_runtime_seconds"]
+            seconds = metrics[TRAIN_SECONDS]
             print(
                 f"| {column} | {seed} | {accuracy:.1%} | {macro_f1:.3f} | {rmse:.3f} | {seconds:.0f} |",
                 flush=True,

@@ -1,14 +1,15 @@
-"""Speed of the trainer on this machine against stock Trainer and against the source study's way, on the same rows and the same weights.
+"""Speed of the trainer, of transformers' Trainer, and of the settings of the source study.
 
     python -m benchmarks.train --rows 512
 
-- ours: training/fine_tuning.py with the preset minilm: batches of like lengths, the device's precision, frozen word embeddings, with checkpoints
-  and two evaluations; once without R-Drop, so that each row passes once as it does in the others, and once as the preset is;
-- stock: transformers' Trainer with its defaults and dynamic padding, at the same batch;
+- ours: training/fine_tuning with the preset minilm (batches of similar length, the device's precision, frozen
+word
+  embeddings, checkpoints, two evaluations), without R-Drop as in the others, and with it as in the preset;
+- stock: transformers' Trainer with its defaults and dynamic padding, with the same batch size;
 - study: float32, every text padded to 512 tokens, batches of 8.
 
-Texts are invented, in the lengths of real tweets. Each way runs `--repeats` times, in turn, so that changes in load affect all alike; the best of
-each is printed as Markdown.
+Texts are invented and have the lengths of real tweets. The variants take turns, `--repeats` times each, so
+that changes of the load affect all of them. The best speed of each is printed as Markdown.
 """
 
 import argparse
@@ -32,19 +33,19 @@ from transformers import (
 )
 
 from deploy.sample_dump import invent_text
-from training.checkpoints import resolve_checkpoint
-from training.fine_tuning import fine_tune
-from training.machine import choose_device, choose_threads
+from training.fine_tuning.device import choose_device, choose_threads
+from training.fine_tuning.fine_tune import fine_tune
+from training.models.checkpoints import resolve_checkpoint
+from training.models.presets import PRESETS
 from training.options import arg_parser as training_options
-from training.options import config_of
-from training.presets import PRESETS
+from training.options import build_config
 
-STUDY_ROWS = 40  # five batches: a row takes seconds
+STUDY_ROWS = 40  # five batches; a row takes seconds
 STUDY_TOKENS = 512
 
 
 class Rows(Dataset):
-    """Encoded texts with their classes, as transformers' Trainer takes them."""
+    """Encoded texts and their classes for transformers' Trainer."""
 
     def __init__(self, rows: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, **padding: object) -> None:
         self._encodings = tokenizer(rows["text"].tolist(), truncation=True, **padding)
@@ -60,15 +61,15 @@ class Rows(Dataset):
 
 
 def arg_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Measure samples/s of three ways to fine-tune minilm.")
+    parser = argparse.ArgumentParser(description="Measure samples/s of variants of fine-tuning minilm.")
     parser.add_argument("--rows", type=int, default=512)
     parser.add_argument("--repeats", type=int, default=2)
     return parser
 
 
 def ours(rows: pd.DataFrame, checkpoint: Path, r_drop: float) -> float:
-    """Samples/s of the trainer; with R-Drop a sample passes twice."""
-    config = config_of(training_options().parse_args(["--preset", "minilm", "--tweets", "none"]))
+    """Return samples/s of this project's trainer."""
+    config = build_config(training_options().parse_args(["--preset", "minilm", "--tweets", "none"]))
     with tempfile.TemporaryDirectory() as state:
         config = replace(config, epochs=1, r_drop=r_drop)
         tuned = fine_tune(
@@ -86,7 +87,7 @@ def ours(rows: pd.DataFrame, checkpoint: Path, r_drop: float) -> float:
 
 
 def stock(rows: pd.DataFrame, checkpoint: Path, batch_size: int, **padding: object) -> float:
-    """Samples/s of transformers' Trainer."""
+    """Return samples/s of transformers' Trainer."""
     tokenizer = AutoTokenizer.from_pretrained(checkpoint)
     model = AutoModelForSequenceClassification.from_pretrained(checkpoint, num_labels=3)
     torch.set_num_threads(choose_threads())
@@ -120,7 +121,7 @@ def main() -> None:
         {"text": [invent_text(draw, label) for label in labels], "label": labels, "agreement": 1.0}
     )
     checkpoint = resolve_checkpoint(PRESETS["minilm"].checkpoint)
-    ways: dict[str, Callable[[], float]] = {
+    variants: dict[str, Callable[[], float]] = {
         "ours": lambda: ours(rows, checkpoint, 0.0),
         "ours with R-Drop": lambda: ours(rows, checkpoint, PRESETS["minilm"].r_drop),
         "stock": lambda: stock(rows, checkpoint, PRESETS["minilm"].batch_size),
@@ -128,12 +129,12 @@ def main() -> None:
             rows.head(STUDY_ROWS), checkpoint, 8, padding="max_length", max_length=STUDY_TOKENS
         ),
     }
-    speeds: dict[str, list[float]] = {name: [] for name in ways}
+    speeds: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(arguments.repeats):
-        for name, way in ways.items():
-            speeds[name].append(way())
+        for name, measure in variants.items():
+            speeds[name].append(measure())
     best = {name: max(found) for name, found in speeds.items()}
-    print("| way | samples/s | ours is so many times as fast |\n|---|---|---|")
+    print("| variant | samples/s | speed of ours relative to it |\n|---|---|---|")
     for name, speed in best.items():
         print(f"| {name} | {speed:.1f} | {best['ours'] / speed:.1f} |")
 

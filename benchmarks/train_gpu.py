@@ -1,11 +1,12 @@
-"""Speed of fine-tuning on one GPU. Needs torch and transformers and nothing else: no weights, no data, no file of this project.
+"""Speed of fine-tuning on one GPU. Requires only torch and transformers, no weights, data or project files.
 
     python benchmarks/train_gpu.py
 
-A model of bert-base shape with random weights learns invented token sequences of the lengths that tweets have. Ours is what training/ does on a GPU:
-bfloat16, fused AdamW, batches of like lengths padded to a multiple of 8, tokenised once, nothing that waits for the GPU within an epoch. The rival is
-transformers' Trainer with its defaults. Prints Markdown: samples/s, seconds for an epoch of 8,000 tweets, and the share of the peak that this GPU
-reaches in a bfloat16 matrix product.
+A model of bert-base shape with random weights is trained on invented token sequences with the lengths of
+tweets. Ours has the settings of training/ on a GPU: bfloat16, fused AdamW, batches of similar length padded
+to a multiple of 8, tokenised once, no synchronisation with the GPU within an epoch. The other variant is
+transformers' Trainer with its defaults. Prints Markdown: samples/s, seconds for an epoch of 8,000 tweets, and
+the share of the speed of a large bfloat16 matrix product on the same GPU.
 """
 
 import argparse
@@ -26,27 +27,27 @@ PEAK_SIZE = 8192
 def arg_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Measure fine-tuning of a bert-base on one GPU.")
     parser.add_argument("--batch-sizes", default="32,64,128,256")
-    parser.add_argument("--compile", action="store_true", help="by torch.compile")
+    parser.add_argument("--compile", action="store_true", help="use torch.compile")
     parser.add_argument("--rows", type=int, default=EPOCH_ROWS)
     return parser
 
 
 def invented_rows(count: int) -> list[list[int]]:
-    """Token ids of texts whose lengths are those of tweets in word pieces: 8 to 80, 35 on average."""
+    """Return token ids with the lengths of tweets in word pieces: 8 to 80, 35 on average."""
     draw = random.Random(1)  # noqa: S311 (no secret)
     lengths = [min(80, max(8, round(draw.gauss(35, 13)))) for _ in range(count)]
     return [[101, *(draw.randrange(1000, 30000) for _ in range(length - 2)), 102] for length in lengths]
 
 
 def pad(rows: list[list[int]], multiple: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
-    """(rows, tokens) ids and mask; the longest row's length, rounded up."""
+    """Return (rows, tokens) ids and mask. The length of the longest row is rounded up to the multiple."""
     width = -(-max(map(len, rows)) // multiple) * multiple
     ids = torch.tensor([row + [0] * (width - len(row)) for row in rows])
     return ids, (ids != 0).long()
 
 
 def length_batches(rows: list[list[int]], batch_size: int) -> list[list[int]]:
-    """Row numbers in batches of like lengths, in random order."""
+    """Return row numbers in batches of similar length, in random order."""
     draw = random.Random(1)  # noqa: S311 (no secret)
     order = list(range(len(rows)))
     draw.shuffle(order)
@@ -67,7 +68,7 @@ def new_model() -> BertForSequenceClassification:
 
 
 def matrix_peak() -> float:
-    """Floating point operations a second of a large bfloat16 matrix product."""
+    """Return floating point operations per second of a large bfloat16 matrix product."""
     left, right = (torch.randn(PEAK_SIZE, PEAK_SIZE, device="cuda", dtype=torch.bfloat16) for _ in range(2))
     for _ in range(5):
         left @ right
@@ -80,7 +81,7 @@ def matrix_peak() -> float:
 
 
 def operations(config: BertConfig, lengths: list[int]) -> float:
-    """Floating point operations that learning from texts of these lengths needs, without padding; forward once, backward twice."""
+    """Return the operations of one epoch without padding: forward once, backward twice."""
     layer = 4 * config.hidden_size**2 + 2 * config.hidden_size * config.intermediate_size
     return sum(
         3 * config.num_hidden_layers * (2 * layer * n + 4 * config.hidden_size * n * n) for n in lengths
@@ -88,7 +89,7 @@ def operations(config: BertConfig, lengths: list[int]) -> float:
 
 
 def ours(rows: list[list[int]], labels: list[int], batch_size: int, compiled: bool) -> float:
-    """Seconds for one epoch, after a part of one to warm up."""
+    """Return the seconds for one epoch, after a warm-up."""
     model = new_model()
     run = torch.compile(model, dynamic=True) if compiled else model
     optimiser = torch.optim.AdamW(model.parameters(), lr=3e-5, fused=True)
@@ -133,7 +134,7 @@ def collate(rows: list[dict[str, object]]) -> dict[str, torch.Tensor]:
 
 
 def stock(rows: list[list[int]], labels: list[int], batch_size: int) -> float:
-    """Seconds for one epoch of transformers' Trainer with its defaults."""
+    """Return the seconds for one epoch of transformers' Trainer with its defaults."""
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
             output_dir=folder,
@@ -161,23 +162,22 @@ def main() -> None:
     labels = [row[1] % 3 for row in rows]
     peak, needed = matrix_peak(), operations(BertConfig(), list(map(len, rows)))
     print(
-        f"{torch.cuda.get_device_name()}, torch {torch.__version__}, bfloat16 matrix peak {peak / 1e12:.0f} TFLOP/s, {len(rows):,} tweets\n"
+        f"{torch.cuda.get_device_name()}, torch {torch.__version__}, bfloat16 matrix peak "
+        f"{peak / 1e12:.0f} TFLOP/s, {len(rows):,} tweets\n"
     )
-    print("| way | batch | samples/s | epoch, s | share of the peak |\n|---|---|---|---|---|")
+    print("| variant | batch | samples/s | epoch, s | share of the peak |\n|---|---|---|---|---|")
 
-    def line(way: str, batch_size: int, seconds: float) -> None:
-        print(
-            f"| {way} | {batch_size} | {len(rows) / seconds:,.0f} | {seconds:.2f} | {needed / seconds / peak:.1%} |",
-            flush=True,
-        )
+    def print_row(variant: str, batch_size: int, seconds: float) -> None:
+        cells = [f"{len(rows) / seconds:,.0f}", f"{seconds:.2f}", f"{needed / seconds / peak:.1%}"]
+        print(f"| {variant} | {batch_size} | {' | '.join(cells)} |", flush=True)
 
     for batch_size in map(int, arguments.batch_sizes.split(",")):
-        line(
+        print_row(
             "ours" + (", compiled" if arguments.compile else ""),
             batch_size,
             ours(rows, labels, batch_size, arguments.compile),
         )
-    line("stock Trainer", 32, stock(rows, labels, 32))
+    print_row("stock Trainer", 32, stock(rows, labels, 32))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 | file | content |
 |---|---|
-| `model.onnx`, `model.int8.onnx` | int64 (rows, tokens) `input_ids`, `attention_mask`, optionally `token_type_ids` -> (rows, 3) `logits` |
+| `model.onnx`, `model.int8.onnx` | int64 (rows, tokens) `input_ids`, `attention_mask`[, ...] -> (rows, 3) `logits` |
 | `tokenizer.json` | for the library `tokenizers`; it truncates and pads as in training |
 | `metadata.json` | `ModelMetadata` |
 """
@@ -40,7 +40,7 @@ class ModelMetadata:
         train_label_shares: share of each label in the training rows, by label.
         git_commit: commit of the trainer.
         precision: graph that is used for scoring. It was chosen on the validation part.
-        eval_confusion: counts on the eval side; rows are true classes, columns predicted classes, as class ids.
+        eval_confusion: counts on the eval side by class id. Rows are true classes, columns predicted classes.
         eval_rows: rows of the eval side.
         validation: metrics of each precision on the validation part.
     """
@@ -115,5 +115,6 @@ class ModelMetadata:
         except (KeyError, TypeError, ValueError) as error:
             expected = ", ".join(each.name for each in fields(cls))
             raise InputError(
-                f"{METADATA_FILE} is not complete ({error!r}); expected are {expected}. Train and promote a model again"
+                f"{METADATA_FILE} is not complete ({error!r}); it must have {expected}. "
+                "Train and promote a model again"
             ) from error

@@ -1,53 +1,35 @@
 """### Cross-validate a classifier
 
-**What.** Cuts the `train` side of `tweets_clean` into folds, stratified by label, with all copies of a text in one fold. For each fold one model is
-trained on the others, and judged on the fold's tweets. The mean, the spread and the table of the folds are in the tab *Report* and in MLflow. The
-`eval` side is not looked at.
+**What.** Divides the `train` side of `tweets_clean` into folds, stratified by label. All copies of a text are
+in one fold. For each fold, one model is trained on the other folds and evaluated on this fold. The mean, the
+standard deviation and a table of the folds are in the tab *Report* and in MLflow. The `eval` side is not
+used.
 
-**When.** When somebody presses *Trigger*: to know how much of a difference between two presets or settings is luck.
+**When.** On *Trigger*. The result shows whether a difference between two presets or settings is due to
+chance.
 
 **Needs.** MLflow at `MLFLOW_TRACKING_URI`. Each fold takes as long as a training.
 
-**If it fails.** The log's last line says why. Clear the failed folds to try them again; the others stand.
+**If it fails.** The last line of the log gives the reason. Clear the failed folds to retry them: a retry
+resumes an interrupted training. Finished folds stay.
 """
 
-from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import Any
-
-from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import Param, dag, get_current_context, task
-
-from common.assets import TWEETS_CLEAN, report_uri
-from common.defaults import (
-    DEFAULT_ARGS,
-    FIRST_DAY,
-    GPU,
-    PRESETS,
-    REPOSITORY,
-    SHELL_ENVIRONMENT,
-    TRAINING_PYTHON,
-    TRAINING_WORKER,
-    read_json,
+from vaxpulse_dags.assets import TWEETS_CLEAN, report_uri
+from vaxpulse_dags.tables import latest_version
+from vaxpulse_dags.tasks import DEFAULT_ARGS, START_DATE
+from vaxpulse_dags.training import (
+    PRESET_PARAM,
+    SETTINGS_PARAM,
+    build_fold_commands,
+    training_command,
+    training_task,
 )
-from common.tables import newest_version
-
-
-def fold_commands(params: Mapping[str, Any], run_id: str, version: int | None) -> list[str]:
-    """Return the command line of each fold; all cut the same version of tweets_clean."""
-    settings = ' --preset-file <(printf %s "$SETTINGS")' if params["settings"] else ""
-    tweets = TWEETS_CLEAN.uri if version is None else f"{TWEETS_CLEAN.uri} --tweets-version {version}"
-    return [
-        f"{TRAINING_PYTHON} -m training.cross_validate fold --name {run_id} --fold {fold} --folds {params['folds']}"
-        f" --preset {params['preset']} --tweets {tweets}{settings}"
-        for fold in range(params["folds"])
-    ]
 
 
 @dag(
     schedule=None,
-    start_date=FIRST_DAY,
+    start_date=START_DATE,
     catchup=False,
     max_active_runs=1,
     default_args=DEFAULT_ARGS,
@@ -55,47 +37,28 @@ def fold_commands(params: Mapping[str, Any], run_id: str, version: int | None) -
     tags=["train"],
     user_defined_macros={"report_uri": report_uri},
     params={
-        "preset": Param("minilm", type="string", enum=PRESETS, title="Model"),
+        "preset": PRESET_PARAM,
         "folds": Param(5, type="integer", minimum=2, maximum=20, title="Folds"),
-        "settings": Param(
-            None,
-            type=["object", "null"],
-            title="Settings",
-            description='Instead of the preset\'s values, as tune_classifier finds them: {"learning_rate": 0.0001}.',
-        ),
+        "settings": SETTINGS_PARAM,
     },
 )
 def cross_validate() -> None:
-    """Train and judge each fold, then summarise."""
+    """Train and evaluate each fold, then summarise."""
 
     @task
-    def build_commands() -> list[str]:
+    def build_commands() -> list[list[str]]:
         context = get_current_context()
-        return fold_commands(context["params"], context["run_id"], newest_version(TWEETS_CLEAN.uri))
+        return build_fold_commands(context["params"], context["run_id"], latest_version(TWEETS_CLEAN.uri))
 
-    folds = BashOperator.partial(
-        task_id="fold",
-        cwd=str(REPOSITORY),
-        env=SHELL_ENVIRONMENT | {"SETTINGS": "{{ params.settings | tojson }}"},
-        append_env=True,
-        output_processor=read_json,
-        **GPU,
-    ).expand(bash_command=build_commands())
-
-    summary = BashOperator(
-        task_id="summary",
-        bash_command=(
-            "python -m training.cross_validate summary --name {{ run_id }} --folds {{ params.folds }}"
-            " --report {{ report_uri(dag.dag_id, run_id) }}"
-        ),
-        cwd=str(REPOSITORY),
-        env=SHELL_ENVIRONMENT,
-        append_env=True,
-        output_processor=read_json,
-        **TRAINING_WORKER,
+    summary = training_command(
+        "cross_validate",
+        "summary",
+        name="{{ run_id }}",
+        folds="{{ params.folds }}",
+        report="{{ report_uri(dag.dag_id, run_id) }}",
     )
-
-    folds >> summary
+    folds = training_task("fold", build_commands(), trains=True, returns_json=True)
+    folds >> training_task("summary", summary, returns_json=True)
 
 
 cross_validate()

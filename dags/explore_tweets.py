@@ -1,29 +1,27 @@
-"""### Explore the tweets: a report that people look at
+"""### Explore the tweets: a report with figures
 
-**What.** One Spark job counts the tweets, draws figures and writes a page. The page shows labels, text lengths, agreement of the annotators, and
-word clouds. It lists the hashtags, emoji and word pairs that tell the labels apart, and duplicates with conflicting labels. It shows what cleaning
-removed, and what has changed since the version before. Airflow shows it in the tab *Report* of the run. HDFS keeps it below `/vaxpulse/reports`,
-MLflow in the experiment `vaxpulse-reports`.
+**What.** One Spark job writes a report. It shows labels, text lengths, annotator agreement and word clouds.
+It lists the hashtags, emoji and word pairs that are typical of each label, and duplicates with conflicting
+labels. It shows what cleaning removed, and the changes since the previous table version. The report is in the
+tab *Report* of the run, in HDFS, and in MLflow's experiment `vaxpulse-reports`.
 
-**When.** After every run that changed `tweets_clean`; or when somebody presses *Trigger*.
+**When.** After each run that changed `tweets_clean`, or on *Trigger*.
 
 **Needs.** The connection `spark_default`, and MLflow at `MLFLOW_TRACKING_URI`.
 
-**If it fails.** The log's last line says why. Clear the task to try again: each try writes the same files.
+**If it fails.** The last line of the log gives the reason. Clear the task to retry: each attempt writes the
+same files.
 """
 
-from __future__ import annotations
-
 from airflow.sdk import dag
-
-from common.assets import TWEETS_CLEAN, report_uri
-from common.defaults import DEFAULT_ARGS, FIRST_DAY, spark_job
+from vaxpulse_dags.assets import TWEETS_CLEAN, report_uri
+from vaxpulse_dags.tasks import DEFAULT_ARGS, START_DATE, spark_job
 
 
 @dag(
     schedule=[TWEETS_CLEAN],
-    start_date=FIRST_DAY,
-    catchup=False,  # a report is about the newest version
+    start_date=START_DATE,
+    catchup=False,  # a report describes the latest version of the table
     max_active_runs=1,
     default_args=DEFAULT_ARGS,
     doc_md=__doc__,
@@ -31,7 +29,7 @@ from common.defaults import DEFAULT_ARGS, FIRST_DAY, spark_job
     user_defined_macros={"report_uri": report_uri},
 )
 def explore_tweets() -> None:
-    """Run the one job."""
+    """Run one Spark job."""
     spark_job(
         "explore_tweets",
         {

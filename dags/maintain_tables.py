@@ -1,52 +1,57 @@
-"""### Keep the tables fast and small
+"""### Maintain the Delta tables: delete old rows, merge small files, VACUUM
 
-**What.** One Spark job. It drops the rows of `tweets_raw` that newer deliveries had superseded before the retention began; no current tweet
-changes. OPTIMIZE merges small files. VACUUM removes files that no version within the retention needs. The log shows how many files each
-table had before and after.
+**What.** One Spark job deletes rows of `tweets_raw` that later deliveries superseded before the retention
+period. Current tweets do not change. OPTIMIZE merges small files. VACUUM deletes files that no version within
+the retention period needs. The log shows the number of files before and after for each table.
 
-**When.** Every Sunday night.
+**When.** Every Sunday at 01:30 UTC, or on *Trigger*.
 
 **Needs.** The connection `spark_default`.
 
-**If it fails.** Nothing is lost: each command changes its table in one commit. Clear the task, or wait for next Sunday.
+**If it fails.** No data is lost: each step is one commit per table. Clear the task, or wait for the next
+Sunday.
 """
 
-from __future__ import annotations
+from datetime import timedelta
 
 from airflow.sdk import Param, dag
+from vaxpulse_dags.assets import TWEETS_RAW, table_uri
+from vaxpulse_dags.tasks import DEFAULT_ARGS, RARE, START_DATE, spark_job, writes_tables
 
-from common.assets import TABLE_URIS, TWEETS_RAW
-from common.defaults import DEFAULT_ARGS, FIRST_DAY, SELDOM, spark_job, writes_tables
+from contracts.retention import DEFAULT_RETENTION, MIN_RETENTION
+from contracts.tables import TABLES
+
+HOUR = timedelta(hours=1)
 
 
 @dag(
-    schedule="0 3 * * 0",
-    start_date=FIRST_DAY,
-    catchup=False,  # this week's run does what last week's did not
+    schedule="30 1 * * 0",  # before the weekly training at 03:00, which would compete for the processors
+    start_date=START_DATE,
+    catchup=False,  # a run also does the work of missed runs
     max_active_runs=1,
     default_args=DEFAULT_ARGS,
     doc_md=__doc__,
     tags=["maintain"],
     params={
         "retention_hours": Param(
-            720,
+            DEFAULT_RETENTION // HOUR,
             type="integer",
-            minimum=168,  # Delta's own floor: a reader or writer that is still at work may need a week's files
+            minimum=MIN_RETENTION // HOUR,
             title="Retention in hours",
-            description="Superseded tweets and older versions of the tables (Delta time travel) can be read this long.",
+            description="Superseded tweets and earlier table versions (time travel) stay for this time.",
         )
     },
 )
 def maintain_tables() -> None:
-    """Run the one job."""
+    """Run one Spark job."""
     spark_job(
         "maintain_tables",
         {
-            "tables": ",".join(TABLE_URIS),
+            "tables": ",".join(map(table_uri, TABLES)),
             "tweets-raw": TWEETS_RAW.uri,
             "retention-hours": "{{ params.retention_hours }}",
         },
-        **writes_tables(SELDOM),
+        **writes_tables(RARE),
     )
 
 

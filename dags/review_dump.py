@@ -1,129 +1,80 @@
-"""### Decide about a dump that the data-quality gate holds
+"""### Review a held dump
 
-**What.** Shows the figures of one held dump and waits for a person, who finds it in Airflow under *Required Actions*: let it pass, or reject it,
-with a reason. A dump that passes is loaded, and its tweets count by the time of its delivery. A rejected one never is; its bytes stay in HDFS.
-The decision and the reason are kept in the table `dumps`. Other dumps do not wait.
+**What.** Shows the figures of a dump that the data-quality gate holds, and waits for a decision. Find it in
+Airflow under *Required Actions*: approve or reject the dump, and give a reason. An approved dump is loaded
+with the time of its delivery. A rejected dump is not loaded; its file stays in HDFS. Decision and reason are
+stored in the table `dumps`. Other dumps do not wait.
 
-**When.** `ingest_tweets` starts a run for each dump that it holds.
+**When.** `ingest_tweets` starts a run for each held dump.
 
-**Needs.** A person.
+**Needs.** A user who decides.
 
-**If it fails.** A red `answer` or `decide` had no reason: clear `decide` and answer again. A red `carry_out` says why in its last line; clear it, the
-answer is kept.
+**If it fails.** If `read_decision` or `decide` failed, the reason was missing: clear `decide` and answer
+again. If `apply_decision` failed, the last line of its log gives the reason. Clear it to retry with the same
+answer.
 """
 
-from __future__ import annotations
-
-from typing import Any
-
 from airflow.providers.standard.operators.hitl import HITLOperator
-from airflow.sdk import Param, dag, get_current_context, task
-
-from common.assets import LOADING_ARGUMENTS, TWEETS_RAW
-from common.defaults import (
+from airflow.sdk import dag, get_current_context, task
+from vaxpulse_dags import reviews
+from vaxpulse_dags.assets import LOADING_OPTIONS, TWEETS_RAW
+from vaxpulse_dags.tables import read_dumps
+from vaxpulse_dags.tasks import (
     DEFAULT_ARGS,
-    FIRST_DAY,
-    SELDOM,
-    SHORTEST_REASON,
-    fail_for_good,
+    RARE,
+    START_DATE,
+    fail_without_retry,
     loading_task,
     writes_tables,
 )
-from common.dumps import read_dumps
-
-LET_PASS, REJECT = "Let it pass", "Reject it"
-DECISIONS = {LET_PASS: "pass", REJECT: "reject"}
-FIGURES = """**{source}**, delivered {delivered_at:%Y-%m-%d %H:%M} UTC, is held: {reason}.
-
-| | |
-|---|---|
-| records | {records:,} |
-| accepted | {accepted:,} |
-| duplicates | {duplicates:,} |
-| in quarantine | {quarantined:,} |
-| negative, neutral, positive | {negative:,}, {neutral:,}, {positive:,} |
-| median text, characters | {median_text_length} |
-| label distance from the dumps before it | {label_distance} |
-
-Its bad records are in the table `quarantine`, its bytes in `raw` in HDFS, both under `{dump_sha256}`.
-"""
-
-
-def describe(dump: dict[str, Any]) -> str:
-    """Return the figures of a dump as Markdown; an unknown one is a dash."""
-    return FIGURES.format(**{name: "-" if value is None else value for name, value in dump.items()})
-
-
-def read_answer(answer: dict[str, Any]) -> dict[str, str]:
-    """Return decision and reason of a person's answer. Raises AirflowFailException where there is no reason."""
-    reason = (answer["params_input"].get("reason") or "").strip()
-    if len(reason) < SHORTEST_REASON:
-        fail_for_good(
-            f"the decision needs a reason of at least {SHORTEST_REASON} characters: clear `decide` and answer again"
-        )
-    return {"decision": DECISIONS[answer["chosen_options"][0]], "reason": reason}
 
 
 @dag(
-    schedule=None,  # ingest_tweets starts it
-    start_date=FIRST_DAY,
+    schedule=None,  # ingest_tweets triggers it
+    start_date=START_DATE,
     catchup=False,
-    max_active_runs=16,  # dumps wait for a person side by side
+    max_active_runs=16,  # several dumps can wait for a decision
     default_args=DEFAULT_ARGS,
     doc_md=__doc__,
     tags=["ingest"],
-    params={
-        "dump_sha256": Param(
-            type="string", pattern="^[0-9a-f]{64}$", title="Dump", description="The SHA-256 of a held dump."
-        )
-    },
+    params={"dump_sha256": reviews.SHA256_PARAM},
 )
 def review_dump() -> None:
-    """Ask, and carry the answer out."""
+    """Show the figures, wait for the decision, apply it."""
 
-    @task(task_id="describe")
-    def describe_dump() -> str:
+    @task
+    def describe() -> str:
         sha256 = get_current_context()["params"]["dump_sha256"]
-        found = read_dumps(f"state = 'held' AND dump_sha256 = '{sha256}'")
-        if not found:
-            fail_for_good(f"no dump {sha256} is held")
-        return describe(found[0])
+        held = read_dumps(f"state = 'held' AND dump_sha256 = '{sha256}'")
+        if not held:
+            fail_without_retry(f"there is no held dump {sha256}")
+        return reviews.describe_dump(held[0])
 
-    @task(task_id="answer", multiple_outputs=False)
-    def read() -> dict[str, str]:
-        return read_answer(get_current_context()["ti"].xcom_pull(task_ids="decide"))
+    @task(multiple_outputs=False)
+    def read_decision() -> dict[str, str]:
+        return reviews.read_answer(get_current_context()["ti"].xcom_pull(task_ids="decide"))
 
     decide = HITLOperator(
         task_id="decide",
-        subject="A dump is held by the data-quality gate",
+        subject="The data-quality gate holds a dump",
         body="{{ ti.xcom_pull(task_ids='describe') }}",
-        options=list(DECISIONS),
-        # Null until somebody answers: Airflow validates the params of a task when it starts, too.
-        params={
-            "reason": Param(
-                None,
-                type=["null", "string"],
-                minLength=SHORTEST_REASON,
-                title="Because",
-                description="Kept with the dump.",
-            )
-        },
-        execution_timeout=None,  # a person may take days; `response_timeout` is not set for the same reason
+        options=list(reviews.DECISIONS),
+        params={"reason": reviews.ANSWER_PARAM},
+        execution_timeout=None,  # a decision may take days; `response_timeout` is not set for the same reason
     )
-    carry_out = loading_task(
+    apply_decision = loading_task(
         "decide_dump",
-        {
+        LOADING_OPTIONS
+        | {
             "dump-sha256": "{{ params.dump_sha256 }}",
-            **LOADING_ARGUMENTS,
-            "run-id": "{{ run_id }}",
-            "decision": "{{ ti.xcom_pull(task_ids='answer')['decision'] }}",
+            "decision": "{{ ti.xcom_pull(task_ids='read_decision')['decision'] }}",
+            "reason": "{{ ti.xcom_pull(task_ids='read_decision')['reason'] }}",
         },
-        task_id="carry_out",
-        reason="{{ ti.xcom_pull(task_ids='answer')['reason'] }}",
+        task_id="apply_decision",
         outlets=[TWEETS_RAW],
-        **writes_tables(SELDOM),
+        **writes_tables(RARE),
     )
-    describe_dump() >> decide >> read() >> carry_out
+    describe() >> decide >> read_decision() >> apply_decision
 
 
 review_dump()

@@ -83,7 +83,7 @@ def pad(rows: Sequence[Sequence[int]], value: int, *, left: bool) -> npt.NDArray
 
 
 def softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the probabilities of (rows, classes) logits. The row maximum is subtracted to avoid an overflow."""
+    """Return the probabilities of (rows, classes) logits. Subtracting the maximum avoids an overflow."""
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
     probabilities: npt.NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)
     return probabilities

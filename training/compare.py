@@ -1,9 +1,9 @@
-"""Compare the models of a DAG run with the champion, register them, and say whether the best one deserves to replace it.
+"""Register the models of a DAG run, compare the best one with the champion, and decide whether to promote it.
 
-    python -m training.compare --airflow-run-id ID --tweets hdfs://localhost:8020/vaxpulse/tables/tweets_clean --report FOLDER
+    python -m training.compare --airflow-run-id ID --tweets URI --report FOLDER
 
-Every model gets a version that says what was found. The last line of the output is JSON: the version of the best candidate, whether it is to
-be promoted (training.promote does that), why, and the version of the champion that it was compared with.
+The last line of the output is JSON: the version of the best candidate, whether to promote it
+(`training.promote` does so), the reason, and the champion's version.
 """
 
 import argparse
@@ -15,23 +15,31 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
+from contracts.exit_status import InputError
+from contracts.mlflow_names import TRAINING_EXPERIMENT
+from onnx_model.classifier import OnnxClassifier
 
-from training.comparison import METRICS, Decision, Rule, best_candidate, decide, metrics_on_rows_of
-from training.comparison_page import comparison_chart, comparison_page, csv_table
-from training.data import read_labelled_tweets
-from training.errors import TrainingError
-from training.evaluation import predictions_frame
-from training.exit_status import exit_status
-from training.onnx_classifier import OnnxClassifier
-from training.registry import Registry
-from training.reports import write_file
-from training.tracking import open_tracker
+from training import command
+from training.data.labelled_tweets import read_labelled_tweets
+from training.evaluation.comparison import (
+    METRICS,
+    Decision,
+    PromotionPolicy,
+    best_candidate,
+    champion_metrics,
+    decide,
+)
+from training.evaluation.comparison_page import comparison_chart, comparison_page, csv_table
+from training.evaluation.evaluate import predictions_frame
+from training.tracking.registry import Registry
+from training.tracking.report_files import write_file
+from training.tracking.tracker import open_tracker
 
 logger = logging.getLogger("training")
 
 
 def arg_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m training.compare", description="Compare the models of a DAG run with the champion."
     )
@@ -42,83 +50,79 @@ def arg_parser() -> argparse.ArgumentParser:
         "--tweets",
         required=True,
         metavar="URI",
-        help="Delta table tweets_clean, for eval rows that the champion has not seen",
+        help="Delta table tweets_clean, for eval rows that the champion has not predicted yet",
     )
     parser.add_argument(
-        "--report", metavar="FOLDER", help="put report.html here: hdfs://host:port/path or a folder"
+        "--report", metavar="FOLDER", help="write report.html here: hdfs://host:port/path or a folder"
     )
-    parser.add_argument("--experiment", default="vaxpulse", help="(default: %(default)s)")
+    parser.add_argument("--experiment", default=TRAINING_EXPERIMENT, help="(default: %(default)s)")
     parser.add_argument("--metric", choices=METRICS, default="macro_f1", help="(default: %(default)s)")
     parser.add_argument(
         "--margin",
         type=float,
         default=0.0,
-        help="by more than which it must be better; below 0 it may be worse by less than that (default: %(default)s)",
+        help="required improvement; a negative value also accepts a smaller model that is slightly worse "
+        "(default: %(default)s)",
     )
     parser.add_argument(
         "--confidence",
         type=float,
         default=0.95,
-        help="share of resamples in which it must be (default: %(default)s)",
+        help="share of the resamples that must show the improvement (default: %(default)s)",
     )
     return parser
 
 
 def compare(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The whole comparison, from top to bottom; returns what the last line says.
+    """Compare, register and report; return the result.
 
     Raises:
-        TrainingError: MLflow or the table cannot be read, or the DAG run has no finished run.
+        InputError: the DAG run has no finished run, or the table cannot be read.
+        TransientError: MLflow or HDFS does not answer.
     """
-    open_tracker(arguments.experiment)  # says so when nobody answers
-    registry, rule = (
-        Registry(arguments.experiment),
-        Rule(arguments.metric, arguments.margin, arguments.confidence),
-    )
-    runs = {run.data.tags["preset"]: run for run in registry.runs_of(arguments.airflow_run_id)}
+    open_tracker(arguments.experiment)  # checks that MLflow answers
+    registry = Registry(arguments.experiment)
+    policy = PromotionPolicy(arguments.metric, arguments.margin, arguments.confidence)
+    runs = registry.runs_of(arguments.airflow_run_id)
     if not runs:
-        raise TrainingError(
-            f"MLflow has no finished run of the DAG run {arguments.airflow_run_id}: nothing to compare"
-        )
+        raise InputError(f"MLflow has no finished run of the DAG run {arguments.airflow_run_id}")
     champion = registry.champion()
 
+    validation_metric = f"validation_{policy.metric}"
     best = best_candidate(
-        {name: run.data.metrics[f"validation_{rule.metric}"] for name, run in runs.items()}, rule.metric
+        {name: run.data.metrics[validation_metric] for name, run in runs.items()}, policy.metric
     )
-    predictions = registry.predictions(runs[best].info.run_id)
-    champion_metrics: dict[str, float] = {}
+    candidate = registry.predictions(runs[best].info.run_id)
+    metrics_of_champion: dict[str, float] = {}
     if champion is None:
-        decision = decide(predictions, None, rule)
-    elif champion.run_id == runs[best].info.run_id:  # a second try of this comparison
-        decision = Decision(False, "it is the champion already")
-        champion_metrics = registry.run(champion.run_id).data.metrics
+        decision = decide(candidate, None, policy)
+    elif champion.run_id == runs[best].info.run_id:  # a retry of this comparison after the promotion
+        decision = Decision(False, "it is already the champion")
+        metrics_of_champion = registry.run(champion.run_id).data.metrics
     else:
-        version = int(runs[best].data.params["dataset.delta_version"])
-        of_champion = champion_predictions(registry, champion, predictions, arguments.tweets, version)
-        decision = decide(predictions, of_champion, rule)
-        champion_metrics = registry.run(champion.run_id).data.metrics | metrics_on_rows_of(
-            predictions, of_champion
-        )
+        version = int(runs[best].data.params["dataset.table_version"])
+        predictions = champion_predictions(registry, champion, candidate, arguments.tweets, version)
+        decision = decide(candidate, predictions, policy)
+        metrics_of_champion = registry.run(champion.run_id).data.metrics
+        metrics_of_champion |= champion_metrics(candidate, predictions)
 
     versions = {}
     for name, run in runs.items():
-        verdict = (
+        reason = (
             decision.reason
             if name == best
-            else f"{best} of the same DAG run has the better validation_{rule.metric}"
+            else f"{best} of the same DAG run has a better value of {validation_metric}"
         )
-        versions[name] = registry.register(run, version_tags(registry, run, verdict))
+        versions[name] = registry.register(run, version_tags(registry, run, reason))
     old = None if champion is None else str(champion.version)
     outcome = "to be promoted" if decision.promote else "not promoted"
     models = {f"{name} (version {versions[name]})": run.data.metrics for name, run in runs.items()}
     if champion is not None:
-        models[f"champion (version {old})"] = champion_metrics
+        models[f"champion (version {old})"] = metrics_of_champion
     chart = comparison_chart(models)
     page = comparison_page(models, f"{best}, version {versions[best]}: {outcome}", decision.reason, chart)
-    registry.log_files(
-        runs[best].info.run_id,
-        {"comparison.html": page, "comparison.png": chart, "comparison.csv": csv_table(models)},
-    )
+    files = {"comparison.html": page, "comparison.png": chart.png, "comparison.csv": csv_table(models)}
+    registry.log_files(runs[best].info.run_id, files)
     if arguments.report is not None:
         write_file(arguments.report, "report.html", page)
     logger.info("%s, version %s: %s: %s", best, versions[best], outcome, decision.reason)
@@ -134,36 +138,37 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
 def champion_predictions(
     registry: Registry, champion: Any, candidate: pd.DataFrame, tweets_uri: str, version: int
 ) -> pd.DataFrame:
-    """The champion's answers on the candidate's eval rows: those it gave when it was trained, and new ones where tweets came since.
+    """Return the champion's predictions for the candidate's eval rows.
 
-    `version` is that of the table which the candidate was judged on.
+    The predictions of the champion's run are used if they cover these rows. Otherwise the champion predicts
+    the eval side of the table version with which the candidate was evaluated.
     """
-    known = registry.predictions(champion.run_id)
-    if set(candidate["tweet_id"]) <= set(known["tweet_id"]):
-        return known
+    recorded = registry.predictions(champion.run_id)
+    if set(candidate["tweet_id"]) <= set(recorded["tweet_id"]):
+        return recorded
     with tempfile.TemporaryDirectory() as folder:
         classifier = OnnxClassifier(registry.download_export(champion, folder))
-        rows = read_labelled_tweets(tweets_uri, classifier.metadata["text_column"], version).eval
+        rows = read_labelled_tweets(tweets_uri, classifier.metadata.text_column, version).eval
         return predictions_frame(rows, classifier.probabilities(rows["text"].tolist()))
 
 
 def version_tags(registry: Registry, run: Any, reason: str) -> dict[str, str]:
-    """What a version says of itself: where it comes from, and what became of it."""
+    """Return the tags of a version: its origin, and the reason why it was or was not promoted."""
     tags, params = run.data.tags, run.data.params
     return {
         "reason": reason,
         "preset": tags["preset"],
         "text_column": tags["text_column"],
         "git_commit": tags["git_commit"],
-        "delta_version": params["dataset.delta_version"],
+        "table_version": params["dataset.table_version"],
         "dumps": " ".join(registry.dumps_of(run.info.run_id)),
     }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status 0 with a line of JSON, 1 with one line on stderr when something outside is wrong."""
+    """Compare the models of a DAG run and print the result as a line of JSON."""
     arguments = arg_parser().parse_args(argv)
-    return exit_status(lambda: print(json.dumps(compare(arguments))))
+    return command.run(lambda: print(json.dumps(compare(arguments))))
 
 
 if __name__ == "__main__":

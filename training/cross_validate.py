@@ -1,9 +1,11 @@
-"""Cross-validate a preset on the train side: each fold's texts are judged by a model that has seen no copy of them.
+"""Cross-validate a preset on the train side.
 
     python -m training.cross_validate fold --name NAME --fold 0 --folds 5 --preset minilm --tweets URI
-    python -m training.cross_validate summary --name NAME --report FOLDER
+    python -m training.cross_validate summary --name NAME --folds 5 --report FOLDER
 
-Folds are stratified by label and grouped by text_group. Each is one run in MLflow; the summary draws their table. The eval side is not looked at.
+Folds are stratified by label and grouped by text_group, so that the model of a fold is not trained on its
+texts. Each fold is a run in MLflow; the summary is another.
+The eval side is not used. A retry of a fold resumes its training, or does nothing if the fold is finished.
 """
 
 import argparse
@@ -11,67 +13,57 @@ import json
 import logging
 import statistics
 import sys
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from html import escape
-from pathlib import Path
-from typing import Any
 
 import pandas as pd
+from contracts.exit_status import InputError
+from contracts.mlflow_names import CROSS_VALIDATION_EXPERIMENT
+from reporting.page import Section, Table, render
 
-from training.checkpoints import resolve_checkpoint
-from training.data import LabelledTweets, is_validation, read_labelled_tweets
-from training.errors import TrainingError
-from training.exit_status import exit_status
+from training import command
+from training.data.labelled_tweets import LabelledTweets, is_validation, read_labelled_tweets
+from training.evaluation.metrics import HEADLINES, classification_metrics
+from training.fine_tuning.training_state import state_folder, training_state
+from training.models.checkpoints import checkpoint_sha256, resolve_checkpoint
+from training.models.presets import PRESETS
 from training.options import arg_parser as training_options
-from training.options import config_of
-from training.presets import PRESETS
-from training.provenance import airflow_tags, git_commit, process_tags
-from training.reports import write_file
-from training.tracking import open_tracker
+from training.options import build_config
+from training.tracking.provenance import airflow_tags, git_commit, library_versions, process_tags
+from training.tracking.report_files import write_file
+from training.tracking.tracker import open_tracker
 
 logger = logging.getLogger("training")
-METRICS = ("accuracy", "macro_f1", "rmse", "loss", "ece")
-
-PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="color-scheme" content="light dark"><title>Cross-validation</title>
-<style>
-body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 50rem; margin: 2rem auto; padding: 0 1rem }}
-table {{ border-collapse: collapse }} td, th {{ text-align: right; padding: .3rem .8rem; border-bottom: 1px solid #8886 }}
-</style>
-<h1>{title}</h1>
-{table}
-<p>Each fold was judged by a model that had seen no copy of its texts. Folds are of the train side; the eval side was not looked at.</p>
-</html>
-"""
+FOLD_METRICS = tuple(f"fold_{name}" for name in HEADLINES)
+LOG_EVERY_STEPS = 50
 
 
 def arg_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m training.cross_validate", description="Cross-validate a preset on the train side."
     )
     commands = parser.add_subparsers(dest="command", required=True)
     fold, summary = commands.add_parser("fold"), commands.add_parser("summary")
-    for command in (fold, summary):
-        command.add_argument("--name", required=True, help="of this cross-validation: the same for all folds")
-        command.add_argument(
+    for each in (fold, summary):
+        each.add_argument(
+            "--name", required=True, help="name of the cross-validation, the same for all folds"
+        )
+        each.add_argument("--folds", type=int, required=True, metavar="N")
+        each.add_argument(
             "--experiment",
-            default="vaxpulse-cross-validation",
+            default=CROSS_VALIDATION_EXPERIMENT,
             help="MLflow experiment (default: %(default)s)",
         )
-    fold.add_argument("--fold", type=int, required=True, metavar="I", help="from 0")
-    fold.add_argument("--folds", type=int, required=True, metavar="N")
+    fold.add_argument("--fold", type=int, required=True, metavar="I", help="number of the fold, from 0")
     fold.add_argument("--preset", required=True, choices=PRESETS)
     fold.add_argument("--tweets", required=True, metavar="URI", help="Delta table tweets_clean")
-    fold.add_argument("--tweets-version", type=int, metavar="N", help="instead of the newest")
-    fold.add_argument("--preset-file", metavar="FILE", help="JSON of values instead of the preset's")
-    fold.add_argument("--checkpoint", help="instead of the preset's")
+    fold.add_argument("--tweets-version", type=int, metavar="N", help="default: the latest")
+    fold.add_argument("--preset-file", metavar="FILE", help="JSON with values that replace the preset's")
+    fold.add_argument("--checkpoint", help="replaces the preset's")
     fold.add_argument("--max-train-rows", type=int, metavar="N")
-    summary.add_argument("--folds", type=int, required=True, metavar="N")
     summary.add_argument(
-        "--report", metavar="FOLDER", help="put report.html here: hdfs://host:port/path or a folder"
+        "--report", metavar="FOLDER", help="write report.html here: hdfs://host:port/path or a folder"
     )
     return parser
 
@@ -79,60 +71,63 @@ def arg_parser() -> argparse.ArgumentParser:
 def parts_of_fold(
     tweets: LabelledTweets, fold: int, folds: int
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Rows to train on, to stop by, and to judge by: the fold's own.
+    """Return the rows for training, for early stopping, and of the fold itself.
 
     Raises:
-        TrainingError: there are fewer texts of a label than folds.
+        InputError: a label has fewer texts than there are folds.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
     rows = pd.concat([tweets.train, tweets.validation]).sort_values("tweet_id", ignore_index=True)
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=0)
     try:
-        splits = list(
-            StratifiedGroupKFold(folds, shuffle=True, random_state=0).split(
-                rows, rows["label"], rows["text_group"]
-            )
-        )
+        splits = list(splitter.split(rows, rows["label"], rows["text_group"]))
     except ValueError as error:
-        raise TrainingError(
-            f"{len(rows)} labelled tweets cannot be cut into {folds} folds: {error}"
+        raise InputError(
+            f"{len(rows)} labelled tweets cannot be divided into {folds} folds: {error}"
         ) from None
-    others, judged = (rows.iloc[numbers].reset_index(drop=True) for numbers in splits[fold])
+    others, held_out = (rows.iloc[numbers].reset_index(drop=True) for numbers in splits[fold])
     stops = others["text_group"].map(is_validation)
-    return others[~stops].reset_index(drop=True), others[stops].reset_index(drop=True), judged
+    return others[~stops].reset_index(drop=True), others[stops].reset_index(drop=True), held_out
 
 
 def run_fold(arguments: argparse.Namespace) -> dict[str, float]:
-    """Train on the other folds and judge this one; returns its metrics."""
+    """Train on the other folds, evaluate on this one, and return its metrics."""
     options = ["--preset", arguments.preset, "--tweets", arguments.tweets]
     for name in ("preset_file", "checkpoint"):
         if value := getattr(arguments, name):
             options += [f"--{name.replace('_', '-')}", value]
-    config = config_of(training_options().parse_args(options))
+    config = build_config(training_options().parse_args(options))
     tracker = open_tracker(arguments.experiment)
     tweets = read_labelled_tweets(
         arguments.tweets, config.text_column, arguments.tweets_version, arguments.max_train_rows
     )
-    train, stop, judged = parts_of_fold(tweets, arguments.fold, arguments.folds)
     checkpoint = resolve_checkpoint(config.checkpoint)
+    place = {"cross_validation": arguments.name, "fold": str(arguments.fold), "folds": str(arguments.folds)}
+    digests = {
+        "config_digest": config.digest(checkpoint_sha256(checkpoint), library_versions()),
+        "dataset_digest": tweets.digest(),
+    }
+    if finished := tracker.finished_runs(place | digests):
+        logger.info("MLflow run %s has finished fold %d", finished[0].run_id, arguments.fold)
+        return {name: finished[0].metrics[name] for name in FOLD_METRICS}
+    train, stop, held_out = parts_of_fold(tweets, arguments.fold, arguments.folds)
 
-    from training.evaluation import class_ids_of
-    from training.fine_tuning import fine_tune
-    from training.machine import choose_device, choose_threads
-    from training.metrics import classification_metrics
-    from training.modelling import torch_probabilities
+    from training.evaluation.evaluate import to_class_ids
+    from training.fine_tuning.device import choose_device, choose_threads
+    from training.fine_tuning.fine_tune import fine_tune
+    from training.models.classifier import torch_probabilities
 
-    own = {"cross_validation": arguments.name, "fold": str(arguments.fold)}
-    tags = own | {"preset": config.preset, "git_commit": git_commit()} | airflow_tags() | process_tags()
-    tracker.mark_gone_runs(own)
+    origin = {"preset": config.preset, "git_commit": git_commit()} | airflow_tags() | process_tags()
+    tracker.mark_gone_runs(place)
+    digest = "-".join(value[:16] for value in digests.values())
+    state_name = f"{digest}-fold-{arguments.fold}-of-{arguments.folds}"
     with (
-        tracker.run(f"{config.preset}, fold {arguments.fold}", tags),
-        tempfile.TemporaryDirectory() as scratch,
+        tracker.run(f"{config.preset}, fold {arguments.fold}", place | digests | origin),
+        training_state(state_folder(), state_name) as state,
     ):
-        tracker.log_params(
-            asdict(config)
-            | {"delta_version": tweets.delta_version, "folds": arguments.folds, "fold_rows": len(judged)}
-        )
+        facts = {"table_version": tweets.table_version, "folds": arguments.folds, "fold_rows": len(held_out)}
+        tracker.log_params(asdict(config) | facts)
         tuned = fine_tune(
             config,
             checkpoint,
@@ -140,51 +135,49 @@ def run_fold(arguments: argparse.Namespace) -> dict[str, float]:
             stop,
             choose_device(),
             choose_threads(),
-            Path(scratch),
-            50,
+            state,
+            LOG_EVERY_STEPS,
             tracker.log_metrics,
         )
-        probabilities = torch_probabilities(tuned.model, tuned.tokenizer, judged["text"].tolist())
-        found = classification_metrics(probabilities, class_ids_of(judged))
-        metrics = {f"fold_{name}": found[name] for name in METRICS}
+        probabilities = torch_probabilities(tuned.model, tuned.tokenizer, held_out["text"].tolist())
+        found = classification_metrics(probabilities, to_class_ids(held_out))
+        metrics = {f"fold_{name}": found[name] for name in HEADLINES}
         tracker.log_metrics(metrics | tuned.metrics, tuned.steps)
     return metrics
 
 
 def summarise(arguments: argparse.Namespace) -> dict[str, float]:
-    """Mean and spread over the folds, as a run of its own with a table, and as a page.
+    """Record mean and standard deviation over the folds as a run, with a table and a report, and return them.
 
     Raises:
-        TrainingError: a fold has no finished run.
+        InputError: a fold has no finished run.
     """
     tracker = open_tracker(arguments.experiment)
     runs = tracker.finished_runs({"cross_validation": arguments.name})
-    folds = {
-        int(run.tags["fold"]): run.metrics for run in reversed(runs) if "fold" in run.tags
-    }  # of two tries the newer one
+    # The latest run of a fold is the last in reverse order.
+    folds = {int(run.tags["fold"]): run.metrics for run in reversed(runs)}
     if missing := sorted(set(range(arguments.folds)) - set(folds)):
-        raise TrainingError(
-            f"the cross-validation {arguments.name} has no finished run of the folds {missing}"
-        )
+        raise InputError(f"the cross-validation {arguments.name} has no finished run of the folds {missing}")
     table = pd.DataFrame(
-        {f"fold {fold}": {name: folds[fold][f"fold_{name}"] for name in METRICS} for fold in sorted(folds)}
+        {f"fold {fold}": [folds[fold][name] for name in FOLD_METRICS] for fold in sorted(folds)},
+        index=list(HEADLINES),
     ).T
-    table.loc["mean"], table.loc["standard deviation"] = (
-        table.mean(),
-        [statistics.stdev(table[name]) for name in METRICS],
-    )
-    found = {
-        f"{figure}_{name}": float(table.loc[row, name])
-        for figure, row in (("mean", "mean"), ("spread", "standard deviation"))
-        for name in METRICS
-    }
+    mean, deviation = table.mean(), table.apply(statistics.stdev)
+    table.loc["mean"], table.loc["standard deviation"] = mean, deviation
+    found = {f"mean_{name}": float(mean[name]) for name in HEADLINES}
+    found |= {f"spread_{name}": float(deviation[name]) for name in HEADLINES}
     preset = runs[0].tags["preset"]
-    title = f"{arguments.folds} folds of {escape(preset)}"
-    page = PAGE.format(title=title, table=table.to_html(float_format="{:.4f}".format, border=0)).encode()
-    with tracker.run(
-        f"{preset}, {arguments.folds} folds",
-        {"preset": preset, "summary_of": arguments.name} | airflow_tags(),
-    ):
+    title = f"{arguments.folds} folds of {preset}"
+    rows = [[name, *(f"{value:.4f}" for value in values)] for name, values in table.iterrows()]
+    section = Section(
+        "Metrics of each fold",
+        "Each fold was predicted by a model that was not trained on any copy of its texts. The folds divide "
+        "the train side; the eval side was not used.",
+        tables=[Table(["", *HEADLINES], rows)],
+    )
+    page = render(title, {"Cross-validation": arguments.name}, [section]).encode()
+    tags = {"preset": preset, "summary_of": arguments.name} | airflow_tags()
+    with tracker.run(f"{preset}, {arguments.folds} folds", tags):
         tracker.log_metrics(found, 0)
         tracker.log_files({"folds.csv": table.to_csv().encode(), "folds.html": page})
     if arguments.report:
@@ -193,13 +186,16 @@ def summarise(arguments: argparse.Namespace) -> dict[str, float]:
     return found
 
 
-COMMANDS: Mapping[str, Any] = {"fold": run_fold, "summary": summarise}
+COMMANDS: Mapping[str, Callable[[argparse.Namespace], dict[str, float]]] = {
+    "fold": run_fold,
+    "summary": summarise,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status 0 with a line of JSON, SKIPPED without labelled tweets, 1 with one line on stderr when something outside is wrong."""
+    """Train a fold or summarise all, and print the metrics as a line of JSON."""
     arguments = arg_parser().parse_args(argv)
-    return exit_status(lambda: print(json.dumps(COMMANDS[arguments.command](arguments))))
+    return command.run(lambda: print(json.dumps(COMMANDS[arguments.command](arguments))))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The command line of `training.train`: a preset, where the tweets are, and what to change about the preset."""
+"""Command line of `training.train`: a preset, the table, and values that replace the preset's."""
 
 import argparse
 import json
@@ -7,117 +7,107 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from training.errors import TrainingError
-from training.presets import OVERRIDABLE, POOLINGS, PRESETS, TARGETS, TEXT_COLUMNS, TrainingConfig
+from contracts.exit_status import InputError
+from contracts.mlflow_names import TRAINING_EXPERIMENT
+
+from training.models.presets import OVERRIDABLE, POOLINGS, PRESETS, TARGETS, TEXT_COLUMNS, TrainingConfig
 
 
 def arg_parser() -> argparse.ArgumentParser:
-    """Options of the command line; those that override a preset have no default of their own."""
+    """Return the command line. Options that replace a value of the preset have no default."""
     parser = argparse.ArgumentParser(
         prog="python -m training.train",
-        description="Fine-tune a transformer on labelled tweets and record everything about it.",
+        description="Fine-tune a transformer on labelled tweets and record the run.",
     )
-    parser.add_argument("--preset", required=True, choices=PRESETS)
-    parser.add_argument(
+    add = parser.add_argument
+    add("--preset", required=True, choices=PRESETS)
+    add(
         "--tweets",
         required=True,
         metavar="URI",
         help="Delta table tweets_clean: hdfs://host:port/path or a folder",
     )
-    parser.add_argument(
-        "--tweets-version", type=int, metavar="N", help="Delta version to read (default: the newest)"
+    add("--tweets-version", type=int, metavar="N", help="Delta version to read (default: the latest)")
+    add("--text-column", default="safe_text", choices=TEXT_COLUMNS)
+    add("--experiment", default=TRAINING_EXPERIMENT, help="MLflow experiment (default: %(default)s)")
+    add(
+        "--output",
+        type=Path,
+        metavar="FOLDER",
+        help="also write weights, tokenizer and training_run.json here",
     )
-    parser.add_argument("--text-column", default="safe_text", choices=TEXT_COLUMNS)
-    parser.add_argument("--experiment", default="vaxpulse", help="MLflow experiment (default: %(default)s)")
-    parser.add_argument(
-        "--output", type=Path, metavar="FOLDER", help="keep weights, tokenizer and training_run.json here too"
-    )
-    parser.add_argument(
-        "--max-train-rows",
-        type=_positive(int),
-        metavar="N",
-        help="train on a sample: a smoke test is the real run, shorter",
-    )
-    parser.add_argument(
+    add("--max-train-rows", type=_positive(int), metavar="N", help="train on a sample, for a short run")
+    add(
         "--skip-if-trained",
         action="store_true",
-        help="do nothing when a finished run has the same config, weights and rows",
+        help="skip if a finished run has the same config, weights and rows",
     )
-    parser.add_argument(
+    add(
         "--min-growth",
         type=_share,
         metavar="SHARE",
-        help="do nothing, too, when a finished run has the same config and weights, and the labelled rows have not grown by this share since",
+        help="skip if a finished run has the same config and weights, and the labelled rows have grown by "
+        "less than this share since then",
     )
-    parser.add_argument(
+    add(
         "--state",
         type=Path,
         metavar="FOLDER",
-        help="keeps unfinished trainings, which a second try goes on with (default: VAXPULSE_STATE)",
+        help="folder with the checkpoints of unfinished trainings, from which a retry resumes "
+        "(default: VAXPULSE_STATE)",
     )
-    parser.add_argument(
+    add(
         "--preset-file",
         type=Path,
         metavar="FILE",
-        help="JSON of values instead of the preset's, as tune_classifier writes it",
+        help="JSON with values that replace the preset's, as tune_classifier writes it",
     )
-    parser.add_argument(
+    add(
         "--teacher",
         type=_positive(int),
         metavar="VERSION",
-        help="learn from the scores of this version of the registered model, too",
+        help="distil from the scores of this version of the registered model",
     )
-    parser.add_argument(
-        "--scores", metavar="URI", help="Delta table tweets_scored, where the teacher's scores are"
-    )
-    parser.add_argument(
-        "--scores-version", type=int, metavar="N", help="Delta version of it to read (default: the newest)"
-    )
-    parser.add_argument(
-        "--log-every-steps", type=_positive(int), default=10, metavar="N", help="(default: %(default)s)"
-    )
-    parser.add_argument("--seed", type=int, default=42, help="(default: %(default)s)")
-    overrides = parser.add_argument_group("instead of the preset's value")
-    overrides.add_argument("--checkpoint", help="folder, or name on the Hugging Face hub")
-    overrides.add_argument("--epochs", type=_positive(float), metavar="N")
-    overrides.add_argument("--learning-rate", type=_positive(float), metavar="RATE")
-    overrides.add_argument("--batch-size", type=_positive(int), metavar="ROWS")
-    overrides.add_argument("--max-length-tokens", type=_positive(int), metavar="TOKENS")
-    overrides.add_argument("--warmup-share", type=_share, metavar="SHARE")
-    overrides.add_argument("--weight-decay", type=_share, metavar="SHARE")
-    overrides.add_argument("--label-smoothing", type=_share, metavar="SHARE")
-    overrides.add_argument(
+    add("--scores", metavar="URI", help="Delta table tweets_scored with the teacher's scores")
+    add("--scores-version", type=int, metavar="N", help="its Delta version to read (default: the latest)")
+    add("--log-every-steps", type=_positive(int), default=10, metavar="N", help="(default: %(default)s)")
+    add("--seed", type=int, default=42, help="(default: %(default)s)")
+    replace = parser.add_argument_group("values that replace the preset's").add_argument
+    replace("--checkpoint", help="folder, or name on the Hugging Face hub")
+    replace("--epochs", type=_positive(float), metavar="N")
+    replace("--learning-rate", type=_positive(float), metavar="RATE")
+    replace("--batch-size", type=_positive(int), metavar="ROWS")
+    replace("--max-length-tokens", type=_positive(int), metavar="TOKENS")
+    replace("--warmup-share", type=_share, metavar="SHARE")
+    replace("--weight-decay", type=_share, metavar="SHARE")
+    replace("--label-smoothing", type=_share, metavar="SHARE")
+    replace(
         "--patience", type=_positive(int), metavar="N", help="evaluations without a smaller validation loss"
     )
-    overrides.add_argument("--dropout", type=_share, metavar="SHARE")
-    overrides.add_argument(
+    replace("--dropout", type=_share, metavar="SHARE")
+    replace(
         "--r-drop",
-        type=_weight,
+        type=_number(lambda value: 0 <= value < float("inf"), "0 or above"),
         metavar="WEIGHT",
-        help="of the divergence between two passes; 0 makes one pass",
+        help="weight of the divergence between two dropout passes; 0 makes one pass",
     )
-    overrides.add_argument("--pooling", choices=POOLINGS)
-    overrides.add_argument("--pad-token", metavar="TOKEN", help="for a tokenizer that has none")
-    overrides.add_argument(
-        "--freeze-embeddings", action=argparse.BooleanOptionalAction, default=None, help="of words"
-    )
-    overrides.add_argument(
-        "--compile", action=argparse.BooleanOptionalAction, default=None, help="by torch.compile"
-    )
-    overrides.add_argument(
-        "--targets", choices=TARGETS, help="what a row teaches: its label alone, or its annotators' votes"
-    )
-    overrides.add_argument(
+    replace("--pooling", choices=POOLINGS)
+    replace("--pad-token", metavar="TOKEN", help="for a tokenizer without a padding token")
+    switch = argparse.BooleanOptionalAction
+    replace("--freeze-embeddings", action=switch, default=None, help="do not train the word embeddings")
+    replace("--compile", action=switch, default=None, help="use torch.compile")
+    replace("--targets", choices=TARGETS, help="train on the label of a row, or on its annotators' votes")
+    replace(
         "--class-weight-power",
-        type=_power,
+        type=_number(lambda value: 0 <= value <= 1, "from 0 to 1"),
         metavar="POWER",
-        help="0 (all rows alike) to 1 (all classes alike)",
+        help="from 0 (all rows weigh the same) to 1 (all classes weigh the same)",
     )
     return parser
 
 
-def config_of(arguments: argparse.Namespace) -> TrainingConfig:
-    """The preset, with the values given on the command line in place of its own."""
+def build_config(arguments: argparse.Namespace) -> TrainingConfig:
+    """Return the preset with the values of the preset file and, above these, of the command line."""
     values = asdict(PRESETS[arguments.preset])
     if arguments.preset_file is not None:
         values |= read_preset_file(arguments.preset_file)
@@ -133,51 +123,34 @@ def config_of(arguments: argparse.Namespace) -> TrainingConfig:
 
 
 def read_preset_file(path: Path) -> dict[str, Any]:
-    """Values of a preset from a JSON file.
+    """Return the values in a preset file.
 
     Raises:
-        TrainingError: there is no such file, or it has other names than a preset.
+        InputError: the file cannot be read, or contains a name that no preset has.
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise TrainingError(f"the preset file {path} cannot be read: {error}") from None
-    strange = (
-        sorted(set(values) - set(OVERRIDABLE)) if isinstance(values, dict) else ["a list or a single value"]
-    )
-    if strange:
-        raise TrainingError(
-            f"the preset file {path} must hold one object with names of a preset, not {', '.join(strange)}"
-        )
+        raise InputError(f"the preset file {path} cannot be read: {error}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"the preset file {path} must contain one JSON object")
+    if unknown := sorted(set(values) - set(OVERRIDABLE)):
+        raise InputError(f"the preset file {path} has unknown names: {', '.join(unknown)}")
     return values
 
 
-def _positive(kind: Callable[[str], float]) -> Callable[[str], float]:
-    def number(text: str) -> float:
+def _number(is_valid: Callable[[float], bool], expected: str, kind: type = float) -> Callable[[str], Any]:
+    def number(text: str) -> Any:
         value = kind(text)
-        if not 0 < value < float("inf"):
-            raise argparse.ArgumentTypeError(f"{text} is not above 0")
+        if not is_valid(value):
+            raise argparse.ArgumentTypeError(f"{text} is not {expected}")
         return value
 
     return number
 
 
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 0 and below 1")
-    return value
+def _positive(kind: type) -> Callable[[str], Any]:
+    return _number(lambda value: 0 < value < float("inf"), "above 0", kind)
 
 
-def _weight(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not 0 or above")
-    return value
-
-
-def _power(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 1")
-    return value
+_share = _number(lambda value: 0 <= value < 1, "at least 0 and below 1")

@@ -1,4 +1,4 @@
-"""Make a version of the registered model the champion, as a person has decided.
+"""Make a version of the registered model the champion. A person has decided to do so.
 
 python -m training.promote --version 3 --instead-of 2
 """
@@ -7,20 +7,22 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from training.exit_status import exit_status
-from training.registry import Registry
-from training.tracking import open_tracker
+from contracts.mlflow_names import TRAINING_EXPERIMENT
+
+from training import command
+from training.tracking.registry import Registry
+from training.tracking.tracker import open_tracker
 
 
 def promote(arguments: argparse.Namespace) -> None:
-    """Make the version the champion; TrainingError when another one has become it since."""
+    """Make the version the champion. Raise InputError if it was compared with an earlier champion."""
     open_tracker(arguments.experiment)
     Registry(arguments.experiment).promote(arguments.version, arguments.instead_of or None)
     print(f"version {arguments.version} is the champion")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status 0, or 1 with one line on stderr when another version has become the champion since."""
+    """Promote a version."""
     parser = argparse.ArgumentParser(
         prog="python -m training.promote", description="Make a version of the registered model the champion."
     )
@@ -29,11 +31,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--instead-of",
         default="",
         metavar="VERSION",
-        help="the champion that it was compared with; empty: none",
+        help="the champion that the version was compared with; empty if there was none",
     )
-    parser.add_argument("--experiment", default="vaxpulse", help="(default: %(default)s)")
+    parser.add_argument("--experiment", default=TRAINING_EXPERIMENT, help="(default: %(default)s)")
     arguments = parser.parse_args(argv)
-    return exit_status(lambda: promote(arguments))
+    return command.run(lambda: promote(arguments))
 
 
 if __name__ == "__main__":

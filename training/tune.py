@@ -1,9 +1,11 @@
-"""Search the settings of a preset with Optuna; the study is kept in a database, so a search that was ended goes on.
+"""Search the hyperparameters of a preset with Optuna. A retry continues the study, which is in a database.
 
-    VAXPULSE_STUDIES=postgresql+psycopg2://... python -m training.tune --preset minilm --trials 20 --tweets hdfs://localhost:8020/vaxpulse/tables/tweets_clean
+    VAXPULSE_STUDIES=postgresql+psycopg2://... python -m training.tune --preset minilm --trials 20 --tweets
+    URI
 
-Each trial trains on the train part and is judged by its smallest training loss on the validation part; one that is worse than half of the
-others at the same quarter of its training is pruned. The eval side is not looked at. The last line of the output is the best settings as JSON: a preset file.
+Each trial trains on the train part. Its value is the smallest training loss on the validation part. A trial
+that is worse than the median of the others at the same quarter of the training is pruned. The eval side is
+not used. The last line of the output is JSON with the best values: a preset file.
 """
 
 import argparse
@@ -18,28 +20,31 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from contracts.exit_status import InputError
+from contracts.mlflow_names import TUNING_EXPERIMENT
 
-from training.checkpoints import checkpoint_sha256, resolve_checkpoint
-from training.data import read_labelled_tweets
-from training.errors import TrainingError
-from training.exit_status import exit_status
+from training import command
+from training.command import TransientError, without_credentials
+from training.data.labelled_tweets import read_labelled_tweets
+from training.models.checkpoints import checkpoint_sha256, resolve_checkpoint
+from training.models.presets import PRESETS
 from training.options import arg_parser as training_options
-from training.options import config_of
-from training.presets import PRESETS, TrainingConfig
-from training.provenance import airflow_tags, git_commit, library_versions, process_tags
-from training.tracking import open_tracker, without_credentials
+from training.options import build_config
+from training.tracking.provenance import airflow_tags, git_commit, library_versions, process_tags
+from training.tracking.tracker import open_tracker
 
 logger = logging.getLogger("training")
 BEST_LOSS = "best_validation_training_loss"
-HEARTBEAT_SECONDS = 60  # a trial whose process gives no sign for thrice as long is tried again
-STARTUP_TRIALS = 5  # at random, and never pruned
-COMPARED_TRIALS = 3  # so many must have come as far before one is pruned there: some end early
+HEARTBEAT_SECONDS = 60  # a trial without a heartbeat for three times as long is queued again
+STARTUP_TRIALS = 5  # their values are random, and they are not pruned
+MIN_COMPARED_TRIALS = 3  # a trial is pruned only if so many others have reported at the same quarter
+LOG_EVERY_STEPS = 50
 
 
 def arg_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m training.tune", description="Search the settings of a preset."
+        prog="python -m training.tune", description="Search the hyperparameters of a preset."
     )
     parser.add_argument("--preset", required=True, choices=PRESETS)
     parser.add_argument("--tweets", required=True, metavar="URI", help="Delta table tweets_clean")
@@ -48,19 +53,19 @@ def arg_parser() -> argparse.ArgumentParser:
         type=int,
         default=20,
         metavar="N",
-        help="of the whole study, earlier ones included (default: %(default)s)",
+        help="trials of the whole study, including earlier ones (default: %(default)s)",
     )
-    parser.add_argument("--checkpoint", help="instead of the preset's")
+    parser.add_argument("--checkpoint", help="replaces the preset's")
     parser.add_argument("--max-train-rows", type=int, metavar="N", help="search on a sample")
     parser.add_argument("--seed", type=int, default=42, help="(default: %(default)s)")
     parser.add_argument(
-        "--experiment", default="vaxpulse-tuning", help="MLflow experiment (default: %(default)s)"
+        "--experiment", default=TUNING_EXPERIMENT, help="MLflow experiment (default: %(default)s)"
     )
     return parser
 
 
 def suggest(trial: optuna.Trial) -> dict[str, Any]:
-    """The settings of a trial."""
+    """Return the hyperparameters of a trial."""
     return {
         "learning_rate": trial.suggest_float("learning_rate", 1e-5, 4e-4, log=True),
         "batch_size": trial.suggest_categorical("batch_size", [8, 16, 32]),
@@ -71,10 +76,10 @@ def suggest(trial: optuna.Trial) -> dict[str, Any]:
 
 
 def open_study(storage_uri: str, name: str, seed: int) -> optuna.Study:
-    """The study of this name, made where there is none. A trial whose process died is queued again.
+    """Return a study; create it if it does not exist. Trials whose process died are queued again.
 
     Raises:
-        TrainingError: the database does not answer.
+        TransientError: the database does not answer.
     """
     try:
         storage = optuna.storages.RDBStorage(
@@ -83,13 +88,13 @@ def open_study(storage_uri: str, name: str, seed: int) -> optuna.Study:
             grace_period=3 * HEARTBEAT_SECONDS,
             failed_trial_callback=optuna.storages.RetryFailedTrialCallback(max_retry=2),
         )
-    except Exception as error:  # SQLAlchemy's, the driver's, a URI that is none: the advice is the same
+    except Exception as error:  # of SQLAlchemy, of the driver, or an invalid URI
         reason = without_credentials(str(error).splitlines()[0])
-        raise TrainingError(
+        raise TransientError(
             f"the database of VAXPULSE_STUDIES cannot be used ({reason}): is PostgreSQL running?"
         ) from None
-    # A search that goes on would otherwise draw again what it has tried.
-    known = (
+    # With the same seed a continued search would repeat the values of earlier trials.
+    earlier_trials = (
         len(storage.get_all_trials(storage.get_study_id_from_name(name), deepcopy=False))
         if name in optuna.get_all_study_names(storage)
         else 0
@@ -99,35 +104,34 @@ def open_study(storage_uri: str, name: str, seed: int) -> optuna.Study:
         study_name=name,
         load_if_exists=True,
         direction="minimize",
-        sampler=optuna.samplers.TPESampler(seed=seed + known, n_startup_trials=STARTUP_TRIALS),
+        sampler=optuna.samplers.TPESampler(seed=seed + earlier_trials, n_startup_trials=STARTUP_TRIALS),
         pruner=optuna.pruners.MedianPruner(
-            n_startup_trials=STARTUP_TRIALS, n_warmup_steps=2, n_min_trials=COMPARED_TRIALS
+            n_startup_trials=STARTUP_TRIALS, n_warmup_steps=2, n_min_trials=MIN_COMPARED_TRIALS
         ),
     )
 
 
-def remaining_trials(study: optuna.Study, wanted: int) -> int:
-    """How many trials are missing to so many that ended, well or pruned."""
+def count_missing_trials(study: optuna.Study, wanted: int) -> int:
+    """Return the number of trials until `wanted` trials are complete or pruned."""
     ended = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
     return max(0, wanted - len(study.get_trials(deepcopy=False, states=ended)))
 
 
 def tune(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The whole search, from top to bottom; returns the best settings.
+    """Search, and return the best hyperparameters.
 
     Raises:
-        NothingToTrain: no tweet has a label.
-        TrainingError: something outside the code is wrong.
+        NothingToDo: no tweet has a label.
+        InputError: the input is wrong.
+        TransientError: HDFS, MLflow or the database of the study does not answer.
     """
     storage_uri = os.environ.get("VAXPULSE_STUDIES", "")
     if not storage_uri:
-        raise TrainingError(
-            "nothing keeps the study: set VAXPULSE_STUDIES to the SQLAlchemy URI of a database"
-        )
+        raise InputError("the study would be lost: set VAXPULSE_STUDIES to the SQLAlchemy URI of a database")
     tracker = open_tracker(arguments.experiment)
     options = ["--preset", arguments.preset, "--tweets", arguments.tweets, "--seed", str(arguments.seed)]
     options += ["--checkpoint", arguments.checkpoint] if arguments.checkpoint else []
-    config = config_of(training_options().parse_args(options))
+    config = build_config(training_options().parse_args(options))
     tweets = read_labelled_tweets(
         arguments.tweets, config.text_column, max_train_rows=arguments.max_train_rows
     )
@@ -137,65 +141,56 @@ def tune(arguments: argparse.Namespace) -> dict[str, Any]:
         "dataset_digest": tweets.digest(),
     }
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = open_study(
-        storage_uri,
-        f"{config.preset}-" + "-".join(digest[:12] for digest in identity.values()),
-        arguments.seed,
-    )
+    name = f"{config.preset}-" + "-".join(digest[:12] for digest in identity.values())
+    study = open_study(storage_uri, name, arguments.seed)
 
-    from training.fine_tuning import fine_tune
-    from training.machine import choose_device, choose_threads
-    from training.pruning import PruneByValidationLoss
+    from training.fine_tuning.device import choose_device, choose_threads
+    from training.fine_tuning.fine_tune import fine_tune
+    from training.fine_tuning.pruning import PruneByValidationLoss
 
     device, threads = choose_device(), choose_threads()
-    tags = (
-        identity
-        | {"preset": config.preset, "study": study.study_name, "git_commit": git_commit()}
-        | airflow_tags()
-        | process_tags()
-    )
+    origin = {"preset": config.preset, "study": study.study_name, "git_commit": git_commit()}
+    tags = identity | origin | airflow_tags() | process_tags()
     tracker.mark_gone_runs({})
 
     def objective(trial: optuna.Trial) -> float:
-        tried: TrainingConfig = replace(config, **suggest(trial))
+        tried = replace(config, **suggest(trial))
+        pruned: optuna.TrialPruned | None = None
         with (
             tracker.run(f"trial {trial.number}", tags | {"trial": str(trial.number)}),
             tempfile.TemporaryDirectory() as scratch,
         ):
             tracker.log_params(asdict(tried))
-            rows = (tweets.train, tweets.validation)
-            callbacks = [PruneByValidationLoss(trial)]
             try:
                 tuned = fine_tune(
                     tried,
                     checkpoint,
-                    *rows,
+                    tweets.train,
+                    tweets.validation,
                     device,
                     threads,
                     Path(scratch),
-                    50,
+                    LOG_EVERY_STEPS,
                     tracker.log_metrics,
-                    callbacks,
+                    [PruneByValidationLoss(trial)],
                 )
-            except (
-                optuna.TrialPruned
-            ) as pruned:  # the run has ended as it should; MLflow would take the exception for a failure
+            except optuna.TrialPruned as error:  # raised again below: within the block the run would fail
                 tracker.log_metrics({"pruned": 1}, 0)
-                outcome: float | optuna.TrialPruned = pruned
+                pruned = error
             else:
-                outcome = min(loss for _, loss in tuned.curves["validation"])
-                tracker.log_metrics({BEST_LOSS: outcome}, tuned.steps)
-        if isinstance(outcome, optuna.TrialPruned):
-            raise outcome
+                loss = min(loss for _, loss in tuned.curves["validation"])
+                tracker.log_metrics({BEST_LOSS: loss}, tuned.steps)
+        if pruned is not None:
+            raise pruned
         logger.info(
-            "trial %d: training loss on the validation part %.4f with %s", trial.number, outcome, trial.params
+            "trial %d: training loss on the validation part %.4f with %s", trial.number, loss, trial.params
         )
-        return outcome
+        return loss
 
-    # A search that goes on continues its run in MLflow too.
+    # A continued search continues its MLflow run too.
     with tracker.run(f"search {config.preset}", tags, run_id=study.user_attrs.get("mlflow_run_id")) as run_id:
         study.set_user_attr("mlflow_run_id", run_id)
-        study.optimize(objective, n_trials=remaining_trials(study, arguments.trials))
+        study.optimize(objective, n_trials=count_missing_trials(study, arguments.trials))
         best = dict(study.best_params)
         tracker.log_files(
             {
@@ -206,17 +201,15 @@ def tune(arguments: argparse.Namespace) -> dict[str, Any]:
         tracker.log_metrics({BEST_LOSS: study.best_value, "trials": len(study.trials)}, 0)
     logger.info(
         "best of %d trials: training loss on the validation part %.4f (trial %d)",
-        len(study.trials),
-        study.best_value,
-        study.best_trial.number,
+        *(len(study.trials), study.best_value, study.best_trial.number),
     )
     return best
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status 0 with a line of JSON, SKIPPED without labelled tweets, 1 with one line on stderr when something outside is wrong."""
+    """Search the hyperparameters and print the best ones as a line of JSON."""
     arguments = arg_parser().parse_args(argv)
-    return exit_status(lambda: print(json.dumps(tune(arguments))))
+    return command.run(lambda: print(json.dumps(tune(arguments))))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,4 @@
-"""Links from Airflow's own pages to the platform's other pages: MLflow, HDFS, Spark."""
-
-from __future__ import annotations
+"""Links in Airflow's menu *Browse* to the other web pages of the platform: MLflow, HDFS, Spark."""
 
 import os
 from collections.abc import Mapping
@@ -8,18 +6,14 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-# Where a browser finds each, not where a container does; the deployment says so in the environment.
-PAGES = {
-    "MLflow": "VAXPULSE_MLFLOW_URL",
-    "HDFS": "VAXPULSE_HDFS_URL",
-    "Spark jobs": "VAXPULSE_SPARK_URL",
-}
+# Environment variables with the addresses that a browser can reach, from outside the container network.
+PAGES = {"MLflow": "VAXPULSE_MLFLOW_URL", "HDFS": "VAXPULSE_HDFS_URL", "Spark jobs": "VAXPULSE_SPARK_URL"}
 
 
 def external_views(environment: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Return a menu entry for each page with an address, in the form that Airflow asks of plugins.
+    """Return a menu entry for each page that has an address, in the format of Airflow's `external_views`.
 
-    Every component of Airflow loads this file, and only the API server needs the addresses; a deployment may also lack a page.
+    A missing address is not an error: every component loads this file, but only the API server has addresses.
     """
     return [
         {"name": name, "href": environment[variable], "destination": "nav", "category": "browse"}
@@ -29,7 +23,7 @@ def external_views(environment: Mapping[str, str]) -> list[dict[str, Any]]:
 
 
 class PlatformLinks(AirflowPlugin):
-    """The entries in Airflow's Browse menu."""
+    """Adds the menu entries."""
 
     name = "vaxpulse_links"
     external_views = external_views(os.environ)

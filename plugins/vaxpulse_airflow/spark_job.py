@@ -1,8 +1,5 @@
-"""Spark jobs that bring their own code along, and that tell bad input and nothing to do from a fault."""
+"""Spark jobs that are submitted together with the packages that they import."""
 
-from __future__ import annotations
-
-import os
 import re
 import tempfile
 import zipfile
@@ -10,53 +7,46 @@ from pathlib import Path
 from typing import Any
 
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowException
 
-# <sysexits.h>: the input is wrong, not the program; no further try can help.
-REFUSED = rf"Error code is: {os.EX_DATAERR}\b"
-# What BashOperator takes for a skip, too.
-NOTHING_TO_DO = r"Error code is: 99\b"
+from vaxpulse_airflow.command import REPOSITORY, raise_for_exit_status
+
+ARCHIVE = "vaxpulse.zip"
 
 
 class SparkJobOperator(SparkSubmitOperator):
-    """Submits a job with its Python package. When the job says that its input is wrong (exit status 65), it fails at once, without further tries.
+    """Submits a job together with its packages. Its exit statuses are those of `contracts.exit_status`.
 
-    When the job says that there is nothing to do (99), the task is skipped.
-
-    The package goes with each job (`--py-files`, 40 kB), so that driver and executors run the same version of it wherever they are. What the
-    package imports must be installed there.
+    The packages are sent with each job (`--py-files`, about 100 kB). So the driver and the executors run the
+    same version on every machine. Only third-party libraries must be installed there.
 
     Args:
-        package: the folder of the Python package that the job imports.
+        python_packages: names of the packages in the repository that the job imports.
     """
 
-    def __init__(self, *, package: str, **arguments: Any) -> None:
+    def __init__(self, *, python_packages: tuple[str, ...], **arguments: Any) -> None:
         super().__init__(**arguments)
-        self.package = package
+        self.python_packages = python_packages
 
     def execute(self, context: Any) -> Any:
-        """Run the job; raise AirflowFailException when its input is refused, AirflowSkipException when it has nothing to do."""
+        """Run the job. Raise the exception that belongs to its exit status."""
         with tempfile.TemporaryDirectory(prefix="vaxpulse-job-") as folder:
-            self.py_files = str(archive_package(Path(self.package), Path(folder)))
+            self.py_files = str(archive_packages(self.python_packages, Path(folder)))
             try:
                 return super().execute(context)
             except AirflowException as error:
-                if re.search(REFUSED, str(error)):
-                    raise AirflowFailException(
-                        "the job refused its input and wrote nothing; the lines above say why"
-                    ) from error
-                if re.search(NOTHING_TO_DO, str(error)):
-                    raise AirflowSkipException(
-                        "the job had nothing to do; the lines above say why"
-                    ) from error
+                # The hook has no attribute for the status of spark-submit.
+                if status := re.search(r"Error code is: (\d+)\b", str(error)):
+                    raise_for_exit_status(int(status[1]))
                 raise
 
 
-def archive_package(package: Path, folder: Path) -> Path:
-    """Write a Python package into a zip file in a folder; return its path. Python imports from such a file."""
-    archive = folder / f"{package.name}.zip"
+def archive_packages(packages: tuple[str, ...], folder: Path) -> Path:
+    """Write packages into a zip file that Python can import from. Return its path."""
+    archive = folder / ARCHIVE
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
-        for path in sorted(package.rglob("*")):
-            if path.is_file() and path.suffix != ".pyc":
-                file.write(path, path.relative_to(package.parent))
+        for package in packages:
+            for path in sorted((REPOSITORY / package).rglob("*")):
+                if path.is_file() and path.suffix != ".pyc":
+                    file.write(path, path.relative_to(REPOSITORY))
     return archive

@@ -1,32 +1,38 @@
-"""WebHDFS as the platform uses it: no request waits for ever, and a read outlives a DataNode."""
+"""WebHDFS with timeouts, reads that avoid dead DataNodes, and complete uploads."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import requests
 from airflow.providers.apache.hdfs.hooks.webhdfs import WebHDFSHook
 
+from vaxpulse_airflow.names import later_name
+
 if TYPE_CHECKING:
     from hdfs import Client
 
 log = logging.getLogger(__name__)
 
-# To connect, and between two answers: a server that hangs must not hold a task or the trigger for ever.
+# To connect, and between two packets. Without a limit, a server that hangs would block a task or the trigger.
 TIMEOUT_SECONDS = (10, 60)
-MOST_TRIES = 5
+MAX_ATTEMPTS = 5
+BLOCK_BYTES = 1 << 20
+UPLOAD_PREFIX = ".uploading-"
 
 
 class TimedWebHDFSHook(WebHDFSHook):
-    """WebHDFS with TIMEOUT_SECONDS, where the provider's hook waits for ever; reads are sent to DataNodes that answer."""
+    """WebHDFSHook with TIMEOUT_SECONDS, which repeats reads that were redirected to a dead DataNode."""
 
     def _get_client(self, *arguments: Any) -> Client:
         client = super()._get_client(*arguments)
-        client._timeout = TIMEOUT_SECONDS  # the client takes it as an argument, which the hook does not pass
+        client._timeout = TIMEOUT_SECONDS  # an argument of the client that the hook does not pass
         client._request = partial(request_from_live_datanode, client._request)
         return client
 
@@ -38,38 +44,130 @@ def request_from_live_datanode(
     params: dict[str, Any] | None = None,
     **arguments: Any,
 ) -> requests.Response:
-    """Send a WebHDFS request. A read that is redirected to a DataNode which takes no connection is sent again without that DataNode.
+    """Send a WebHDFS request. If a read is redirected to a dead DataNode, repeat it without that DataNode.
 
-    The NameNode believes for 15 s or more that a dead DataNode lives, and sends readers to it; Java's client tries the other copies by itself.
-    Of a file's bytes HDFS honours `excludedatanodes`. For a checksum it does not, but it chooses a DataNode at random each time.
+    The NameNode redirects readers to a dead DataNode for 15 s or more. Java's client tries other replicas.
+    HDFS honours `excludedatanodes` for OPEN, but not for GETFILECHECKSUM, where it chooses a random DataNode.
 
     Args:
-        send: sends one request, and follows its redirects.
-        method: the HTTP method; only GET is sent again.
-        url: the path at the NameNode.
-        params: the query.
-        arguments: what `send` takes besides.
+        send: sends one request and follows its redirects.
+        method: HTTP method. Only GET is repeated.
+        url: URL at the NameNode.
+        params: query.
+        arguments: further arguments of `send`.
     """
     dead: set[str] = set()
-    for tries_left in reversed(range(MOST_TRIES)):
+    for attempts_left in reversed(range(MAX_ATTEMPTS)):
         query = (params or {}) | ({"excludedatanodes": ",".join(sorted(dead))} if dead else {})
         try:
             return send(method=method, url=url, params=query, **arguments)
         except requests.ConnectionError as error:
-            silent = urlsplit(str(error.request.url)).netloc if error.request is not None else ""
-            if method != "GET" or silent in ("", urlsplit(url).netloc) or not tries_left:
+            server = urlsplit(str(error.request.url)).netloc if error.request is not None else ""
+            if method != "GET" or server in ("", urlsplit(url).netloc) or not attempts_left:
                 raise
-            log.warning("the DataNode at %s does not answer; asking for another", silent)
-            dead |= {transfer for web, transfer in block_locations(send, url) if web == silent}
-    raise AssertionError("the last try returns or raises")
+            log.warning("the DataNode at %s does not answer; trying another", server)
+            dead |= {transfer for web, transfer in block_locations(send, url) if web == server}
+    raise AssertionError("the last attempt returns or raises")
 
 
 def block_locations(send: Callable[..., requests.Response], url: str) -> set[tuple[str, str]]:
-    """Return, of each DataNode with a block of the file, `host:port` of its web server and `address:port` of its data transfer."""
-    answer = send(method="GET", url=url, params={"op": "GET_BLOCK_LOCATIONS"})
-    answer.raise_for_status()
-    blocks = answer.json()["LocatedBlocks"]["locatedBlocks"]
+    """Return `host:port` of web server and data transfer of each DataNode with a block of a file."""
+    response = send(method="GET", url=url, params={"op": "GET_BLOCK_LOCATIONS"})
+    response.raise_for_status()
+    blocks = response.json()["LocatedBlocks"]["locatedBlocks"]
     nodes = [node for block in blocks for node in block["locations"]]
     return {
         (f"{node['hostName']}:{node['infoPort']}", f"{node['ipAddr']}:{node['xferPort']}") for node in nodes
     }
+
+
+def path_in_file_system(uri: str, file_system: str) -> str:
+    """Return the path of an hdfs:// URI.
+
+    >>> path_in_file_system("hdfs://namenode:8020/june.csv", "hdfs://namenode:8020")
+    '/june.csv'
+    >>> path_in_file_system("hdfs:///june.csv", "hdfs://namenode:8020")
+    '/june.csv'
+
+    Raises:
+        ValueError: the URI names another file system.
+    """
+    parts = urlsplit(uri)
+    if parts.netloc not in ("", urlsplit(file_system).netloc):
+        raise ValueError(
+            f"{uri} is not in {file_system}: copy it there (hadoop distcp), or use an http(s) URL"
+        )
+    return str(PurePosixPath(parts.path))
+
+
+def find_status(client: Client, path: str) -> dict[str, Any] | None:
+    """Return the status of a file or folder, or None if it does not exist. Other failures raise HdfsError."""
+    from hdfs import HdfsError
+
+    try:
+        status: dict[str, Any] = client.status(path)
+    except HdfsError as error:
+        if error.exception == "FileNotFoundException":
+            return None
+        raise
+    return status
+
+
+def is_closed(client: Client, path: str) -> bool:
+    """Return whether a file exists and is not open for writing.
+
+    WebHDFS has no such operation, but a checksum request fails for an open file. HDFS stores checksums: no
+    data is read.
+    """
+    from hdfs import HdfsError
+
+    try:
+        client.checksum(path)
+    except HdfsError as error:
+        if "under construction" in str(error) or find_status(client, path) is None:
+            return False
+        raise
+    return True
+
+
+def upload(
+    client: Client, blocks: Iterator[bytes], expected_bytes: int | None, folder: str, name: str
+) -> None:
+    """Write a file to a hidden name, and rename it when it is complete.
+
+    If another file has the name, the name with a later time is used. If that file has the same content, it is
+    a copy that an interrupted call has uploaded, and nothing is added.
+
+    Args:
+        client: WebHDFS client.
+        blocks: content.
+        expected_bytes: length of the content, or None if it is unknown.
+        folder: target folder.
+        name: a name that `names.delivered_name` has built.
+
+    Raises:
+        OSError: the source or the stored file has another length.
+    """
+    path, sent_bytes = f"{folder}/{UPLOAD_PREFIX}{uuid.uuid4()}", 0
+
+    def count() -> Iterator[bytes]:
+        nonlocal sent_bytes
+        for block in blocks:
+            sent_bytes += len(block)
+            yield block
+
+    client.makedirs(folder)
+    try:
+        client.write(path, data=count())
+        stored_bytes = client.status(path)["length"]
+        if expected_bytes is not None and sent_bytes != expected_bytes:
+            raise OSError(f"only {sent_bytes:,} of {expected_bytes:,} bytes were received")
+        if stored_bytes != sent_bytes:
+            raise OSError(f"HDFS has stored {stored_bytes:,} of {sent_bytes:,} bytes")
+        while find_status(client, f"{folder}/{name}") is not None:
+            if client.checksum(f"{folder}/{name}") == client.checksum(path):
+                return
+            name = later_name(name)
+        client.rename(path, f"{folder}/{name}")
+    finally:
+        client.delete(path)

@@ -1,15 +1,17 @@
-"""Airflow without services: its home in a temporary folder, the environment that a deployment would give."""
+"""Airflow without services: a temporary home, and the environment variables of a deployment."""
 
 import os
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 
-# Before the first import of airflow, which reads its configuration then.
+# Airflow reads its configuration when it is imported.
 os.environ |= {
     "AIRFLOW_HOME": tempfile.mkdtemp(prefix="vaxpulse-airflow-"),
     "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
@@ -27,7 +29,18 @@ os.environ |= {
 
 @pytest.fixture(scope="session")
 def dag_bag() -> Iterator[object]:
-    """All DAGs as Airflow reads them from the files."""
+    """Return all DAGs as Airflow parses them."""
     from airflow.dag_processing.dagbag import DagBag
 
     return DagBag()
+
+
+@pytest.fixture
+def dag_module(dag_bag) -> Callable[[str], ModuleType]:
+    """Return a function that returns the module of a DAG file."""
+
+    def find(dag_id: str) -> ModuleType:
+        fileloc = dag_bag.dags[dag_id].fileloc
+        return next(m for m in list(sys.modules.values()) if getattr(m, "__file__", None) == fileloc)
+
+    return find

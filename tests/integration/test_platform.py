@@ -14,7 +14,7 @@ import psutil
 import pytest
 import requests
 from hdfs import InsecureClient
-from vaxpulse_airflow.deliveries import is_closed
+from vaxpulse_airflow.webhdfs import is_closed
 
 from deploy.embedded import summary, supervision
 from deploy.embedded.follow import follow

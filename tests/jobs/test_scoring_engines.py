@@ -1,4 +1,4 @@
-"""Both engines give the probabilities of PyTorch for 500 generated tweets and texts that tokenizers split differently."""
+"""Both engines give the probabilities of PyTorch, also for texts that tokenizers split differently."""
 
 from pathlib import Path
 

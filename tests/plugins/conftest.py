@@ -1,4 +1,4 @@
-"""The environment that a deployment gives the plugins; they read it when they are imported."""
+"""Environment variables of a deployment, which the plugins read at import."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""What the code asks of a WebHDFS client, with a file system in memory that can lose bytes, refuse and break."""
+"""A WebHDFS client with files in memory. It can lose bytes and raise errors."""
 
 import hashlib
 import time
@@ -12,7 +12,7 @@ def missing(path):
 
 
 class Chunks:
-    """A file that is read whole or in chunks, as the client's reader is."""
+    """Content that is read completely or in chunks, like the reader of the client."""
 
     def __init__(self, content, chunk_size):
         self.content, self.chunk_size = content, chunk_size or len(content) or 1
@@ -28,7 +28,7 @@ class Chunks:
 
 
 class MemoryHdfs:
-    """Files by path. A rename never replaces, as in HDFS."""
+    """Files by path. A rename does not replace a file, as in HDFS."""
 
     def __init__(self, lost_bytes=0):
         self.files = {}
@@ -36,7 +36,7 @@ class MemoryHdfs:
         self.uploads = []
         self.open_files = set()
         self.lost_bytes = lost_bytes
-        self.faults = {}  # what a call about a path answers instead
+        self.faults = {}  # errors by path
 
     def put(self, path, content, seconds_ago=60):
         self.files[path] = content
@@ -87,7 +87,7 @@ class MemoryHdfs:
         if destination in self.files or source not in self.files:
             raise HdfsError(f"Unable to rename {source} to {destination}")
         self.files[destination] = self.files.pop(source)
-        self.modified[destination] = self.modified.pop(source)  # a rename leaves the time of modification
+        self.modified[destination] = self.modified.pop(source)  # a rename preserves the mtime
         if source in self.open_files:
             self.open_files.remove(source)
             self.open_files.add(destination)

@@ -1,4 +1,4 @@
-"""The trigger that turns landed dumps into events: one for each new content, whatever happens around it."""
+"""The trigger sends one event for each landed dump, also if HDFS fails for a while."""
 
 import asyncio
 
@@ -7,44 +7,37 @@ from hdfs import HdfsError
 from vaxpulse_airflow import delivery_trigger
 from vaxpulse_airflow.delivery_trigger import LandedDumpTrigger
 
+from contracts.hdfs_paths import LANDING
 from tests.plugins.memory_hdfs import MemoryHdfs
-
-FOLDERS = {"landing_folder": "/landing", "delivered_folder": "/delivered"}
 
 
 @pytest.fixture
 def hdfs(monkeypatch):
-    """The file system that WebHDFSHook leads to."""
+    """Return the file system of the hook's client."""
     files = MemoryHdfs()
     hook = type("Hook", (), {"__init__": lambda self, _: None, "get_conn": lambda self: files})
     monkeypatch.setattr(delivery_trigger, "TimedWebHDFSHook", hook)
     return files
 
 
-def events(count, trigger=None, between=lambda number: None):
-    """The first events of a trigger, and what is done after each of them."""
-
+def first_events(count, trigger=None):
     async def collect():
-        stream = (trigger or LandedDumpTrigger(**FOLDERS, poll_seconds=0)).run()
-        found = []
-        for number in range(count):
-            found.append((await asyncio.wait_for(anext(stream), 10)).payload)
-            between(number)
-        return found
+        stream = (trigger or LandedDumpTrigger(poll_seconds=0)).run()
+        return [(await asyncio.wait_for(anext(stream), 10)).payload for _ in range(count)]
 
     return asyncio.run(collect())
 
 
-def test_each_landed_file_is_one_event_the_oldest_first(hdfs):
-    hdfs.put("/landing/b.csv", b"b", seconds_ago=60)
-    hdfs.put("/landing/a.csv", b"a", seconds_ago=90)
-    assert [event["source"] for event in events(2)] == ["a.csv", "b.csv"]
+def test_each_landed_file_is_one_event_in_the_order_of_mtime(hdfs):
+    hdfs.put(f"{LANDING}/b.csv", b"b", seconds_ago=60)
+    hdfs.put(f"{LANDING}/a.csv", b"a", seconds_ago=90)
+    assert [event["source"] for event in first_events(2)] == ["a.csv", "b.csv"]
 
 
-def test_restarted_trigger_is_silent_about_what_it_has_told(hdfs):
-    hdfs.put("/landing/a.csv", b"a")
-    first = LandedDumpTrigger(**FOLDERS, poll_seconds=0)
-    events(1, first)
+def test_restarted_trigger_does_not_repeat_an_event(hdfs):
+    hdfs.put(f"{LANDING}/a.csv", b"a")
+    first = LandedDumpTrigger(poll_seconds=0)
+    first_events(1, first)
     path, arguments = first.serialize()
     assert path == "vaxpulse_airflow.delivery_trigger.LandedDumpTrigger"
     assert LandedDumpTrigger(**arguments).deliver() == []
@@ -53,26 +46,26 @@ def test_restarted_trigger_is_silent_about_what_it_has_told(hdfs):
 @pytest.mark.parametrize(
     "error", [OSError("connection refused"), HdfsError("403", exception="AccessControlException")]
 )
-def test_trigger_outlives_a_file_system_that_is_down_or_refuses_and_says_so(hdfs, capsys, error):
-    hdfs.put("/landing/a.csv", b"a")
-    hdfs.faults["/landing"] = error
-    trigger = LandedDumpTrigger(**FOLDERS, poll_seconds=0)
-    look = trigger.deliver
+def test_trigger_logs_a_failure_of_hdfs_and_continues(hdfs, capsys, error):
+    hdfs.put(f"{LANDING}/a.csv", b"a")
+    hdfs.faults[LANDING] = error
+    trigger = LandedDumpTrigger(poll_seconds=0)
+    deliver = trigger.deliver
 
-    def look_and_mend():
+    def fail_once():
         try:
-            return look()
+            return deliver()
         finally:
             hdfs.faults.clear()
 
-    trigger.deliver = look_and_mend
-    assert [event["source"] for event in events(1, trigger)] == ["a.csv"]
-    assert "cannot look into /landing" in capsys.readouterr().out
+    trigger.deliver = fail_once
+    assert [event["source"] for event in first_events(1, trigger)] == ["a.csv"]
+    assert "the landing folder cannot be read" in capsys.readouterr().out
 
 
-def test_file_that_cannot_be_delivered_is_named_and_the_others_are_told(hdfs, capsys):
-    hdfs.put("/landing/a.csv", b"a", seconds_ago=90)
-    hdfs.put("/landing/b.csv", b"b")
+def test_file_that_cannot_be_delivered_is_logged_and_the_others_are_events(hdfs, capsys):
+    hdfs.put(f"{LANDING}/a.csv", b"a", seconds_ago=90)
+    hdfs.put(f"{LANDING}/b.csv", b"b")
     hdfs.checksum = lambda path: (_ for _ in ()).throw(HdfsError("missing block")) if "/a.csv" in path else {}
-    assert [event["source"] for event in events(1)] == ["b.csv"]
+    assert [event["source"] for event in first_events(1)] == ["b.csv"]
     assert "cannot deliver a.csv: missing block" in capsys.readouterr().out

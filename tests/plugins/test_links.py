@@ -1,4 +1,4 @@
-"""The menu entries in Airflow."""
+"""Menu entries in Airflow."""
 
 import runpy
 
@@ -12,7 +12,7 @@ ENVIRONMENT = {
 }
 
 
-def test_each_page_is_one_entry_in_the_browse_menu():
+def test_each_page_has_an_entry_in_the_browse_menu():
     views = external_views(ENVIRONMENT)
     assert {view["name"]: view["href"] for view in views} == {
         "MLflow": "http://mlflow:5000",
@@ -29,7 +29,7 @@ def test_page_without_an_address_has_no_entry():
     ]
 
 
-def test_a_component_that_knows_no_page_loads_the_plugin(monkeypatch):
+def test_plugin_can_be_loaded_without_any_address(monkeypatch):
     for variable in links.PAGES.values():
         monkeypatch.delenv(variable, raising=False)
     assert runpy.run_path(links.__file__)["PlatformLinks"].external_views == []

@@ -5,8 +5,9 @@ import pytest
 from airflow.api_fastapi.core_api.security import get_user
 from airflow.providers.apache.hdfs.hooks.webhdfs import AirflowWebHDFSHookException, WebHDFSHook
 from fastapi.testclient import TestClient
-from vaxpulse_airflow.reports import Reports, report_app, report_folder
+from vaxpulse_airflow.reports import Reports, report_app
 
+from contracts.hdfs_paths import REPORTS, report_path
 from tests.plugins.memory_hdfs import MemoryHdfs
 
 RUN_ID = "asset_triggered__2026-11-24T02:11:08.5+00:00_a1B2"
@@ -15,7 +16,7 @@ PAGE = "<!doctype html><title>3 tweets</title>💉".encode()
 
 
 class AuthManager:
-    """Lets everybody see one DAG."""
+    """Permits every user to see one DAG."""
 
     def is_authorized_dag(self, *, method, access_entity, details, user):
         return details.id == "explore_tweets"
@@ -41,41 +42,41 @@ def browser(app):
     return TestClient(app)
 
 
-def test_report_of_a_run_is_shown_byte_for_byte(hdfs, browser):
-    hdfs.put(f"{report_folder('explore_tweets', RUN_ID)}/report.html", PAGE)
+def test_report_of_a_run_is_shown_unchanged(hdfs, browser):
+    hdfs.put(f"{report_path('explore_tweets', RUN_ID)}/report.html", PAGE)
     answer = browser.get(ADDRESS)
     assert (answer.status_code, answer.content) == (200, PAGE)
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
 
 
-def test_nothing_in_a_report_can_run_or_fetch(hdfs, browser):
-    hdfs.put(f"{report_folder('explore_tweets', RUN_ID)}/report.html", PAGE)
+def test_report_cannot_run_scripts_or_load_files(hdfs, browser):
+    hdfs.put(f"{report_path('explore_tweets', RUN_ID)}/report.html", PAGE)
     policy = browser.get(ADDRESS).headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "script-src" not in policy
 
 
-def test_run_without_a_report_gets_a_page_that_says_so(hdfs, browser):
+def test_missing_report_is_a_page_with_an_explanation(hdfs, browser):
     answer = browser.get(ADDRESS)
     assert answer.status_code == 404
     assert "This run has no report" in answer.text
 
 
-def test_stranger_sees_nothing(hdfs, app):
-    hdfs.put(f"{report_folder('explore_tweets', RUN_ID)}/report.html", PAGE)
+def test_report_requires_a_login(hdfs, app):
+    hdfs.put(f"{report_path('explore_tweets', RUN_ID)}/report.html", PAGE)
     answer = TestClient(app).get(ADDRESS)
     assert answer.status_code == 401
     assert PAGE not in answer.content
 
 
-def test_who_may_not_see_the_dag_does_not_see_its_report(hdfs, browser):
-    hdfs.put(f"{report_folder('secret_dag', RUN_ID)}/report.html", PAGE)
+def test_report_requires_permission_for_the_dag(hdfs, browser):
+    hdfs.put(f"{report_path('secret_dag', RUN_ID)}/report.html", PAGE)
     answer = browser.get(ADDRESS.replace("explore_tweets", "secret_dag"))
     assert answer.status_code == 403
     assert PAGE not in answer.content
 
 
-def test_hdfs_that_is_down_gets_a_page_that_says_so(monkeypatch, browser):
+def test_failure_of_hdfs_is_a_page_with_an_explanation(monkeypatch, browser):
     def refuse(self):
         raise AirflowWebHDFSHookException("Failed to locate the valid server.")
 
@@ -85,13 +86,7 @@ def test_hdfs_that_is_down_gets_a_page_that_says_so(monkeypatch, browser):
     assert "HDFS does not answer" in answer.text
 
 
-@pytest.mark.parametrize("run_id", ["..", ".", "a/b", "", "a\nb", "<b>"])
-def test_an_id_is_one_folder_below_the_reports(run_id):
-    with pytest.raises(ValueError, match="no DAG and no run has the id"):
-        report_folder("explore_tweets", run_id)
-
-
-def test_strange_id_gets_a_page_that_says_so(hdfs, browser):
+def test_invalid_id_is_a_page_with_an_explanation(hdfs, browser):
     answer = browser.get("/reports/explore_tweets/%3Cscript%3E")
     assert answer.status_code == 404
     assert "<script>" not in answer.text
@@ -100,8 +95,8 @@ def test_strange_id_gets_a_page_that_says_so(hdfs, browser):
 FILE = "submission-0123456789ab.csv"
 
 
-def test_file_beside_a_report_is_downloaded_byte_for_byte(hdfs, browser):
-    hdfs.put(f"{report_folder('explore_tweets', RUN_ID)}/{FILE}", b"tweet_id,label\nA1,0.5\n")
+def test_file_of_a_report_is_downloaded_unchanged(hdfs, browser):
+    hdfs.put(f"{report_path('explore_tweets', RUN_ID)}/{FILE}", b"tweet_id,label\nA1,0.5\n")
     answer = browser.get(f"{ADDRESS}/files/{FILE}")
     assert (answer.status_code, answer.content) == (200, b"tweet_id,label\nA1,0.5\n")
     assert answer.headers["content-disposition"] == f'attachment; filename="{FILE}"'
@@ -109,26 +104,26 @@ def test_file_beside_a_report_is_downloaded_byte_for_byte(hdfs, browser):
 
 
 @pytest.mark.parametrize("name", ["figures.json", "report.html", "..%2F..%2Fa.csv", "a%22b.csv", "%2E%2E"])
-def test_nothing_but_tables_is_downloaded_and_nothing_from_elsewhere(hdfs, browser, name):
-    hdfs.put(f"{report_folder('explore_tweets', RUN_ID)}/figures.json", b"{}")
-    hdfs.put("/vaxpulse/reports/a.csv", b"of another run")
+def test_only_tables_of_the_report_can_be_downloaded(hdfs, browser, name):
+    hdfs.put(f"{report_path('explore_tweets', RUN_ID)}/figures.json", b"{}")
+    hdfs.put(f"{REPORTS}/a.csv", b"of another run")
     assert browser.get(f"{ADDRESS}/files/{name}").status_code == 404
 
 
-def test_file_that_is_not_there_gets_a_page_that_says_so(hdfs, browser):
+def test_missing_file_is_a_page_with_an_explanation(hdfs, browser):
     answer = browser.get(f"{ADDRESS}/files/{FILE}")
     assert answer.status_code == 404
-    assert "There is no such file" in answer.text
+    assert "This file does not exist" in answer.text
 
 
-def test_who_may_not_see_the_dag_gets_no_file_of_it(hdfs, browser):
-    hdfs.put(f"{report_folder('secret_dag', RUN_ID)}/{FILE}", b"secret")
+def test_download_requires_permission_for_the_dag(hdfs, browser):
+    hdfs.put(f"{report_path('secret_dag', RUN_ID)}/{FILE}", b"secret")
     answer = browser.get(f"{ADDRESS.replace('explore_tweets', 'secret_dag')}/files/{FILE}")
     assert answer.status_code == 403
     assert b"secret" not in answer.content.replace(b"secret_dag", b"")
 
 
-def test_tab_leads_to_where_the_application_answers():
+def test_tab_opens_a_route_of_the_application():
     [view] = Reports.external_views
     [app] = Reports().fastapi_apps
     path = view["href"].removeprefix(app["url_prefix"])

@@ -1,4 +1,4 @@
-"""A job brings its package along. One that refuses its input fails at once; any other failure is tried again."""
+"""A Spark job is submitted with its packages. Its exit status decides whether Airflow retries it."""
 
 import subprocess
 import sys
@@ -7,16 +7,19 @@ from pathlib import Path
 import pytest
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from vaxpulse_airflow.command import REPOSITORY
 from vaxpulse_airflow.spark_job import SparkJobOperator
 
-SPARK_JOBS = Path(__file__).parents[2] / "spark_jobs"
-IMPORT_ALL = """
+PACKAGES = ("spark_jobs", "contracts", "onnx_model", "reporting")
+LIST_MODULES = """
 import pkgutil, sys
 from importlib import resources
 sys.path.insert(0, {archive!r})
-import spark_jobs
+import reporting, spark_jobs
 print(spark_jobs.__path__[0], resources.files("reporting").joinpath("page.html.j2").is_file())
-print(*(module.name for module in pkgutil.walk_packages(spark_jobs.__path__, "spark_jobs.")))
+for package in {packages!r}:
+    module = __import__(package)
+    print(package, *(each.name for each in pkgutil.walk_packages(module.__path__, package + ".")))
 """
 
 
@@ -30,39 +33,46 @@ print(*(module.name for module in pkgutil.walk_packages(spark_jobs.__path__, "sp
         (199, AirflowException),
     ],
 )
-def test_exit_status_decides_whether_another_try_is_made(monkeypatch, status, error):
+def test_exit_status_decides_whether_the_job_is_retried(monkeypatch, status, error):
     def fail(self, context):
         raise AirflowException(f"Cannot execute: spark-submit job.py. Error code is: {status}.")
 
     monkeypatch.setattr(SparkSubmitOperator, "execute", fail)
     with pytest.raises(AirflowException) as raised:
-        SparkJobOperator(task_id="job", package=str(SPARK_JOBS)).execute({})
+        SparkJobOperator(task_id="job", python_packages=PACKAGES).execute({})
     assert type(raised.value) is error
 
 
-def test_driver_and_executors_get_the_package_of_the_job(monkeypatch, tmp_path):
+def test_failure_without_an_exit_status_is_retried(monkeypatch):
+    def fail(self, context):
+        raise AirflowException("spark-submit was not found")
+
+    monkeypatch.setattr(SparkSubmitOperator, "execute", fail)
+    with pytest.raises(AirflowException, match="not found"):
+        SparkJobOperator(task_id="job", python_packages=PACKAGES).execute({})
+
+
+def test_driver_and_executors_get_all_modules_of_the_packages(monkeypatch):
     submitted = []
 
     def submit(self, context):
         command = self._get_hook()._build_spark_submit_command("job.py")
         archive = command[command.index("--py-files") + 1]
         submitted.append(archive)
-        # A machine that has the libraries and no checkout.
-        shown = subprocess.run(
-            [sys.executable, "-I", "-c", IMPORT_ALL.format(archive=archive)],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert shown.stdout.splitlines()[0] == f"{archive}/spark_jobs True"
-        names = {
-            ".".join(path.relative_to(SPARK_JOBS.parent).with_suffix("").parts)
-            for path in SPARK_JOBS.rglob("*.py")
+        # `-I` ignores PYTHONPATH, as on a machine that has the libraries but not the repository.
+        code = LIST_MODULES.format(archive=archive, packages=PACKAGES)
+        first, *lines = subprocess.run(
+            [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True
+        ).stdout.splitlines()
+        assert first == f"{archive}/spark_jobs True"
+        modules = {
+            ".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__")
+            for package in PACKAGES
+            for path in (REPOSITORY / package).rglob("*.py")
         }
-        assert {"spark_jobs", *shown.stdout.splitlines()[1].split()} == {
-            name.removesuffix(".__init__") for name in names
-        }
+        assert {name for line in lines for name in line.split()} == modules
 
     monkeypatch.setattr(SparkSubmitOperator, "execute", submit)
-    SparkJobOperator(task_id="job", package=str(SPARK_JOBS)).execute({})
+    SparkJobOperator(task_id="job", python_packages=PACKAGES).execute({})
+    assert Path(submitted[0]).name == "vaxpulse.zip"
     assert not Path(submitted[0]).exists()

@@ -1,4 +1,4 @@
-"""WebHDFS reads go on when a DataNode is dead, and no request waits for ever."""
+"""WebHDFS reads succeed if a DataNode is dead, and every request has a timeout."""
 
 import io
 import itertools
@@ -14,28 +14,31 @@ from vaxpulse_airflow.webhdfs import TimedWebHDFSHook
 NAMENODE = "http://namenode:9870"
 
 
-def answer(status, content=b""):
+def respond(status, content=b""):
     response = requests.Response()
     response.status_code, response._content, response.raw = status, content, io.BytesIO(content)
     return response
 
 
 class Namenode:
-    """Two DataNodes hold each block; the dead ones take no connection. A reader is sent to the first that is not excluded, for a checksum in turn."""
+    """A NameNode with two DataNodes, which both have each block. Dead ones refuse connections.
+
+    A read is redirected to the first one that is not excluded. Checksum requests alternate.
+    """
 
     def __init__(self, dead):
         self.dead = dead
-        self.asked = []
+        self.requested = []
         self.timeouts = set()
         self.turns = itertools.cycle([1, 2])
 
     def request(self, method, url, params=None, timeout=None, **arguments):
         params = params or {}
         operation = params.get("op")
-        self.asked.append(operation)
+        self.requested.append(operation)
         self.timeouts.add(timeout)
         if operation == "CREATE":
-            redirect = answer(307)
+            redirect = respond(307)
             redirect.headers["location"] = "http://datanode-1:9864/webhdfs/v1/a"
             return redirect
         if operation == "GET_BLOCK_LOCATIONS":
@@ -43,7 +46,7 @@ class Namenode:
                 {"hostName": f"datanode-{n}", "infoPort": 9864, "ipAddr": f"10.0.0.{n}", "xferPort": 9866}
                 for n in (1, 2)
             ]
-            return answer(
+            return respond(
                 200, json.dumps({"LocatedBlocks": {"locatedBlocks": [{"locations": nodes}]}}).encode()
             )
         if operation == "GETFILESTATUS":
@@ -53,9 +56,9 @@ class Namenode:
                 n for n in (1, 2) if f"10.0.0.{n}:9866" not in params.get("excludedatanodes", "").split(",")
             ]
             if not left:
-                return answer(
+                return respond(
                     403,
-                    b'{"RemoteException": {"message": "No active nodes contain this block", "exception": "IOException"}}',
+                    b'{"RemoteException": {"message": "No active nodes contain it", "exception": ""}}',
                 )
             chosen = left[0]
         else:
@@ -64,12 +67,12 @@ class Namenode:
             raise requests.ConnectTimeout(
                 request=requests.Request(method, f"http://datanode-{chosen}:9864/webhdfs/v1/a").prepare()
             )
-        return answer(200, b'{"FileChecksum": "of datanode %d"}' % chosen)
+        return respond(200, b'{"FileChecksum": "of datanode %d"}' % chosen)
 
 
 @pytest.fixture
 def connect(monkeypatch):
-    """A client of the hook, connected to a NameNode whose DataNodes are dead."""
+    """Return a function that connects a client to a NameNode with dead DataNodes."""
 
     def client(*dead):
         client = InsecureClient(NAMENODE, user="ann")
@@ -85,49 +88,49 @@ def read(client):
         return file.read()
 
 
-def test_read_that_is_sent_to_a_dead_datanode_is_answered_by_another(connect):
+def test_read_is_repeated_without_a_dead_datanode(connect):
     client, namenode = connect(1)
     assert b"of datanode 2" in read(client)
-    assert namenode.asked == ["OPEN", "GET_BLOCK_LOCATIONS", "OPEN"]
+    assert namenode.requested == ["OPEN", "GET_BLOCK_LOCATIONS", "OPEN"]
 
 
-def test_checksum_is_asked_for_until_a_live_datanode_is_chosen(connect):
+def test_checksum_request_is_repeated_until_a_live_datanode_is_chosen(connect):
     client, _ = connect(1)
     assert client.checksum("/a") == "of datanode 2"
 
 
-def test_read_is_asked_once_where_the_datanode_answers(connect):
+def test_read_is_not_repeated_if_the_datanode_answers(connect):
     client, namenode = connect()
     assert b"of datanode 1" in read(client)
-    assert namenode.asked == ["OPEN"]
+    assert namenode.requested == ["OPEN"]
 
 
-def test_read_fails_when_every_datanode_with_the_block_is_dead(connect):
+def test_read_fails_if_every_datanode_with_the_block_is_dead(connect):
     client, namenode = connect(1, 2)
-    with pytest.raises(HdfsError, match="No active nodes contain this block"):
+    with pytest.raises(HdfsError, match="No active nodes contain it"):
         read(client)
     with pytest.raises(requests.ConnectionError):
         client.checksum("/a")
-    assert namenode.asked.count("GETFILECHECKSUM") == 5
+    assert namenode.requested.count("GETFILECHECKSUM") == 5
 
 
-def test_namenode_that_does_not_answer_is_not_asked_again(connect):
+def test_request_is_not_repeated_if_the_namenode_does_not_answer(connect):
     client, namenode = connect()
     with pytest.raises(requests.ConnectionError):
         client.status("/a")
-    assert namenode.asked == ["GETFILESTATUS"]
+    assert namenode.requested == ["GETFILESTATUS"]
 
 
 @pytest.mark.parametrize("dead", [[], [1]])
-def test_write_is_sent_to_a_datanode_once(connect, dead):
+def test_write_is_not_repeated(connect, dead):
     client, namenode = connect(*dead)
     namenode.turns = itertools.repeat(1)
     with pytest.raises(requests.ConnectionError) if dead else nullcontext():
         client.write("/a", data=iter([b"a dump"]))
-    assert namenode.asked == ["CREATE", None]
+    assert namenode.requested == ["CREATE", None]
 
 
-def test_webhdfs_is_asked_with_a_time_limit(connect):
+def test_request_has_a_timeout(connect):
     client, namenode = connect()
     read(client)
     assert namenode.timeouts == {(10, 60)}

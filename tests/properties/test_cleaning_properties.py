@@ -1,4 +1,4 @@
-"""Properties of cleaning for random histories of the log, generated texts, and the real rows if they are available."""
+"""Properties of cleaning for random histories of the log, generated texts, and the real rows."""
 
 import csv
 import hashlib
@@ -149,7 +149,10 @@ def test_rows_cleaned_in_arrow_equal_texts_cleaned_by_the_rules() -> None:
 
 
 def is_in_a_word(character: str) -> bool:
-    """Use Python's Unicode tables. They are older than those of `regex`: an unassigned character may be a letter."""
+    """Use Python's Unicode tables.
+
+    They are older than those of `regex`: an unassigned character may be a letter.
+    """
     category = unicodedata.category(character)
     return category[0] in "LMN" or category == "Cn"
 
@@ -220,7 +223,8 @@ def rows_by_id(spark: SparkSession, uri: str) -> dict[str, Row]:
 
 
 def test_incremental_and_full_cleaning_give_the_current_tweets(spark: SparkSession, tmp_path: Path) -> None:
-    # The histories have different ids and dumps and share the tables, so that one run of the job processes all.
+    # The histories have different ids and dumps and share the tables, so that one run of the job processes
+    # all.
     chance = random.Random(20261124)
     log, in_steps, in_one_go = TweetLog(tmp_path), str(tmp_path / "in_steps"), str(tmp_path / "in_one_go")
     loaded: dict[str, Dump] = {}
@@ -301,7 +305,7 @@ def test_text_groups_of_the_real_tweets_never_change(real: DataFrame) -> None:
 
 @pytest.mark.skipif(
     "VAXPULSE_FULL_DATA" not in os.environ,
-    reason="the source study's whole data set may not be redistributed: VAXPULSE_FULL_DATA=path of its CSV runs this test",
+    reason="the data of the source study may not be redistributed: set VAXPULSE_FULL_DATA to its CSV",
 )
 def test_real_rows_reproduce_the_numbers_of_the_source_study(spark: SparkSession, tmp_path: Path) -> None:
     log, clean_uri = TweetLog(tmp_path), str(tmp_path / "tweets_clean")

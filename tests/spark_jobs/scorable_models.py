@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from contracts.exported_model import ModelMetadata
 from contracts.labels import LABELS
 from spark_jobs.scoring.scorable_model import ScorableModel
-from training.export import export_onnx
+from training.models.export import export_onnx
 
 MAX_LENGTH_TOKENS = 48
 METADATA = ModelMetadata(
@@ -137,9 +137,10 @@ def make_tiny_model(
     tokenizer = transformers.PreTrainedTokenizerFast(
         tokenizer_object=backend, model_input_names=names, model_max_length=MAX_LENGTH_TOKENS, **special
     )
-    export_onnx(model, tokenizer, folder, {})
-    pad_token_id = backend.token_to_id(special["pad_token"])
-    metadata = replace(METADATA, architecture=architecture, inputs=tuple(names), pad_token_id=pad_token_id)
+    same = ("preset", "text_column", "table_version", "train_label_shares", "git_commit")
+    export_onnx(model, tokenizer, folder, **{name: getattr(METADATA, name) for name in same})
+    evaluation = {"eval_confusion": METADATA.eval_confusion, "eval_rows": METADATA.eval_rows}
+    metadata = replace(ModelMetadata.read(folder), **evaluation)
     metadata.write(folder)
     return TinyModel(model, tokenizer, ScorableModel("tiny", version, str(folder), metadata))
 

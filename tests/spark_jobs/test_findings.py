@@ -9,7 +9,8 @@ from pyspark.sql import functions as F
 from spark_jobs.exploring import findings
 
 COLUMNS = (
-    "tweet_id string, safe_text string, clean_text string, hashtags array<string>, emoji array<string>, label int, agreement double, "
+    "tweet_id string, safe_text string, clean_text string, hashtags array<string>, emoji array<string>, "
+    "label int, agreement double, "
     "text_group string, split string"
 )
 

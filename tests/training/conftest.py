@@ -1,4 +1,4 @@
-"""An invented table of tweets, and checkpoints of a few thousand random weights: the real code paths in seconds."""
+"""A table of invented tweets, and checkpoints with a few thousand random weights, which train in seconds."""
 
 import functools
 import hashlib
@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-# Read when huggingface_hub is imported: no test asks the hub.
+# huggingface_hub reads it when it is imported. No test uses the hub.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 NEGATIVE = ["poison", "harm", "refuse", "never"]
@@ -23,8 +23,8 @@ FILLER = ["the", "vaccine", "my", "child", "today", "<user>", "<url>", "we", "sh
 
 
 @pytest.fixture(autouse=True)
-def environment_as_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """No tracking server and no Airflow unless a test says so; the process's own SIGTERM handler comes back."""
+def isolated_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Unset the variables of MLflow and Airflow, and restore the SIGTERM handler."""
     for name in [name for name in os.environ if name.startswith(("MLFLOW_", "AIRFLOW_CTX_", "VAXPULSE_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("VAXPULSE_WEIGHTS", str(tmp_path / "weights"))
@@ -35,14 +35,14 @@ def environment_as_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ite
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT",
     ):
         monkeypatch.setenv(name, "")
-        monkeypatch.delenv(name)  # so that what the code sets is unset afterwards
+        monkeypatch.delenv(name)  # so that values which the code sets are removed afterwards
     handler = signal.getsignal(signal.SIGTERM)
     yield
     signal.signal(signal.SIGTERM, handler)
 
 
 def invented_tweets(count: int = 240, seed: int = 7) -> pd.DataFrame:
-    """Rows of `tweets_clean` whose label can be read off one word; every tenth row has no label."""
+    """Return rows of `tweets_clean` with one word that determines the label. Every tenth row has no label."""
     draw = random.Random(seed)
     rows = []
     for number in range(count):
@@ -81,7 +81,7 @@ def tweets() -> pd.DataFrame:
 
 @pytest.fixture
 def write_table(tmp_path: Path) -> Callable[[pd.DataFrame], str]:
-    """Writes rows as the next version of one Delta table; returns its folder."""
+    """Writes rows as the next version of a Delta table and returns its folder."""
 
     def write(rows: pd.DataFrame) -> str:
         folder = str(tmp_path / "tweets_clean")
@@ -105,7 +105,7 @@ def tweets_table(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="session")
 def one_thread() -> None:
-    """Threads that wait for each other cost a tiny model ten times its own work."""
+    """Use one thread: for a tiny model synchronisation takes ten times as long as the computation."""
     import torch
 
     torch.set_num_threads(1)
@@ -113,7 +113,7 @@ def one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def checkpoint_of(one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The tiny checkpoint of an architecture, as a folder like the hub's."""
+    """Returns the folder with a tiny checkpoint of an architecture."""
     from tests.training.tiny_models import MAKERS
 
     @functools.cache
@@ -132,7 +132,7 @@ def tiny_bert(checkpoint_of: Callable[[str], Path]) -> Path:
 
 @pytest.fixture(scope="session")
 def mlflow_store(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """URI of an empty MLflow database; artifacts land beside it."""
+    """URI of an MLflow database with empty experiments."""
     import mlflow
 
     folder = tmp_path_factory.mktemp("mlflow")

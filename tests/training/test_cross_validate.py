@@ -1,9 +1,9 @@
 import pandas as pd
 import pytest
 
+from contracts.exit_status import InputError
 from training.cross_validate import parts_of_fold
-from training.data import read_labelled_tweets
-from training.errors import TrainingError
+from training.data.labelled_tweets import read_labelled_tweets
 
 
 @pytest.fixture
@@ -12,26 +12,26 @@ def labelled(tweets, write_table):
     return read_labelled_tweets(write_table(pd.concat([tweets, copies])), "safe_text")
 
 
-def test_each_row_of_the_train_side_is_judged_once_and_no_row_of_the_eval_side_is_used(labelled) -> None:
-    judged = pd.concat([parts_of_fold(labelled, fold, 5)[2] for fold in range(5)])
-    assert sorted(judged["tweet_id"]) == sorted(
+def test_each_row_of_the_train_side_is_in_one_fold_and_the_eval_side_is_not_used(labelled) -> None:
+    held_out = pd.concat([parts_of_fold(labelled, fold, 5)[2] for fold in range(5)])
+    assert sorted(held_out["tweet_id"]) == sorted(
         [*labelled.train["tweet_id"], *labelled.validation["tweet_id"]]
     )
     used = {tweet_id for part in parts_of_fold(labelled, 0, 5) for tweet_id in part["tweet_id"]}
     assert not used & set(labelled.eval["tweet_id"])
 
 
-def test_copies_of_a_text_are_in_one_part(labelled) -> None:
+def test_copies_of_a_text_are_in_the_same_part(labelled) -> None:
     groups = [set(part["text_group"]) for part in parts_of_fold(labelled, 1, 5)]
     assert not groups[0] & groups[1]
     assert not groups[2] & (groups[0] | groups[1])
 
 
-def test_folds_have_the_labels_in_their_shares(labelled) -> None:
+def test_folds_have_the_label_shares_of_the_table(labelled) -> None:
     shares = [parts_of_fold(labelled, fold, 5)[2]["label"].value_counts(normalize=True) for fold in range(5)]
     assert max(abs(a - b).max() for a in shares for b in shares) < 0.1
 
 
-def test_too_few_texts_are_one_line(labelled) -> None:
-    with pytest.raises(TrainingError, match="cannot be cut into 500 folds"):
+def test_more_folds_than_texts_are_rejected(labelled) -> None:
+    with pytest.raises(InputError, match="cannot be divided into 500 folds"):
         parts_of_fold(labelled, 0, 500)

@@ -2,20 +2,20 @@ import doctest
 
 import pytest
 
-import training.metrics
-import training.progress
+import training.evaluation.metrics
+import training.fine_tuning.progress
 import training.train
-from training.errors import TrainingError
-from training.labels import ID2LABEL, LABEL2ID, LABEL_TO_CLASS_OFFSET, LABELS
-from training.options import arg_parser, config_of
-from training.presets import JOINED_MPNET, PACKAGED_MINILM, PRESETS
+from contracts.exit_status import InputError
+from contracts.labels import ID2LABEL, LABEL2ID, LABEL_TO_CLASS_OFFSET, LABELS
+from training.models.presets import JOINED_MPNET, PACKAGED_MINILM, PRESETS
+from training.options import arg_parser, build_config
 
 
 def config(*options: str):
-    return config_of(arg_parser().parse_args(["--preset", "minilm", "--tweets", "t", *options]))
+    return build_config(arg_parser().parse_args(["--preset", "minilm", "--tweets", "t", *options]))
 
 
-def test_a_preset_alone_gives_its_own_values() -> None:
+def test_a_preset_has_its_values() -> None:
     minilm = config()
     assert {name: getattr(minilm, name) for name in ("checkpoint", "epochs", "learning_rate")} == {
         "checkpoint": PRESETS["minilm"].checkpoint,
@@ -25,7 +25,7 @@ def test_a_preset_alone_gives_its_own_values() -> None:
     assert minilm.text_column == "safe_text"
 
 
-def test_presets_name_the_models_of_the_source_study_and_two_that_a_package_index_carries() -> None:
+def test_presets_are_the_models_of_the_source_study_and_two_from_a_package_index() -> None:
     assert {name: preset.checkpoint for name, preset in PRESETS.items()} == {
         "bert": "bert-base-uncased",
         "roberta": "roberta-base",
@@ -38,7 +38,7 @@ def test_presets_name_the_models_of_the_source_study_and_two_that_a_package_inde
     }
 
 
-def test_options_replace_values_of_the_preset_also_by_zero() -> None:
+def test_options_replace_values_of_the_preset_even_with_0() -> None:
     changed = config(
         "--epochs", "0.5", "--weight-decay", "0", "--warmup-share", "0", "--text-column", "clean_text"
     )
@@ -67,13 +67,13 @@ def test_options_replace_values_of_the_preset_also_by_zero() -> None:
         ("--r-drop", "-1"),
     ],
 )
-def test_values_that_make_no_sense_are_refused(options) -> None:
+def test_invalid_values_are_rejected(options) -> None:
     with pytest.raises(SystemExit) as exit_:
         config(*options)
     assert exit_.value.code == 2
 
 
-def test_the_config_digest_follows_every_choice_and_the_weights_but_not_their_place() -> None:
+def test_the_config_digest_depends_on_options_and_weights_but_not_on_their_location() -> None:
     digests = {
         config(*options).digest(weights, {"torch": version})
         for options in (
@@ -90,13 +90,13 @@ def test_the_config_digest_follows_every_choice_and_the_weights_but_not_their_pl
     assert config("--checkpoint", "/a/copy").digest("a", {}) == config().digest("a", {})
 
 
-def test_the_config_digest_follows_the_trainer_s_own_version(monkeypatch) -> None:
+def test_the_config_digest_depends_on_the_version_of_the_trainer(monkeypatch) -> None:
     before = config().digest("a", {})
-    monkeypatch.setattr("training.presets.TRAINER_VERSION", 0)
+    monkeypatch.setattr("training.models.presets.TRAINER_VERSION", 0)
     assert config().digest("a", {}) != before
 
 
-def test_a_preset_file_replaces_values_and_the_command_line_replaces_those(tmp_path) -> None:
+def test_a_preset_file_replaces_values_and_the_command_line_comes_first(tmp_path) -> None:
     path = tmp_path / "preset.json"
     path.write_text('{"learning_rate": 3e-4, "dropout": 0.2}')
     changed = config("--preset-file", str(path), "--dropout", "0.3")
@@ -104,16 +104,16 @@ def test_a_preset_file_replaces_values_and_the_command_line_replaces_those(tmp_p
 
 
 @pytest.mark.parametrize("content", ["{", "[1]", '{"learning_rat": 1}', None])
-def test_a_preset_file_that_is_none_is_one_line(content, tmp_path) -> None:
+def test_an_invalid_preset_file_is_reported_in_one_line(content, tmp_path) -> None:
     path = tmp_path / "preset.json"
     if content is not None:
         path.write_text(content)
-    with pytest.raises(TrainingError, match="the preset file") as error:
+    with pytest.raises(InputError, match="the preset file") as error:
         config("--preset-file", str(path))
     assert "\n" not in str(error.value)
 
 
-def test_class_ids_0_1_2_are_the_labels_minus_1_0_1() -> None:
+def test_class_ids_are_in_the_order_of_the_labels() -> None:
     assert ID2LABEL == {0: "-1", 1: "0", 2: "1"}
     assert (
         [LABEL2ID[str(label)] for label in LABELS]
@@ -122,7 +122,9 @@ def test_class_ids_0_1_2_are_the_labels_minus_1_0_1() -> None:
     )
 
 
-@pytest.mark.parametrize("module", [training.metrics, training.progress, training.train])
+@pytest.mark.parametrize(
+    "module", [training.evaluation.metrics, training.fine_tuning.progress, training.train]
+)
 def test_examples_in_docstrings_hold(module) -> None:
     outcome = doctest.testmod(module)
     assert outcome.attempted

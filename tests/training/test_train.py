@@ -1,4 +1,4 @@
-"""The real script, Trainer and MLflow, on invented tweets and tiny models."""
+"""The whole script with the Trainer and MLflow, on invented tweets and tiny models."""
 
 import io
 import json
@@ -6,6 +6,8 @@ import os
 import platform
 import re
 import signal
+import socket
+import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -16,13 +18,18 @@ import onnxruntime
 import pandas as pd
 import pytest
 
-from training import fine_tuning, train
+from contracts.exit_status import BAD_INPUT, NOTHING_TO_DO
+from contracts.exported_model import ModelMetadata
+from contracts.labels import LABELS
+from training import train
+from training.fine_tuning import fine_tune as fine_tuning
+from training.models.presets import PRESETS
 
-SKIPPED_BY_AIRFLOW = 99
+TRANSIENT = 1  # Airflow retries
 
 
 def run(*options: str) -> SimpleNamespace:
-    """Exit code, stdout and stderr of the script."""
+    """Return exit code, stdout and stderr of the script."""
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
         code = train.main(list(options))
@@ -31,7 +38,7 @@ def run(*options: str) -> SimpleNamespace:
 
 @pytest.fixture(scope="module")
 def bert_run(tweets_table, tiny_bert, mlflow_store, tmp_path_factory) -> SimpleNamespace:
-    """One whole run of the preset bert, started as Airflow starts it; many tests look at what it left."""
+    """One run of the preset bert, started as Airflow starts it. Many tests check its results."""
     output = tmp_path_factory.mktemp("output") / "bert"
     options = [
         *(
@@ -69,7 +76,8 @@ def bert_run(tweets_table, tiny_bert, mlflow_store, tmp_path_factory) -> SimpleN
                     module.logger, "info", lambda message, *values: lines.append(message % values)
                 )
             recorder.setattr(
-                "training.progress.logger.info", lambda message, *values: lines.append(message % values)
+                "training.fine_tuning.progress.logger.info",
+                lambda message, *values: lines.append(message % values),
             )
             result = run(*options, "--output", str(output))
     assert result.code == 0, result.err
@@ -85,14 +93,14 @@ def artifacts(run_id: str) -> set[str]:
 
 
 class TestWholeRun:
-    def test_a_tiny_bert_learns_a_rule_that_one_word_gives_away(self, bert_run) -> None:
-        # Mixed-up class ids, labels or columns would leave it at a third.
+    def test_a_tiny_bert_learns_labels_that_one_word_determines(self, bert_run) -> None:
+        # With mixed-up class ids, labels or columns the accuracy would be 1/3.
         metrics = bert_run.run.data.metrics
         assert metrics["eval_accuracy"] > 0.9
         assert metrics["eval_macro_f1"] > 0.9
         assert metrics["eval_rmse"] < 0.5
 
-    def test_metrics_have_the_names_other_rooms_rely_on(self, bert_run) -> None:
+    def test_metrics_have_the_agreed_names(self, bert_run) -> None:
         per_class = {
             f"eval_{kind}_{name}"
             for kind in ("precision", "recall", "f1", "support")
@@ -133,21 +141,21 @@ class TestWholeRun:
             for name in ("accuracy", "macro_f1", "rmse", "loss", "ece")
         }
 
-    def test_metrics_stand_for_each_level_of_agreement(self, bert_run) -> None:
+    def test_metrics_are_reported_for_each_level_of_agreement(self, bert_run) -> None:
         metrics = bert_run.run.data.metrics
         assert (
             metrics["eval_agreement_all_accuracy"] == metrics["eval_accuracy"]
         )  # every invented tweet has agreement 1
         assert metrics["eval_agreement_one_third_support"] == 0
 
-    def test_losses_on_train_and_validation_are_drawn_and_recorded(self, bert_run) -> None:
+    def test_validation_losses_are_recorded(self, bert_run) -> None:
         history = mlflow.MlflowClient().get_metric_history(
             bert_run.run.info.run_id, "validation_training_loss"
         )
         assert len(history) > 4
         assert min(point.value for point in history) < history[0].value
 
-    def test_losses_are_recorded_each_n_steps(self, bert_run) -> None:
+    def test_training_losses_are_recorded_every_n_steps(self, bert_run) -> None:
         steps = [
             point.step
             for point in mlflow.MlflowClient().get_metric_history(bert_run.run.info.run_id, "train_loss")
@@ -155,7 +163,7 @@ class TestWholeRun:
         assert steps[:3] == [1, 20, 40]
         assert len(steps) > 4
 
-    def test_progress_is_one_line_each_n_steps(self, bert_run) -> None:
+    def test_progress_is_logged_every_n_steps(self, bert_run) -> None:
         lines = [line for line in bert_run.lines if line.startswith("step ") and "epoch" in line]
         assert len(lines) == len(
             mlflow.MlflowClient().get_metric_history(bert_run.run.info.run_id, "train_loss")
@@ -165,7 +173,7 @@ class TestWholeRun:
             for line in lines
         )
 
-    def test_tags_name_preset_digests_and_the_dag_run(self, bert_run) -> None:
+    def test_tags_have_preset_digests_and_dag_run(self, bert_run) -> None:
         tags = bert_run.run.data.tags
         assert {
             "preset": "bert",
@@ -177,11 +185,11 @@ class TestWholeRun:
         assert re.fullmatch(r"[0-9a-f]{64}", tags["dataset_digest"])
         assert tags["git_commit"]
 
-    def test_params_hold_config_table_version_device_and_libraries(self, bert_run, tweets_table) -> None:
+    def test_params_have_config_table_version_device_and_libraries(self, bert_run, tweets_table) -> None:
         params = bert_run.run.data.params
         assert params["config.learning_rate"] == "0.003"
         assert params["config.seed"] == "42"
-        assert (params["dataset.uri"], params["dataset.delta_version"]) == (tweets_table, "0")
+        assert (params["dataset.uri"], params["dataset.table_version"]) == (tweets_table, "0")
         assert {
             "device.name",
             "device.precision",
@@ -190,7 +198,7 @@ class TestWholeRun:
             "libraries.python",
         } <= set(params)
 
-    def test_all_parts_of_the_split_are_inputs_from_the_delta_table(self, bert_run, tweets_table) -> None:
+    def test_all_parts_are_inputs_from_the_delta_table(self, bert_run, tweets_table) -> None:
         tags = [{tag.key: tag.value for tag in item.tags} for item in bert_run.run.inputs.dataset_inputs]
         assert [tag["delta_table_version"] for tag in tags] == ["0", "0", "0"]
         inputs = {
@@ -201,7 +209,7 @@ class TestWholeRun:
         assert {item.source_type for item in inputs.values()} == {"delta_table"}
         assert all(tweets_table in item.source for item in inputs.values())
 
-    def test_the_model_in_mlflow_answers_any_text_with_all_three_probabilities(self, bert_run) -> None:
+    def test_the_logged_model_scores_any_text(self, bert_run) -> None:
         (model,) = mlflow.search_logged_models(
             experiment_ids=[bert_run.run.info.experiment_id], output_format="list"
         )
@@ -214,7 +222,7 @@ class TestWholeRun:
         )
         assert {metric.key for metric in model.metrics} >= {"eval_accuracy", "eval_macro_f1"}
 
-    def test_scoring_finds_the_export_within_the_model(self, bert_run) -> None:
+    def test_the_logged_model_contains_the_export_with_its_metadata(self, bert_run) -> None:
         (model,) = mlflow.search_logged_models(
             experiment_ids=[bert_run.run.info.experiment_id], output_format="list"
         )
@@ -225,22 +233,42 @@ class TestWholeRun:
             "tokenizer.json",
             "metadata.json",
         }
-        metadata = json.loads((folder / "metadata.json").read_text())
-        assert metadata["id2label"] == {"0": "-1", "1": "0", "2": "1"}
-        assert (metadata["architecture"], metadata["padding_side"], metadata["text_column"]) == (
+        metadata = ModelMetadata.read(folder)
+        assert metadata.labels == LABELS
+        assert (metadata.architecture, metadata.padding_side, metadata.text_column) == (
             "bert",
             "right",
             "safe_text",
         )
-        assert metadata["max_length_tokens"] == 64  # the tiny model has no more positions
-        assert metadata["delta_version"] == 0
-        assert sum(map(sum, metadata["eval_confusion"])) == metadata["eval_rows"]
-        assert metadata["validation"]["float32"]["accuracy"] > 0.9
-        chosen = {"model.onnx": "float32", "model.int8.onnx": "int8"}[metadata["graph"]]
-        assert bert_run.run.data.metrics["eval_rmse"] == bert_run.run.data.metrics[f"eval_{chosen}_rmse"]
-        assert sum(metadata["train_label_shares"].values()) == pytest.approx(1, abs=1e-3)
+        assert metadata.max_length_tokens == 64  # the number of positions of the tiny model
+        assert metadata.table_version == 0
+        assert sum(map(sum, metadata.eval_confusion)) == metadata.eval_rows
+        assert metadata.validation["float32"]["accuracy"] > 0.9
+        metrics = bert_run.run.data.metrics
+        assert metrics["eval_rmse"] == metrics[f"eval_{metadata.precision}_rmse"]
+        assert sum(metadata.train_label_shares.values()) == pytest.approx(1, abs=1e-3)
 
-    def test_the_model_needs_no_pytorch(self, bert_run) -> None:
+    def test_the_logged_model_can_be_loaded_where_the_trainer_is_not_installed(
+        self, bert_run, tmp_path
+    ) -> None:
+        (model,) = mlflow.search_logged_models(
+            experiment_ids=[bert_run.run.info.experiment_id], output_format="list"
+        )
+        folder = mlflow.artifacts.download_artifacts(model.model_uri, dst_path=str(tmp_path))
+        code = (
+            "import importlib.util, sys, mlflow; assert importlib.util.find_spec('training') is None; "
+            "scored = mlflow.pyfunc.load_model(sys.argv[1]).predict(['the vaccine works grateful']); "
+            "print(scored['label'].tolist())"
+        )
+        printed = subprocess.check_output(
+            [sys.executable, "-c", code, folder],
+            cwd=tmp_path,
+            env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+            text=True,
+        )
+        assert printed.splitlines()[-1] == "[1]"
+
+    def test_the_logged_model_does_not_require_pytorch(self, bert_run) -> None:
         (model,) = mlflow.search_logged_models(
             experiment_ids=[bert_run.run.info.experiment_id], output_format="list"
         )
@@ -252,12 +280,12 @@ class TestWholeRun:
         assert f"onnxruntime=={onnxruntime.__version__}" in requirements
         assert not [line for line in requirements if line.startswith(("torch", "transformers"))]
 
-    def test_pictures_predictions_errors_and_the_record_are_artifacts(self, bert_run) -> None:
+    def test_figures_predictions_errors_and_the_record_are_artifacts(self, bert_run) -> None:
         pictures = {"confusion_matrix.png", "reliability.png", "learning_curves.png"}
         documents = {"training_run.json", "confident_errors.csv", "eval_predictions.parquet"}
         assert artifacts(bert_run.run.info.run_id) == pictures | documents | {"weights"}
 
-    def test_predictions_hold_every_eval_row(self, bert_run) -> None:
+    def test_predictions_have_every_eval_row(self, bert_run) -> None:
         predictions = pd.read_parquet(bert_run.output / "eval_predictions.parquet")
         assert list(predictions.columns) == [
             "tweet_id",
@@ -274,7 +302,7 @@ class TestWholeRun:
         ).mean()
         assert accuracy == pytest.approx(bert_run.run.data.metrics["eval_accuracy"])
 
-    def test_the_record_beside_the_weights_says_the_same_as_mlflow(self, bert_run) -> None:
+    def test_the_record_in_the_output_folder_equals_the_one_in_mlflow(self, bert_run) -> None:
         files = {file.name for file in bert_run.output.iterdir()}
         assert {
             "model.safetensors",
@@ -287,7 +315,7 @@ class TestWholeRun:
         record = json.loads((bert_run.output / "training_run.json").read_text())
         assert record["metrics"]["eval_accuracy"] == bert_run.run.data.metrics["eval_accuracy"]
         dataset = record["dataset"]
-        assert dataset["delta_version"] == 0
+        assert dataset["table_version"] == 0
         assert (
             dataset["train_rows"] + dataset["validation_rows"] + dataset["eval_rows"]
             == dataset["labelled_rows"]
@@ -301,10 +329,10 @@ class TestWholeRun:
             "2": "1",
         }
 
-    def test_nothing_is_left_of_a_finished_training(self, bert_run) -> None:
+    def test_a_finished_training_leaves_no_state(self, bert_run) -> None:
         assert list(bert_run.state.iterdir()) == []
 
-    def test_a_table_that_has_grown_too_little_is_skipped(
+    def test_training_is_skipped_if_the_table_has_not_grown_enough(
         self, bert_run, monkeypatch, tweets, write_table
     ) -> None:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", bert_run.store)
@@ -312,24 +340,24 @@ class TestWholeRun:
         more = tweets.head(18).assign(
             tweet_id="NEW" + tweets["tweet_id"], text_group=tweets["text_group"] + "new", split="train"
         )
-        table = write_table(pd.concat([tweets, more]))  # 17 of the 18 have a label: 7.9 % more than 216
-        assert run(*bert_run.options, "--tweets", table, "--min-growth", "0.08").code == SKIPPED_BY_AIRFLOW
+        table = write_table(pd.concat([tweets, more]))  # 17 of the 18 rows have a label, 7.9 % of 216
+        assert run(*bert_run.options, "--tweets", table, "--min-growth", "0.08").code == NOTHING_TO_DO
         with pytest.raises(pytest.fail.Exception, match="trained again"):
             run(*bert_run.options, "--tweets", table, "--min-growth", "0.07")
         with pytest.raises(pytest.fail.Exception, match="trained again"):  # other settings
             run(*bert_run.options, "--tweets", table, "--min-growth", "0.08", "--seed", "1")
 
-    def test_the_same_run_again_is_skipped_without_loading_a_model(self, bert_run, monkeypatch) -> None:
+    def test_an_identical_run_is_skipped(self, bert_run, monkeypatch) -> None:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", bert_run.store)
         monkeypatch.setattr(fine_tuning, "fine_tune", lambda *_: pytest.fail("trained again"))
-        assert run(*bert_run.options, "--skip-if-trained").code == SKIPPED_BY_AIRFLOW
+        assert run(*bert_run.options, "--skip-if-trained").code == NOTHING_TO_DO
         finished = mlflow.search_runs(
             experiment_names=["whole"], filter_string="attributes.status = 'FINISHED'", output_format="list"
         )
         assert len(finished) == 1
 
-    def test_a_second_try_of_the_same_dag_run_is_no_skip(self, bert_run, monkeypatch) -> None:
-        # The worker died after the run had finished: what waits for this task must go on.
+    def test_a_retry_of_a_finished_run_succeeds(self, bert_run, monkeypatch) -> None:
+        # The worker died after the run had finished. Downstream tasks must run, so the retry is not a skip.
         monkeypatch.setenv("MLFLOW_TRACKING_URI", bert_run.store)
         monkeypatch.setenv("AIRFLOW_CTX_DAG_RUN_ID", bert_run.run.data.tags["airflow_run_id"])
         monkeypatch.setattr(fine_tuning, "fine_tune", lambda *_: pytest.fail("trained again"))
@@ -339,7 +367,7 @@ class TestWholeRun:
         "change",
         [("--seed", "1"), ("--text-column", "clean_text"), ("--max-train-rows", "50"), ("--epochs", "1")],
     )
-    def test_another_config_is_not_skipped(self, change, bert_run, monkeypatch) -> None:
+    def test_a_different_config_is_not_skipped(self, change, bert_run, monkeypatch) -> None:
         class TrainedError(Exception): ...
 
         def trained(*_) -> None:
@@ -351,17 +379,16 @@ class TestWholeRun:
             run(*bert_run.options, *change, "--skip-if-trained", "--experiment", "whole")
 
 
-def test_tweets_without_any_label_are_nothing_to_train_and_no_failure(
-    write_table, tweets, tiny_bert, mlflow_store, monkeypatch, caplog
+def test_without_labelled_tweets_there_is_nothing_to_do(
+    write_table, tweets, tiny_bert, mlflow_store, monkeypatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_store)
     table = write_table(tweets.assign(label=pd.NA, split="unlabelled").astype({"label": "Int32"}))
     result = run(
         "--preset", "bert", "--checkpoint", str(tiny_bert), "--tweets", table, "--experiment", "absent"
     )
-    assert (result.code, result.err) == (SKIPPED_BY_AIRFLOW, "")
-    [note] = [record.message for record in caplog.records if record.message.startswith("skipped: ")]
-    assert note.endswith("has no labelled tweet: nothing to learn from until a dump with labels is ingested")
+    assert result.code == NOTHING_TO_DO
+    assert result.err == f"skipped: {table} has no labelled tweet: ingest a dump with labels\n"
     mlflow.set_tracking_uri(mlflow_store)
     assert mlflow.search_runs(experiment_names=["absent"], output_format="list") == []
 
@@ -379,9 +406,7 @@ class TestFailure:
             for found in mlflow.search_runs(experiment_names=[experiment], output_format="list")
         ]
 
-    def test_a_run_that_raises_is_marked_as_failed_and_trained_anew_next_time(
-        self, options, monkeypatch
-    ) -> None:
+    def test_a_run_that_raises_is_marked_as_failed_and_repeated_next_time(self, options, monkeypatch) -> None:
         def out_of_memory(*_) -> None:
             raise RuntimeError("out of memory")
 
@@ -391,11 +416,11 @@ class TestFailure:
                 run(*options, "--experiment", "raises", "--skip-if-trained")
         assert self.statuses("raises").count("FAILED") == 2
 
-    def test_a_run_that_was_killed_is_marked_by_the_next_one(self, options, monkeypatch) -> None:
+    def test_a_killed_run_is_marked_by_the_next_one(self, options, monkeypatch) -> None:
         mlflow.set_experiment("raises")
         with mlflow.start_run(
             tags={"host": platform.node(), "process": "1 0"}
-        ) as left_open:  # process 1 began later than the machine
+        ) as left_open:  # process 1 started later than the kernel
             mlflow.MlflowClient().update_run(left_open.info.run_id, status="RUNNING")
         mlflow.MlflowClient().update_run(left_open.info.run_id, status="RUNNING")
         monkeypatch.setattr(fine_tuning, "fine_tune", lambda *_: sys.exit(1))
@@ -403,34 +428,52 @@ class TestFailure:
             run(*options, "--experiment", "raises")
         assert mlflow.get_run(left_open.info.run_id).info.status == "KILLED"
 
-    def test_a_run_ended_by_airflow_is_marked_as_failed(self, options, monkeypatch) -> None:
+    def test_a_run_that_airflow_terminates_is_marked_as_failed(self, options, monkeypatch) -> None:
         monkeypatch.setattr(fine_tuning, "fine_tune", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
         with pytest.raises(SystemExit) as exit_:
             run(*options, "--experiment", "ended")
         assert exit_.value.code == 143
         assert self.statuses("ended") == ["FAILED"]
 
-    def test_an_unreadable_checkpoint_is_one_line_and_marks_the_run_as_failed(
+    def test_an_unreadable_checkpoint_is_bad_input_and_marks_the_run_as_failed(
         self, options, tmp_path
     ) -> None:
         (tmp_path / "config.json").write_text('{"model_type": "no such model"}')
         (tmp_path / "model.safetensors").write_bytes(b"no weights")
         result = run(*options, "--checkpoint", str(tmp_path), "--experiment", "unreadable")
-        assert result.code == 1
+        assert result.code == BAD_INPUT
         assert "cannot be loaded as a text classifier" in result.err.splitlines()[-1]
         assert self.statuses("unreadable") == ["FAILED"]
 
-    def test_an_absent_table_is_one_line_and_no_run(self, options, tmp_path) -> None:
+    def test_a_missing_table_is_bad_input_and_creates_no_run(self, options, tmp_path) -> None:
         result = run(*options, "--tweets", str(tmp_path / "absent"), "--experiment", "absent")
-        assert result.code == 1
+        assert result.code == BAD_INPUT
         assert result.err.startswith("error: no Delta table at ")
         assert result.err.count("\n") == 1
         assert self.statuses("absent") == []
 
-    def test_a_model_that_nothing_would_keep_is_not_trained(self, options, monkeypatch) -> None:
+    def test_without_mlflow_and_output_folder_nothing_is_trained(self, options, monkeypatch) -> None:
         monkeypatch.delenv("MLFLOW_TRACKING_URI")
         result = run(*options)
         assert (result.code, result.err) == (
-            1,
-            "error: nothing would keep the trained model: set MLFLOW_TRACKING_URI or give --output FOLDER\n",
+            BAD_INPUT,
+            "error: the trained model would be lost: set MLFLOW_TRACKING_URI or give --output FOLDER\n",
         )
+
+    def test_missing_weights_are_bad_input_so_that_airflow_does_not_retry(self, options) -> None:
+        preset, *_ = [name for name, preset in PRESETS.items() if preset.checkpoint == "roberta-base"]
+        result = run("--preset", preset, *options[4:], "--experiment", "absent")
+        assert result.code == BAD_INPUT
+        assert "make weights" in result.err
+
+    def test_an_unreachable_mlflow_is_transient_so_that_airflow_retries(
+        self, options, monkeypatch, socket_enabled
+    ) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://ann:s3cret@127.0.0.1:{port}")
+        result = run(*options)
+        assert result.code == TRANSIENT
+        assert result.err.startswith(f"error: no MLflow server answers at http://127.0.0.1:{port}")
+        assert "s3cret" not in result.err

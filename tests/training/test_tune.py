@@ -1,4 +1,4 @@
-"""A whole search on a tiny model, its study in SQLite instead of PostgreSQL; and one that goes on."""
+"""A search on a tiny model with its study in SQLite instead of PostgreSQL, and its continuation."""
 
 import json
 from types import SimpleNamespace
@@ -7,10 +7,11 @@ import optuna
 import pytest
 from transformers import TrainerControl, TrainerState
 
+from contracts.exit_status import BAD_INPUT
 from training import tune
+from training.fine_tuning.pruning import PruneByValidationLoss
+from training.models.presets import OVERRIDABLE
 from training.options import read_preset_file
-from training.presets import OVERRIDABLE
-from training.pruning import PruneByValidationLoss
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def only_study(storage: str) -> optuna.Study:
     return optuna.load_study(study_name=name, storage=storage)
 
 
-def test_a_search_ends_with_a_preset_file_and_a_second_one_makes_the_missing_trials(
+def test_a_search_writes_a_preset_file_and_a_second_search_runs_the_missing_trials(
     options, capsys, tmp_path
 ) -> None:
     assert tune.main([*options, "--trials", "2"]) == 0
@@ -45,16 +46,16 @@ def test_a_search_ends_with_a_preset_file_and_a_second_one_makes_the_missing_tri
     assert tune.main([*options, "--trials", "3"]) == 0
     study = only_study(f"sqlite:///{tmp_path}/studies.db")
     assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 3
-    # judged by its smallest loss; those at the quarters were reported on the way
+    # The value of a trial is its smallest loss, which may lie between two quarters.
     assert all(trial.value <= min(trial.intermediate_values.values()) for trial in study.trials)
     assert all(set(trial.intermediate_values) <= {1, 2, 3, 4} for trial in study.trials)
 
 
-def test_a_trial_that_is_worse_than_the_others_is_pruned_and_one_that_takes_longer_is_not(tmp_path) -> None:
+def test_a_worse_trial_is_pruned_and_a_longer_one_is_not(tmp_path) -> None:
     study = tune.open_study(f"sqlite:///{tmp_path}/studies.db", "s", seed=1)
 
     def objective(trial: optuna.Trial) -> float:
-        """The loss falls from 2 to 1 on the way, over 2 epochs in five trials, over 6 in the others; the last one's falls less."""
+        """Let the loss fall to 1 over 2 epochs in five trials and over 6 in others; to 1.5 in the last."""
         callback, evaluations = PruneByValidationLoss(trial), 4 if trial.number < 5 else 12
         for evaluation in range(1, evaluations + 1):
             loss = 2 - (0.5 if trial.number == 6 else 1.0) * evaluation / evaluations
@@ -65,18 +66,18 @@ def test_a_trial_that_is_worse_than_the_others_is_pruned_and_one_that_takes_long
     study.optimize(objective, n_trials=7)
     assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 6 + ["PRUNED"]
     assert list(study.trials[-1].intermediate_values) == [1, 2]  # nothing is pruned in the first quarter
-    assert tune.remaining_trials(study, 9) == 2
-    assert tune.remaining_trials(study, 7) == 0
+    assert tune.count_missing_trials(study, 9) == 2
+    assert tune.count_missing_trials(study, 7) == 0
 
 
-def test_a_trial_is_known_by_its_smallest_loss_so_far_and_is_not_pruned_once_it_has_ended() -> None:
+def test_the_smallest_loss_so_far_is_reported_and_a_stopped_trial_is_not_pruned() -> None:
     reported = {}
     trial = SimpleNamespace(
         report=lambda loss, quarter: reported.update({quarter: loss}), should_prune=lambda: True
     )
     callback = PruneByValidationLoss(trial)
     ended = TrainerControl(should_training_stop=True)
-    for step, loss in ((2, 0.60), (3, 0.57), (4, 0.58)):  # of 8: the second one between two quarters
+    for step, loss in ((2, 0.60), (3, 0.57), (4, 0.58)):  # of 8 steps; step 3 is between two quarters
         callback.on_evaluate(
             None, TrainerState(global_step=step, max_steps=8), ended, metrics={"eval_loss": loss}
         )
@@ -87,18 +88,16 @@ def test_a_trial_is_known_by_its_smallest_loss_so_far_and_is_not_pruned_once_it_
         )
 
 
-def test_without_a_database_it_says_what_to_set(options, monkeypatch, capsys) -> None:
+def test_a_missing_database_names_its_setting(options, monkeypatch, capsys) -> None:
     monkeypatch.setenv("VAXPULSE_STUDIES", "")
-    assert tune.main(options) == 1
+    assert tune.main(options) == BAD_INPUT
     assert (
         capsys.readouterr().err
-        == "error: nothing keeps the study: set VAXPULSE_STUDIES to the SQLAlchemy URI of a database\n"
+        == "error: the study would be lost: set VAXPULSE_STUDIES to the SQLAlchemy URI of a database\n"
     )
 
 
-def test_a_database_that_cannot_be_used_is_one_line_without_its_password(
-    options, monkeypatch, capsys
-) -> None:
+def test_an_unusable_database_is_a_transient_error_without_its_password(options, monkeypatch, capsys) -> None:
     monkeypatch.setenv("VAXPULSE_STUDIES", "no-such-database://ann:s3cret@host/studies")
     assert tune.main(options) == 1
     error = capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Checkpoints of a few thousand random weights with tokenizers made from the invented tweets, one for each architecture of the presets."""
+"""A checkpoint with random weights and a tokenizer of the invented tweets for each architecture."""
 
 import json
 from collections.abc import Callable
@@ -17,20 +17,20 @@ SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "i
 
 
 def words_of(texts: Texts) -> list[str]:
-    """Every word once, and what a word-piece tokenizer cuts `<user>` into."""
+    """Return the distinct words, and the pieces into which a word-piece tokenizer splits `<user>`."""
     found = {word for text in texts for word in text.split() if word.isalpha()}
     return ["<", ">", "user", "url", *sorted(found)]
 
 
 def save(folder: Path, model_class: type, config: object) -> Path:
-    """Random weights, the same each time, beside the tokenizer that is in `folder` already."""
+    """Write random weights, the same at each call, into a folder with a tokenizer."""
     torch.manual_seed(0)
     model_class(config).save_pretrained(folder)
     return folder
 
 
 def bert(folder: Path, texts: Texts) -> Path:
-    """Also the architecture of the preset minilm."""
+    """Write a BERT. The preset minilm has this architecture too."""
     vocabulary = [*BERT_SPECIALS, *words_of(texts)]
     transformers.BertTokenizerFast(
         vocab={word: index for index, word in enumerate(vocabulary)}
@@ -104,7 +104,7 @@ def mpnet(folder: Path, texts: Texts) -> Path:
 
 
 def bertweet(folder: Path, texts: Texts) -> Path:
-    """As the hub has it: `vocab.txt` and `bpe.codes` in fastBPE's form, no tokenizer.json, RoBERTa's architecture."""
+    """Write the files that the hub has: `vocab.txt` and `bpe.codes` of fastBPE, no tokenizer.json."""
     trained = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token="<unk>"))
     trained.pre_tokenizer = WhitespaceSplit()
     trained.train_from_iterator(

@@ -1,10 +1,10 @@
-"""Whole trainings of tiny models, each in its own process or with its export: slower than a unit test may be."""
+"""Complete trainings of tiny models, which are too slow for unit tests."""
 
-from tests.training.conftest import (
+from tests.training.conftest import (  # noqa: F401 (fixtures)
     checkpoint_of,
-    environment_as_found,
+    isolated_environment,
     mlflow_store,
     one_thread,
     tiny_bert,
     tweets_table,
-)  # noqa: F401
+)

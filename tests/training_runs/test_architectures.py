@@ -1,4 +1,4 @@
-"""Every preset's architecture, of random weights, through the real script: training, ONNX, the logged model."""
+"""The architecture of every preset with random weights: training, export, and the logged model."""
 
 import json
 from pathlib import Path
@@ -7,10 +7,10 @@ import mlflow
 import onnx
 import pytest
 
+from contracts.exported_model import GRAPH_FILES
+from onnx_model.classifier import OnnxClassifier
 from tests.training.tiny_models import MAKERS
 from training import train
-from training.export import INT8
-from training.onnx_classifier import OnnxClassifier
 
 SHORT = "thanks it works"
 LONG = "never refuse the vaccine today we my child " * 40
@@ -18,7 +18,7 @@ PADDING_SIDES = {"xlnet": "left"}  # all others: right
 
 
 @pytest.mark.parametrize("architecture", MAKERS)
-def test_a_tiny_model_is_trained_exported_logged_and_answers(
+def test_a_tiny_model_is_trained_exported_and_logged(
     architecture, checkpoint_of, tweets_table, mlflow_store, monkeypatch, tmp_path
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_store)
@@ -37,14 +37,16 @@ def test_a_tiny_model_is_trained_exported_logged_and_answers(
     record = json.loads((tmp_path / "training_run.json").read_text())
     assert record["metrics"]["onnx_largest_difference"] < 1e-4
     exported = OnnxClassifier(tmp_path / "onnx")
-    assert exported.metadata["padding_side"] == PADDING_SIDES.get(architecture, "right")
-    # An answer does not depend on what else is in the batch: padding is masked, on whichever side it is.
-    alone, beside_a_long_one = exported.probabilities([SHORT])[0], exported.probabilities([SHORT, LONG])[0]
-    assert alone == pytest.approx(beside_a_long_one, abs=1e-5)
-    int8 = OnnxClassifier(tmp_path / "onnx", INT8)
+    assert exported.metadata.padding_side == PADDING_SIDES.get(architecture, "right")
+    # A result does not depend on the other texts of the batch: padding is masked on both sides.
+    alone, with_a_long_text = exported.probabilities([SHORT])[0], exported.probabilities([SHORT, LONG])[0]
+    assert alone == pytest.approx(with_a_long_text, abs=1e-5)
+    int8 = OnnxClassifier(tmp_path / "onnx", "int8")
     assert int8.probabilities([SHORT])[0] == pytest.approx(alone, abs=0.05)
     assert int8.probabilities([SHORT])[0] == pytest.approx(int8.probabilities([SHORT, LONG])[0], abs=1e-5)
-    assert "MatMulIntegerToFloat" in {node.op_type for node in onnx.load(tmp_path / "onnx" / INT8).graph.node}
+    assert "MatMulIntegerToFloat" in {
+        node.op_type for node in onnx.load(tmp_path / "onnx" / GRAPH_FILES["int8"]).graph.node
+    }
 
     mlflow.set_tracking_uri(mlflow_store)
     (run,) = mlflow.search_runs(
@@ -57,6 +59,6 @@ def test_a_tiny_model_is_trained_exported_logged_and_answers(
         )
         if model.source_run_id == run.info.run_id
     ]
-    answers = mlflow.pyfunc.load_model(model.model_uri).predict([SHORT, LONG])
-    assert answers[["p_negative", "p_neutral", "p_positive"]].to_numpy()[0] == pytest.approx(alone, abs=1e-5)
+    scored = mlflow.pyfunc.load_model(model.model_uri).predict([SHORT, LONG])
+    assert scored[["p_negative", "p_neutral", "p_positive"]].to_numpy()[0] == pytest.approx(alone, abs=1e-5)
     assert Path(tmp_path / "model.safetensors").is_file()

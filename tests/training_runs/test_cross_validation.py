@@ -1,11 +1,16 @@
-"""Folds as Airflow starts them, and their summary from MLflow."""
+"""Folds as Airflow starts them, their retries, and their summary from MLflow."""
 
 import json
 
+import mlflow
+import pytest
+
+from contracts.exit_status import BAD_INPUT
 from training import cross_validate
+from training.fine_tuning import fine_tune as fine_tuning
 
 
-def test_folds_become_a_table_and_a_page(
+def test_the_summary_of_the_folds_is_a_table_and_a_page(
     tweets_table, tiny_bert, mlflow_store, monkeypatch, capsys, tmp_path
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_store)
@@ -25,7 +30,7 @@ def test_folds_become_a_table_and_a_page(
     folds = []
     assert cross_validate.main(["fold", *common, "--fold", "0", *options]) == 0
     folds.append(json.loads(capsys.readouterr().out.splitlines()[-1]))
-    assert cross_validate.main(["summary", *common]) == 1
+    assert cross_validate.main(["summary", *common]) == BAD_INPUT
     assert capsys.readouterr().err.endswith(
         "error: the cross-validation n has no finished run of the folds [1]\n"
     )
@@ -38,3 +43,40 @@ def test_folds_become_a_table_and_a_page(
     page = (tmp_path / "report.html").read_text()
     assert "<h1>2 folds of bert</h1>" in page
     assert f"{folds[1]['fold_rmse']:.4f}" in page
+
+
+class KilledError(Exception):
+    """Simulates kill -9 during a training."""
+
+
+def test_a_retry_resumes_a_killed_fold_and_does_not_repeat_a_finished_one(
+    tweets_table, tiny_bert, mlflow_store, monkeypatch, capsys
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_store)
+    fold = ["fold", "--name", "retried", "--fold", "0", "--folds", "2", "--experiment", "compared"]
+    fold += ["--preset", "bert", "--tweets", tweets_table, "--checkpoint", str(tiny_bert)]
+    original, folders = fine_tuning.fine_tune, []
+
+    def recorded(config, checkpoint, train, stop, device, threads, folder, *rest) -> fine_tuning.FineTuned:
+        folders.append(fine_tuning.last_checkpoint(folder))
+        tuned = original(config, checkpoint, train, stop, device, threads, folder, *rest)
+        if len(folders) == 1:
+            raise KilledError
+        return tuned
+
+    monkeypatch.setattr(fine_tuning, "fine_tune", recorded)
+    with pytest.raises(KilledError):
+        cross_validate.main(fold)
+    assert cross_validate.main(fold) == 0
+    first = capsys.readouterr().out.splitlines()[-1]
+    assert folders[0] is None
+    assert folders[1] is not None  # resumed
+    assert cross_validate.main(fold) == 0
+    assert len(folders) == 2  # not trained again
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == json.loads(first)
+    runs = mlflow.search_runs(
+        experiment_names=["compared"],
+        filter_string="tags.cross_validation = 'retried' AND attributes.status = 'FINISHED'",
+        output_format="list",
+    )
+    assert len(runs) == 1

@@ -1,4 +1,4 @@
-"""Distributed data parallel on the CPU: two processes share each batch."""
+"""Distributed data parallel on the CPU: two processes divide each batch."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def losses(
     return json.loads((folder / "curves.json").read_text())
 
 
-def test_two_processes_have_the_losses_of_one_with_the_same_batch(tweets_table, tiny_bert, tmp_path) -> None:
+def test_two_processes_have_the_losses_of_one(tweets_table, tiny_bert, tmp_path) -> None:
     one, two = (losses(tmp_path / str(processes), processes, tweets_table, tiny_bert) for processes in (1, 2))
     assert len(one["train"]) == 16
     for name in ("train", "validation"):

@@ -1,18 +1,18 @@
-"""Started by torchrun: fine-tunes the tiny BERT and writes the losses of the first process as JSON."""
+"""Program for torchrun: fine-tune the tiny BERT and write the losses of the first process as JSON."""
 
 import json
 import os
 import sys
 from pathlib import Path
 
-from training.data import read_labelled_tweets
-from training.fine_tuning import fine_tune
-from training.machine import Device
-from training.options import arg_parser, config_of
+from training.data.labelled_tweets import read_labelled_tweets
+from training.fine_tuning.device import Device
+from training.fine_tuning.fine_tune import fine_tune
+from training.options import arg_parser, build_config
 
 
 def main(tweets_table: str, checkpoint: str, folder: str) -> None:
-    # Without dropout, whose random numbers differ between processes; 128 rows are eight whole batches.
+    # No dropout, because its random numbers differ between processes. 128 rows are eight complete batches.
     options = [
         "--preset",
         "bert",
@@ -27,7 +27,7 @@ def main(tweets_table: str, checkpoint: str, folder: str) -> None:
         "--r-drop",
         "4",
     ]
-    config = config_of(arg_parser().parse_args([*options, "--learning-rate", "0.001", "--patience", "9"]))
+    config = build_config(arg_parser().parse_args([*options, "--learning-rate", "0.001", "--patience", "9"]))
     tweets = read_labelled_tweets(tweets_table, "safe_text")
     rank = os.environ.get("RANK", "0")
     cpu = Device("cpu", "test", "float32")

@@ -1,0 +1,97 @@
+"""Settings of all DAGs, and the tasks that run commands of `loading`, `spark_jobs` and `training`."""
+
+import logging
+import os
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, NoReturn
+
+from airflow.sdk import timezone
+from airflow.sdk.exceptions import AirflowFailException
+from vaxpulse_airflow.command import REPOSITORY, CommandOperator
+from vaxpulse_airflow.spark_job import SparkJobOperator
+
+log = logging.getLogger(__name__)
+
+# The day of the first start of the deployment: catch-up creates no runs for earlier days.
+START_DATE: datetime = timezone.parse(os.environ["VAXPULSE_FIRST_DAY"])
+
+DEFAULT_ARGS: dict[str, Any] = {
+    "owner": "vaxpulse",
+    # Retries are safe: a stage writes exactly its slice. Two outlast a restart of HDFS or MLflow.
+    "retries": 2,
+    "retry_delay": timedelta(seconds=20),
+    "execution_timeout": timedelta(hours=2),
+}
+
+# Packages that Spark jobs import.
+SPARK_PACKAGES = ("spark_jobs", "contracts", "onnx_model", "reporting")
+# In local mode the driver runs all tasks. The default of 1 GB is too little for Spark NLP and a MERGE.
+SPARK_CONF = {"spark.driver.memory": "3g"}
+
+# Priorities in the pool `delta_writer`; the greatest one runs first. Rare tasks and late stages precede
+# frequent ones. Otherwise a stream of dumps could delay cleaning, maintenance and decisions for ever.
+LOAD, CLEAN, SCORE, RARE = range(1, 5)
+
+
+def writes_tables(priority: int) -> dict[str, Any]:
+    """Return the operator arguments of a task that writes Delta tables. Only one such task runs at a time.
+
+    Args:
+        priority: LOAD, CLEAN, SCORE or RARE.
+    """
+    # `absolute`: by default Airflow adds the weights of downstream tasks, so that loading would be first.
+    return {"pool": "delta_writer", "priority_weight": priority, "weight_rule": "absolute"}
+
+
+def fail_without_retry(message: str) -> NoReturn:
+    """Fail a task without a retry, with the message as the last line of its log."""
+    log.error("error: %s", message)
+    raise AirflowFailException(message)
+
+
+def build_options(options: Mapping[str, Any]) -> list[str]:
+    """Return `--name=value` for each option, `--name` if it is True, and nothing if it is None or False.
+
+    >>> build_options({"margin": -0.03, "run_id": "a b", "compile": True, "version": None})
+    ['--margin=-0.03', '--run-id=a b', '--compile']
+    """
+    return [
+        f"--{name.replace('_', '-')}" + ("" if value is True else f"={value}")
+        for name, value in options.items()
+        if value is not None and value is not False
+    ]
+
+
+def loading_task(
+    command: str, options: Mapping[str, Any], *, task_id: str | None = None, **operator_arguments: Any
+) -> CommandOperator:
+    """Return the task that runs a command of `loading`.
+
+    Args:
+        command: module of the command.
+        options: value of each option.
+        task_id: default is the command.
+        operator_arguments: further arguments of CommandOperator.
+    """
+    return CommandOperator(
+        task_id=task_id or command,
+        command=["python", "-m", f"loading.{command}", *build_options(options)],
+        # One more than other tasks: for 30 s the NameNode offers a dead DataNode to writers.
+        retries=DEFAULT_ARGS["retries"] + 1,
+        **operator_arguments,
+    )
+
+
+def spark_job(task_id: str, options: Mapping[str, Any], **operator_arguments: Any) -> SparkJobOperator:
+    """Return the task that runs `spark_jobs/<task_id>.py`."""
+    return SparkJobOperator(
+        task_id=task_id,
+        name=task_id,
+        application=str(REPOSITORY / "spark_jobs" / f"{task_id}.py"),
+        application_args=build_options(options),
+        python_packages=SPARK_PACKAGES,
+        conf=SPARK_CONF,
+        durable=False,  # without YARN or Kubernetes the default logs a warning
+        **operator_arguments,
+    )

@@ -1,0 +1,13 @@
+"""Examples in docstrings."""
+
+import doctest
+
+import pytest
+from vaxpulse_dags import tasks, training
+
+
+@pytest.mark.parametrize("module", [tasks, training])
+def test_examples_are_correct(module):
+    results = doctest.testmod(module)
+    assert results.attempted
+    assert not results.failed

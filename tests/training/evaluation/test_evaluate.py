@@ -1,0 +1,89 @@
+"""The validation part chooses the graph for scoring, and the metrics of the run are those of this graph."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from contracts.exported_model import ModelMetadata, Precision
+from contracts.labels import LABELS
+from training.data.labelled_tweets import LabelledTweets
+from training.evaluation import evaluate as evaluation
+
+METADATA = ModelMetadata(
+    architecture="bert",
+    preset="bert",
+    text_column="safe_text",
+    inputs=("input_ids", "attention_mask"),
+    max_length_tokens=64,
+    padding_side="right",
+    pad_token_id=0,
+    labels=LABELS,
+    table_version=3,
+    train_label_shares={"-1": 0.1, "0": 0.5, "1": 0.4},
+    git_commit="c0ffee",
+)
+
+
+@pytest.mark.parametrize(
+    ("int8", "precision"), [(0.7685, "int8"), (0.78, "int8"), (0.768, "float32"), (0.75, "float32")]
+)
+def test_int8_is_chosen_if_it_costs_less_than_0_2_points_of_accuracy(int8: float, precision: str) -> None:
+    assert evaluation.choose_precision({"float32": 0.77, "int8": int8}) == precision
+
+
+class FakeClassifier:
+    """Predicts the class id in the text, or the next class if the text contains the marker of the graph."""
+
+    errs: dict[str, str]
+    metadata = METADATA
+
+    def __init__(self, folder: Path, precision: Precision) -> None:
+        self.precision = precision
+
+    def probabilities(self, texts: list[str]) -> np.ndarray:
+        class_ids = [(int(text[0]) + (self.errs[self.precision] in text)) % 3 for text in texts]
+        return np.full((len(texts), 3), 0.1) + 0.7 * np.eye(3)[class_ids]
+
+
+def rows(texts: list[str]) -> pd.DataFrame:
+    labels = [int(text[0]) - 1 for text in texts]
+    return pd.DataFrame(
+        {"tweet_id": texts, "text": texts, "label": labels, "agreement": 1.0, "text_group": texts}
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrong_on", "precision", "accuracy"),
+    [
+        ({"float32": "in eval", "int8": "in validation"}, "float32", 0.5),
+        ({"float32": "in validation", "int8": "in eval"}, "int8", 0.5),
+        ({"float32": "nowhere", "int8": "in eval"}, "int8", 0.5),
+    ],
+)
+def test_validation_chooses_the_graph_whose_metrics_become_those_of_the_run(
+    wrong_on: dict[str, str],
+    precision: Precision,
+    accuracy: float,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setattr(evaluation, "OnnxClassifier", FakeClassifier)
+    monkeypatch.setattr(FakeClassifier, "errs", wrong_on, raising=False)
+    validation = rows([f"{label} in validation" for label in range(3)])
+    held_out = rows([f"{label} {place}" for label in range(3) for place in ("in eval", "elsewhere")])
+    tweets = LabelledTweets(rows(["0 train"]), validation, held_out, "a table", 0, "text")
+    result = evaluation.evaluate(tmp_path, tweets, {}, "a title", seed=1)
+    assert result.metadata.precision == precision
+    assert result.metrics["eval_accuracy"] == accuracy
+    assert np.trace(result.metadata.eval_confusion) == 3
+    other = {"float32": "int8", "int8": "float32"}[precision]
+    assert result.metrics[f"eval_{other}_accuracy"] == 1.0
+    result.metadata.write(tmp_path)
+    assert ModelMetadata.read(tmp_path) == result.metadata
+
+
+def test_a_text_that_a_spreadsheet_would_evaluate_is_protected_in_csv() -> None:
+    table = pd.DataFrame({"text": ["=1+1", "\uff1dcmd", "a=1"], "label": 0})
+    assert evaluation.to_csv(table).decode().splitlines()[1:] == ["'=1+1,0", "'\uff1dcmd,0", "a=1,0"]

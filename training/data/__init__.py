@@ -1,0 +1,1 @@
+"""Rows of Delta tables as training data."""

@@ -1,0 +1,1 @@
+"""Metrics, evaluation on the eval side, and comparison with the champion."""

@@ -1,0 +1,76 @@
+"""Figures of a run: confusion matrix, reliability diagram and learning curves."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+from contracts.labels import LABEL_NAMES, LABELS
+from matplotlib.axes import Axes
+from reporting.figures import Draw, render_figure
+
+from training.evaluation.metrics import calibration_bins, row_sums
+
+Points = Sequence[tuple[float, float]]
+
+
+def render_png(draw: Draw, title: str, width: float = 5.2, height: float = 4.6) -> bytes:
+    """Return a figure with a title as PNG. Width and height are in inches."""
+
+    def titled(axes: Axes, colours: Mapping[str, str]) -> None:
+        draw(axes, colours)
+        axes.set_title(title)
+
+    return render_figure((titled,), "light", "png", width, height)
+
+
+def confusion_matrix(counts: npt.NDArray[np.int64]) -> Draw:
+    """(3, 3) counts -> a cell per true and predicted class. The colour is the share of the true class."""
+
+    def draw(axes: Axes, colours: Mapping[str, str]) -> None:
+        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        image = axes.imshow(shares, vmin=0, vmax=1, cmap=mpl.colormaps["Blues"])
+        ticks = [f"{label:+d} {name}" if label else f"0 {name}" for label, name in LABEL_NAMES.items()]
+        axes.set_xticks(range(len(ticks)), ticks)
+        axes.set_yticks(range(len(ticks)), ticks, rotation=90, va="center")
+        axes.set(xlabel="predicted", ylabel="true")
+        for (row, column), count in np.ndenumerate(counts):
+            share = shares[row, column]
+            colour = "white" if share > 0.5 else "black"
+            axes.text(column, row, f"{count:,}\n{share:.0%}", ha="center", va="center", color=colour)
+        axes.figure.colorbar(image, ax=axes, label="share of the true class")
+
+    return draw
+
+
+def reliability_diagram(probabilities: npt.NDArray[np.float64], class_ids: npt.NDArray[np.int64]) -> Draw:
+    """(rows, 3) probabilities and (rows,) class ids -> accuracy of the tweets in each bin of confidence."""
+
+    def draw(axes: Axes, colours: Mapping[str, str]) -> None:
+        sums = row_sums(probabilities, class_ids).sum(axis=0, keepdims=True)
+        rows, correct, confidence = (values[0] for values in calibration_bins(sums))
+        filled = rows > 0
+        axes.plot([0, 1], [0, 1], color=colours["neutral"], linestyle="--", label="perfect calibration")
+        axes.scatter(
+            confidence[filled] / rows[filled],
+            correct[filled] / rows[filled],
+            s=200 * rows[filled] / rows.max(),
+            label="area: number of tweets",
+        )
+        axes.set(xlim=(1 / len(LABELS) - 0.02, 1.02), ylim=(0, 1.02))
+        axes.set(xlabel="highest probability", ylabel="accuracy")
+        axes.legend(loc="upper left")
+
+    return draw
+
+
+def learning_curves(curves: Mapping[str, Points]) -> Draw:
+    """(step, loss) points by name -> a line per name."""
+
+    def draw(axes: Axes, colours: Mapping[str, str]) -> None:
+        for name, points in curves.items():
+            axes.plot(*zip(*points, strict=True), marker="o" if len(points) < 30 else None, label=name)
+        axes.set(xlabel="optimiser step", ylabel="loss")
+        axes.legend()
+
+    return draw

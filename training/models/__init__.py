@@ -1,0 +1,1 @@
+"""Presets, weights, classifiers and their ONNX export."""

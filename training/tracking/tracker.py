@@ -1,0 +1,244 @@
+"""Record a run: in MLflow, or nowhere. Both trackers have the same interface."""
+
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import contracts
+import onnx_model
+from contracts.mlflow_names import LOGGED_MODEL
+
+from training.command import TransientError, without_credentials
+from training.data.labelled_tweets import LabelledTweets
+from training.tracking.provenance import is_gone
+
+logger = logging.getLogger(__name__)
+
+HEALTH_TIMEOUT_SECONDS = 10
+# Invented tweets. MLflow shows them and infers the model's signature from them.
+EXAMPLE_TEXTS = [
+    "My daughter got her measles shot today and was so brave",
+    "Is the clinic open on Sunday?",
+    "Never trusting those jabs",
+]
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A finished run. `labelled_rows` counts those of the table; it is 0 in runs that do not record it."""
+
+    run_id: str
+    labelled_rows: int
+    tags: Mapping[str, str]
+    metrics: Mapping[str, float]
+
+
+class Tracker(Protocol):
+    """Records one run at a time."""
+
+    def finished_runs(self, tags: Mapping[str, str]) -> list[FinishedRun]:
+        """Return the finished runs with all these tags, the latest first."""
+        ...
+
+    def mark_gone_runs(self, try_tags: Mapping[str, str]) -> None:
+        """End each open run whose process has ended. Runs with `try_tags` are earlier attempts."""
+
+    def run(
+        self, name: str, tags: Mapping[str, str], run_id: str | None = None
+    ) -> AbstractContextManager[str]:
+        """Open a run, nested in the open one, and yield its id. It fails if the block raises an exception.
+
+        With `run_id` an earlier run continues.
+        """
+        ...
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Record values that are known before the training."""
+
+    def log_dataset(self, tweets: LabelledTweets) -> None:
+        """Record the three parts as inputs of the run, with table address and Delta version."""
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        """Record metrics at an optimiser step."""
+
+    def log_model(self, onnx_folder: Path, requirements: list[str], metadata: dict[str, Any]) -> None:
+        """Record an exported model. Metrics that are logged later belong to the model too."""
+
+    def log_files(self, files: Mapping[str, bytes]) -> None:
+        """Record files by name."""
+
+    def log_folder(self, folder: Path) -> None:
+        """Record a folder under its own name."""
+
+
+class NullTracker:
+    """Records nothing, for a run without a tracking server."""
+
+    def finished_runs(self, tags: Mapping[str, str]) -> list[FinishedRun]:
+        return []
+
+    def mark_gone_runs(self, try_tags: Mapping[str, str]) -> None: ...
+
+    @contextmanager
+    def run(self, name: str, tags: Mapping[str, str], run_id: str | None = None) -> Iterator[str]:
+        yield ""
+
+    def log_params(self, params: Mapping[str, Any]) -> None: ...
+
+    def log_dataset(self, tweets: LabelledTweets) -> None: ...
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None: ...
+
+    def log_model(self, onnx_folder: Path, requirements: list[str], metadata: dict[str, Any]) -> None: ...
+
+    def log_files(self, files: Mapping[str, bytes]) -> None: ...
+
+    def log_folder(self, folder: Path) -> None: ...
+
+
+class MlflowTracker:
+    """Records in an MLflow experiment, which is created if it does not exist."""
+
+    def __init__(self, uri: str, experiment: str) -> None:
+        # A progress bar and a coloured link are noise in a task log. MLflow reads both when it is used.
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        import mlflow  # takes seconds
+
+        mlflow.set_tracking_uri(uri)
+        self._mlflow: Any = mlflow
+        # Fails if the experiment was deleted. Only a person should restore it.
+        self._experiment_id = mlflow.set_experiment(experiment).experiment_id
+        self._model_id: str | None = None
+        self._pending: list[Any] = []  # metrics that a thread is sending
+
+    def finished_runs(self, tags: Mapping[str, str]) -> list[FinishedRun]:
+        wanted = ["attributes.status = 'FINISHED'"] + [
+            f"tags.`{name}` = '{value}'" for name, value in tags.items()
+        ]
+        runs = self._mlflow.search_runs([self._experiment_id], " and ".join(wanted), output_format="list")
+        return [
+            FinishedRun(
+                run.info.run_id,
+                int(run.data.params.get("dataset.labelled_rows", 0)),
+                run.data.tags,
+                run.data.metrics,
+            )
+            for run in runs
+        ]
+
+    def mark_gone_runs(self, try_tags: Mapping[str, str]) -> None:
+        for run in self._mlflow.search_runs(
+            [self._experiment_id], "attributes.status = 'RUNNING'", output_format="list"
+        ):
+            if is_gone(run.data.tags, dict(try_tags)):
+                logger.info("MLflow run %s was left open by a killed process: marked", run.info.run_id)
+                self._mlflow.MlflowClient().set_terminated(run.info.run_id, "KILLED")
+
+    @contextmanager
+    def run(self, name: str, tags: Mapping[str, str], run_id: str | None = None) -> Iterator[str]:
+        target = {"run_id": run_id} if run_id else {"experiment_id": self._experiment_id, "run_name": name}
+        with self._mlflow.start_run(**target, tags=dict(tags), nested=True) as run:
+            logger.info("MLflow run %s", run.info.run_id)
+            yield run.info.run_id
+            for pending in self._pending:
+                pending.wait()  # raises the error of the thread
+            self._pending.clear()
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        self._mlflow.log_params(dict(params))
+
+    def log_dataset(self, tweets: LabelledTweets) -> None:
+        from mlflow.data.delta_dataset_source import DeltaDatasetSource
+
+        version = tweets.table_version
+        source = DeltaDatasetSource(path=without_credentials(tweets.uri), delta_table_version=version)
+        contexts = {"training": tweets.train, "validation": tweets.validation, "evaluation": tweets.eval}
+        for context, rows in contexts.items():
+            name = f"tweets_clean.{tweets.text_column}.{context}"
+            # MLflow warns that an integer column cannot have missing values. Labels are never missing here.
+            with warnings.catch_warnings(action="ignore", category=UserWarning):
+                dataset = self._mlflow.data.from_pandas(rows, source=source, targets="label", name=name)
+            # The source has the version too, but MLflow omits version 0.
+            tags = {"delta_table_version": str(version)}
+            self._mlflow.log_input(dataset, context=context, tags=tags)
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        # Asynchronous: no training step waits for the server.
+        operation = self._mlflow.log_metrics(
+            dict(metrics), step=step, model_id=self._model_id, synchronous=False
+        )
+        self._pending.append(operation)
+
+    def log_model(self, onnx_folder: Path, requirements: list[str], metadata: dict[str, Any]) -> None:
+        self._model_id = self._mlflow.pyfunc.log_model(
+            name=LOGGED_MODEL,
+            python_model=str(Path(__file__).with_name("logged_model.py")),
+            code_paths=[package.__path__[0] for package in (contracts, onnx_model)],
+            artifacts={"onnx": str(onnx_folder)},
+            input_example=EXAMPLE_TEXTS,
+            pip_requirements=requirements,  # inferred requirements would name every installed package
+            metadata=metadata,
+        ).model_id
+
+    def log_files(self, files: Mapping[str, bytes]) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            for name, content in files.items():
+                (Path(folder) / name).write_bytes(content)
+            self._mlflow.log_artifacts(folder)
+
+    def log_folder(self, folder: Path) -> None:
+        self._mlflow.log_artifacts(str(folder), artifact_path=folder.name)
+
+
+def open_tracker(experiment: str) -> Tracker:
+    """Return a tracker for the server of MLFLOW_TRACKING_URI, or NullTracker if the variable is not set.
+
+    Raises:
+        TransientError: the server does not answer or rejects the experiment.
+    """
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    if not uri:
+        return NullTracker()
+    uri = move_credentials_to_environment(uri)
+    if uri.startswith(("http://", "https://")):
+        _check_health(uri)
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return MlflowTracker(uri, experiment)
+    except MlflowException as error:  # wrong password, deleted experiment, database down
+        raise TransientError(
+            f"MLflow at {uri} rejects the experiment {experiment}: {str(error).splitlines()[0]}"
+        ) from None
+
+
+def move_credentials_to_environment(uri: str) -> str:
+    """Return the tracking URI without `user:password@`, and set both in the variables of MLflow's client."""
+    address = urlsplit(uri)
+    if address.scheme not in ("http", "https") or address.username is None:
+        return uri
+    os.environ["MLFLOW_TRACKING_USERNAME"] = unquote(address.username)
+    os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(address.password or "")
+    bare = urlunsplit(address._replace(netloc=address.netloc.rpartition("@")[2]))
+    os.environ["MLFLOW_TRACKING_URI"] = bare
+    return bare
+
+
+def _check_health(uri: str) -> None:
+    # MLflow's client would retry for minutes.
+    import requests
+
+    try:
+        requests.get(uri.rstrip("/") + "/health", timeout=HEALTH_TIMEOUT_SECONDS)
+    except requests.RequestException as error:
+        raise TransientError(
+            f"no MLflow server answers at {without_credentials(uri)} ({type(error).__name__}): is it running?"
+        ) from None
