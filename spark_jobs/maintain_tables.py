@@ -66,8 +66,7 @@ def parse_retention(hours: str) -> timedelta:
     retention = timedelta(hours=int(hours))
     if retention < MIN_RETENTION:
         raise InputError(
-            f"the retention of {hours} hours is too short: running readers and writers may need files of "
-            "the last "
+            f"the retention of {hours} hours is too short: running readers and writers may need the files of "
             f"{MIN_RETENTION.days} days"
         )
     return retention

@@ -146,8 +146,7 @@ def duplicates_section(
         f"{duplicates['texts']:,} texts occur more than once, in {duplicates['tweets']:,} tweets "
         f"({format_share(duplicates['tweets'], tweets)}). {duplicates['conflicting_texts']:,} of them have "
         f"different labels, in {duplicates['conflicting_tweets']:,} tweets. No model can predict all of "
-        "these labels. "
-        "Handles, links, punctuation and case are ignored in the comparison of texts."
+        "these labels. Handles, links, punctuation and case are ignored in the comparison of texts."
     )
     rows = [
         (group["example"], group["tweets"], *(group[name] for name in CLASS_NAMES))
@@ -166,8 +165,7 @@ def removed_section(removed: Mapping[str, int], tweets: int) -> Section:
     after = before - sum(characters)
     text = (
         f"{after:,} of {before:,} characters remain ({format_share(after, before)}). The rules are in "
-        "their order of "
-        "execution. Each removed part is replaced by a blank."
+        "their order of execution. Each removed part is replaced by a blank."
     )
     rows = [
         (rule, count, format_share(count, tweets), taken)

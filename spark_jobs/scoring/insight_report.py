@@ -18,10 +18,8 @@ from spark_jobs.scoring.shares import Shares, adjusted_shares, predicted_shares
 SHARES_TEXT = (
     "Predicted: the share of tweets with each predicted label, with a 95 % bootstrap interval. "
     "Adjusted: the share corrected for the errors that the model makes on held-out tweets (adjusted "
-    "classify-and-count, Forman 2008). Its interval includes the uncertainty of the error rates. The "
-    "adjusted "
-    "share is the better estimate if the model has the same error rates on these tweets as on the "
-    "held-out ones."
+    "classify-and-count, Forman 2008). Its interval includes the uncertainty of the error rates. "
+    "The adjusted share is the better estimate if the model has the same error rates on these tweets."
 )
 MAX_DUMPS_DRAWN = 50
 RANKING_TITLES = {
@@ -187,8 +185,7 @@ def champions_section(earlier: str | None, changes: Mapping[tuple[int, int], int
     text = (
         f"Compared with {earlier}: of {total:,} tweets that both scored, {differing:,} "
         f"({format_share(differing, total)}) have a different label. If the text of a tweet changed in "
-        "between, the "
-        "label of the previous champion refers to the old text."
+        "between, the label of the previous champion refers to the old text."
     )
     rows = [
         (f"previously {before}", *(changes.get((i, j), 0) for j in LABEL_NAMES))
@@ -200,7 +197,7 @@ def champions_section(earlier: str | None, changes: Mapping[tuple[int, int], int
 def drift_section(measured: Sequence[Mapping[str, Any]]) -> Section:
     """Return the section about drift.
 
-    `rows` are those of the table `drift` with the dump's `name`, latest first.
+    `measured` are rows of the table `drift` with the dump's `name`, latest first.
     """
     limits = ", ".join(f"{name.replace('_', ' ')} {limit:g}" for name, limit in LIMITS.items())
     breached = [row["name"] for row in measured if row["breaches"]]
@@ -259,8 +256,7 @@ def files_section(files: Mapping[str, str], names: Mapping[str, str], base: str)
     text = (
         "submission: CSV with tweet_id and label, which is the score from -1 to 1. scores: Parquet with all "
         "columns. In the CSV a tweet_id that a spreadsheet would evaluate as a formula starts with an "
-        "apostrophe. "
-        "The files are also in the folder of this report in HDFS."
+        "apostrophe. The files are also in the folder of this report in HDFS."
     )
     links = {f"{name} ({names.get(dump, dump)})": f"{base}/{name}" for name, dump in files.items()}
     return Section("Files", text if links else "No dump is scored.", links=links)
