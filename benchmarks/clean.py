@@ -1,48 +1,37 @@
-"""How fast clean_tweets is: against an earlier commit, the same recipe in Polars and in pandas with NLTK, and reading and writing alone.
+"""Measure clean_tweets against an earlier commit, Polars, pandas with NLTK, and only reading and writing.
 
     python -m benchmarks.clean throughput --tweets 2000000 --baseline-commit 981bcd8
     python -m benchmarks.clean throughput --tweets 2000000 --unique
     python -m benchmarks.clean increment --rows 1000000
 
-Generates the tweets in a temporary folder (TMPDIR moves it), runs each contender in a process of its own with two cores, compares the rows
-and prints Markdown for docs/benchmarks.md. The clocks start when a contender's session stands: one on the wall, and one that counts the
-processor time of the contender and its children (JVM, Python workers), which other programs on the machine do not change. pandas cleans the
-first SAMPLE tweets only: it takes time in proportion to them. `--unique` puts a link and a number into each tweet that no other tweet has.
+The benchmark generates tweets in a temporary folder (TMPDIR), runs each contender in its own process with two
+cores, compares the rows, and prints Markdown for docs/benchmarks.md. It measures wall time and CPU time after
+the start of a contender's session. CPU time includes child processes (JVM, Python workers) and does not
+depend on other programs. pandas cleans only the first SAMPLE tweets because its time is proportional to them.
+`--unique` adds a unique link and a unique number to each tweet.
 """
 
 import argparse
 import datetime
 import json
 import os
-import shlex
 import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import psutil
-
-from deploy.installation.class_archive import CLASS_ARCHIVE, class_archive_is_current, spark_class_path
-from deploy.installation.java import find_java_home
 
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
-    from pyspark.sql import SparkSession
 
-REPOSITORY = Path(__file__).parents[1]
-CORES = 2
-DRIVER_MEMORY = "3g"  # as in dags/vaxpulse_dags/tasks.py
-SAMPLE = 20_000
-# The job should be this many times as fast as the rival; less than 1: it may take longer.
+from benchmarks.clean_contenders import CONTENDERS, run_baseline, run_contender
+from benchmarks.measurement import CORES
+
+# Required speed of the job relative to each contender.
 AIMS = {"baseline": 2.0, "read_write": 1 / 1.5, "polars": 1.0, "pandas_nltk": 10.0}
-# An increment: of INCREMENT tweets KNOWN are in the table already, half of them with another text.
+# An increment has INCREMENT tweets. KNOWN of them are already in the table, half of these with another text.
 INCREMENT, KNOWN = 10_000, 1_000
 
 
@@ -52,15 +41,15 @@ def arg_parser() -> argparse.ArgumentParser:
     throughput = commands.add_parser("throughput", help="clean a whole table")
     throughput.add_argument("--tweets", type=int, default=2_000_000)
     throughput.add_argument(
-        "--unique", action="store_true", help="a link and a number of its own in each tweet"
+        "--unique", action="store_true", help="a unique link and a unique number in each tweet"
     )
     throughput.add_argument(
-        "--baseline-commit", metavar="COMMIT", help="measure clean_tweets of this commit too, in the same run"
+        "--baseline-commit", metavar="COMMIT", help="also measure clean_tweets of this commit"
     )
     throughput.add_argument(
         "--contenders",
         default="clean_tweets,read_write,polars,pandas_nltk",
-        help="those to run, in this order",
+        help="contenders to run, in this order",
     )
     increment = commands.add_parser(
         "increment", help="clean a small dump on a large table and on an empty one"
@@ -69,14 +58,14 @@ def arg_parser() -> argparse.ArgumentParser:
     increment.add_argument("--repeats", type=int, default=3)
     for command in (throughput, increment):
         command.add_argument("--seed", type=int, default=7)
-    contender = commands.add_parser("contender", help="used by the benchmark itself: run one contender")
+    contender = commands.add_parser("contender", help="run one contender (internal)")
     contender.add_argument("name", choices=sorted(CONTENDERS))
     contender.add_argument("folder", type=Path)
     return parser
 
 
 def write_tweets(folder: Path, batches: "Iterable[pa.RecordBatch]") -> None:
-    """Appends to `tweets_raw`, with change data feed, in `folder`."""
+    """Append to `tweets_raw` in `folder`, with change data feed."""
     import pyarrow as pa
     from deltalake import write_deltalake
 
@@ -88,7 +77,7 @@ def write_tweets(folder: Path, batches: "Iterable[pa.RecordBatch]") -> None:
 
 
 def with_unique_tokens(batches: "Iterable[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
-    """The tweets with a link and a number of its own at the end of each."""
+    """Yield the tweets with a unique link and a unique number at the end of each."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -103,172 +92,8 @@ def with_unique_tokens(batches: "Iterable[pa.RecordBatch]") -> "Iterator[pa.Reco
         )
 
 
-class Clock:
-    """Seconds since it was made: on the wall, and of processors by this process and its children."""
-
-    def __init__(self) -> None:
-        self.wall, self.cpu = time.monotonic(), self.cpu_seconds()
-
-    @staticmethod
-    def cpu_seconds() -> float:
-        process = psutil.Process()
-        used = [each.cpu_times() for each in (process, *process.children(recursive=True))]
-        return sum(times.user + times.system for times in used)
-
-    def result(self, rows: float) -> dict[str, float]:
-        return {
-            "seconds": time.monotonic() - self.wall,
-            "cpu_seconds": self.cpu_seconds() - self.cpu,
-            "rows": rows,
-        }
-
-
-@contextmanager
-def spark_session() -> "Iterator[SparkSession]":
-    from spark_jobs.clean_tweets import SETTINGS
-    from spark_jobs.session import open_session
-
-    spark = open_session("benchmark")
-    for key, value in SETTINGS.items():
-        spark.conf.set(key, value)
-    yield spark
-    spark.stop()
-
-
-def peak_memory_mb() -> float:
-    """The most memory that any of the Python workers has used so far."""
-    workers = [process for process in psutil.Process().children(recursive=True) if "python" in process.name()]
-    statuses = [Path(f"/proc/{worker.pid}/status").read_text() for worker in workers]
-    return max(
-        (
-            int(line.split()[1]) / 1024
-            for status in statuses
-            for line in status.splitlines()
-            if line.startswith("VmHWM")
-        ),
-        default=0,
-    )
-
-
-def run_clean_tweets(folder: Path) -> dict[str, float]:
-    from pyspark.sql import functions as F
-
-    from spark_jobs.clean_tweets import clean_tweets
-    from spark_jobs.cleaning.stems import stem
-
-    with spark_session() as spark:
-        clock = Clock()
-        clean_tweets(spark, str(folder / "tweets_raw"), str(folder / "tweets_clean"))
-        result = clock.result(0) | {"worker_mb": peak_memory_mb()}
-        # The rivals get the job's stems for nothing: they are not part of what is measured.
-        cleaned = spark.read.format("delta").load(str(folder / "tweets_clean"))
-        words = cleaned.select(F.explode(F.split(F.lower("clean_text"), " ")).alias("word")).distinct()
-        words.select("word", stem(F.col("word")).alias("stem")).write.mode("overwrite").parquet(
-            str(folder / "stems.parquet")
-        )
-        return result | {"rows": cleaned.count()}
-
-
-def run_read_write(folder: Path) -> dict[str, float]:
-    with spark_session() as spark:
-        clock = Clock()
-        spark.read.format("delta").load(str(folder / "tweets_raw")).write.format("delta").save(
-            str(folder / "copy")
-        )
-        return clock.result(0) | {"rows": spark.read.format("delta").load(str(folder / "copy")).count()}
-
-
-def run_polars(folder: Path) -> dict[str, float]:
-    import polars as pl
-    from deltalake import DeltaTable
-
-    from benchmarks.clean_rivals import clean_with_polars
-
-    vocabulary = pl.read_parquet(folder / "stems.parquet/*.parquet")
-    clock = Clock()
-    rows = clean_with_polars([Path(uri) for uri in DeltaTable(folder / "tweets_raw").file_uris()], vocabulary)
-    rows.write_parquet(folder / "polars.parquet")
-    return clock.result(rows.height)
-
-
-def run_pandas_nltk(folder: Path) -> dict[str, float]:
-    import polars as pl
-    from deltalake import DeltaTable
-
-    from benchmarks.clean_rivals import clean_with_pandas
-
-    vocabulary = pl.read_parquet(folder / "stems.parquet/*.parquet")
-    stem_of = dict(vocabulary.select("word", "stem").iter_rows())
-    sample = pl.scan_parquet(DeltaTable(folder / "tweets_raw").file_uris()).head(SAMPLE).collect().to_pandas()
-    clock = Clock()
-    rows = clean_with_pandas(sample, stem_of)
-    result = clock.result(len(rows))
-    rows.to_parquet(folder / "pandas_nltk.parquet")
-    return result
-
-
-CONTENDERS: dict[str, Callable[[Path], dict[str, float]]] = {
-    "clean_tweets": run_clean_tweets,
-    "read_write": run_read_write,
-    "polars": run_polars,
-    "pandas_nltk": run_pandas_nltk,
-}
-
-
-def run_contender(name: str, folder: Path) -> dict[str, float]:
-    """Run one contender in a process of its own, with Spark's JVM as the deployment starts it, and return what it measured."""
-    java_home = find_java_home()
-    options = (
-        [f"-XX:SharedArchiveFile={CLASS_ARCHIVE}", "-Xlog:cds*=off"]
-        if class_archive_is_current(java_home)
-        else []
-    )
-    jvm = [
-        "--conf",
-        f"spark.driver.extraClassPath={spark_class_path()}",
-        "--driver-java-options",
-        " ".join(options),
-    ]
-    return run_in_process(["contender", name, str(folder)], REPOSITORY, java_home, folder, jvm)
-
-
-def run_in_process(
-    arguments: list[str], code: Path, java_home: Path, folder: Path, jvm: list[str]
-) -> dict[str, float]:
-    """Run the benchmark of the repository `code` with these arguments in a process of its own, and return its last line."""
-    settings = {"spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1", "spark.local.dir": str(folder)}
-    conf = [word for key, value in settings.items() for word in ("--conf", f"{key}={value}")]
-    environment = os.environ | {
-        "PYTHONPATH": str(code),
-        "PYSPARK_PYTHON": sys.executable,
-        "JAVA_HOME": str(java_home),
-        "POLARS_MAX_THREADS": str(CORES),
-        "PYSPARK_SUBMIT_ARGS": shlex.join(
-            ["--master", f"local[{CORES}]", "--driver-memory", DRIVER_MEMORY, *jvm, *conf, "pyspark-shell"]
-        ),
-    }
-    command = [sys.executable, "-m", "benchmarks.clean", *arguments]
-    done = subprocess.run(command, check=True, cwd=code, env=environment, stdout=subprocess.PIPE, text=True)
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def run_baseline(commit: str, folder: Path) -> dict[str, float]:
-    """clean_tweets of an earlier commit, whose benchmark has the option --contender, on the same `tweets_raw`; jars as its deployment gave them."""
-    code, tables = folder / "baseline_code", folder / "baseline"
-    code.mkdir()
-    tables.mkdir()
-    (tables / "tweets_raw").symlink_to(folder / "tweets_raw")
-    archive = subprocess.run(
-        ["git", "archive", commit], check=True, cwd=REPOSITORY, stdout=subprocess.PIPE
-    ).stdout
-    subprocess.run(["tar", "-x", "-C", str(code)], check=True, input=archive)
-    jars = ",".join(str(jar) for jar in sorted((REPOSITORY / ".jars/spark").glob("*.jar")))
-    arguments = ["--contender", "clean_tweets", "--folder", str(tables)]
-    return run_in_process(arguments, code, find_java_home(), tables, ["--jars", jars])
-
-
 def rows_that_differ(ours: "pl.DataFrame", theirs: "pl.DataFrame") -> int:
-    """How many of `theirs` have no equal row in `ours`; both have RESULT_COLUMNS."""
+    """Count the rows of `theirs` without an equal row in `ours`. Both have RESULT_COLUMNS."""
     together = theirs.join(ours, on="tweet_id", how="left", suffix="_ours")
     columns = [name for name in theirs.columns if name != "tweet_id"]
     import polars as pl
@@ -298,11 +123,12 @@ def throughput(folder: Path, options: argparse.Namespace) -> None:
         rows_of["baseline"] = folder / "baseline.parquet"
     job = results["clean_tweets"]
     print(
-        f"{options.tweets:,} generated tweets{', each with a link and a number of its own' if options.unique else ''}, {CORES} cores, "
-        f"load {os.getloadavg()[0]:.1f}; a Python worker of clean_tweets used {job['worker_mb']:.0f} MB at most\n"
+        f"{options.tweets:,} generated tweets{' with unique links and numbers' if options.unique else ''}, "
+        f"{CORES} cores, load {os.getloadavg()[0]:.1f}; at most {job['worker_mb']:.0f} MB per Python worker\n"
     )
     print(
-        "| contender | rows | s | rows/s | CPU µs/row | clean_tweets against it | by CPU | rows that differ |\n|---|---|---|---|---|---|---|---|"
+        "| contender | rows | s | rows/s | CPU µs/row | speed-up | CPU speed-up | rows that differ |\n"
+        "|---|---|---|---|---|---|---|---|"
     )
     for contender, result in results.items():
         theirs = rows_of.get(contender)
@@ -319,7 +145,7 @@ def throughput(folder: Path, options: argparse.Namespace) -> None:
 
 
 def increment_of(table: "pa.Table") -> "pa.Table":
-    """A later dump of INCREMENT tweets, from a table of as many: the first KNOWN keep their ids, half of them get another text."""
+    """Return a later dump. The first KNOWN tweets keep their ids, and half of these change."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -350,7 +176,7 @@ def increment(folder: Path, options: argparse.Namespace) -> None:
 
     table = pa.Table.from_batches(tweets(options.rows, options.seed))
     every = pa.array(range(0, options.rows, options.rows // INCREMENT))[:INCREMENT]
-    dump = increment_of(pc.take(table, every))  # corrections all over the table
+    dump = increment_of(pc.take(table, every))  # corrections in all files of the table
     results: dict[str, list[dict[str, float]]] = {"empty table": [], f"table of {options.rows:,} rows": []}
     large = folder / "large"
     large.mkdir()
@@ -368,7 +194,8 @@ def increment(folder: Path, options: argparse.Namespace) -> None:
             measured.append(run_contender("clean_tweets", copy))
             shutil.rmtree(copy)
     print(
-        f"{INCREMENT:,} tweets, {KNOWN:,} of them known, half of these corrected, {CORES} cores, load {os.getloadavg()[0]:.1f}; medians\n"
+        f"{INCREMENT:,} tweets, {KNOWN:,} of them in the table, half of these corrected, "
+        f"{CORES} cores, load {os.getloadavg()[0]:.1f}; medians\n"
     )
     print("| | s | CPU s | against empty | by CPU |\n|---|---|---|---|---|")
     medians = {
@@ -378,7 +205,8 @@ def increment(folder: Path, options: argparse.Namespace) -> None:
     base = medians["empty table"]
     for name, (seconds, cpu_seconds) in medians.items():
         print(
-            f"| {name} | {seconds:.1f} | {cpu_seconds:.1f} | {seconds / base[0]:.2f} x | {cpu_seconds / base[1]:.2f} x |"
+            f"| {name} | {seconds:.1f} | {cpu_seconds:.1f} "
+            f"| {seconds / base[0]:.2f} x | {cpu_seconds / base[1]:.2f} x |"
         )
 
 

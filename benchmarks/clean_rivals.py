@@ -1,10 +1,10 @@
-"""The cleaning recipe of clean_tweets in Polars and in pandas with NLTK, for benchmarks/clean.py.
+"""The rules of clean_tweets in Polars and in pandas with NLTK, for benchmarks/clean.py.
 
-Both give the same rows as the job on the benchmark's tweets. Two things they get for free: Rust's patterns have no look-around, so the Polars
-rules see the character before a hashtag or handle by capturing it, and they leave out what the benchmark's tweets do not hold (URLs without
-scheme, handles of lists, entities other than five); and stems are those of the job, because Spark NLP's Porter, NLTK's and
-Snowball differ in some words. Each rival still pays for a stemmer of its own: Polars once for each distinct word, as a good Polars program
-would, pandas for each word of each row, as the usual recipe does.
+Both produce the same rows as the job on the benchmark's tweets, with two simplifications. Rust's patterns
+have no look-around, so that the Polars rules capture the character before a hashtag or handle. They omit
+cases that do not occur in these tweets (URLs without scheme, handles of lists, entities other than five). The
+stems are those of the job, because the stemmers of Spark NLP, NLTK and Snowball differ in some words. Each
+contender still runs its own stemmer: Polars once for each distinct word, pandas for each word of each row.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ RESULT_COLUMNS = ["tweet_id", "hashtags", "emoji", "clean_text", "stemmed_text",
 
 
 def clean_with_polars(raw: list[Path], vocabulary: pl.DataFrame) -> pl.DataFrame:
-    """RESULT_COLUMNS for the Parquet files `raw`; `vocabulary` has word and stem."""
+    """Return RESULT_COLUMNS for the Parquet files `raw`. `vocabulary` has word and stem."""
     emoji = emoji_pattern()
     emoji_and_marks = emoji + r"|[\x{FE00}-\x{FE0F}\x{20E0}-\x{20E4}]"
     text = pl.col("clean_text")
@@ -120,7 +120,7 @@ def clean_with_polars(raw: list[Path], vocabulary: pl.DataFrame) -> pl.DataFrame
 
 
 def polars_stems(texts: pl.Series, vocabulary: pl.DataFrame) -> pl.Series:
-    """The texts with stems for words: a distinct word is stemmed once, rows are mapped by a join."""
+    """Replace words by stems. Each distinct word is stemmed once, and a join maps the rows."""
     words = pl.DataFrame(
         {"row": pl.int_range(len(texts), eager=True), "word": texts.str.to_lowercase().str.split(" ")}
     ).explode("word")
@@ -141,7 +141,7 @@ def polars_stems(texts: pl.Series, vocabulary: pl.DataFrame) -> pl.Series:
 
 
 def clean_with_pandas(tweets: pd.DataFrame, stem_of: Mapping[str, str | None]) -> pd.DataFrame:
-    """RESULT_COLUMNS for rows of tweets_raw, by the job's own patterns and the usual recipe: one apply a rule, one stem a word."""
+    """Return RESULT_COLUMNS for rows of tweets_raw, with one `apply` per rule and one stem per word."""
     text = tweets["safe_text"]
     text = text.apply(lambda value: ENTITY.sub(lambda found: html.unescape(found[0]), value))
     for full_width, sign in FULL_WIDTH.items():
@@ -186,12 +186,12 @@ def clean_with_pandas(tweets: pd.DataFrame, stem_of: Mapping[str, str | None]) -
 
 
 def substitute(pattern: str, texts: pd.Series) -> pd.Series:
-    """Blanks for what the pattern matches."""
+    """Replace matches by blanks."""
     return texts.apply(lambda text: compiled(pattern).sub(" ", text))
 
 
 def words_of(texts: pd.Series) -> pd.Series:
-    """Words and single blanks."""
+    """Leave words separated by single blanks."""
     for joiner in WORD_JOINERS:
         texts = texts.str.replace(joiner, "", regex=False)
     return substitute(rf"{NOT_IN_A_WORD}+", texts)

@@ -1,14 +1,16 @@
-"""How fast tweets are scored: both engines in both precisions against transformers' pipeline and plain PyTorch.
+"""Measure both scoring engines in both precisions against transformers' pipeline and plain PyTorch.
 
     python -m benchmarks.score throughput --tweets 4000 --sample 1000
     python -m benchmarks.score scaling --tweets 10000,100000,1000000 --words 6
     python -m benchmarks.score copies --tweets 20000
 
-all-MiniLM-L6-v2 with a random head on invented tweets (benchmarks/varied_tweets.py). Each contender runs in a process of its own on CORES cores
-and scores WARM_UP tweets before the clocks start: one on the wall, and one that counts the processor time of the contender and its children.
-They take turns and their medians count, because a shared machine is slower in some minutes than in others. PyTorch's contenders score the first
-`--sample` tweets: they take time in proportion. `scaling` is the cost of a row by the size of the table, of the first `--words` of each tweet: what
-Spark adds to a row then weighs more. `copies` is what scoring each text once gives where half the tweets are copies. Prints Markdown for docs/benchmarks.md.
+The model is all-MiniLM-L6-v2 with a random head, on generated tweets (benchmarks/varied_tweets.py). Each
+contender runs in its own process on CORES cores and scores WARM_UP tweets before the measurement of wall time
+and CPU time. The contenders alternate and the medians are reported, because the speed of a shared machine
+varies. The PyTorch contenders score only the first `--sample` tweets. `scaling` measures the cost of a row by
+the size of the table, with the first `--words` words of each tweet to emphasise Spark's overhead. `copies`
+measures the gain of scoring each text once if half the tweets are copies. The output is Markdown for
+docs/benchmarks.md.
 """
 
 import argparse
@@ -16,25 +18,20 @@ import itertools
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from benchmarks.clean import CORES, REPOSITORY, Clock
-from deploy.installation.class_archive import spark_class_path
-from deploy.installation.java import find_java_home
+from benchmarks.measurement import CORES
+from benchmarks.score_contenders import CONTENDERS, MAX_LENGTH_TOKENS, ON_SPARK, run_contender
+from contracts.labels import ID2LABEL, LABEL2ID
 
 if TYPE_CHECKING:
-    from spark_jobs.scoring.scorable_model import ScorableModel
+    pass
 
 WARM_UP = 200
-MAX_LENGTH_TOKENS = 128
 ENGINE = "onnx int8"
-# How many times as fast as the rival the engine should be.
+# Required speed of the engine relative to each contender.
 AIMS = {"pipeline one by one": 5.0, "pipeline in batches of 32": 3.0}
 
 
@@ -45,21 +42,23 @@ def arg_parser() -> argparse.ArgumentParser:
     throughput.add_argument("--tweets", type=int, default=4_000)
     throughput.add_argument("--sample", type=int, default=1_000)
     throughput.add_argument(
-        "--rounds", type=int, default=3, help="all contenders in turn, so many times; the median counts"
+        "--rounds", type=int, default=3, help="number of runs of each contender; the median is reported"
     )
-    throughput.add_argument("--contenders", default=",".join(CONTENDERS), help="those to run, in this order")
+    throughput.add_argument(
+        "--contenders", default=",".join(CONTENDERS), help="contenders to run, in this order"
+    )
     scaling = commands.add_parser("scaling", help="the cost of a row by the size of the table")
     scaling.add_argument("--tweets", default="10000,100000")
     scaling.add_argument(
         "--rounds",
         type=int,
         default=3,
-        help="all sizes in turn, so many times, but the largest once; the median counts",
+        help="number of runs of each size except the largest; the median is reported",
     )
-    scaling.add_argument("--words", type=int, help="take so many of each tweet (default: all)")
-    copies = commands.add_parser("copies", help="each text once, against every tweet by itself")
+    scaling.add_argument("--words", type=int, help="number of words of each tweet (default: all)")
+    copies = commands.add_parser("copies", help="each text once, compared with every tweet")
     copies.add_argument("--tweets", type=int, default=20_000)
-    contender = commands.add_parser("contender", help="used by the benchmark itself: run one contender")
+    contender = commands.add_parser("contender", help="run one contender (internal)")
     contender.add_argument("name", choices=sorted(CONTENDERS))
     contender.add_argument("folder", type=Path)
     contender.add_argument("tweets", type=int)
@@ -68,12 +67,10 @@ def arg_parser() -> argparse.ArgumentParser:
 
 
 def export_minilm(folder: Path) -> None:
-    """all-MiniLM-L6-v2 with a random head: as PyTorch in `torch`, and as the trainer exports it in `onnx`."""
+    """Save all-MiniLM-L6-v2 with a random head to `torch`, and its export to `onnx`."""
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    from contracts.exported_model import ModelMetadata
-    from contracts.labels import ID2LABEL, LABEL2ID
     from training.models.checkpoints import resolve_checkpoint
     from training.models.export import export_onnx
     from training.models.presets import PACKAGED_MINILM
@@ -96,15 +93,13 @@ def export_minilm(folder: Path) -> None:
         preset="minilm",
         text_column="safe_text",
         table_version=0,
-        train_label_shares={"-1": 0.1, "0": 0.5, "1": 0.4},
-        git_commit="none",
+        train_label_shares={},
+        git_commit="",
     )
-    metadata = ModelMetadata.read(folder / "onnx")
-    replace(metadata, eval_confusion=((1, 0, 0), (0, 1, 0), (0, 0, 1)), eval_rows=3).write(folder / "onnx")
 
 
 def write_texts(folder: Path, count: int, words: int | None = None) -> None:
-    """Invented tweets, or their first words, as `texts.parquet`: row, text."""
+    """Write generated tweets, or their first words, to `texts.parquet`: row, text."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -115,141 +110,6 @@ def write_texts(folder: Path, count: int, words: int | None = None) -> None:
     if words:
         texts = pc.binary_join(pc.list_slice(pc.split_pattern(texts, " "), 0, words), " ")
     pq.write_table(pa.table({"row": pa.array(range(count)), "text": texts}), folder / "texts.parquet")
-
-
-def read_texts(folder: Path, count: int) -> list[str]:
-    import pyarrow.parquet as pq
-
-    return pq.read_table(folder / "texts.parquet")["text"].slice(0, count).to_pylist()
-
-
-def open_model(folder: Path, precision: str) -> "ScorableModel":
-    from dataclasses import replace
-
-    from spark_jobs.scoring.scorable_model import METADATA, parse_metadata
-
-    model = parse_metadata(
-        json.loads((folder / "onnx" / METADATA).read_text()), str(folder / "onnx"), "minilm", "1"
-    )
-    return replace(model, precision=precision)
-
-
-def run_engine(
-    engine: str, precision: str, by_text: bool = False
-) -> Callable[[Path, int, int], dict[str, float]]:
-    """A contender on Spark; `by_text` scores each text once."""
-
-    def run(folder: Path, count: int, warm_up: int) -> dict[str, float]:
-        from pyspark.sql import functions as F
-
-        from spark_jobs.scoring.engines import ENGINES
-        from spark_jobs.session import open_session
-
-        spark = open_session("benchmark")
-        texts = spark.read.parquet(str(folder / "texts.parquet")).where(F.col("row") < count)
-        if by_text:
-            texts = texts.groupBy("text").agg(F.collect_list("row").alias("rows"))
-        model = open_model(folder, precision)
-        score = ENGINES[engine]
-        if warm_up:
-            score(texts.limit(warm_up).repartition(CORES), model).write.format("noop").mode(
-                "overwrite"
-            ).save()
-        clock = Clock()
-        score(texts.repartition(4 * CORES), model).write.format("noop").mode("overwrite").save()
-        result = clock.result(count)
-        spark.stop()
-        return result
-
-    return run
-
-
-def run_pipeline(batch_size: int) -> Callable[[Path, int, int], dict[str, float]]:
-    def run(folder: Path, count: int, warm_up: int) -> dict[str, float]:
-        import torch
-        from transformers import pipeline
-
-        torch.set_num_threads(CORES)
-        classifier = pipeline("text-classification", model=str(folder / "torch"), device="cpu", top_k=None)
-        texts = read_texts(folder, count)
-        options: dict[str, Any] = {
-            "batch_size": batch_size,
-            "truncation": True,
-            "max_length": MAX_LENGTH_TOKENS,
-        }
-        classifier(texts[:warm_up], **options)
-        clock = Clock()
-        classifier(texts, **options)
-        return clock.result(count)
-
-    return run
-
-
-def run_torch(folder: Path, count: int, warm_up: int) -> dict[str, float]:
-    """Batches of 32 of like lengths."""
-    import torch
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-    torch.set_num_threads(CORES)
-    tokenizer = AutoTokenizer.from_pretrained(folder / "torch")
-    model = AutoModelForSequenceClassification.from_pretrained(folder / "torch").eval()
-
-    def score(texts: list[str]) -> None:
-        encoded = tokenizer(texts, truncation=True, max_length=MAX_LENGTH_TOKENS)
-        order = sorted(range(len(texts)), key=lambda row: len(encoded["input_ids"][row]))
-        with torch.inference_mode():
-            for start in range(0, len(order), 32):
-                rows = order[start : start + 32]
-                batch = tokenizer.pad(
-                    {name: [values[row] for row in rows] for name, values in encoded.items()},
-                    return_tensors="pt",
-                )
-                model(**batch).logits.softmax(dim=1)
-
-    texts = read_texts(folder, count)
-    score(texts[:warm_up])
-    clock = Clock()
-    score(texts)
-    return clock.result(count)
-
-
-CONTENDERS: dict[str, Callable[[Path, int, int], dict[str, float]]] = {
-    "onnx int8": run_engine("onnx", "int8"),
-    "onnx fp32": run_engine("onnx", "fp32"),
-    "sparknlp fp32": run_engine("sparknlp", "fp32"),
-    "sparknlp int8": run_engine("sparknlp", "int8"),
-    "plain PyTorch in sorted batches of 32": run_torch,
-    "pipeline in batches of 32": run_pipeline(32),
-    "pipeline one by one": run_pipeline(1),
-    "onnx int8 with each text once": run_engine("onnx", "int8", by_text=True),
-}
-ON_SPARK = [name for name in CONTENDERS if name.startswith(("onnx", "sparknlp"))]
-
-
-def run_contender(name: str, folder: Path, count: int, warm_up: int) -> dict[str, float]:
-    """Run one contender in a process of its own and return what it measured."""
-    environment = os.environ | {
-        "PYTHONPATH": str(REPOSITORY),
-        "PYSPARK_PYTHON": sys.executable,
-        "JAVA_HOME": str(find_java_home()),
-        "TRANSFORMERS_VERBOSITY": "error",
-        "PYSPARK_SUBMIT_ARGS": f"--master local[{CORES}] --driver-memory 4g --conf spark.driver.extraClassPath={spark_class_path()} "
-        f"--conf spark.ui.enabled=false --conf spark.driver.host=127.0.0.1 --conf spark.local.dir={folder} pyspark-shell",
-    }
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks.score",
-        "contender",
-        name,
-        str(folder),
-        str(count),
-        str(warm_up),
-    ]
-    done = subprocess.run(
-        command, check=True, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, text=True
-    )
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def cpu_ms(result: dict[str, float]) -> float:
@@ -267,11 +127,13 @@ def throughput(folder: Path, options: argparse.Namespace) -> None:
     results = {name: medians(measured) for name, measured in runs.items()}
     ours = results.get(ENGINE)
     print(
-        f"{options.tweets:,} invented tweets, PyTorch {options.sample:,}; {CORES} cores, load {os.getloadavg()[0]:.1f}"
+        f"{options.tweets:,} generated tweets, PyTorch {options.sample:,}; {CORES} cores, "
+        f"load {os.getloadavg()[0]:.1f}"
     )
     print(f"Medians of {options.rounds} rounds (smallest, largest)\n")
     print(
-        f"| contender | rows | rows/s | CPU ms/row | {ENGINE} against it | by CPU |\n|---|---|---|---|---|---|"
+        f"| contender | rows | rows/s | CPU ms/row | speed-up of {ENGINE} | by CPU |\n"
+        "|---|---|---|---|---|---|"
     )
     for name, result in results.items():
         ratios = ""
@@ -288,7 +150,7 @@ def throughput(folder: Path, options: argparse.Namespace) -> None:
 
 
 def medians(runs: list[dict[str, float]]) -> dict[str, float]:
-    """The median of each figure."""
+    """Return the median of each measurement."""
     return {name: statistics.median(run[name] for run in runs) for name in runs[0]}
 
 
@@ -296,12 +158,13 @@ def scaling(folder: Path, options: argparse.Namespace) -> None:
     sizes = [int(size) for size in options.tweets.split(",")]
     write_texts(folder, max(sizes), options.words)
     print(
-        f"{ENGINE}, {CORES} cores, load {os.getloadavg()[0]:.1f}\n\n| rows | rows/s | CPU ms/row | against the first |\n|---|---|---|---|"
+        f"{ENGINE}, {CORES} cores, load {os.getloadavg()[0]:.1f}\n\n"
+        "| rows | rows/s | CPU ms/row | relative to the first |\n|---|---|---|---|"
     )
-    # The largest takes minutes, in which what neighbours do evens out.
-    turns = [*(options.rounds - 1) * [size for size in sizes if size < max(sizes)], *sizes]
+    # The largest size takes minutes, so that one run is sufficient.
+    rounds = [*(options.rounds - 1) * [size for size in sizes if size < max(sizes)], *sizes]
     runs: dict[int, list[dict[str, float]]] = {size: [] for size in sizes}
-    for size in turns:
+    for size in rounds:
         runs[size].append(run_contender(ENGINE, folder, size, WARM_UP))
     results = [medians(measured) for measured in runs.values()]
     for result in results:

@@ -1,7 +1,8 @@
-"""Tweets for benchmarks of text rules: an invented vocabulary that follows Zipf's law, and the decorations of real tweets at their rates.
+"""Generate tweets whose words follow Zipf's law, with realistic rates of hashtags, links and emoji.
 
-`deploy.common.sample_dump` makes good dumps of few different words; a cleaning job that learns each word once would look too fast on them. Here
-13,000 of these tweets have near 14,000 different words, as the real ones have, 2 million near 220,000.
+`deploy.common.sample_dump` uses few distinct words, which would favour a job that processes each distinct word once.
+13,000 tweets of this module have about 14,000 distinct words, like the real ones, and 2 million tweets about
+220,000.
 """
 
 import datetime
@@ -15,8 +16,8 @@ WORDS = 300_000
 HASHTAGS = 5_000
 HANDLES = 20_000
 URLS = 50_000
-# Words a tweet: 4 to 28, 17 on average, as in the 13,188 real ones.
-FEWEST_WORDS, MOST_WORDS = 4, 29
+# Words per tweet: 4 to 28, 17 on average, as in the 13,188 real ones.
+MIN_WORDS, MAX_WORDS_EXCLUSIVE = 4, 29
 CHUNK_TWEETS = 100_000
 DELIVERED_AT = pa.array([datetime.datetime(2026, 11, 23, tzinfo=datetime.UTC)], pa.timestamp("us", "UTC"))
 
@@ -160,11 +161,13 @@ SUFFIXES = [
         "ive",
     ],
 ]
-# Rank r has the share 1 / (r + ZIPF_SHIFT) ** ZIPF_EXPONENT (Zipf and Mandelbrot), fitted to the two numbers above.
+# Rank r has the share 1 / (r + ZIPF_SHIFT) ** ZIPF_EXPONENT (Zipf and Mandelbrot), fitted to the two numbers
+# above.
 ZIPF_EXPONENT, ZIPF_SHIFT = 1.5, 20
 EMOJI = ["💉", "😷", "❤️", "👍🏽", "😂", "👩‍⚕️", "🙏", "😡", "🇺🇸", "1️⃣", "🦠", "👨‍👩‍👧"]
 SPECIALS = ["<user>", "<url>", "&amp;", "RT", "-", "&gt;", "2015", "10%", "…", "“quoted”", "it’s"]
-# Shares of the tokens: words, capitalised, all capitals, hashtags, handles, URLs, emoji, then those of SPECIALS.
+# Shares of the tokens: words, capitalised, all capitals, hashtags, handles, URLs, emoji, then those of
+# SPECIALS.
 SHARES = [0.80, 0.07, 0.01, 0.024, 0.002, 0.001, 0.006]
 SPECIAL_SHARES = [0.033, 0.026, 0.004, 0.002, 0.004, 0.0005, 0.004, 0.002, 0.003, 0.004, 0.0045]
 PUNCTUATION = ["", ",", ".", "!", "?", "...", ":", ")", '"']
@@ -172,7 +175,7 @@ PUNCTUATION_SHARES = [0.80, 0.06, 0.07, 0.015, 0.015, 0.01, 0.02, 0.005, 0.005]
 
 
 def invent_words(random: np.random.Generator) -> list[str]:
-    """WORDS different words, the most frequent first."""
+    """Return WORDS distinct words, most frequent first."""
     words = dict.fromkeys(FREQUENT)
     # Frequent words are short: one syllable, then two, then three.
     for syllables, until in ((1, 3_000), (2, 60_000), (3, WORDS)):
@@ -185,7 +188,7 @@ def invent_words(random: np.random.Generator) -> list[str]:
 
 
 def tweets(count: int, seed: int) -> Iterator[pa.RecordBatch]:
-    """`count` rows of tweets_raw in chunks; the same seed gives the same rows."""
+    """Yield `count` rows of tweets_raw in batches. The same seed gives the same rows."""
     random = np.random.default_rng(seed)
     words = invent_words(random)
     kinds: list[list[str]] = [
@@ -226,8 +229,8 @@ def chunk(
     first: int,
     size: int,
 ) -> pa.RecordBatch:
-    """`size` tweets with the ids from `first`; `starts` and `lengths` say where in `tokens` each kind lies, the others are cumulated shares."""
-    offsets = np.concatenate(([0], np.cumsum(random.integers(FEWEST_WORDS, MOST_WORDS + 1, size))))
+    """Return `size` tweets with ids from `first`. `starts` and `lengths` locate each kind in `tokens`."""
+    offsets = np.concatenate(([0], np.cumsum(random.integers(MIN_WORDS, MAX_WORDS_EXCLUSIVE + 1, size))))
     drawn = int(offsets[-1])
     kind = np.searchsorted(shares, random.random(drawn))
     rank = np.searchsorted(zipf, random.random(drawn))

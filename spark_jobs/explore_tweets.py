@@ -1,14 +1,15 @@
-"""Explores one version of `tweets_clean`: a self-contained HTML report with figures, in HDFS and in MLflow.
+"""Write a report on one version of `tweets_clean` to HDFS and MLflow.
 
     spark-submit spark_jobs/explore_tweets.py --tweets-clean URI --report FOLDER --run-id ID
 
-Spark counts (`exploring.findings`), matplotlib and wordcloud draw (`reporting.figures`), Jinja renders the page (`reporting.page`). The folder
-gets report.html, each figure as PNG, and figures.json with all numbers; a retry writes the same files again. The report is logged to the MLflow
-server that MLFLOW_TRACKING_URI names (`reporting.publishing`). The last line of the output is JSON.
+The folder contains report.html, each figure as PNG, and figures.json with all numbers. A retry writes the
+same files again. The report is also logged to the MLflow server at MLFLOW_TRACKING_URI. The last line of the
+output is JSON.
 """
 
 import argparse
 import json
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
@@ -21,14 +22,15 @@ from typing import TYPE_CHECKING, TypeVar
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.utils import AnalysisException
 
+from contracts.exit_status import InputError, run_command
+from contracts.labels import CLASS_NAMES
 from spark_jobs.clean_tweets import STAGE as CLEANING
 from spark_jobs.cleaning.stems import stop_words
 from spark_jobs.exploring import findings
 from spark_jobs.session import open_session
 from spark_jobs.storage.publishing import log_to_mlflow, report_files, write_files
-from spark_jobs.table_versions import is_readable, read_version
+from spark_jobs.storage.table_versions import read_if_available, read_version, require_table
 
 if TYPE_CHECKING:
     from reporting.page import Section
@@ -49,34 +51,34 @@ COLUMNS = [
     "text_group",
     "split",
 ]
-# While the driver plans one query, the tasks of another run.
-QUERIES_AT_ONCE = 2
-# Their import takes seconds, and the job needs them only when Spark has counted.
-SLOW_IMPORTS = ("spark_jobs.exploring.report", "mlflow")
+# The driver plans one query while the tasks of another one run.
+CONCURRENT_QUERIES = 2
+# Their import takes seconds. It runs during the first Spark queries.
+SLOW_IMPORTS = ("spark_jobs.exploring.report", "spark_jobs.exploring.term_sections", "mlflow")
 
 Key = TypeVar("Key", bound=Hashable)
 
 
 def arg_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--tweets-clean", required=True, metavar="URI", help="Delta table to explore")
     parser.add_argument(
-        "--report", required=True, metavar="FOLDER", help="folder on the table's file system for the report"
+        "--report", required=True, metavar="FOLDER", help="folder of the report, on the table's file system"
     )
-    parser.add_argument("--run-id", required=True, help="the Airflow run that asks for the report")
+    parser.add_argument("--run-id", required=True, help="id of the Airflow run")
     return parser
 
 
 def start_slow_imports() -> None:
-    """Imports SLOW_IMPORTS in a thread. One that fails does so again, with its error, where it is needed."""
+    """Import SLOW_IMPORTS in a thread. A module that cannot be imported raises its error where it is used."""
     Thread(target=lambda: [import_module(name) for name in SLOW_IMPORTS], daemon=True).start()
 
 
 def data_versions(tweets_clean: DeltaTable) -> list[int]:
-    """The versions in which clean_tweets has changed the rows, newest first; other commits are those of table maintenance."""
+    """Return the versions that clean_tweets wrote, latest first, without those that changed no row."""
     stage = F.get_json_object("userMetadata", "$.stage").alias("stage")
     commits = tweets_clean.history().select("version", "operation", stage).collect()
     of_stage = [
@@ -86,16 +88,13 @@ def data_versions(tweets_clean: DeltaTable) -> list[int]:
 
 
 def compare(spark: SparkSession, uri: str, tweets: DataFrame, older: int | None) -> "Comparison | None":
-    """What distinguishes `tweets` from the version `older` of their table; None where there is no older version."""
+    """Compare `tweets` with an older version of their table. Return None if `older` is None."""
     from spark_jobs.exploring.report import Comparison
 
     if older is None:
         return None
-    try:
-        before = read_version(spark, uri, older)
-        if not is_readable(spark, before):
-            return Comparison(older)
-    except AnalysisException:  # its entry in Delta's log is gone
+    before = read_if_available(spark, uri, older)
+    if before is None:
         return Comparison(older)
     counts = only_row(findings.differences(before, tweets))
     labels = {
@@ -105,14 +104,18 @@ def compare(spark: SparkSession, uri: str, tweets: DataFrame, older: int | None)
 
 
 def explore(spark: SparkSession, uri: str, versions: list[int]) -> "tuple[list[Section], dict[str, float]]":
-    """The sections of the report on the newest of `versions`, compared with the one before, and the metrics for MLflow.
+    """Return the sections of the report and the metrics for MLflow.
 
-    Sections are drawn while Spark counts for the next ones. Raises SystemExit where the table holds no tweets.
+    The report is about the first one of `versions` and compares it with the second one. Sections are drawn
+    while Spark counts for the next ones.
+
+    Raises:
+        InputError: the table has no rows.
     """
     tweets = read_version(spark, uri, versions[0]).select(COLUMNS).persist()
     groups = findings.text_groups(tweets).persist()
     terms = findings.term_counts(tweets, stop_words()).persist()
-    with ThreadPoolExecutor(QUERIES_AT_ONCE) as pool:
+    with ThreadPoolExecutor(CONCURRENT_QUERIES) as pool:
         # In the order in which the report needs them.
         counting = pool.submit(findings.tweet_counts(tweets).collect)
         words = pool.submit(findings.most_frequent_words(terms, WORDS_IN_CLOUD).collect)
@@ -122,12 +125,12 @@ def explore(spark: SparkSession, uri: str, versions: list[int]) -> "tuple[list[S
         removed = pool.submit(only_row, findings.removed_by_rules(tweets))
         previous = pool.submit(compare, spark, uri, tweets, versions[1] if len(versions) > 1 else None)
 
-        from spark_jobs.exploring import report
+        from spark_jobs.exploring import report, term_sections
 
         counts = counting.result()
         total = sum(row.tweets for row in counts)
         if not total:
-            raise SystemExit(f"{uri} holds no tweets: ingest a dump first")
+            raise InputError(f"{uri} has no rows: ingest a dump first")
         labels = sum_tweets(counts, lambda row: (row.label, row.split))
         lengths = {
             label: sum_tweets((row for row in counts if row.label == label), lambda row: row.characters)
@@ -142,8 +145,8 @@ def explore(spark: SparkSession, uri: str, versions: list[int]) -> "tuple[list[S
             report.labels_section(labels),
             report.lengths_section(lengths),
             report.agreement_section(sum_tweets(voted, lambda row: (row.agreement, row.label))),
-            report.words_section(words_by_column(words.result())),
-            *(report.distinctive_section(terms_by_rank, kind) for kind in findings.KINDS),
+            term_sections.words_section(words_by_column(words.result())),
+            *(term_sections.distinctive_section(terms_by_rank, kind) for kind in findings.KINDS),
             report.duplicates_section(duplicates.result(), [row.asDict() for row in largest.result()], total),
             report.removed_section(removed.result(), total),
             report.difference_section(previous.result(), per_label),
@@ -156,7 +159,7 @@ def explore(spark: SparkSession, uri: str, versions: list[int]) -> "tuple[list[S
 
 
 def sum_tweets(counts: Iterable[Row], key: Callable[[Row], Key]) -> dict[Key, int]:
-    """The tweets in rows of findings.tweet_counts, added up for each value of `key`."""
+    """Return the number of tweets for each value of `key`, from rows of findings.tweet_counts."""
     sums: Counter[Key] = Counter()
     for row in counts:
         sums[key(row)] += row.tweets
@@ -164,38 +167,40 @@ def sum_tweets(counts: Iterable[Row], key: Callable[[Row], Key]) -> dict[Key, in
 
 
 def words_by_column(rows: Iterable[Row]) -> dict[str, dict[str, int]]:
-    """The rows of findings.most_frequent_words: occurrences of each word, most frequent first, in `all` tweets and each label's."""
-    words: dict[str, dict[str, int]] = {name: {} for name in ("all", *findings.LABELS.values())}
+    """Return the occurrences of each word in `all` tweets and by label, most frequent first.
+
+    `rows` are those of findings.most_frequent_words.
+    """
+    words: dict[str, dict[str, int]] = {name: {} for name in ("all", *CLASS_NAMES)}
     for row in sorted(rows, key=lambda row: row.rank):
         words[row.column][row.term] = row.occurrences
     return words
 
 
 def only_row(rows: DataFrame) -> dict[str, int]:
-    """The one row of an aggregation."""
+    """Return the row of an aggregation without groups."""
     row = rows.first()
     assert row is not None
     return row.asDict()
 
 
 def main() -> None:
-    """Runs the job and prints its summary, the last line as JSON."""
+    """Run the job and print its summary."""
     arguments = arg_parser().parse_args()
     started = time.monotonic()
     start_slow_imports()
     spark = open_session(STAGE)
-    if not DeltaTable.isDeltaTable(spark, arguments.tweets_clean):
-        raise SystemExit(f"no table tweets_clean at {arguments.tweets_clean}: run clean_tweets first")
+    require_table(spark, arguments.tweets_clean, "run clean_tweets first")
     versions = data_versions(DeltaTable.forPath(spark, arguments.tweets_clean))
     if not versions:
-        raise SystemExit(f"clean_tweets has written nothing to {arguments.tweets_clean} yet: run it first")
+        raise InputError(f"clean_tweets has not written to {arguments.tweets_clean}: run it first")
     sections, metrics = explore(spark, arguments.tweets_clean, versions)
     from reporting.page import render
 
     facts = {
         "Table": f"{arguments.tweets_clean}, version {versions[0]}",
         "Run": arguments.run_id,
-        "Made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "Created": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
     }
     files = report_files(render(f"{metrics['tweets']:,} tweets about vaccines", facts, sections), sections)
     write_files(spark, arguments.report, files)
@@ -208,9 +213,7 @@ def main() -> None:
     )
     spark.stop()
     seconds = round(time.monotonic() - started, 1)
-    print(
-        f"explored {metrics['tweets']} tweets of version {versions[0]} in {seconds} s: {arguments.report}/report.html"
-    )
+    print(f"{metrics['tweets']} tweets of version {versions[0]}, {seconds} s: {arguments.report}/report.html")
     if mlflow_run is None:
         print("not logged to MLflow: MLFLOW_TRACKING_URI is not set")
     summary = {
@@ -223,4 +226,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

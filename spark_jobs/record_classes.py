@@ -1,15 +1,15 @@
-"""A job that loads the classes that the other jobs load, so that Java can archive them (class data sharing); `make install` runs it once.
+"""Load the Java classes that the other jobs load, so that Java can archive them (class data sharing).
 
-    spark-submit --conf spark.driver.extraJavaOptions=-XX:ArchiveClassesAtExit=FILE spark_jobs/record_classes.py
+    spark-submit --driver-java-options -XX:ArchiveClassesAtExit=FILE spark_jobs/record_classes.py
 
-Its rows are invented and its results are not used. It does with Delta what the jobs do: create, append, overwrite, merge, delete, read changes
-and history, compact, vacuum; it aggregates, joins and ranks, runs a Python worker, and calls an HDFS that is not there. A class that it misses is
-read from its jar, as without an archive.
+`make install` runs this job once. It uses generated rows and discards its results. It creates, appends to,
+overwrites, merges, deletes from, reads, compacts and vacuums a Delta table, aggregates, joins and ranks rows,
+runs a Python worker, and calls an HDFS that does not exist. Java loads a class that is not in the archive
+from its jar.
 """
 
 import tempfile
 from contextlib import suppress
-from typing import Any
 
 from delta.tables import DeltaTable
 from py4j.protocol import Py4JJavaError
@@ -17,24 +17,25 @@ from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from spark_jobs.session import open_session
+from spark_jobs.storage.hadoop_files import exists
 
 HDFS_WITHOUT_SERVER = "hdfs://127.0.0.1:1/"
 
 
 def main() -> None:
-    """Runs every step on a table in a temporary folder."""
+    """Run every step on a table in a temporary folder."""
     spark = open_session("record_classes")
     spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")
     with tempfile.TemporaryDirectory(prefix="record-classes-") as folder:
         write_table(spark, folder)
-        count(spark.read.format("delta").load(folder))
+        aggregate(spark.read.format("delta").load(folder))
         maintain_table(spark, folder)
-    look_for_hdfs(spark)
+    call_hdfs(spark)
     spark.stop()
 
 
 def write_table(spark: SparkSession, folder: str) -> None:
-    """Creates a table, appends to it, overwrites it, merges into it and deletes from it."""
+    """Create a table, append to it, overwrite it, merge into it and delete from it."""
     row_id = F.col("id")
     rows = spark.range(1000).select(
         row_id.cast("string").alias("tweet_id"),
@@ -62,8 +63,8 @@ def write_table(spark: SparkSession, folder: str) -> None:
     rows.where("tweet_id = '1'").write.format("delta").mode("append").save(folder)
 
 
-def count(rows: DataFrame) -> None:
-    """Aggregates, joins and ranks, with the text functions that jobs use."""
+def aggregate(rows: DataFrame) -> None:
+    """Aggregate, join and rank, with the text functions of the jobs."""
     words = rows.select(
         "label", F.explode(F.split(F.lower(F.regexp_replace("text", "[^A-Za-z ]", "")), " ")).alias("word")
     ).persist()
@@ -92,7 +93,7 @@ def count(rows: DataFrame) -> None:
 
 
 def maintain_table(spark: SparkSession, folder: str) -> None:
-    """Reads versions, changes and history, then compacts and vacuums."""
+    """Read versions, changes and history, then compact and vacuum."""
     spark.read.format("delta").option("readChangeFeed", "true").option("startingVersion", 1).load(
         folder
     ).groupBy("_change_type").count().collect()
@@ -106,14 +107,11 @@ def maintain_table(spark: SparkSession, folder: str) -> None:
     table.vacuum(0)
 
 
-def look_for_hdfs(spark: SparkSession) -> None:
-    """Loads the HDFS client up to its first call, which is refused."""
-    jvm: Any = spark.sparkContext._jvm
-    configuration = spark.sparkContext._jsc.hadoopConfiguration()
-    configuration.set("ipc.client.connect.max.retries", "0")
-    path = jvm.org.apache.hadoop.fs.Path(HDFS_WITHOUT_SERVER)
+def call_hdfs(spark: SparkSession) -> None:
+    """Load the HDFS client. Its connection is refused."""
+    spark.sparkContext._jsc.hadoopConfiguration().set("ipc.client.connect.max.retries", "0")
     with suppress(Py4JJavaError):
-        path.getFileSystem(configuration).exists(path)
+        exists(spark, HDFS_WITHOUT_SERVER)
 
 
 if __name__ == "__main__":

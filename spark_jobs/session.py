@@ -1,7 +1,8 @@
-"""The Spark session of every job.
+"""Spark session of every job.
 
-What depends on the deployment (master, jars, fs.defaultFS, replication, event log) comes from spark-defaults.conf in SPARK_CONF_DIR.
-What the jobs themselves need is here, each setting with its reason; a value given to spark-submit wins over these.
+Settings of the deployment (master, jars, fs.defaultFS, replication, event log) are in spark-defaults.conf in
+SPARK_CONF_DIR. Settings that the jobs need are here. A value of spark-submit or spark-defaults.conf overrides
+them.
 """
 
 import os
@@ -11,31 +12,31 @@ from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
 JOB_SETTINGS = {
-    # Delta Lake: its SQL commands, and the catalog that knows them.
+    # Delta Lake: its SQL commands and its catalog.
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-    # Each stage reads only what is new from the table before it.
+    # Each stage reads only the changes of its source table.
     "spark.databricks.delta.properties.defaults.enableChangeDataFeed": "true",
-    # The default of 50 tasks to read a log of some kilobytes costs seconds on each look at a table.
+    # By default 50 tasks read a log of some kilobytes, which takes seconds.
     "spark.databricks.delta.snapshotPartitions": "2",
-    # The default of 200 is for clusters; adaptive execution merges what is still too small.
+    # The default of 200 is for large clusters. Adaptive execution merges small partitions.
     "spark.sql.shuffle.partitions": "16",
-    # VACUUM lists the files of a table in so many tasks: the default of 10,000 takes half a minute for a table of six files.
+    # VACUUM lists files in this number of tasks. The default of 10,000 takes half a minute for six files.
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "16",
-    # Tables are in UTC wherever the machine stands.
+    # Timestamps of the tables are in UTC.
     "spark.sql.session.timeZone": "UTC",
     # Columns travel between the JVM and Python as Arrow batches.
     "spark.sql.execution.arrow.pyspark.enabled": "true",
-    # The bar overwrites log lines that Airflow keeps.
+    # The progress bar overwrites lines of Airflow's task log.
     "spark.ui.showConsoleProgress": "false",
 }
 
 
 def open_session(app_name: str) -> SparkSession:
-    """The session named `app_name`, with JOB_SETTINGS wherever neither spark-submit nor spark-defaults.conf says otherwise."""
-    # Workers must run the driver's Python version; without this they take the first python3 on PATH.
+    """Return a session with JOB_SETTINGS, except for those that spark-submit or spark-defaults.conf set."""
+    # Workers must run the driver's Python version. By default they run the first python3 on PATH.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    # Only a started JVM knows what spark-submit was given.
+    # The settings of spark-submit are available only in a started JVM.
     SparkContext._ensure_initialized()
     given = SparkConf()
     builder = SparkSession.builder.appName(app_name)
@@ -43,6 +44,6 @@ def open_session(app_name: str) -> SparkSession:
         if not given.contains(key):
             builder = builder.config(key, value)
     session = builder.getOrCreate()
-    # At INFO each Delta commit writes pages into the task's log in Airflow, where people look for what went wrong.
+    # At INFO each Delta commit writes pages into Airflow's task log.
     session.sparkContext.setLogLevel("WARN")
     return session

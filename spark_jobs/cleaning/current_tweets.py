@@ -1,31 +1,32 @@
-"""The current tweets of `tweets_raw`, an append-only log with a row for each tweet of each dump: the newest delivery wins.
+"""Select the current tweets of the log `tweets_raw`.
 
-A dump without labels or agreements erases none: of each of the two columns the newest value that is not null counts.
+If a tweet is in several dumps, the latest delivery wins.
+`label` and `agreement` are the latest values that are not null, so that a dump without labels deletes none.
 """
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-# A dump is delivered once; the hash decides between two of the same time.
+# The order of deliveries. The hash breaks ties.
 DELIVERY = ("delivered_at", "dump_sha256")
 CURRENT_TWEET = ["tweet_id", "safe_text", "label", "agreement", "dump_sha256"]
 
 
 def current_tweets(log: DataFrame) -> DataFrame:
-    """One row for each tweet_id of `log`: CURRENT_TWEET."""
+    """Return the columns CURRENT_TWEET for each tweet_id of the log."""
     delivery = F.struct(*DELIVERY)
-    newest = log.groupBy("tweet_id").agg(
+    latest = log.groupBy("tweet_id").agg(
         F.max_by(F.struct("safe_text", "dump_sha256"), delivery).alias("row"),
         *(
             F.max_by(name, F.when(F.col(name).isNotNull(), delivery)).alias(name)
             for name in ("label", "agreement")
         ),
     )
-    return newest.select("tweet_id", "row.safe_text", "label", "agreement", "row.dump_sha256")
+    return latest.select("tweet_id", "row.safe_text", "label", "agreement", "row.dump_sha256")
 
 
 def superseded_rows(log: DataFrame) -> DataFrame:
-    """tweet_id and dump_sha256 of the rows of `log` that give the current tweet neither its text nor its label nor its agreement."""
+    """Return tweet_id and dump_sha256 of the rows from which the current tweet takes no value."""
     delivery = F.struct(*DELIVERY)
     is_label, is_agreement = (F.when(F.col(name).isNotNull(), delivery) for name in ("label", "agreement"))
     sources = log.groupBy("tweet_id").agg(

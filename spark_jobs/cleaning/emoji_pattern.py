@@ -1,7 +1,8 @@
-"""The emoji of Unicode as one regular expression, generated from the table of the `emoji` package.
+"""Regular expression for Unicode emoji, generated from the table of the package `emoji`.
 
-A list of code point ranges would cut families, flags and skin tones apart. The table holds every sequence whole (ZWJ sequences, skin tones,
-flags, keycaps, with and without variation selector), so the pattern is its trie.
+Ranges of code points would split families, flags and skin tones. The table contains complete sequences (ZWJ
+sequences, skin tones, flags, keycaps, with and without variation selector). The pattern is the trie of this
+table.
 """
 
 from collections.abc import Iterable
@@ -10,15 +11,15 @@ from functools import cache
 from emoji import EMOJI_DATA
 
 Trie = dict[str, "Trie"]
-# The mark that makes a digit a keycap, and what chooses between text and picture.
+# U+20E3 turns a digit into a keycap. Variation selectors choose between text and picture.
 KEYCAP = 0x20E3
 VARIATION_SELECTORS = range(0xFE00, 0xFE10)
 
-END = ""  # the key that marks the end of a sequence in a Trie
+END = ""  # key at the end of a sequence in a Trie
 
 
-def trie_of(sequences: Iterable[str]) -> Trie:
-    """The prefix tree of `sequences`, one level a code point."""
+def build_trie(sequences: Iterable[str]) -> Trie:
+    """Return the prefix tree of `sequences`, with one level for each code point."""
     root: Trie = {}
     for sequence in sequences:
         node = root
@@ -28,12 +29,15 @@ def trie_of(sequences: Iterable[str]) -> Trie:
     return root
 
 
-def pattern_of(node: Trie) -> str:
-    """A pattern for the longest sequence below `node`; branches that go on alike share one character class."""
+def build_pattern(node: Trie) -> str:
+    """Return a pattern for the longest sequence below a node.
+
+    Branches with equal ends share a character class.
+    """
     branches: dict[str, list[str]] = {}
     for character, below in node.items():
         if character != END:
-            branches.setdefault(pattern_of(below), []).append(character)
+            branches.setdefault(build_pattern(below), []).append(character)
     alternatives = [character_class(map(ord, characters)) + rest for rest, characters in branches.items()]
     if not alternatives:
         return ""
@@ -44,7 +48,7 @@ def pattern_of(node: Trie) -> str:
 
 
 def character_class(points: Iterable[int], gap: int = 0) -> str:
-    r"""The code points as ranges of a character class; two with at most `gap` others between them share a range.
+    r"""Return a character class for code points. Points with at most `gap` others between them share a range.
 
     >>> character_class(map(ord, "cab"))
     '[\\U00000061-\\U00000063]'
@@ -64,12 +68,15 @@ def character_class(points: Iterable[int], gap: int = 0) -> str:
 
 @cache
 def emoji_pattern() -> str:
-    """Matches one emoji, the longest there is."""
-    return pattern_of(trie_of(EMOJI_DATA))
+    """Return the pattern of one emoji, as long as possible."""
+    return build_pattern(build_trie(EMOJI_DATA))
 
 
 @cache
 def emoji_hint_pattern() -> str:
-    """A class of few ranges that holds a character of every emoji, and the variation selectors; others too, but none that most texts use."""
-    starts = {ord(character) for character in trie_of(EMOJI_DATA) if not character.isascii()}
+    """Return a class of few ranges that matches a character of every emoji.
+
+    It also matches some rare characters.
+    """
+    starts = {ord(character) for character in build_trie(EMOJI_DATA) if not character.isascii()}
     return character_class(starts | {KEYCAP, *VARIATION_SELECTORS}, gap=0xFF)

@@ -1,7 +1,9 @@
-"""Rows of tweets cleaned in Arrow in two steps, between which Spark NLP stems the words: `find_tokens`, stems, `join_tokens`.
+"""Clean rows of tweets in Arrow, in two steps: `find_tokens`, then `join_tokens`.
 
-The texts of a batch are split at blanks and the tokens dictionary-encoded, so that each distinct one goes through the rules once. Between the
-steps a batch is a value in one row; Spark looks at the words alone. So all texts are read once, in one Spark job without a shuffle.
+In between Spark NLP stems the words.
+`find_tokens` splits the texts of a batch at blanks and dictionary-encodes the tokens, so that the rules run
+once for each distinct token. Between the steps a chunk of tweets is one binary value, and Spark processes
+only the words. So all texts are read once, in one Spark job without a shuffle.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,15 +17,17 @@ from pyspark.sql.types import ArrayType, BinaryType, StringType, StructField, St
 from spark_jobs.cleaning.stems import stem_key
 from spark_jobs.cleaning.token_rules import clean_token
 
-# A task asks for the stem of a word once, and forgets its words when it holds so many, to bound its memory (about 100 MB).
-WORDS_HELD = 1_000_000
-# The tokens of longer texts than this are found and joined in several turns, to bound the memory of a task.
-TURN_BYTES = 32 << 20
+# A task requests the stem of a word once. It clears its cache at this size, to limit its memory (about 100
+# MB).
+MAX_CACHED_WORDS = 1_000_000
+# A batch with more bytes of text is processed in several chunks, to limit the memory of a task.
+CHUNK_BYTES = 32 << 20
 
 STRINGS = ArrayType(StringType(), containsNull=False)
-# Between the steps: a row for each tweet, so that Spark cuts the same batches again, but all columns are null except in the first row of a turn.
-TURN = StructType([StructField("tweets", BinaryType()), StructField("words", STRINGS)])
-# What the two steps add to a tweet; `normalised` is what `text_group` is a hash of, before lower-casing.
+# Rows between the steps. There is a row for each tweet, so that Spark creates the same batches again, but all
+# columns are null except in the first row of a chunk.
+CHUNK = StructType([StructField("tweets", BinaryType()), StructField("words", STRINGS)])
+# Columns that the two steps add to a tweet. `text_group` is a hash of `normalised` in lower case.
 CLEANED_TEXT = StructType(
     [
         StructField("hashtags", STRINGS, nullable=False),
@@ -34,64 +38,71 @@ CLEANED_TEXT = StructType(
     ]
 )
 
-# Of ASCII letters and digits between these signs the rules leave the letters and digits, except for RT; of a link as Twitter shortens it nothing.
+# Tokens that need no rules: ASCII letters and digits between these signs (only the signs are removed), except
+# for RT, and Twitter's short links (removed).
 SIGNS_AROUND_WORDS = '.,!?:;"()'
 RETWEET_MARKERS = pa.array(["RT", "Rt", "rt"])
 SHORT_LINK = "^https?://t[.]co/[A-Za-z0-9]+$"
 
 
 def find_tokens(text_column: str) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """For mapInArrow, the first step: TURN, in which `words` are those whose stems `join_tokens` will need and has not been given."""
+    """Return the first step, for mapInArrow.
+
+    It yields CHUNK; `words` are those whose stems `join_tokens` lacks.
+    """
 
     def find(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        asked: set[str] = set()
+        requested: set[str] = set()
         for batch in batches:
-            for turn in turns(batch, text_column):
-                tokens = clean_tokens(turn.column(text_column))
-                if len(asked) > WORDS_HELD:
-                    asked.clear()
-                new = words_to_stem(tokens.values.dictionary.field("words")) - asked
-                asked |= new
-                absent = [None] * (turn.num_rows - 1)
-                tweets = pa.array([to_bytes(turn.append_column("tokens", tokens)), *absent], pa.binary())
+            for chunk in split_batch(batch, text_column):
+                tokens = clean_tokens(chunk.column(text_column))
+                if len(requested) > MAX_CACHED_WORDS:
+                    requested.clear()
+                new = words_to_stem(tokens.values.dictionary.field("words")) - requested
+                requested |= new
+                absent = [None] * (chunk.num_rows - 1)
+                tweets = pa.array([to_bytes(chunk.append_column("tokens", tokens)), *absent], pa.binary())
                 yield pa.record_batch(
-                    [tweets, pa.array([list(new), *absent], pa.list_(pa.string()))], TURN.names
+                    [tweets, pa.array([list(new), *absent], pa.list_(pa.string()))], CHUNK.names
                 )
 
     return find
 
 
 def join_tokens(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """For mapInArrow, the second step: TURN and `stems`, those of `words` in their order -> the rows that `find_tokens` was given, and CLEANED_TEXT.
+    """Yield the rows that `find_tokens` received, with CLEANED_TEXT. This is the second step, for mapInArrow.
 
-    Raises KeyError in a worker for a word that needs a stem and was given none.
+    The batches have CHUNK and `stems`, the stems of `words` in the same order.
+
+    Raises:
+        KeyError: a word that needs a stem has none.
     """
     stem_of: dict[str, str | None] = {}
     for batch in batches:
         for tweets, words, stems in zip(
             *batch.filter(batch.column("tweets").is_valid()).columns, strict=True
         ):
-            if len(stem_of) > WORDS_HELD:  # as in `find_tokens`, which holds the same words
+            if len(stem_of) > MAX_CACHED_WORDS:  # at the same time as `find_tokens`, which has the same words
                 stem_of.clear()
             stem_of.update(zip(words.as_py(), stems.as_py(), strict=True))
-            turn = pa.ipc.open_stream(tweets.as_buffer()).read_next_batch()
-            *columns, tokens = turn.columns
+            chunk = pa.ipc.open_stream(tweets.as_buffer()).read_next_batch()
+            *columns, tokens = chunk.columns
             yield pa.record_batch(
-                [*columns, *cleaned_text(tokens, stem_of)], [*turn.schema.names[:-1], *CLEANED_TEXT.names]
+                [*columns, *cleaned_text(tokens, stem_of)], [*chunk.schema.names[:-1], *CLEANED_TEXT.names]
             )
 
 
-def turns(batch: pa.RecordBatch, text_column: str) -> Iterator[pa.RecordBatch]:
-    """Slices of a batch in which all texts begin within TURN_BYTES."""
+def split_batch(batch: pa.RecordBatch, text_column: str) -> Iterator[pa.RecordBatch]:
+    """Yield slices of a batch in which all texts begin within CHUNK_BYTES."""
     ends = np.cumsum(pc.binary_length(batch.column(text_column)).to_numpy())
-    turn_of_row = np.concatenate(([0], ends))[:-1] // TURN_BYTES
-    firsts = np.flatnonzero(np.diff(turn_of_row, prepend=-1))
+    chunk_of_row = np.concatenate(([0], ends))[:-1] // CHUNK_BYTES
+    firsts = np.flatnonzero(np.diff(chunk_of_row, prepend=-1))
     for first, end in pairwise([*firsts, batch.num_rows]):
         yield batch.slice(first, end - first)
 
 
 def to_bytes(batch: pa.RecordBatch) -> bytes:
-    """The batch as an Arrow stream."""
+    """Return a batch as an Arrow stream."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as stream:
         stream.write_batch(batch)
@@ -99,7 +110,10 @@ def to_bytes(batch: pa.RecordBatch) -> bytes:
 
 
 def clean_tokens(texts: pa.StringArray) -> pa.ListArray:
-    """The tokens of each text, dictionary-encoded; the dictionary is what the rules make of them: structs with the fields of CleanedToken."""
+    """Return the tokens of each text, dictionary-encoded.
+
+    The dictionary has structs with the fields of CleanedToken.
+    """
     tokens = pc.split_pattern(texts, " ")
     encoded = tokens.flatten().dictionary_encode()
     cleaned = pa.DictionaryArray.from_arrays(encoded.indices, clean_distinct_tokens(encoded.dictionary))
@@ -107,7 +121,7 @@ def clean_tokens(texts: pa.StringArray) -> pa.ListArray:
 
 
 def clean_distinct_tokens(tokens: pa.StringArray) -> pa.StructArray:
-    """`clean_token` of each token; most need no rule to be tried."""
+    """Apply `clean_token` to each token. Most tokens are handled in Arrow, without the rules."""
     bare = pc.ascii_trim(tokens, SIGNS_AROUND_WORDS)
     is_word = pc.and_not(pc.ascii_is_alnum(bare), pc.is_in(bare, RETWEET_MARKERS))
     needs_rules = pc.invert(pc.or_(is_word, pc.match_substring_regex(tokens, SHORT_LINK)))
@@ -129,13 +143,13 @@ def clean_distinct_tokens(tokens: pa.StringArray) -> pa.StructArray:
 
 
 def words_to_stem(texts: pa.StringArray) -> set[str]:
-    """The words in `texts`, as `stem_key` gives them, that need a stem."""
+    """Return the `stem_key` of each word that needs a stem."""
     words = set(" ".join(texts.to_pylist()).split(" "))
     return set(filter(None, map(stem_key, words)))
 
 
 def cleaned_text(tokens: pa.ListArray, stem_of: Mapping[str, str | None]) -> list[pa.Array]:
-    """The columns of CLEANED_TEXT from `clean_tokens`."""
+    """Return the columns of CLEANED_TEXT for the result of `clean_tokens`."""
     encoded, row_offsets = tokens.values, tokens.offsets.to_numpy()
     token_ids, token = encoded.indices, encoded.dictionary
 
@@ -147,7 +161,7 @@ def cleaned_text(tokens: pa.ListArray, stem_of: Mapping[str, str | None]) -> lis
         )
 
     def joined(values: pa.StringArray) -> pa.StringArray:
-        # Arrow keeps the strings of an array one after the other: those of a row are joined already.
+        # Arrow stores the strings of an array one after another, so that those of a row are already joined.
         taken = values.take(token_ids)
         offsets = np.frombuffer(taken.buffers()[1], np.int32)[row_offsets]
         return pa.StringArray.from_buffers(len(tokens), pa.py_buffer(offsets), taken.buffers()[2])
@@ -168,7 +182,7 @@ def cleaned_text(tokens: pa.ListArray, stem_of: Mapping[str, str | None]) -> lis
 
 
 def stem_text(words: str, stem_of: Mapping[str, str | None]) -> str:
-    """The stems of blank-separated words; a stop word has none."""
+    """Return the stems of blank-separated words, without stop words."""
     if " " in words:
         return " ".join(filter(None, (stem_text(word, stem_of) for word in words.split(" "))))
     key = stem_key(words)

@@ -1,26 +1,29 @@
-"""Which tweets train a model and which judge it: a function of the text alone.
+"""Split tweets into the sides train and eval. The side is a function of the text alone.
 
-All copies of a text share one `text_group`, and the side is read off the group's hash: no copy of a training text is ever in eval, and a
-tweet never changes sides when new dumps come.
+All copies of a text have the same `text_group`, a hash that determines the side. So no copy of a training
+text is on the eval side, and no tweet changes sides when new dumps arrive.
 """
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-# Never change it: tweets would change sides. It is the first of vaxpulse-0, vaxpulse-1, ... with which, on the 8,010 labelled real tweets, eval
-# holds a fifth of each label and each label's share in eval is its share in all, both within a percentage point (0.36 points at most; 46 of
-# the first 200 salts hold to a point, a hash alone strays further).
+# Never change it: tweets would change sides. It is the first of vaxpulse-0, vaxpulse-1, ... for which the
+# eval side of the 8,010 labelled real tweets contains a fifth of each label, and the label shares on both
+# sides differ by at most one percentage point (0.36 points; 46 of the first 200 salts satisfy this).
 SALT = "vaxpulse-0"
 # One fifth of the range of eight hexadecimal digits.
 EVAL_BELOW = "33333333"
 
 
 def text_group(normalised_text: Column) -> Column:
-    """MD5 (an identity, no security), in hexadecimal, of the salted text: lower case, handles and URLs out, only letters and digits."""
+    """Return the hexadecimal MD5 of the salted normalised text, in lower case.
+
+    The hash is not used for security.
+    """
     return F.md5(F.concat(F.lit(SALT), normalised_text))
 
 
 def split(group: Column, label: Column) -> Column:
-    """`eval` for the fifth of the groups with the lowest hashes, else `train`; `unlabelled` where `label` is null."""
+    """Return `eval` for the fifth of the groups with the lowest hashes, else `train`, or `unlabelled`."""
     side = F.when(F.substring(group, 1, 8) < EVAL_BELOW, "eval").otherwise("train")
     return F.when(label.isNull(), "unlabelled").otherwise(side)

@@ -1,10 +1,11 @@
-"""The cleaning rules: plain functions of a text, in the order in which `clean_token` applies them.
+"""Cleaning rules: functions of a text, in the order in which `clean_token` applies them.
 
-Every rule looks at the text between two blanks only (a law in tests/properties holds it to that), so that a job applies the rules once to each
-distinct token instead of once to each row. What a rule removes leaves a blank, so that its neighbours never become one word.
+Each rule depends only on the text between two blanks (tests/properties checks this). So a job applies the
+rules once to each distinct token instead of once to each row. A removed part is replaced by a blank, so that
+its neighbours stay two words.
 
-No rule removes what the next one needs: URLs go before hashtags, because a `#` inside a URL is no hashtag; punctuation goes last, because a
-URL or an emoji cut into pieces is no longer one.
+The order matters. URLs are removed before hashtags, because a `#` inside a URL is not a hashtag. Punctuation
+is removed last, because URLs and emoji contain punctuation.
 """
 
 from collections.abc import Callable, Iterable
@@ -18,39 +19,40 @@ import regex
 from spark_jobs.cleaning import twitter_patterns as patterns
 from spark_jobs.cleaning.emoji_pattern import emoji_hint_pattern, emoji_pattern
 
-# Raise it with every change of a result: `clean_tweets` then cleans all tweets again.
+# Increase it with every change of a result, so that `clean_tweets` cleans all tweets again.
 RULES_VERSION = 2
 
-# Characters that join two parts of one word: apostrophes (don't), zero-width joiners (Persian, Hindi), the soft hyphen.
+# Characters within a word: apostrophes (don't), zero-width joiners (Persian, Hindi), the soft hyphen.
 WORD_JOINERS = ("'", "’", "\u200c", "\u200d", "\u00ad")
-# What is neither letter, mark nor digit stands between words.
+# All characters but letters, marks and digits separate words.
 NOT_IN_A_WORD = r"[^\p{L}\p{M}\p{N}]"
 NOT_IN_A_WORD_NOR_BLANK = r"[^\p{L}\p{M}\p{N} ]"
 ENTITY = r"&(?:#([0-9]{1,8})|#[xX]([0-9A-Fa-f]{1,7})|([A-Za-z][A-Za-z0-9]{1,31}));"
 REPLACEMENT_CHARACTER = "\ufffd"
 
-# A worker remembers so many tokens, none longer than this many characters: at most about 50 MB. Words follow Zipf's law, so this is enough;
-# links and numbers, which never come again, and Chinese or Thai text, which has no blanks, push no frequent token out for long.
-TOKENS_REMEMBERED = 1 << 17
-LONGEST_TOKEN_REMEMBERED = 40
+# Cache of a worker, at most about 50 MB. Because the frequencies of words follow Zipf's law, most tokens hit
+# it.
+CACHED_TOKENS = 1 << 17
+MAX_CACHED_TOKEN_LENGTH = 40
 
 
 @cache
 def compiled(pattern: str) -> "regex.Pattern[str]":
-    """The pattern in version 1 of `regex`, which has set operations; compiled where it is first needed."""
+    """Compile a pattern in version 1 of `regex`, which has set operations."""
     return regex.compile(pattern, regex.VERSION1)
 
 
 def decode_html_entities(text: str) -> str:
-    """`&amp;`, `&ldquo;`, `&#39;`, `&#x27;` -> the characters they stand for, once: `&amp;lt;` becomes `&lt;`.
+    """Decode entities such as `&amp;`, `&ldquo;`, `&#39;`, `&#x27;` once: `&amp;lt;` becomes `&lt;`.
 
-    As html.unescape, except that an entity ends in `;` (`?a=1&copy=2` is no ©) and that invalid numbers become U+FFFD.
+    It differs from html.unescape: an entity must end in `;` (`?a=1&copy=2` has no ©), and invalid numbers
+    become U+FFFD.
     """
     return compiled(ENTITY).sub(decode_entity, text) if "&" in text else text
 
 
 def decode_entity(entity: "regex.Match[str]") -> str:
-    """The characters that one match of ENTITY stands for; itself where HTML 5 has no such name."""
+    """Return the characters of a match of ENTITY, or the match itself if HTML 5 has no such name."""
     decimal, hexadecimal, name = entity.groups()
     if name is not None:
         return html5.get(f"{name};", entity[0])
@@ -61,44 +63,45 @@ def decode_entity(entity: "regex.Match[str]") -> str:
 
 
 def fold_full_width_signs(text: str) -> str:
-    """`＃` and `＠`, which Twitter reads as `#` and `@` -> those."""
+    """Replace `＃` and `＠` by `#` and `@`, as Twitter does."""
     return text.replace("＃", "#").replace("＠", "@")
 
 
 def strip_url_placeholders(text: str) -> str:
-    """`<url>` -> blank."""
+    """Replace `<url>` by a blank."""
     return text.replace(patterns.URL_PLACEHOLDER, " ")
 
 
 def strip_urls_with_scheme(text: str) -> str:
-    """`https://example.org/a#b` -> blank."""
+    """Replace URLs such as `https://example.org/a#b` by a blank."""
     return compiled(patterns.URL_WITH_SCHEME).sub(" ", text) if "ttp" in text.lower() else text
 
 
 def strip_urls_without_scheme(text: str) -> str:
-    """`example.org/a#b` -> blank."""
+    """Replace URLs such as `example.org/a#b` by a blank."""
     return compiled(patterns.URL_WITHOUT_SCHEME).sub(" ", text) if "." in text else text
 
 
 def strip_handle_placeholders(text: str) -> str:
-    """`<user>` -> blank."""
+    """Replace `<user>` by a blank."""
     return text.replace(patterns.HANDLE_PLACEHOLDER, " ")
 
 
 def strip_handles(text: str) -> str:
-    """`@name` -> blank; an e-mail address is no handle."""
+    """Replace `@name` by a blank. E-mail addresses are not handles."""
     return compiled(patterns.HANDLE).sub(" ", text) if "@" in text else text
 
 
 def strip_retweet_markers(text: str) -> str:
-    """`RT` as a word -> blank."""
+    """Replace the word `RT` by a blank."""
     return compiled(patterns.RETWEET_MARKER).sub(" ", text) if "rt" in text.lower() else text
 
 
 def strip_hidden_retweet_markers(text: str) -> str:
-    """`RT` beside a character that is not drawn -> blank.
+    """Replace `RT` next to an invisible character by a blank.
 
-    A rule of its own, applied to the words alone: `normalised` keeps these markers, so that no tweet changes its `text_group`.
+    The rule is separate from strip_retweet_markers because it must not apply to `normalised`: some tweets
+    would change their `text_group`.
     """
     return (
         compiled(patterns.HIDDEN_RETWEET_MARKER).sub(" ", text)
@@ -108,27 +111,27 @@ def strip_hidden_retweet_markers(text: str) -> str:
 
 
 def extract_hashtags(text: str) -> list[str]:
-    """The names of the hashtags in the order of the text."""
+    """Return the names of the hashtags in the order of the text."""
     return compiled(patterns.HASHTAG).findall(text) if "#" in text else []
 
 
 def strip_hashtags(text: str) -> str:
-    """`#name` -> blank."""
+    """Replace hashtags by a blank."""
     return compiled(patterns.HASHTAG).sub(" ", text) if "#" in text else text
 
 
 def can_hold_emoji(text: str) -> bool:
-    """Whether a search for emoji is worth its cost: keycaps too are not plain ASCII."""
+    """Return whether a text may contain emoji. It is faster than the search. Keycaps are not ASCII either."""
     return not text.isascii() and compiled(emoji_hint_pattern()).search(text) is not None
 
 
 def extract_emoji(text: str) -> list[str]:
-    """The emoji in the order of the text, each sequence whole."""
+    """Return the emoji in the order of the text, as complete sequences."""
     return compiled(emoji_pattern()).findall(text) if can_hold_emoji(text) else []
 
 
 def strip_emoji(text: str) -> str:
-    """An emoji -> blank, a variation selector without one too."""
+    """Replace emoji and single variation selectors by a blank."""
     return (
         compiled(f"{emoji_pattern()}|[{patterns.EMOJI_MARKS}]").sub(" ", text)
         if can_hold_emoji(text)
@@ -137,14 +140,14 @@ def strip_emoji(text: str) -> str:
 
 
 def strip_punctuation(text: str) -> str:
-    """Word joiners -> nothing (don't -> dont); any other run of characters that are in no word -> one blank."""
+    """Delete word joiners (don't -> dont). Replace other sequences of non-word characters by a blank."""
     for joiner in WORD_JOINERS:
         text = text.replace(joiner, "")
     return compiled(f"{NOT_IN_A_WORD_NOR_BLANK}{NOT_IN_A_WORD}*+").sub(" ", text)
 
 
 def collapse_white_space(text: str) -> str:
-    """One blank between words, none at the ends."""
+    """Leave one blank between words and none at the ends."""
     return " ".join(filter(None, text.split(" ")))
 
 
@@ -165,28 +168,28 @@ REMOVING_RULES = (*BEFORE_HASHTAGS, *WORDS_ONLY, *LAST)
 
 
 class CleanedToken(NamedTuple):
-    """What the rules leave of a token, or of a whole text."""
+    """Result of the rules for a token or a text."""
 
     words: str  # separated by single blanks
-    normalised: str  # the words and those of the hashtags, without blanks: what `text_group` is a hash of
+    normalised: str  # words including those of hashtags, without blanks; `text_group` is its hash
     hashtags: list[str]
     emoji: list[str]
 
 
 def clean_token(token: str) -> CleanedToken:
-    """Applies the rules; upper and lower case stay as they are."""
-    return clean_short_token(token) if len(token) <= LONGEST_TOKEN_REMEMBERED else apply_rules(token)
+    """Apply the rules, with a cache. They do not change the case."""
+    return clean_short_token(token) if len(token) <= MAX_CACHED_TOKEN_LENGTH else apply_rules(token)
 
 
 def apply_all(rules: Iterable[Rule], text: str) -> str:
-    """One rule after the other."""
+    """Apply rules in their order."""
     for rule in rules:
         text = rule(text)
     return text
 
 
 def apply_rules(text: str) -> CleanedToken:
-    """Applies every rule; `clean_token` without its memory."""
+    """Apply every rule, without a cache."""
     tagged = apply_all(BEFORE_HASHTAGS, text)
     plain = apply_all(WORDS_ONLY, tagged)
     words = apply_all(LAST, plain)
@@ -194,4 +197,4 @@ def apply_rules(text: str) -> CleanedToken:
     return CleanedToken(words, normalised.replace(" ", ""), extract_hashtags(tagged), extract_emoji(plain))
 
 
-clean_short_token = lru_cache(TOKENS_REMEMBERED)(apply_rules)
+clean_short_token = lru_cache(CACHED_TOKENS)(apply_rules)

@@ -1,7 +1,7 @@
-"""What `explore_tweets` counts: every function takes rows of `tweets_clean` and returns a small table.
+"""Aggregations of the exploration report.
 
-Spark does the counting. The driver receives as many rows as the figures need, whatever the number of tweets. `label` is null for an
-unlabelled tweet throughout.
+Every function takes rows of `tweets_clean` and returns a small table.
+The size of a result does not depend on the number of tweets. `label` is null for an unlabelled tweet.
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,13 +10,12 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from contracts.labels import CLASS_NAMES, LABEL_NAMES
 from spark_jobs.cleaning.token_rules import REMOVING_RULES
-from spark_jobs.schemas import LABEL_NAMES
 
-LABELS = LABEL_NAMES
-# The prior of the log-odds ratio has the weight of so many occurrences.
+# Weight of the prior of the log-odds ratio, in occurrences.
 PRIOR_OCCURRENCES = 500
-# Terms that occur less often in labelled tweets get no score.
+# Minimum number of occurrences in labelled tweets for a score.
 MIN_OCCURRENCES = 5
 # Below one standard error a term does not distinguish labels.
 MIN_Z = 1.0
@@ -24,7 +23,7 @@ KINDS = ("hashtag", "emoji", "bigram")
 
 
 def tweet_counts(tweets: DataFrame) -> DataFrame:
-    """`label`, `split`, `agreement` (three decimals), `characters` (of safe_text), `tweets`."""
+    """Return `label`, `split`, `agreement` (three decimals), `characters` (of safe_text), `tweets`."""
     agreement, characters = (
         F.round("agreement", 3).alias("agreement"),
         F.length("safe_text").alias("characters"),
@@ -33,11 +32,12 @@ def tweet_counts(tweets: DataFrame) -> DataFrame:
 
 
 def text_groups(tweets: DataFrame) -> DataFrame:
-    """One row for each text that occurs more than once.
+    """Return one row for each text that occurs more than once.
 
-    `text_group`, `tweets`, `labels` (how many different ones), the tweets of each label, `example` (one of the texts).
+    The columns are `text_group`, `tweets`, `labels` (number of distinct labels), the tweets of each label,
+    and `example` (one of the texts).
     """
-    of_label = [F.count_if(F.col("label") == label).alias(name) for label, name in LABELS.items()]
+    of_label = [F.count_if(F.col("label") == label).alias(name) for label, name in LABEL_NAMES.items()]
     groups = tweets.groupBy("text_group").agg(
         F.count("*").alias("tweets"),
         F.countDistinct("label").alias("labels"),
@@ -48,7 +48,7 @@ def text_groups(tweets: DataFrame) -> DataFrame:
 
 
 def duplicate_counts(groups: DataFrame) -> DataFrame:
-    """One row over text_groups: `texts` and `tweets` of all, `conflicting_texts` and `conflicting_tweets` of those with several labels."""
+    """Return one row: `texts`, `tweets`, and those with several labels: `conflicting_texts`, `..._tweets`."""
     is_conflicting = F.col("labels") > 1
     return groups.agg(
         F.count("*").alias("texts"),
@@ -58,13 +58,13 @@ def duplicate_counts(groups: DataFrame) -> DataFrame:
     )
 
 
-def largest_groups(groups: DataFrame, most: int) -> DataFrame:
-    """The text_groups with the most tweets, largest first."""
-    return groups.orderBy(F.desc("tweets"), "example").limit(most)
+def largest_groups(groups: DataFrame, limit: int) -> DataFrame:
+    """Return the rows of text_groups with the most tweets, largest first."""
+    return groups.orderBy(F.desc("tweets"), "example").limit(limit)
 
 
 def removed_by_rules(tweets: DataFrame) -> DataFrame:
-    """One row: `characters` before cleaning, and for the n-th of REMOVING_RULES `tweets_n` that it changes and `characters_n` that it removes."""
+    """Return one row: `characters`, and for rule n `tweets_n` (changed) and `characters_n` (removed)."""
     numbers = range(1, len(REMOVING_RULES) + 1)
     names = ["characters", *(f"{unit}_{number}" for number in numbers for unit in ("tweets", "characters"))]
     counted = tweets.select("safe_text").mapInArrow(
@@ -74,7 +74,7 @@ def removed_by_rules(tweets: DataFrame) -> DataFrame:
 
 
 def count_removed(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """For mapInArrow over a column of texts: the columns of removed_by_rules, one row for each batch."""
+    """Yield the columns of removed_by_rules for each batch of texts, for mapInArrow."""
     for batch in batches:
         texts = batch.column(0).to_pylist()
         counts = {"characters": sum(map(len, texts))}
@@ -87,7 +87,7 @@ def count_removed(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]
 
 
 def bigrams(words: Column) -> Column:
-    """Each word with the next one: [a, b, c] -> [a b, b c]."""
+    """Return pairs of consecutive words: [a, b, c] -> [a b, b c]."""
     pairs = F.arrays_zip(words.alias("first"), F.slice(words, 2, F.size(words)).alias("second"))
     joined = F.transform(pairs, lambda pair: F.concat_ws(" ", pair["first"], pair["second"]))
     return F.when(F.size(words) > 1, F.slice(joined, 1, F.size(words) - 1)).otherwise(
@@ -96,9 +96,9 @@ def bigrams(words: Column) -> Column:
 
 
 def term_counts(tweets: DataFrame, stop_words: list[str]) -> DataFrame:
-    """`kind` (word, hashtag, emoji, bigram), `term`, its occurrences in the tweets of each label and in `all` tweets.
+    """Return `kind` (word, hashtag, emoji, bigram), `term`, and its occurrences by label and in `all` tweets.
 
-    Words are in lower case and not stemmed. Stop words are left out, and bigrams that contain one.
+    Words are in lower case and not stemmed. Stop words and bigrams with a stop word are excluded.
     """
     words = F.split(F.lower("clean_text"), " ")
     terms_of_kind = {
@@ -107,7 +107,7 @@ def term_counts(tweets: DataFrame, stop_words: list[str]) -> DataFrame:
         "emoji": F.col("emoji"),
         "bigram": bigrams(words),
     }
-    # One array of all kinds: the tweets are read once.
+    # One array of all kinds, so that the tweets are read once.
     of_kind = F.array(
         *(F.struct(F.lit(kind).alias("kind"), terms.alias("terms")) for kind, terms in terms_of_kind.items())
     )
@@ -116,20 +116,23 @@ def term_counts(tweets: DataFrame, stop_words: list[str]) -> DataFrame:
         .select("label", "of_kind.kind", F.explode("of_kind.terms").alias("term"))
         .where("term != ''")
     )
-    of_label = [F.count_if(F.col("label") == label).alias(name) for label, name in LABELS.items()]
+    of_label = [F.count_if(F.col("label") == label).alias(name) for label, name in LABEL_NAMES.items()]
     counted = terms.groupBy("kind", "term").agg(*of_label, F.count("*").alias("all"))
-    # After counting there are far fewer rows to look at.
+    # The filter follows the aggregation because it has far fewer rows.
     has_stop_word = F.col("kind").isin("word", "bigram") & F.exists(
         F.split("term", " "), lambda word: word.isin(stop_words)
     )
     return counted.where(~has_stop_word)
 
 
-def most_frequent_words(terms: DataFrame, most: int) -> DataFrame:
-    """The most frequent words of all tweets and of each label's: `column` (of term_counts), `rank` from 1 to `most`, `term`, `occurrences`."""
+def most_frequent_words(terms: DataFrame, limit: int) -> DataFrame:
+    """Return the most frequent words of all tweets and of each label.
+
+    The columns are `column` (a column of term_counts), `rank` from 1 to `limit`, `term` and `occurrences`.
+    """
     counts = [
         F.struct(F.lit(name).alias("column"), F.col(name).alias("occurrences"))
-        for name in ("all", *LABELS.values())
+        for name in ("all", *CLASS_NAMES)
     ]
     each = (
         terms.where("kind = 'word'")
@@ -140,21 +143,20 @@ def most_frequent_words(terms: DataFrame, most: int) -> DataFrame:
     ranked = (
         each.where("occurrences > 0")
         .withColumn("rank", F.row_number().over(most_first))
-        .where(F.col("rank") <= most)
+        .where(F.col("rank") <= limit)
     )
     return ranked.select("column", "rank", "term", "occurrences")
 
 
-def distinctive_terms(terms: DataFrame, most: int) -> DataFrame:
-    """The terms that best distinguish a label from the two others.
+def distinctive_terms(terms: DataFrame, limit: int) -> DataFrame:
+    """Return the terms that best distinguish a label from the two others.
 
-    `kind`, `label` (its name), `rank` from 1 to `most`, `term`, `z`, occurrences in the tweets of each label.
-
-    `z` is the log-odds ratio of the term between the label and the others, with an informative Dirichlet prior, divided by its standard error:
-    Monroe, Colaresi and Quinn 2008, "Fightin' Words", equations 16, 20 and 22. A ratio of shares would favour rare terms, a difference of
-    shares frequent ones.
+    The columns are `kind`, `label` (its name), `rank` from 1 to `limit`, `term`, `z`, and the occurrences by
+    label. `z` is the log-odds ratio of the term between the label and the others, with an informative
+    Dirichlet prior, divided by its standard error: Monroe, Colaresi and Quinn 2008, "Fightin' Words",
+    equations 16, 20 and 22. A ratio of shares would favour rare terms, a difference of shares frequent ones.
     """
-    names = list(LABELS.values())
+    names = CLASS_NAMES
     of_kind = Window.partitionBy("kind")
     counted = terms.where(F.col("kind").isin(*KINDS)).withColumn(
         "labelled", sum((F.col(name) for name in names[1:]), F.col(names[0]))
@@ -182,15 +184,16 @@ def distinctive_terms(terms: DataFrame, most: int) -> DataFrame:
     ranked = (
         scored.where(F.col("z") >= MIN_Z)
         .withColumn("rank", F.row_number().over(best_first))
-        .where(F.col("rank") <= most)
+        .where(F.col("rank") <= limit)
     )
     return ranked.select("kind", "label", "rank", "term", "z", *names)
 
 
 def differences(before: DataFrame, now: DataFrame) -> DataFrame:
-    """One row: tweets `added`, `removed`, `relabelled`, `retexted` (another clean_text) and `unchanged` between two versions.
+    """Return one row: tweets `added`, `removed`, `relabelled`, `text_changed` and `unchanged`.
 
-    Then the tweets of each label in the version before: `before_negative`, `before_neutral`, `before_positive`, `before_unlabelled`.
+    It also has the tweets of each label in the older version: `before_negative`, `before_neutral`,
+    `before_positive`, `before_unlabelled`.
     """
 
     def version(tweets: DataFrame, name: str) -> DataFrame:
@@ -201,16 +204,16 @@ def differences(before: DataFrame, now: DataFrame) -> DataFrame:
     both = version(before, "before").join(version(now, "now"), "tweet_id", how="full_outer")
     was_there, is_there = F.col("before").isNotNull(), F.col("now").isNotNull()
     is_relabelled = was_there & is_there & ~F.col("before.label").eqNullSafe(F.col("now.label"))
-    is_retexted = was_there & is_there & (F.col("before.text") != F.col("now.text"))
+    is_text_changed = was_there & is_there & (F.col("before.text") != F.col("now.text"))
     return both.agg(
         F.count_if(~was_there).alias("added"),
         F.count_if(~is_there).alias("removed"),
         F.count_if(is_relabelled).alias("relabelled"),
-        F.count_if(is_retexted).alias("retexted"),
-        F.count_if(was_there & is_there & ~is_relabelled & ~is_retexted).alias("unchanged"),
+        F.count_if(is_text_changed).alias("text_changed"),
+        F.count_if(was_there & is_there & ~is_relabelled & ~is_text_changed).alias("unchanged"),
         *(
             F.count_if(F.col("before.label") == label).alias(f"before_{name}")
-            for label, name in LABELS.items()
+            for label, name in LABEL_NAMES.items()
         ),
         F.count_if(was_there & F.col("before.label").isNull()).alias("before_unlabelled"),
     )

@@ -1,40 +1,47 @@
-"""How far a dump has moved from what the champion has learnt from: what it predicts, how long texts are, which words they use, how sure it is.
+"""Measure drift: the distance of a dump from the champion's data in labels, lengths, words and confidence.
 
-Distances of distributions are population stability indices (PSI). Their usual reading: below 0.1 stable, above 0.25 another population.
-Significance tests are of no use here: with a million tweets every difference is significant.
+Distances of distributions are population stability indices (PSI). By convention, a PSI below 0.1 means no
+change and above 0.25 a different population. Significance tests are not useful: with a million tweets every
+difference is significant.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import reduce
+from operator import add
 
 import numpy as np
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from scipy.special import rel_entr
 
-from spark_jobs.schemas import LABEL_NAMES
+from contracts.labels import LABELS
 
-# Of fewer tweets the shares say little; the quality gate of loading has the same floor.
-FEWEST_TWEETS = 200
-LENGTH_EDGES = (40, 60, 80, 100, 120, 140, 200, 280)  # characters; between them and outside lie the groups
+LENGTH_EDGES = (40, 60, 80, 100, 120, 140, 200, 280)  # characters; boundaries of the length groups
 FREQUENT_WORDS = 50
-# What is added to each count, so that a group that is empty on one side has a finite distance.
+# Added to each count, so that the distance is finite if a group is empty on one side.
 PSEUDO_COUNT = 0.5
-# A measure above its limit is a breach. The last two are differences to the held-out tweets of the champion's training.
+# A measure above its limit is a breach. The last two are differences to the eval side of the champion's data.
 LIMITS = {
     "label_psi": 0.25,
     "length_psi": 0.25,
     "word_psi": 0.25,
-    "more_unseen_words": 0.25,
-    "less_confidence": 0.15,
+    "unseen_word_increase": 0.25,
+    "confidence_drop": 0.15,
 }
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Counts over a set of tweets: of each label, of each group of lengths, of each frequent word of the training side and of all others.
+    """Counts over a set of tweets.
 
-    `unseen` words do not occur on the training side. `confidence` is the mean of the highest probability.
+    Attributes:
+        tweets: number of tweets.
+        labels: tweets of each predicted label.
+        lengths: tweets of each length group.
+        words: occurrences of each frequent word of the train side; the last entry counts all other words.
+        unseen: occurrences of words that are not on the train side.
+        confidence: mean of the highest probability.
     """
 
     tweets: int
@@ -46,27 +53,27 @@ class Profile:
 
     @property
     def unseen_share(self) -> float:
-        """Of all words."""
+        """Return the share of unseen words among all words."""
         return self.unseen / max(1, sum(self.words))
 
 
 @dataclass(frozen=True)
 class Drift:
-    """The measures of LIMITS; larger is further away."""
+    """The measures of LIMITS. A larger value is a larger distance."""
 
     label_psi: float
     length_psi: float
     word_psi: float
-    more_unseen_words: float
-    less_confidence: float
+    unseen_word_increase: float
+    confidence_drop: float
 
     def breaches(self) -> list[str]:
-        """The measures above their limits."""
+        """Return the names of the measures above their limits."""
         return [field.name for field in fields(self) if getattr(self, field.name) > LIMITS[field.name]]
 
 
 def stability_index(counts: Sequence[int], reference: Sequence[int]) -> float:
-    """The PSI of two distributions over the same groups.
+    """Return the PSI of two distributions over the same groups.
 
     >>> stability_index([100, 200], [1000, 2000]) < 0.001, stability_index([200, 100], [1000, 2000]) > 0.1
     (True, True)
@@ -76,26 +83,32 @@ def stability_index(counts: Sequence[int], reference: Sequence[int]) -> float:
     return float((rel_entr(now, before) + rel_entr(before, now)).sum())
 
 
-def measure(dump: Profile, trained_on: Profile, held_out: Profile) -> Drift:
-    """The drift of a dump; `held_out` is what the champion says of tweets like those that it was trained on, but has not seen."""
+def measure(dump: Profile, train: Profile, held_out: Profile) -> Drift:
+    """Return the drift of a dump.
+
+    `train` and `held_out` are the train and eval sides of the champion's data.
+    """
     return Drift(
         label_psi=stability_index(dump.labels, held_out.labels),
-        length_psi=stability_index(dump.lengths, trained_on.lengths),
-        word_psi=stability_index(dump.words, trained_on.words),
-        more_unseen_words=dump.unseen_share - held_out.unseen_share,
-        less_confidence=held_out.confidence - dump.confidence,
+        length_psi=stability_index(dump.lengths, train.lengths),
+        word_psi=stability_index(dump.words, train.words),
+        unseen_word_increase=dump.unseen_share - held_out.unseen_share,
+        confidence_drop=held_out.confidence - dump.confidence,
     )
 
 
-def words_of(tweets: DataFrame) -> DataFrame:
-    """`part` and `word`: a row for each word of the cleaned texts."""
+def explode_words(tweets: DataFrame) -> DataFrame:
+    """Return `part` and `word`, one row for each word of the cleaned texts."""
     words = tweets.select("part", F.explode(F.split(F.lower("clean_text"), " ")).alias("word"))
     return words.where("word != ''")
 
 
-def vocabulary(training: DataFrame) -> DataFrame:
-    """`word` and `rank` of each word of the training side: the FREQUENT_WORDS by their rank from 0, all others with FREQUENT_WORDS."""
-    counts = words_of(training).groupBy("word").count()
+def rank_vocabulary(training: DataFrame) -> DataFrame:
+    """Return `word` and `rank` from 0 of each word of the train side.
+
+    All rare words have the rank FREQUENT_WORDS.
+    """
+    counts = explode_words(training).groupBy("word").count()
     frequent = counts.orderBy(F.desc("count"), "word").limit(FREQUENT_WORDS).select("word").collect()
     ranks = training.sparkSession.createDataFrame(
         [(row.word, rank) for rank, row in enumerate(frequent)], "word string, rank int"
@@ -105,17 +118,22 @@ def vocabulary(training: DataFrame) -> DataFrame:
 
 
 def length_group(text: str) -> Column:
-    """The number of LENGTH_EDGES that the text in this column reaches."""
-    return sum((F.length(text) >= edge).cast("int") for edge in LENGTH_EDGES)  # type: ignore[return-value]  # 0 + Column is a Column
+    """Return the number of LENGTH_EDGES that a text reaches."""
+    return reduce(add, ((F.length(text) >= edge).cast("int") for edge in LENGTH_EDGES))
 
 
-def profiles(tweets: DataFrame, words: DataFrame) -> dict[str, Profile]:
-    """The profile of each value of `part`; `tweets` have part, label, safe_text, clean_text and confidence, `words` are `vocabulary`."""
+def build_profiles(tweets: DataFrame, words: DataFrame) -> dict[str, Profile]:
+    """Return the profile of each value of `part`.
+
+    Args:
+        tweets: part, label, safe_text, clean_text and confidence.
+        words: result of `rank_vocabulary`.
+    """
     of_tweets = tweets.groupBy("part", "label", length_group("safe_text").alias("length")).agg(
         F.count("*").alias("tweets"), F.sum("confidence").alias("confidence")
     )
-    known = words_of(tweets).join(F.broadcast(words), "word", how="left")
-    of_words = known.groupBy("part", F.coalesce("rank", F.lit(-1)).alias("rank")).agg(
+    ranked = explode_words(tweets).join(F.broadcast(words), "word", how="left")
+    of_words = ranked.groupBy("part", F.coalesce("rank", F.lit(-1)).alias("rank")).agg(
         F.count("*").alias("words")
     )
     return assemble(
@@ -124,15 +142,14 @@ def profiles(tweets: DataFrame, words: DataFrame) -> dict[str, Profile]:
 
 
 def assemble(of_tweets: Iterable[Mapping], of_words: Iterable[Mapping]) -> dict[str, Profile]:
-    """The profiles by part, from the rows that Spark has counted; a word of rank -1 is unseen."""
-    labels = list(LABEL_NAMES)
+    """Return the profile of each part from counts of tweets and words. Unseen words have the rank -1."""
     tweets: dict[str, dict] = {}
     for row in of_tweets:
         part = tweets.setdefault(
             row["part"],
-            {"labels": [0] * len(labels), "lengths": [0] * (len(LENGTH_EDGES) + 1), "confidence": 0.0},
+            {"labels": [0] * len(LABELS), "lengths": [0] * (len(LENGTH_EDGES) + 1), "confidence": 0.0},
         )
-        part["labels"][labels.index(row["label"])] += row["tweets"]
+        part["labels"][LABELS.index(row["label"])] += row["tweets"]
         part["lengths"][row["length"]] += row["tweets"]
         part["confidence"] += row["confidence"]
     words = {part: [0] * (FREQUENT_WORDS + 1) for part in tweets}

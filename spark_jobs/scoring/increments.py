@@ -1,7 +1,7 @@
-"""Which tweets a model has still to score, and how their scores get into `tweets_scored`: one row for each tweet and model version.
+"""Find the tweets that a model has not scored, and write their scores to `tweets_scored`.
 
-The position that a model has read to is in the commit that wrote its scores. A second writer of the same model cannot commit beside the first:
-both carry the model as Delta's transaction id.
+The commit of a model's scores carries its read position. If two runs of the same model overlap, only one
+commit succeeds, because both have the same transaction id.
 """
 
 from collections.abc import Callable
@@ -12,45 +12,48 @@ from operator import and_
 from delta.tables import DeltaTable
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.utils import AnalysisException
 from pyspark.storagelevel import StorageLevel
 
-from spark_jobs.read_position import (
+from contracts.labels import LABELS, PROBABILITY_COLUMNS
+from spark_jobs.scoring.scorable_model import ScorableModel
+from spark_jobs.storage.read_position import (
     ReadPosition,
+    can_read_changes,
     changed_keys,
-    changes_are_kept,
+    commit_metadata,
+    idempotent_write,
     newest_snapshot,
     record_position,
-    recorded,
     require_version,
-    written_once,
 )
-from spark_jobs.schemas import TWEETS_SCORED
-from spark_jobs.scoring.scorable_model import ScorableModel
-from spark_jobs.table_versions import is_readable, read_version
+from spark_jobs.storage.schemas import TWEETS_SCORED_SCHEMA
+from spark_jobs.storage.table_versions import read_if_available, read_version
 
 MODEL = ("model_name", "model_version")
-# The positions of earlier champions are in the history; Delta's default drops it after 30 days.
-HISTORY_KEPT = "interval 365 days"
-# A task takes about so many texts, one to three minutes of work: what is lost with an executor.
-TEXTS_A_TASK = 20_000
+# Read positions of earlier champions are in the log. Delta's default retention is 30 days.
+LOG_RETENTION = "interval 365 days"
+# One to three minutes of work, which is lost if an executor dies.
+TEXTS_PER_TASK = 20_000
 
 
 def create_table(spark: SparkSession, scored_uri: str) -> None:
-    """An empty `tweets_scored`. A model is a partition: its rows are found, replaced and dropped without a look at those of the others."""
+    """Create an empty `tweets_scored` if it does not exist. Each model is a partition."""
     table = (
         DeltaTable.createIfNotExists(spark)
         .location(scored_uri)
-        .addColumns(TWEETS_SCORED)
+        .addColumns(TWEETS_SCORED_SCHEMA)
         .partitionedBy(*MODEL)
     )
-    table.property("delta.logRetentionDuration", HISTORY_KEPT).property(
+    table.property("delta.logRetentionDuration", LOG_RETENTION).property(
         "delta.dataSkippingStatsColumns", "tweet_id,label,score"
     ).execute()
 
 
 def is_model(model: ScorableModel, table: str | None = None) -> Column:
-    """The condition for rows of a model; constants, so that Delta reads its partition alone."""
+    """Return the condition for rows of a model.
+
+    It has constants, so that Delta reads only the model's partition.
+    """
     prefix = f"{table}." if table else ""
     return reduce(
         and_,
@@ -62,7 +65,7 @@ def is_model(model: ScorableModel, table: str | None = None) -> Column:
 
 
 def read_texts(spark: SparkSession, clean_uri: str, version: int, text_column: str) -> DataFrame:
-    """`tweet_id` and `text` of all tweets at a version of `tweets_clean`."""
+    """Return `tweet_id` and `text` of all tweets at a version of `tweets_clean`."""
     return read_version(spark, clean_uri, version).select("tweet_id", F.col(text_column).alias("text"))
 
 
@@ -74,17 +77,20 @@ def changes_since(
     current: ReadPosition,
     scored: DataFrame,
 ) -> DataFrame:
-    """`tweet_id`, `text` and `change` of the tweets whose rows among `scored`, the model's, are not those of the current texts.
+    """Return `tweet_id`, `text` and `change` of the tweets whose scores are missing or out of date.
 
-    The change is insert where a score is missing, update where it is of another text, delete where the tweet is gone (without a text). Without a position to start from, every tweet that has a score is an update: nothing says which text it is about.
+    `scored` are the model's rows. The change is insert (no score), update (the text changed) or delete (no
+    tweet; `text` is null). Without a last position, every tweet that has a score is an update, because its
+    text may have changed.
     """
-    now = read_texts(spark, clean_uri, current.source_version, model.text_column)
+    text_column = model.metadata.text_column
+    now = read_texts(spark, clean_uri, current.source_version, text_column)
     if last is not None and can_continue(spark, clean_uri, last, current):
         touched = changed_keys(
             spark, clean_uri, last.source_version, current.source_version, key="tweet_id"
         ).persist()
-        touched.count()  # once it is in the cache, Spark knows its size, and sends a small one to every task
-        before = read_texts(spark, clean_uri, last.source_version, model.text_column)
+        touched.count()  # when it is cached, Spark knows its size and broadcasts it if it is small
+        before = read_texts(spark, clean_uri, last.source_version, text_column)
         now, before = (texts.join(touched, "tweet_id", how="left_semi") for texts in (now, before))
     else:
         before = scored.select("tweet_id", F.lit(None).cast("string").alias("text"))
@@ -103,16 +109,13 @@ def changes_since(
 
 
 def can_continue(spark: SparkSession, clean_uri: str, last: ReadPosition, current: ReadPosition) -> bool:
-    """Whether the changes between the two positions can be read and are about the same model and table."""
-    is_same = (last.rules, last.source_id) == (current.rules, current.source_id)
-    if not is_same or not changes_are_kept(
-        newest_snapshot(spark, clean_uri), last.source_version, datetime.now(UTC)
-    ):
-        return False
-    try:  # what OPTIMIZE has put together long ago is gone with the next VACUUM, whatever the age of the changes after it
-        return is_readable(spark, read_version(spark, clean_uri, last.source_version))
-    except AnalysisException:  # its entry in Delta's log is gone
-        return False
+    """Return whether the positions have the same model and table, and the changes are still readable."""
+    return (
+        (last.rules, last.source_id) == (current.rules, current.source_id)
+        and can_read_changes(newest_snapshot(spark, clean_uri), last.source_version, datetime.now(UTC))
+        # VACUUM removes the files that an OPTIMIZE replaced, whatever the age of later changes.
+        and read_if_available(spark, clean_uri, last.source_version) is not None
+    )
 
 
 def score_changes(
@@ -124,9 +127,13 @@ def score_changes(
     position: ReadPosition,
     scored_version: int,
 ) -> dict[str, int]:
-    """Scores the inserted and updated tweets of `changes`, found at `scored_version`, and writes all changes in one commit.
+    """Score the inserted and updated tweets, and write all changes in one commit.
 
-    Counts the tweets of each change, and the different texts that were scored.
+    Returns:
+        The number of tweets by change, and of distinct `texts` that were scored.
+
+    Raises:
+        RuntimeError: `tweets_scored` changed after `scored_version`.
     """
     changes = changes.persist()
     counts = {row.change: int(row["count"]) for row in changes.groupBy("change").count().collect()}
@@ -137,19 +144,21 @@ def score_changes(
         .persist()
     )
     counts["texts"] = texts.count()
-    tasks = max(spark.sparkContext.defaultParallelism, -(-counts["texts"] // TEXTS_A_TASK))
-    scores = score_rows(score(share_out(texts, tasks)), model)
+    tasks = max(spark.sparkContext.defaultParallelism, -(-counts["texts"] // TEXTS_PER_TASK))
+    scores = score_rows(score(repartition_by_text(texts, tasks)), model)
     require_version(spark, scored_uri, scored_version)
-    with recorded(spark, position), written_once(spark, position):
+    with commit_metadata(spark, position), idempotent_write(spark, position):
         if len(counts) == 1:
             record_position(spark, scored_uri)
         elif counts.keys() == {"insert", "texts"}:
             scores.write.format("delta").mode("append").save(scored_uri)
         else:
-            # MERGE reads its source twice; a text is scored once.
+            # MERGE reads its source twice.
             scores = scores.persist(StorageLevel.DISK_ONLY)
-            deleted = changes.where("change = 'delete'").select("tweet_id", F.lit(True).alias("is_gone"))
-            source = scores.withColumn("is_gone", F.lit(False)).unionByName(deleted, allowMissingColumns=True)
+            deleted = changes.where("change = 'delete'").select("tweet_id", F.lit(True).alias("is_deleted"))
+            source = scores.withColumn("is_deleted", F.lit(False)).unionByName(
+                deleted, allowMissingColumns=True
+            )
             merge_into(DeltaTable.forPath(spark, scored_uri), source, model)
             scores.unpersist()
     for cached in (texts, changes):
@@ -157,20 +166,21 @@ def score_changes(
     return counts
 
 
-def share_out(texts: DataFrame, tasks: int) -> DataFrame:
-    """The texts in as many partitions as there are to be tasks.
+def repartition_by_text(texts: DataFrame, tasks: int) -> DataFrame:
+    """Repartition by a hash of the text so that a retried task gets the same rows.
 
-    By their hash: when an executor dies, some tasks are run again, and each must get the texts that it had. Without a column Spark deals rows
-    out by their place after sorting them by their bytes, and the arrays of ids are in another order each time: texts were scored twice or never.
+    Round-robin partitioning depends on the order of the ids in `tweet_ids`, which differs between attempts.
+    After the loss of an executor it scored some texts twice and others never.
     """
     return texts.repartition(tasks, "text")
 
 
 def score_rows(texts: DataFrame, model: ScorableModel) -> DataFrame:
-    """Rows of `tweets_scored` for texts with their `tweet_ids` and probabilities."""
-    probabilities = ("p_negative", "p_neutral", "p_positive")
-    highest = F.greatest(*probabilities)
-    label = F.when(F.col("p_negative") == highest, -1).when(F.col("p_neutral") == highest, 0).otherwise(1)
+    """Return rows of `tweets_scored` for texts with their `tweet_ids` and probabilities."""
+    highest = F.greatest(*PROBABILITY_COLUMNS)
+    is_negative, is_neutral, _ = (F.col(name) == highest for name in PROBABILITY_COLUMNS)
+    negative, neutral, positive = LABELS
+    label = F.when(is_negative, negative).when(is_neutral, neutral).otherwise(positive)
     columns = {
         "label": label,
         "score": F.col("p_positive") - F.col("p_negative"),
@@ -178,18 +188,18 @@ def score_rows(texts: DataFrame, model: ScorableModel) -> DataFrame:
         "model_version": F.lit(model.version),
         "scored_at": F.current_timestamp(),
     }
-    rows = texts.select(F.explode("tweet_ids").alias("tweet_id"), *probabilities)
-    return rows.withColumns(columns).select(TWEETS_SCORED.names)
+    rows = texts.select(F.explode("tweet_ids").alias("tweet_id"), *PROBABILITY_COLUMNS)
+    return rows.withColumns(columns).select(TWEETS_SCORED_SCHEMA.names)
 
 
 def merge_into(tweets_scored: DeltaTable, source: DataFrame, model: ScorableModel) -> None:
-    """Updates, inserts, and deletes where `is_gone`, among the rows of one model."""
-    columns = {name: f"new.{name}" for name in TWEETS_SCORED.names}
+    """Merge rows of one model. Delete the rows for which `is_deleted` is true."""
+    columns = {name: f"new.{name}" for name in TWEETS_SCORED_SCHEMA.names}
     (
         tweets_scored.alias("old")
         .merge(source.alias("new"), is_model(model, "old") & (F.col("old.tweet_id") == F.col("new.tweet_id")))
-        .whenMatchedDelete("new.is_gone")
-        .whenMatchedUpdate(set=columns)  # type: ignore[arg-type]  # the stub wants Column | str, and dict is invariant
-        .whenNotMatchedInsert("not new.is_gone", values=columns)  # type: ignore[arg-type]
+        .whenMatchedDelete("new.is_deleted")
+        .whenMatchedUpdate(set=columns)  # type: ignore[arg-type]  # dict is invariant
+        .whenNotMatchedInsert("not new.is_deleted", values=columns)  # type: ignore[arg-type]
         .execute()
     )

@@ -1,4 +1,4 @@
-"""Makes the insight report of a champion and the files to download, in the run's folder and in MLflow."""
+"""Publish the insight report of a champion and the files for download."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -9,10 +9,10 @@ from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from contracts.labels import CLASS_NAMES
 from reporting.page import render
-from spark_jobs.schemas import LABEL_NAMES
 from spark_jobs.scoring import insight_report, insights
-from spark_jobs.scoring.exports import SHOWN_HASH, write_exports
+from spark_jobs.scoring.exports import HASH_DIGITS_SHOWN, write_exports
 from spark_jobs.scoring.increments import is_model
 from spark_jobs.scoring.insight_report import Counts
 from spark_jobs.scoring.scorable_model import ScorableModel
@@ -20,13 +20,13 @@ from spark_jobs.storage.publishing import log_to_mlflow, report_files, write_fil
 
 HASHTAGS_SHOWN = 20
 TEXTS_SHOWN = 10
-# Of the dumps that were delivered last: a platform that gets a dump a day would otherwise write a year of files in each run.
-DUMPS_EXPORTED = 20
+# Only the latest dumps are exported. With daily dumps each run would otherwise write hundreds of files.
+MAX_DUMPS_EXPORTED = 20
 
 
 @dataclass(frozen=True)
 class Places:
-    """The URIs of the tables that a report reads, and of its own folder."""
+    """URIs of the tables that a report reads, and of the report's folder."""
 
     tweets_clean: str
     tweets_scored: str
@@ -36,7 +36,7 @@ class Places:
 
 
 def scored_tweets(spark: SparkSession, places: Places, model: ScorableModel) -> DataFrame:
-    """The current tweets with the scores of a model: the columns of insights.TWEETS and insights.SCORES."""
+    """Return the current tweets with a model's scores: insights.TWEETS and insights.SCORES."""
     tweets = spark.read.format("delta").load(places.tweets_clean).select(*insights.TWEETS)
     scores = (
         spark.read.format("delta")
@@ -50,19 +50,22 @@ def scored_tweets(spark: SparkSession, places: Places, model: ScorableModel) -> 
 def publish(
     spark: SparkSession, places: Places, scored: DataFrame, model: ScorableModel, run_id: str
 ) -> str | None:
-    """Writes the report on `scored`, the tweets with the model's scores; the id of its run in MLflow, None where no server is named."""
-    names = tuple(LABEL_NAMES.values())
-    delivered = deliveries(spark, places.dumps)
-    place = {dump: number for number, dump in enumerate(delivered)}
+    """Publish the report on the tweets with the model's scores.
+
+    Returns:
+        The id of the MLflow run, or None if MLFLOW_TRACKING_URI is not set.
+    """
+    delivered = read_deliveries(spark, places.dumps)
+    position = {dump: number for number, dump in enumerate(delivered)}
     rows = sorted(
         insights.label_counts(scored, "dump_sha256").collect(),
-        key=lambda row: (place.get(row.dump_sha256, -1), row.dump_sha256),
+        key=lambda row: (position.get(row.dump_sha256, -1), row.dump_sha256),
     )
     counts = []
     for row in rows:
-        name, day = delivered.get(row.dump_sha256, (row.dump_sha256[:SHOWN_HASH], None))
-        counts.append(Counts(name, day, [row[label] for label in names]))
-    exported = [row.dump_sha256 for row in rows][-DUMPS_EXPORTED:]
+        name, day = delivered.get(row.dump_sha256, (row.dump_sha256[:HASH_DIGITS_SHOWN], None))
+        counts.append(Counts(name, day, [row[label] for label in CLASS_NAMES]))
+    exported = [row.dump_sha256 for row in rows][-MAX_DUMPS_EXPORTED:]
     files = write_exports(
         scored.where(F.col("dump_sha256").isin(exported)).drop(
             *set(insights.TWEETS) - {"tweet_id", "dump_sha256"}
@@ -76,30 +79,35 @@ def publish(
     }
     hashtags = [row.asDict() for row in insights.hashtag_counts(scored, HASHTAGS_SHOWN).collect()]
     file_names = {dump: name for dump, (name, _) in delivered.items()}
+    confusion = model.metadata.confusion_by_label
     sections = [
-        insight_report.shares_section(counts, model.confusion),
-        insight_report.time_section(counts, model.confusion),
+        insight_report.shares_section(counts, confusion),
+        insight_report.time_section(counts, confusion),
         insight_report.hashtags_section(hashtags),
         *insight_report.extremes_sections(ranked),
         insight_report.champions_section(*compare_champions(spark, places.tweets_scored, scored, model)),
-        insight_report.drift_section(judged_dumps(spark, places.drift, model, file_names)),
+        insight_report.drift_section(read_drift(spark, places.drift, model, file_names)),
         insight_report.files_section(files, file_names, f"./{quote(run_id, safe='')}/files"),
     ]
     texts.unpersist()
-    total = [sum(each.labels[i] for each in counts) for i in range(len(names))]
-    facts = {"Champion": str(model), "Run": run_id, "Made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"}
-    page = render(f"What {sum(total):,} tweets say about vaccines", facts, sections)
+    total = [sum(each.labels[i] for each in counts) for i in range(len(CLASS_NAMES))]
+    facts = {"Champion": str(model), "Run": run_id, "Created": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"}
+    page = render(f"Opinions about vaccines in {sum(total):,} tweets", facts, sections)
     written = report_files(page, sections)
     write_files(spark, places.report, written)
-    metrics = {"tweets": float(sum(total))} | insight_report.as_metrics(total, model.confusion)
-    # Found by its Airflow run alone: when a person clears it after a promotion, another champion has scored.
-    found_by = {"airflow_dag_id": "score_tweets", "airflow_run_id": run_id}
-    about = {"model_name": model.name, "model_version": model.version}
-    return log_to_mlflow(f"scores of {model}", written, metrics, {}, found_by, about)
+    metrics = {"tweets": float(sum(total))} | insight_report.as_metrics(total, confusion)
+    # The model is not part of the key: if a run is cleared after a promotion, it scores with another
+    # champion.
+    key = {"airflow_dag_id": "score_tweets", "airflow_run_id": run_id}
+    model_tags = {"model_name": model.name, "model_version": model.version}
+    return log_to_mlflow(f"scores of {model}", written, metrics, {}, key, model_tags)
 
 
-def deliveries(spark: SparkSession, dumps_uri: str) -> dict[str, tuple[str, date | None]]:
-    """The file name and the day of delivery of each dump by its hash, in the order of delivery; none where the table does not exist."""
+def read_deliveries(spark: SparkSession, dumps_uri: str) -> dict[str, tuple[str, date | None]]:
+    """Return the file name and the day of delivery of each dump by its hash, in the order of delivery.
+
+    The result is empty if the table does not exist.
+    """
     if not DeltaTable.isDeltaTable(spark, dumps_uri):
         return {}
     dumps = (
@@ -110,10 +118,10 @@ def deliveries(spark: SparkSession, dumps_uri: str) -> dict[str, tuple[str, date
         .collect()
     )
     names = [PurePosixPath(row.source).name for row in dumps]
-    # Files that come every day may have one name.
+    # Daily files may have the same name.
     return {
         row.dump_sha256: (
-            name if names.count(name) == 1 else f"{name} ({row.dump_sha256[:SHOWN_HASH]})",
+            name if names.count(name) == 1 else f"{name} ({row.dump_sha256[:HASH_DIGITS_SHOWN]})",
             row.delivered_at.date(),
         )
         for row, name in zip(dumps, names, strict=True)
@@ -123,7 +131,7 @@ def deliveries(spark: SparkSession, dumps_uri: str) -> dict[str, tuple[str, date
 def compare_champions(
     spark: SparkSession, scored_uri: str, scored: DataFrame, model: ScorableModel
 ) -> tuple[str | None, dict[tuple[int, int], int]]:
-    """The champion that scored last before this one, and the tweets by their label before and now."""
+    """Return the previous champion, and the number of tweets by (previous label, current label)."""
     others = spark.read.format("delta").load(scored_uri).where(~is_model(model))
     last = (
         others.groupBy("model_name", "model_version")
@@ -140,15 +148,18 @@ def compare_champions(
     return f"{last.model_name} version {last.model_version}", changes
 
 
-def judged_dumps(
+def read_drift(
     spark: SparkSession, drift_uri: str, model: ScorableModel, names: dict[str, str]
 ) -> list[dict[str, object]]:
-    """The model's rows of the table `drift` with the dumps' names, last judged first."""
+    """Return the model's rows of `drift` with the names of the dumps, latest first."""
     rows = (
         spark.read.format("delta")
         .load(drift_uri)
         .where(is_model(model))
-        .orderBy(F.desc("judged_at"), "dump_sha256")
+        .orderBy(F.desc("measured_at"), "dump_sha256")
         .collect()
     )
-    return [row.asDict() | {"name": names.get(row.dump_sha256, row.dump_sha256[:SHOWN_HASH])} for row in rows]
+    return [
+        row.asDict() | {"name": names.get(row.dump_sha256, row.dump_sha256[:HASH_DIGITS_SHOWN])}
+        for row in rows
+    ]

@@ -1,4 +1,4 @@
-"""The sections of the insight report: what people think, by dump, day and hashtag; the tweets that say it; how the model and the dumps changed."""
+"""Sections of the insight report: opinions by dump, day and hashtag, examples, changes of model and data."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -7,20 +7,21 @@ from typing import Any
 
 import numpy as np
 
+from contracts.labels import CLASS_NAMES, LABEL_NAMES
+from contracts.statistics import MIN_ROWS_FOR_STATISTICS
 from reporting import charts
 from reporting.figures import draw_picture
 from reporting.page import Section, Table, format_share
-from spark_jobs.schemas import LABEL_NAMES
-from spark_jobs.scoring.drift import FEWEST_TWEETS, LIMITS
+from spark_jobs.scoring.drift import LIMITS
 from spark_jobs.scoring.shares import Shares, adjusted_shares, predicted_shares
 
-NAMES = tuple(LABEL_NAMES.values())
 SHARES_TEXT = (
-    "Predicted: the share of tweets with each label, with the bootstrap's 95 % interval over the tweets. Adjusted: corrected for the labels that "
-    "the model mistakes for each other on its held-out tweets (adjusted classify-and-count, Forman 2008); its interval also says how few "
-    "these are. The adjusted figure is the better estimate of what people think, as long as the model errs here as it does there."
+    "Predicted: the share of tweets with each predicted label, with a 95 % bootstrap interval. "
+    "Adjusted: the share corrected for the errors that the model makes on held-out tweets (adjusted "
+    "classify-and-count, Forman 2008). Its interval includes the uncertainty of the error rates. "
+    "The adjusted share is the better estimate if the model has the same error rates on these tweets."
 )
-DUMPS_DRAWN = 50  # of drift: a picture has an end
+MAX_DUMPS_DRAWN = 50
 RANKING_TITLES = {
     "negative": "Most negative tweets",
     "positive": "Most positive tweets",
@@ -30,7 +31,7 @@ RANKING_TITLES = {
 
 @dataclass(frozen=True)
 class Counts:
-    """The predicted labels of a dump: its name, the day of its delivery, and the tweets of negative, neutral and positive."""
+    """A dump: its name, day of delivery, and number of tweets by predicted label."""
 
     name: str
     day: date | None
@@ -38,12 +39,12 @@ class Counts:
 
 
 def both_shares(labels: Sequence[int], confusion: Sequence[Sequence[int]]) -> dict[str, Shares]:
-    """`predicted` and `adjusted` shares."""
+    """Return the `predicted` and the `adjusted` shares."""
     return {"predicted": predicted_shares(labels), "adjusted": adjusted_shares(labels, confusion)}
 
 
-def with_interval(shares: Shares, label: int) -> str:
-    """The share of a label (0, 1, 2) with its interval in percent, such as `12.0 % (10.1–14.2)`."""
+def format_interval(shares: Shares, label: int) -> str:
+    """Return the share of a class id with its interval in percent, such as `12.0 % (10.1–14.2)`."""
     low, high = shares.interval[:, label] * 100
     return f"{shares.shares[label] * 100:.1f} % ({low:.1f}–{high:.1f})"
 
@@ -51,57 +52,57 @@ def with_interval(shares: Shares, label: int) -> str:
 def shares_rows(
     named: Mapping[str, Sequence[int]], confusion: Sequence[Sequence[int]]
 ) -> list[tuple[Any, ...]]:
-    """Two rows for each name: the predicted and the adjusted shares of its counts."""
+    """Return two rows for each name: its predicted and its adjusted shares."""
     rows = []
     for name, labels in named.items():
         for kind, shares in both_shares(labels, confusion).items():
-            rows.append((name, sum(labels), kind, *(with_interval(shares, label) for label in range(3))))
+            rows.append((name, sum(labels), kind, *(format_interval(shares, label) for label in range(3))))
     return rows
 
 
 def shares_section(dumps: Sequence[Counts], confusion: Sequence[Sequence[int]]) -> Section:
-    """The shares over all tweets, and of each dump."""
+    """Return the section with the shares in all tweets and in each dump."""
     total = np.sum([dump.labels for dump in dumps], axis=0).tolist()
     shares = both_shares(total, confusion)
-    spoken = "; ".join(
-        f"{kind}: " + ", ".join(f"{name} {with_interval(found, i)}" for i, name in enumerate(NAMES))
+    numbers = "; ".join(
+        f"{kind}: " + ", ".join(f"{name} {format_interval(found, i)}" for i, name in enumerate(CLASS_NAMES))
         for kind, found in shares.items()
     )
     bars = {kind: (found.shares * 100, found.interval * 100) for kind, found in shares.items()}
     picture = draw_picture(
         "shares",
-        f"Bars with intervals. {spoken}.",
-        charts.interval_bars(NAMES, bars, "% of the tweets"),
+        f"Bars with intervals. {numbers}.",
+        charts.interval_bars(CLASS_NAMES, bars, "% of the tweets"),
         height=2.6,
     )
     rows = shares_rows({"all": total} | {dump.name: dump.labels for dump in dumps}, confusion)
     return Section(
-        "What people think", SHARES_TEXT, [picture], [Table(("dump", "tweets", "figure", *NAMES), rows)]
+        "Opinions", SHARES_TEXT, [picture], [Table(("dump", "tweets", "estimate", *CLASS_NAMES), rows)]
     )
 
 
 def time_section(dumps: Sequence[Counts], confusion: Sequence[Sequence[int]]) -> Section:
-    """The adjusted shares by the day on which dumps were delivered."""
+    """Return the section with the shares by the day on which dumps were delivered."""
     by_day: dict[date, np.ndarray] = {}
     for dump in dumps:
         if dump.day is not None:
             by_day[dump.day] = by_day.get(dump.day, np.zeros(3, int)) + np.asarray(dump.labels)
     days = {f"{day:%Y-%m-%d}": by_day[day].tolist() for day in sorted(by_day)}
     rows = shares_rows(days, confusion)
-    text = "By the day on which a dump was delivered, which is the only time that is known of a tweet."
-    table = Table(("day", "tweets", "figure", *NAMES), rows)
+    text = "By the day of delivery of the dump. The dumps contain no dates of tweets."
+    table = Table(("day", "tweets", "estimate", *CLASS_NAMES), rows)
     if len(days) < 2:
-        return Section("Over time", f"{text} There is one day so far.", [], [table])
+        return Section("Over time", f"{text} There is only one day.", [], [table])
     adjusted = [adjusted_shares(labels, confusion) for labels in days.values()]
     lines = {
         name: (
             np.array([each.shares[i] for each in adjusted]) * 100,
             np.array([each.interval[:, i] for each in adjusted]).T * 100,
         )
-        for i, name in enumerate(NAMES)
+        for i, name in enumerate(CLASS_NAMES)
     }
     alt = (
-        "Lines with bands, one a label: adjusted share by day. "
+        "One line with a band for each label: adjusted share by day. "
         + "; ".join(f"{row[0]}: {', '.join(row[3:])}" for row in rows[1::2])
         + "."
     )
@@ -112,13 +113,13 @@ def time_section(dumps: Sequence[Counts], confusion: Sequence[Sequence[int]]) ->
 
 
 def hashtags_section(hashtags: Sequence[Mapping[str, Any]]) -> Section:
-    """The shares of the labels among the tweets of each frequent hashtag."""
+    """Return the section with the shares of the labels for each frequent hashtag."""
     if not hashtags:
         return Section("Hashtags", "No tweet has a hashtag.")
     names = [f"#{row['hashtag']}" for row in hashtags]
-    parts = {name: [row[name] / row["tweets"] * 100 for row in hashtags] for name in NAMES}
+    parts = {name: [row[name] / row["tweets"] * 100 for row in hashtags] for name in CLASS_NAMES}
     alt = (
-        "Stacked bars, one a hashtag. "
+        "One stacked bar for each hashtag. "
         + "; ".join(
             f"{tag}: {row['tweets']:,} tweets, score {row['score']:.2f}"
             for tag, row in zip(names[:8], hashtags, strict=False)
@@ -135,21 +136,25 @@ def hashtags_section(hashtags: Sequence[Mapping[str, Any]]) -> Section:
         (
             tag,
             row["tweets"],
-            *(format_share(row[name], row["tweets"]) for name in NAMES),
+            *(format_share(row[name], row["tweets"]) for name in CLASS_NAMES),
             f"{row['score']:+.2f}",
         )
         for tag, row in zip(names, hashtags, strict=True)
     ]
-    text = "The hashtags of most tweets, with what the model says of these tweets. The score is p(positive) - p(negative)."
-    return Section("Hashtags", text, [picture], [Table(("hashtag", "tweets", *NAMES, "mean score"), rows)])
+    text = (
+        "Most frequent hashtags and the predicted labels of their tweets. Score: p(positive) - p(negative)."
+    )
+    return Section(
+        "Hashtags", text, [picture], [Table(("hashtag", "tweets", *CLASS_NAMES, "mean score"), rows)]
+    )
 
 
 def extremes_sections(ranked: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Section]:
-    """A section for each ranking: texts, each once."""
+    """Return a section for each ranking, with distinct texts."""
     texts = {
-        "negative": "By the probability of negative. Copies of a text are one row.",
-        "positive": "By the probability of positive. Copies of a text are one row.",
-        "uncertain": "By the probability of the most likely label, lowest first: what a person should look at, or label.",
+        "negative": "Highest probability of negative first. Copies of a text are one row.",
+        "positive": "Highest probability of positive first. Copies of a text are one row.",
+        "uncertain": "Lowest probability of the predicted label first. Label these tweets manually first.",
     }
     return [
         Section(
@@ -171,46 +176,50 @@ def extremes_sections(ranked: Mapping[str, Sequence[Mapping[str, Any]]]) -> list
 
 
 def champions_section(earlier: str | None, changes: Mapping[tuple[int, int], int]) -> Section:
-    """What the champion says otherwise than the one before: `changes` are tweets by (label before, label now)."""
-    title = "Difference to the champion before"
+    """Return the section about label changes. `changes` are tweets by (previous label, current label)."""
+    title = "Difference to the previous champion"
     if earlier is None:
-        return Section(title, "This is the first champion that has scored tweets.")
+        return Section(title, "This is the first champion that scored tweets.")
     total = sum(changes.values())
     differing = sum(count for (before, now), count in changes.items() if before != now)
     text = (
-        f"Against {earlier}: {differing:,} of {total:,} tweets that both have scored carry another label now ({format_share(differing, total)}). "
-        "Where the text of a tweet has changed since, the earlier champion's label is about the old text."
+        f"Compared with {earlier}: of {total:,} tweets that both scored, {differing:,} "
+        f"({format_share(differing, total)}) have a different label. If the text of a tweet changed in "
+        "between, the label of the previous champion refers to the old text."
     )
     rows = [
-        (f"{before} before", *(changes.get((i, j), 0) for j in LABEL_NAMES))
+        (f"previously {before}", *(changes.get((i, j), 0) for j in LABEL_NAMES))
         for i, before in LABEL_NAMES.items()
     ]
-    return Section(title, text, [], [Table(("", *(f"{name} now" for name in NAMES)), rows)])
+    return Section(title, text, [], [Table(("", *(f"now {name}" for name in CLASS_NAMES)), rows)])
 
 
-def drift_section(judged: Sequence[Mapping[str, Any]]) -> Section:
-    """The drift of each dump: rows of the table `drift`, newest first, with the dump's `name`."""
+def drift_section(measured: Sequence[Mapping[str, Any]]) -> Section:
+    """Return the section about drift.
+
+    `measured` are rows of the table `drift` with the dump's `name`, latest first.
+    """
     limits = ", ".join(f"{name.replace('_', ' ')} {limit:g}" for name, limit in LIMITS.items())
-    breached = [row["name"] for row in judged if row["breaches"]]
+    breached = [row["name"] for row in measured if row["breaches"]]
     text = (
-        f"Against the tweets that the champion has learnt from. Limits: {limits}. PSI is the population stability index. Dumps of fewer than "
-        f"{FEWEST_TWEETS} tweets are not judged. "
-        + (f"Moved away: {', '.join(breached)}." if breached else "No dump has moved away.")
+        f"Distance of each dump from the champion's training data. Limits: {limits}. PSI is the population "
+        f"stability index. Dumps of fewer than {MIN_ROWS_FOR_STATISTICS} tweets are not measured. "
+        + (f"Above a limit: {', '.join(breached)}." if breached else "No dump is above a limit.")
     )
-    if len(judged) > DUMPS_DRAWN:
-        text += f" The {DUMPS_DRAWN} dumps that were judged last, of {len(judged):,}:"
-    if not judged:
+    if len(measured) > MAX_DUMPS_DRAWN:
+        text += f" The figure and the table show the latest {MAX_DUMPS_DRAWN} of {len(measured):,} dumps."
+    if not measured:
         return Section("Drift", text)
-    judged = judged[:DUMPS_DRAWN]
-    names = [row["name"] for row in judged]
+    measured = measured[:MAX_DUMPS_DRAWN]
+    names = [row["name"] for row in measured]
     values = {
-        name.removesuffix("_psi"): [row[name] or 0.0 for row in judged]
+        name.removesuffix("_psi"): [row[name] or 0.0 for row in measured]
         for name in LIMITS
         if name.endswith("_psi")
     }
     alt = (
-        "Bars, three a dump: "
-        + "; ".join(f"{row['name']}: {', '.join(row['breaches']) or 'no breach'}" for row in judged)
+        "Three bars for each dump: "
+        + "; ".join(f"{row['name']}: {', '.join(row['breaches']) or 'no breach'}" for row in measured)
         + "."
     )
     picture = draw_picture(
@@ -226,7 +235,7 @@ def drift_section(judged: Sequence[Mapping[str, Any]]) -> Section:
             *("" if row[name] is None else f"{row[name]:.3f}" for name in LIMITS),
             ", ".join(row["breaches"]),
         )
-        for row in judged
+        for row in measured
     ]
     return Section(
         "Drift",
@@ -237,20 +246,27 @@ def drift_section(judged: Sequence[Mapping[str, Any]]) -> Section:
 
 
 def files_section(files: Mapping[str, str], names: Mapping[str, str], base: str) -> Section:
-    """Links to the files of each dump; `files` are names with the dump's hash, `names` the dumps', `base` is the folder that the links begin with."""
+    """Return the section with download links.
+
+    Args:
+        files: dump of each file name.
+        names: name of each dump.
+        base: address of the folder of the files.
+    """
     text = (
-        "submission: tweet_id and label, which is the score from -1 to 1. scores: all columns, as Parquet. A tweet_id that a spreadsheet would "
-        "take for a formula has an apostrophe in front in the CSV. The files lie beside this report in HDFS."
+        "submission: CSV with tweet_id and label, which is the score from -1 to 1. scores: Parquet with all "
+        "columns. In the CSV a tweet_id that a spreadsheet would evaluate as a formula starts with an "
+        "apostrophe. The files are also in the folder of this report in HDFS."
     )
     links = {f"{name} ({names.get(dump, dump)})": f"{base}/{name}" for name, dump in files.items()}
-    return Section("Files", text if links else "No dump has been scored.", links=links)
+    return Section("Files", text if links else "No dump is scored.", links=links)
 
 
 def as_metrics(total: Sequence[int], confusion: Sequence[Sequence[int]]) -> dict[str, float]:
-    """The shares of all tweets for MLflow."""
+    """Return the shares in all tweets as MLflow metrics."""
     found = both_shares(total, confusion)
     return {
         f"{kind}_{name}": float(asdict(each)["shares"][i])
         for kind, each in found.items()
-        for i, name in enumerate(NAMES)
+        for i, name in enumerate(CLASS_NAMES)
     }

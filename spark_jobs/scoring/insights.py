@@ -1,51 +1,45 @@
-"""What the insight report counts: every function takes scored tweets and returns a small table.
+"""Aggregations of the insight report. Every function takes scored tweets and returns a small table.
 
-A scored tweet has the columns of TWEETS (its text and dump) and of SCORES.
+A scored tweet has the columns TWEETS and SCORES.
 """
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from spark_jobs.schemas import LABEL_NAMES
+from contracts.labels import LABEL_NAMES, PROBABILITY_COLUMNS
 
 TWEETS = ("tweet_id", "safe_text", "clean_text", "hashtags", "text_group", "split", "dump_sha256")
-SCORES = (
-    "p_negative",
-    "p_neutral",
-    "p_positive",
-    "label",
-    "score",
-    "model_name",
-    "model_version",
-    "scored_at",
-)
-# The columns by which tweets are ranked; the most telling first.
+SCORES = (*PROBABILITY_COLUMNS, "label", "score", "model_name", "model_version", "scored_at")
+# Columns of `distinct_texts` that rank texts, and their order.
 RANKINGS = {"negative": F.desc, "positive": F.desc, "uncertain": F.asc}
 
 
 def confidence() -> Column:
-    """The probability of the label that is most likely."""
-    return F.greatest("p_negative", "p_neutral", "p_positive")
+    """Return the highest probability."""
+    return F.greatest(*PROBABILITY_COLUMNS)
+
+
+def counts_by_label() -> list[Column]:
+    """Return an aggregate for each label: its number of rows."""
+    return [F.count_if(F.col("label") == label).alias(name) for label, name in LABEL_NAMES.items()]
 
 
 def label_counts(scored: DataFrame, *by: str) -> DataFrame:
-    """For each value of `by`: `tweets`, and those of each label under its name."""
-    of_label = [F.count_if(F.col("label") == label).alias(name) for label, name in LABEL_NAMES.items()]
-    return scored.groupBy(*by).agg(F.count("*").alias("tweets"), *of_label)
+    """Return the number of `tweets` for each value of `by`, in total and by label."""
+    return scored.groupBy(*by).agg(F.count("*").alias("tweets"), *counts_by_label())
 
 
-def hashtag_counts(scored: DataFrame, most: int) -> DataFrame:
-    """The hashtags of most tweets: `hashtag`, `tweets`, those of each label, and the mean `score`."""
+def hashtag_counts(scored: DataFrame, limit: int) -> DataFrame:
+    """Return the most frequent hashtags: `hashtag`, `tweets`, those of each label, and the mean `score`."""
     tags = scored.select(F.explode(F.array_distinct("hashtags")).alias("hashtag"), "label", "score")
-    of_label = [F.count_if(F.col("label") == label).alias(name) for label, name in LABEL_NAMES.items()]
     counts = tags.groupBy("hashtag").agg(
-        F.count("*").alias("tweets"), *of_label, F.avg("score").alias("score")
+        F.count("*").alias("tweets"), *counts_by_label(), F.avg("score").alias("score")
     )
-    return counts.orderBy(F.desc("tweets"), "hashtag").limit(most)
+    return counts.orderBy(F.desc("tweets"), "hashtag").limit(limit)
 
 
 def distinct_texts(scored: DataFrame) -> DataFrame:
-    """One row for each text_group: `text`, `tweets`, `score`, and the columns of RANKINGS."""
+    """Return one row for each text_group: `text`, `tweets`, `score`, and the columns of RANKINGS."""
     text = F.min(F.struct("safe_text", "score", "p_negative", "p_positive", confidence().alias("confidence")))
     groups = scored.groupBy("text_group").agg(F.count("*").alias("tweets"), text.alias("one"))
     return groups.select(
@@ -58,13 +52,13 @@ def distinct_texts(scored: DataFrame) -> DataFrame:
     )
 
 
-def extremes(texts: DataFrame, ranking: str, most: int) -> DataFrame:
-    """The first of `distinct_texts` in one of RANKINGS."""
-    return texts.orderBy(RANKINGS[ranking](ranking), "text").limit(most)
+def extremes(texts: DataFrame, ranking: str, limit: int) -> DataFrame:
+    """Return the first rows of `distinct_texts` by one of RANKINGS."""
+    return texts.orderBy(RANKINGS[ranking](ranking), "text").limit(limit)
 
 
 def label_changes(scored: DataFrame, earlier: DataFrame) -> DataFrame:
-    """`before` and `now` (labels), `tweets`: what two models say of the tweets that both have scored."""
+    """Return `before`, `now` (labels) and `tweets` for the tweets that two models have scored."""
     before = earlier.select("tweet_id", F.col("label").alias("before"))
     pairs = scored.select("tweet_id", F.col("label").alias("now")).join(before, "tweet_id", how="inner")
     return pairs.groupBy("before", "now").agg(F.count("*").alias("tweets"))

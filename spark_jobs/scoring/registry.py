@@ -1,35 +1,38 @@
-"""The champion: from MLflow's registry, by alias, into a folder of the tables' file system, where the executors take it from."""
+"""Download a registered model from MLflow to the tables' file system, where the executors read it."""
 
 import json
 import os
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from pyspark.sql import SparkSession
 
-from spark_jobs.scoring.scorable_model import METADATA, ModelError
+from contracts.exit_status import InputError, NothingToDo
+from contracts.exported_model import METADATA_FILE
+from contracts.mlflow_names import EXPORT_ARTIFACT
+from spark_jobs.storage import hadoop_files
 
-# Where a model in MLflow keeps its scorable model.
-MODEL_FOLDER = "artifacts/onnx"
-# Says which registered version a folder holds. A registry that was begun anew counts its versions from 1 again.
+# Identifies the registered version in a folder. A registry that was created again restarts at version 1.
 ORIGIN = "origin.json"
+# MLflow's error codes for a model and an alias that do not exist.
+NOT_FOUND = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
 @dataclass(frozen=True)
 class RegisteredModel:
-    """A version in MLflow's registry, and the address of the model that was registered."""
+    """A version in MLflow's registry. `source` is the URI of the logged model."""
 
     name: str
     version: str
     source: str
 
 
-def find_by_alias(name: str, alias: str) -> RegisteredModel | None:
-    """The version of the model `name` that carries the alias; None where there is no such model, or none of its versions does.
+def find_by_alias(name: str, alias: str) -> RegisteredModel:
+    """Return the version of a model that has an alias. MLFLOW_TRACKING_URI is the server.
 
-    MLFLOW_TRACKING_URI names the server; any other failure of it is raised.
+    Raises:
+        NothingToDo: there is no such version.
     """
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
@@ -37,56 +40,47 @@ def find_by_alias(name: str, alias: str) -> RegisteredModel | None:
     try:
         found = MlflowClient().get_model_version_by_alias(name, alias)
     except MlflowException as error:
-        # The second is what the server says of an alias that it does not know, the first of a model.
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            return None
+        if error.error_code in NOT_FOUND:
+            raise NothingToDo(
+                f"no version of {name} has the alias {alias}: train and promote a model first"
+            ) from None
         raise
     return RegisteredModel(name, str(found.version), found.source or "")
 
 
-def keep_in_file_system(spark: SparkSession, registered: RegisteredModel, models_uri: str) -> str:
-    """The folder of the model below `models_uri`; fetched where it is not there yet.
+def copy_to_file_system(spark: SparkSession, registered: RegisteredModel, models_uri: str) -> str:
+    """Return the folder of a model below `models_uri`. Download the model if it is not there.
 
-    It is written under another name and renamed when it is whole, so that no retry takes a part of it.
+    The files are copied to another name first, so that the folder is always complete.
 
     Raises:
-        ModelError: the version was registered without a scorable model.
+        InputError: the version has no exported model.
     """
-    jvm: Any = spark.sparkContext._jvm
-    path = jvm.org.apache.hadoop.fs.Path
     folder = f"{models_uri}/{registered.name}/{registered.version}"
-    file_system = path(folder).getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
     origin = json.dumps(asdict(registered))
     if (
-        file_system.exists(path(folder, ORIGIN))
-        and spark.read.text(f"{folder}/{ORIGIN}", wholetext=True).collect()[0].value == origin
+        hadoop_files.exists(spark, f"{folder}/{ORIGIN}")
+        and hadoop_files.read_text(spark, f"{folder}/{ORIGIN}") == origin
     ):
         return folder
-    with tempfile.TemporaryDirectory() as fetched:
-        source = fetch_artifacts(registered, Path(fetched))
+    with tempfile.TemporaryDirectory() as downloaded:
+        source = download_export(registered, Path(downloaded))
         (source / ORIGIN).write_text(origin)
-        part = f"{folder}.part"
-        file_system.delete(path(part), True)
-        file_system.copyFromLocalFile(False, True, path(source.as_uri()), path(part))
-        file_system.delete(path(folder), True)
-        if not file_system.rename(path(part), path(folder)):
-            raise OSError(f"{part} could not be renamed to {folder}")
+        temporary = f"{folder}.part"
+        hadoop_files.delete(spark, temporary)
+        hadoop_files.copy_from_local(spark, source, temporary)
+    hadoop_files.delete(spark, folder)  # HDFS replaces only empty folders
+    hadoop_files.rename_overwriting(spark, temporary, folder)
     return folder
 
 
-def fetch_artifacts(registered: RegisteredModel, destination: Path) -> Path:
-    """Downloads the scorable model of a registered version; the folder that holds it."""
+def download_export(registered: RegisteredModel, destination: Path) -> Path:
+    """Download the exported model of a registered version, and return its folder."""
     import mlflow
 
-    uri = f"models:/{registered.name}/{registered.version}/{MODEL_FOLDER}"
+    uri = f"models:/{registered.name}/{registered.version}/{EXPORT_ARTIFACT}"
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    try:
-        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(destination)))
-    except (mlflow.MlflowException, OSError) as error:
-        raise ModelError(f"{uri} cannot be fetched ({error})") from error
-    if not (folder / METADATA).is_file():
-        raise ModelError(
-            f"{registered.name} version {registered.version} was registered without a scorable model ({uri} has no {METADATA}): "
-            "train and promote a model again"
-        )
+    folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(destination)))
+    if not (folder / METADATA_FILE).is_file():
+        raise InputError(f"{uri} has no {METADATA_FILE}: train and promote a model again")
     return folder

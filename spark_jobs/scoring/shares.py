@@ -1,4 +1,4 @@
-"""Shares of the labels among scored tweets, with intervals, as predicted and adjusted for the mistakes that the model is known to make."""
+"""Shares of the labels, as predicted and adjusted for the model's errors, with intervals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,22 +8,22 @@ from scipy.optimize import nnls
 
 RESAMPLES = 1_000
 INTERVAL = (2.5, 97.5)  # percent
-# How much more it counts that the shares add up to 1 than that each predicted share is met.
-WEIGHT_OF_SUM = 1_000.0
+# Weight of the equation "the shares add up to 1" in the least squares.
+SUM_WEIGHT = 1_000.0
 
 
 @dataclass(frozen=True)
 class Shares:
-    """(3,) shares of negative, neutral and positive, and (2, 3) lower and upper ends of their 95 % intervals."""
+    """Shares of negative, neutral and positive, (3,), and their 95 % intervals, (2, 3)."""
 
     shares: np.ndarray
     interval: np.ndarray
 
 
 def predicted_shares(counts: Sequence[int], seed: int = 1) -> Shares:
-    """Shares of the predicted labels; the interval is the bootstrap's over the tweets.
+    """Return the shares of the predicted labels with bootstrap intervals over the tweets.
 
-    To draw tweets with replacement and count their labels is to draw the counts from a multinomial distribution.
+    A bootstrap of tweets is equivalent to a multinomial sample of the counts.
     """
     total = sum(counts)
     shares = np.asarray(counts) / total
@@ -32,17 +32,22 @@ def predicted_shares(counts: Sequence[int], seed: int = 1) -> Shares:
 
 
 def adjusted_shares(counts: Sequence[int], confusion: Sequence[Sequence[int]], seed: int = 1) -> Shares:
-    """Adjusted classify-and-count (Forman 2008): the true shares under which the model would predict these counts.
+    """Return the shares adjusted for the model's errors (adjusted classify-and-count, Forman 2008).
 
-    `confusion` counts the eval side, rows the true label, columns the predicted one. The interval resamples the tweets and the eval side, so it
-    is wider than that of the predicted shares. It assumes that the model confuses labels here as it does there.
+    They are the true shares for which the model would predict these counts, if its error rates are those on
+    the eval side. The interval resamples both the tweets and the eval side.
+
+    Args:
+        counts: tweets of each predicted label.
+        confusion: counts on the eval side; rows are true labels, columns predicted ones.
+        seed: of the resampling.
 
     Raises:
-        ValueError: a label does not occur in the eval side.
+        ValueError: a label does not occur on the eval side.
     """
     truth = np.asarray(confusion)
     if not truth.sum(axis=1).all():
-        raise ValueError(f"no eval row of some label: {truth.tolist()}")
+        raise ValueError(f"a label has no row on the eval side: {truth.tolist()}")
     random = np.random.default_rng(seed)
     total = sum(counts)
     tweets = random.multinomial(total, np.asarray(counts) / total, RESAMPLES) / total
@@ -55,13 +60,11 @@ def adjusted_shares(counts: Sequence[int], confusion: Sequence[Sequence[int]], s
 
 
 def solve(predicted: np.ndarray, rates: np.ndarray) -> np.ndarray:
-    """(3,) shares, none negative, adding up to 1, that come nearest to shares @ rates = predicted.
+    """Return the non-negative (3,) shares that add up to 1 and minimise |shares @ rates - predicted|.
 
     >>> rates = np.array([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.0, 0.1, 0.9]])
     >>> solve(np.array([0.2, 0.3, 0.5]) @ rates, rates).round(6).tolist()
     [0.2, 0.3, 0.5]
     """
-    found, _ = nnls(
-        np.vstack([rates.T, np.full(len(rates), WEIGHT_OF_SUM)]), np.append(predicted, WEIGHT_OF_SUM)
-    )
+    found, _ = nnls(np.vstack([rates.T, np.full(len(rates), SUM_WEIGHT)]), np.append(predicted, SUM_WEIGHT))
     return found / found.sum()

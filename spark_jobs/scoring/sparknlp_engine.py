@@ -1,6 +1,7 @@
-"""Scores with Spark NLP's own classifiers, imported from the same ONNX export: BERT and DistilBERT.
+"""Score BERT and DistilBERT with Spark NLP's classifiers, which import the ONNX export.
 
-Its RoBERTa hides the first token from the model (its mask is `id != 0`, and 0 is `<s>`), and XLNet cannot be imported from ONNX at all.
+Spark NLP masks the first token of RoBERTa (its mask is `id != 0`, and 0 is `<s>`). It cannot import XLNet
+from ONNX.
 """
 
 import json
@@ -12,54 +13,60 @@ from pyspark import SparkFiles
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from contracts.exported_model import TOKENIZER_FILE
+from contracts.labels import LABELS, PROBABILITY_COLUMNS
 from spark_jobs.scoring import onnx_engine
-from spark_jobs.scoring.onnx_engine import PROBABILITIES
-from spark_jobs.scoring.scorable_model import LABELS, ONNX_FILES, TOKENIZER, ScorableModel
+from spark_jobs.scoring.scorable_model import ScorableModel
+from spark_jobs.storage.hadoop_files import copy_to_local
 
-# The name of the annotator for each architecture that it can import right.
+# Annotator of each architecture that Spark NLP imports correctly.
 CLASSIFIERS = {"bert": "BertForSequenceClassification", "distilbert": "DistilBertForSequenceClassification"}
-# Cuts as BERT's own tokenizer does: at blanks, and around every character of punctuation. Spark NLP's default loses marks (`#autism` -> `#`).
+# Splits like BERT's tokenizer, at blanks and around punctuation. Spark NLP's default drops text (`#autism` ->
+# `#`).
 PUNCTUATION = r"[\p{P}$+<=>^`|~]"
 TOKENS = rf"\s+|(?={PUNCTUATION})|(?<={PUNCTUATION})"
-# Texts that it cuts into other tokens than BERT's own tokenizer: with combining marks (emoji have variation selectors), joiners and other
-# invisible characters, or Chinese characters, which it does not take one by one; and words of over 100 characters, which have no token.
-CUT_OTHERWISE = r"[\p{M}\p{Cf}\p{Co}\p{Cn}\p{IsHan}]|\S{101}"
-# Its default takes all cores for each task.
+# Texts that Spark NLP and BERT's tokenizer split differently: combining marks (emoji have variation
+# selectors), joiners and other invisible characters, Chinese characters, and words of over 100 characters.
+SPLIT_DIFFERENTLY = r"[\p{M}\p{Cf}\p{Co}\p{Cn}\p{IsHan}]|\S{101}"
+# By default each task uses all cores.
 ONE_THREAD = ("spark.jsl.settings.onnx.intraOpNumThreads", "1")
 
 
 def score(texts: DataFrame, model: ScorableModel) -> DataFrame:
-    """The rows of `texts` (column `text`) with the columns PROBABILITIES; texts without a token, and CUT_OTHERWISE, go to ONNX Runtime.
+    """Return `texts` (column `text`) with PROBABILITY_COLUMNS.
+
+    ONNX Runtime scores texts without a token and texts that match SPLIT_DIFFERENTLY.
 
     Raises:
-        KeyError: the architecture is none of CLASSIFIERS.
+        KeyError: the architecture is not in CLASSIFIERS.
     """
-    is_cut_alike = F.col("text").rlike(r"\S") & ~F.col("text").rlike(CUT_OTHERWISE)
-    scored = pipeline(texts.sparkSession, model).transform(texts.where(is_cut_alike))
-    # One annotation for the document; each label's probability is a string in its metadata.
+    is_split_equally = F.col("text").rlike(r"\S") & ~F.col("text").rlike(SPLIT_DIFFERENTLY)
+    scored = build_pipeline(texts.sparkSession, model).transform(texts.where(is_split_equally))
+    # A document has one annotation. The probability of each label is a string in its metadata.
     probability_of = F.col("annotations")[0]["metadata"]
     probabilities = [
         probability_of[str(label)].cast("double").alias(name)
-        for label, name in zip(LABELS, PROBABILITIES.names, strict=True)
+        for label, name in zip(LABELS, PROBABILITY_COLUMNS, strict=True)
     ]
     return scored.select(*texts.columns, *probabilities).unionByName(
-        onnx_engine.score(texts.where(~is_cut_alike), model)
+        onnx_engine.score(texts.where(~is_split_equally), model)
     )
 
 
-def pipeline(spark: SparkSession, model: ScorableModel) -> Any:
-    """Document, tokens and classifier, as a PipelineModel."""
+def build_pipeline(spark: SparkSession, model: ScorableModel) -> Any:
+    """Return a PipelineModel of document, tokens and classifier."""
     from pyspark.ml import Pipeline
     from sparknlp import annotator
     from sparknlp.base import DocumentAssembler
 
     spark.conf.set(*ONE_THREAD)
-    # Spark NLP has Spark ship the file, whenever a task asks for it: it must stay until the session ends, which removes this folder.
+    # Executors fetch the model from this folder during the whole session. Spark deletes the folder at its
+    # end.
     folder = tempfile.mkdtemp(prefix="sparknlp-", dir=SparkFiles.getRootDirectory())
     is_cased = copy_for_import(spark, model, Path(folder))
-    classifier = getattr(annotator, CLASSIFIERS[model.architecture]).loadSavedModel(folder, spark)
+    classifier = getattr(annotator, CLASSIFIERS[model.metadata.architecture]).loadSavedModel(folder, spark)
     classifier.setInputCols(["document", "token"]).setOutputCol("annotations")
-    classifier.setCaseSensitive(is_cased).setMaxSentenceLength(model.max_length_tokens)
+    classifier.setCaseSensitive(is_cased).setMaxSentenceLength(model.metadata.max_length_tokens)
     document = DocumentAssembler().setInputCol("text").setOutputCol("document")
     token = (
         annotator.RegexTokenizer()
@@ -72,20 +79,12 @@ def pipeline(spark: SparkSession, model: ScorableModel) -> Any:
 
 
 def copy_for_import(spark: SparkSession, model: ScorableModel, folder: Path) -> bool:
-    """Lays the model's files out as Spark NLP imports them, and says whether it distinguishes upper and lower case."""
-    jvm: Any = spark.sparkContext._jvm
-    source = jvm.org.apache.hadoop.fs.Path(model.folder)
-    file_system = source.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
-    for name, local in ((ONNX_FILES[model.precision], "model.onnx"), (TOKENIZER, TOKENIZER)):
-        file_system.copyToLocalFile(
-            False,
-            jvm.org.apache.hadoop.fs.Path(source, name),
-            jvm.org.apache.hadoop.fs.Path(str(folder / local)),
-            True,
-        )
-    tokenizer = json.loads((folder / TOKENIZER).read_text(encoding="utf-8"))
+    """Copy the model's files to a folder in Spark NLP's layout, and return whether the model is cased."""
+    copy_to_local(spark, f"{model.folder}/{model.metadata.graph_file}", folder / "model.onnx")
+    copy_to_local(spark, f"{model.folder}/{TOKENIZER_FILE}", folder / TOKENIZER_FILE)
+    tokenizer = json.loads((folder / TOKENIZER_FILE).read_text(encoding="utf-8"))
     vocabulary = sorted(tokenizer["model"]["vocab"], key=tokenizer["model"]["vocab"].__getitem__)
     (folder / "assets").mkdir()
     (folder / "assets" / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
-    (folder / "assets" / "labels.txt").write_text("".join(f"{label}\n" for label in model.labels))
+    (folder / "assets" / "labels.txt").write_text("".join(f"{label}\n" for label in model.metadata.labels))
     return not (tokenizer["normalizer"] or {}).get("lowercase", False)

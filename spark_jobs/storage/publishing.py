@@ -1,4 +1,4 @@
-"""Where the report goes: a folder on the tables' file system, and MLflow."""
+"""Publish a report to a folder on the tables' file system and to MLflow."""
 
 import json
 import os
@@ -6,44 +6,33 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyspark.sql import SparkSession
 
-if TYPE_CHECKING:
-    from reporting.page import Section
+from contracts.mlflow_names import REPORTS_EXPERIMENT
+from reporting.page import Section
+from spark_jobs.storage.hadoop_files import write_file
 
-EXPERIMENT = "vaxpulse-reports"
 
+def report_files(page: str, sections: Sequence[Section]) -> dict[str, bytes]:
+    """Return the content of each file of a report.
 
-def report_files(page: str, sections: "Sequence[Section]") -> dict[str, bytes]:
-    """The files of a report by name."""
+    report.html is the last one, so that it links to existing files.
+    """
     pngs = {f"{picture.name}.png": picture.png for section in sections for picture in section.pictures}
     numbers = [
         {"title": part.title, "text": part.text, "tables": [vars(table) for table in part.tables]}
         for part in sections
     ]
-    return {
-        "report.html": page.encode(),
-        "figures.json": json.dumps(numbers, indent=1, ensure_ascii=False).encode(),
-        **pngs,
-    }
+    figures = json.dumps(numbers, indent=1, ensure_ascii=False)
+    return {**pngs, "figures.json": figures.encode(), "report.html": page.encode()}
 
 
 def write_files(spark: SparkSession, folder: str, files: Mapping[str, bytes]) -> None:
-    """Writes each file to a temporary name, then renames it over an older one; report.html last, so that where it is all are."""
-    jvm: Any = spark.sparkContext._jvm
-    path = jvm.org.apache.hadoop.fs.Path
-    target = path(folder)
-    file_system = target.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
-    for name in sorted(files, key=lambda name: name == "report.html"):
-        part, whole = path(target, f".{name}.part"), path(target, name)
-        stream = file_system.create(part, True)
-        stream.write(bytearray(files[name]))
-        stream.close()
-        file_system.delete(whole, False)
-        if not file_system.rename(part, whole):
-            raise OSError(f"{part} could not be renamed to {name}")
+    """Write files to a folder, in their order. Replace files of an earlier attempt."""
+    for name, content in files.items():
+        write_file(spark, f"{folder}/{name}", content)
 
 
 def log_to_mlflow(
@@ -54,9 +43,13 @@ def log_to_mlflow(
     tags: dict[str, str],
     more_tags: Mapping[str, str] = MappingProxyType({}),
 ) -> str | None:
-    """Logs the report to the MLflow run with these `tags`, which the first try creates; its id, None where no server is named.
+    """Log a report to the MLflow run that has these `tags`, or to a new run.
 
-    A parameter cannot change from one try to the next, `more_tags` can.
+    MLflow rejects a parameter that another attempt logged with another value. Use `more_tags` for values that
+    may change.
+
+    Returns:
+        The id of the run, or None if MLFLOW_TRACKING_URI is not set.
     """
     if not os.environ.get("MLFLOW_TRACKING_URI"):
         return None
@@ -64,17 +57,16 @@ def log_to_mlflow(
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     import mlflow
 
-    experiment = mlflow.set_experiment(EXPERIMENT).experiment_id
+    experiment = mlflow.set_experiment(REPORTS_EXPERIMENT).experiment_id
     earlier = mlflow.search_runs(
         [experiment],
         " and ".join(f"tags.{tag} = '{value}'" for tag, value in tags.items()),
         max_results=1,
         output_format="list",
     )
+    run_id = earlier[0].info.run_id if earlier else None
     with (
-        mlflow.start_run(
-            run_id=earlier[0].info.run_id if earlier else None, experiment_id=experiment, run_name=name
-        ) as run,
+        mlflow.start_run(run_id=run_id, experiment_id=experiment, run_name=name) as run,
         tempfile.TemporaryDirectory() as folder,
     ):
         mlflow.set_tags(tags | dict(more_tags))

@@ -12,15 +12,16 @@ from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
+from contracts.exit_status import InputError
 from spark_jobs import clean_tweets
 from spark_jobs.maintain_tables import drop_superseded_rows
-from spark_jobs.read_position import last_position
-from spark_jobs.schemas import TWEETS_CLEAN
+from spark_jobs.storage.read_position import last_position
+from spark_jobs.storage.schemas import TWEETS_CLEAN_SCHEMA
 from tests.properties.tweet_log import FIRST_DELIVERY, Dump, Tweet, TweetLog
 
 
 class Tables:
-    """The job's tables in a folder of their own."""
+    """The job's tables, in a folder."""
 
     def __init__(self, spark: SparkSession, folder: Path) -> None:
         self.spark = spark
@@ -64,7 +65,7 @@ def tables(spark: SparkSession, tmp_path: Path) -> Tables:
     return Tables(spark, tmp_path)
 
 
-def test_a_tweet_becomes_a_row_of_the_contract(tables: Tables, spark: SparkSession) -> None:
+def test_cleaned_tweets_have_the_schema_of_tweets_clean(tables: Tables, spark: SparkSession) -> None:
     text = "RT @nurse: the children's vaccinations &amp; #FluShots work 💉 https://example.org/a"
     tables.log.append(Dump("d1", [Tweet("A1", text, 1.0, 2 / 3), Tweet("A2", "why?"), Tweet("A3", "")]))
     assert tables.run() == {"scope": "all", "insert": 3}
@@ -84,27 +85,27 @@ def test_a_tweet_becomes_a_row_of_the_contract(tables: Tables, spark: SparkSessi
         ("A2", "why?", None, None, [], [], "why", "", "unlabelled", "d1"),
         ("A3", "", None, None, [], [], "", "", "unlabelled", "d1"),
     ]
-    without_group = StructType([field for field in TWEETS_CLEAN if field.name != "text_group"])
+    without_group = StructType([field for field in TWEETS_CLEAN_SCHEMA if field.name != "text_group"])
     assert_df_equality(
         tables.cleaned().drop("text_group"),
         spark.createDataFrame(expected, without_group),
         ignore_row_order=True,
     )
-    assert tables.cleaned().schema == TWEETS_CLEAN
+    assert tables.cleaned().schema == TWEETS_CLEAN_SCHEMA
 
 
-def test_the_newest_delivery_of_a_tweet_counts_and_each_write_is_of_rows_that_differ(tables: Tables) -> None:
+def test_latest_delivery_wins_and_only_rows_that_differ_are_written(tables: Tables) -> None:
     tables.log.append(Dump("d2", [Tweet("A1", "first", 0.0, 1.0), Tweet("A2", "second", 1.0, 1.0)], 2))
     assert tables.run() == {"scope": "all", "insert": 2}
-    # nothing new: nothing committed
+    # no change, no commit
     before = tables.newest_commit()["version"]
     assert tables.run() == {"scope": "nothing"}
     assert tables.newest_commit()["version"] == before
-    # only new tweets: an append, which looks at no other row
+    # new tweets are appended
     tables.log.append(Dump("d3", [Tweet("A3", "third #tag", -1.0, 1.0)], 3))
     assert tables.run() == {"scope": "changes", "insert": 1}
     assert tables.newest_commit()["operation"] == "WRITE"
-    # a corrected label, a dump without labels, which erases none, and a new tweet in one run
+    # a corrected label, a dump without labels (which deletes none), and a new tweet in one run
     tables.log.append(Dump("d4", [Tweet("A1", "first", -1.0, 1.0), Tweet("A4", "fourth")], 4))
     tables.log.append(Dump("d5", [Tweet("A2", "second, changed")], 5))
     assert tables.run() == {"scope": "changes", "insert": 1, "update": 2}
@@ -115,11 +116,11 @@ def test_the_newest_delivery_of_a_tweet_counts_and_each_write_is_of_rows_that_di
         "A4": ("fourth", None, None, "d4"),
     }
     assert tables.texts() == current
-    # an older delivery that was loaded late gives only a tweet that no other dump has
+    # an older delivery that was loaded late adds only tweets that no other dump has
     tables.log.append(Dump("d1", [Tweet("A1", "older", 1.0, 0.5), Tweet("A5", "fifth")], 1))
     assert tables.run() == {"scope": "changes", "insert": 1}
     assert tables.texts() == current | {"A5": ("fifth", None, None, "d1")}
-    # a dump is retracted: the tweets of the dumps before it are current again, or none
+    # a dump is retracted: the tweets of earlier dumps are current again
     tables.log.retract("d4")
     assert tables.run() == {"scope": "changes", "update": 1, "delete": 1}
     assert tables.texts() == {
@@ -130,7 +131,7 @@ def test_the_newest_delivery_of_a_tweet_counts_and_each_write_is_of_rows_that_di
     }
 
 
-def test_other_rules_clean_everything_again_to_the_same_rows(
+def test_changed_rules_version_cleans_all_tweets_again(
     tables: Tables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tables.log.append(Dump("d1", [Tweet("A1", "first", 0.0, 1.0), Tweet("A2", "second", 1.0, 1.0)], 1))
@@ -143,7 +144,7 @@ def test_other_rules_clean_everything_again_to_the_same_rows(
     assert tables.texts() == incremental
 
 
-def test_a_first_run_that_dies_after_it_has_made_the_table_is_made_up_for(
+def test_retry_after_a_crash_of_the_first_run_cleans_all_tweets(
     tables: Tables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tables.log.append(Dump("d1", [Tweet("A1", "first")]))
@@ -160,7 +161,7 @@ def test_a_first_run_that_dies_after_it_has_made_the_table_is_made_up_for(
     assert sorted(tables.texts()) == ["A1"]
 
 
-def test_a_run_that_dies_between_new_tweets_and_corrections_is_made_up_for(
+def test_retry_after_a_crash_between_append_and_merge_makes_the_corrections(
     tables: Tables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tables.log.append(Dump("d1", [Tweet("A1", "first", 0.0, 1.0), Tweet("A2", "second")], 1))
@@ -186,7 +187,7 @@ def test_a_run_that_dies_between_new_tweets_and_corrections_is_made_up_for(
 
 
 @pytest.mark.parametrize("label", [0.0, 1.0], ids=["only a new tweet", "a correction too"])
-def test_of_two_runs_at_once_one_appends(
+def test_only_one_of_two_overlapping_runs_appends(
     tables: Tables, monkeypatch: pytest.MonkeyPatch, label: float
 ) -> None:
     tables.log.append(Dump("d1", [Tweet("A1", "first", 0.0, 1.0)], 1))
@@ -196,14 +197,14 @@ def test_of_two_runs_at_once_one_appends(
     )
     compare = clean_tweets.compare
 
-    def overtaken(tweets: DataFrame, cleaned: DataFrame) -> DataFrame:
+    def overlap(tweets: DataFrame, cleaned: DataFrame) -> DataFrame:
         found = compare(tweets, cleaned).localCheckpoint()
         monkeypatch.setattr(clean_tweets, "compare", compare)
         tables.run()
         return found
 
-    monkeypatch.setattr(clean_tweets, "compare", overtaken)
-    with pytest.raises(SystemExit, match="another run has written to"):
+    monkeypatch.setattr(clean_tweets, "compare", overlap)
+    with pytest.raises(RuntimeError, match="changed after it was read"):
         tables.run()
     assert sorted((row.tweet_id, row.label) for row in tables.cleaned().collect()) == [
         ("A1", label),
@@ -212,7 +213,7 @@ def test_of_two_runs_at_once_one_appends(
     assert tables.position() == tables.log_version()
 
 
-def test_a_run_in_which_no_row_differs_keeps_its_position_with_an_empty_commit(tables: Tables) -> None:
+def test_run_without_changes_records_its_position_in_an_empty_commit(tables: Tables) -> None:
     tables.log.append(Dump("d2", [Tweet("A1", "first", 0.0, 1.0)], 2))
     tables.run()
     # an older delivery of the same tweet
@@ -220,12 +221,12 @@ def test_a_run_in_which_no_row_differs_keeps_its_position_with_an_empty_commit(t
     assert tables.run() == {"scope": "changes"}
     assert tables.position() == tables.log_version()
     assert tables.wrote_no_file()
-    # so that the next run finds nothing unread
+    # the next run has nothing to read
     assert tables.run() == {"scope": "nothing"}
 
 
 def age_commits(uri: str, operations: set[str], age: timedelta) -> None:
-    """Makes the commits of these operations older, as if their clock had stood then."""
+    """Change the timestamps of the commits with these operations."""
     for commit in (Path(uri) / "_delta_log").glob("*.json"):
         content = commit.read_text()
         operation = re.search(r'"operation":"([^"]*)"', content)
@@ -274,7 +275,7 @@ def test_maintenance_of_the_log_changes_no_tweet(tables: Tables) -> None:
     assert tables.texts() == before
 
 
-def test_a_scheme_in_mixed_case_after_another_url_is_a_url(tables: Tables) -> None:
+def test_url_scheme_in_mixed_case_after_another_url_is_removed(tables: Tables) -> None:
     # `hTTp` passed the gate of the whole text, because of the `http` before it, but not that of its own token
     tables.log.append(
         Dump("d1", [Tweet("A1", "see http://a.org hTTp://B.org/c now"), Tweet("A2", "hTTp://B.org/c now")])
@@ -283,11 +284,11 @@ def test_a_scheme_in_mixed_case_after_another_url_is_a_url(tables: Tables) -> No
     assert {text for text, *_ in tables.texts().values()} == {"see now", "now"}
 
 
-def test_a_missing_or_empty_tweets_raw_is_an_error_that_says_what_to_do(tables: Tables) -> None:
-    with pytest.raises(SystemExit, match=r"no table tweets_raw at .*: ingest a dump first"):
+def test_missing_or_empty_tweets_raw_is_an_input_error(tables: Tables) -> None:
+    with pytest.raises(InputError, match=r"no table at .*tweets_raw: ingest a dump first"):
         tables.run()
     tables.log.append()
-    with pytest.raises(SystemExit, match="holds no tweets: ingest a dump first"):
+    with pytest.raises(InputError, match="has no rows: ingest a dump first"):
         tables.run()
 
 

@@ -9,17 +9,18 @@ import pytest
 from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 
+from contracts.exit_status import InputError
+from contracts.mlflow_names import REPORTS_EXPERIMENT
 from spark_jobs import clean_tweets, explore_tweets
 from spark_jobs.exploring.report import Comparison
-from spark_jobs.read_position import USER_METADATA
-from spark_jobs.storage.publishing import EXPERIMENT
+from spark_jobs.storage.read_position import USER_METADATA
 from tests.properties.tweet_log import Dump, Tweet, TweetLog
 
 RUN_ID = "manual__2026-11-23T00:00:00+00:00"
 
 
 class Tables:
-    """tweets_raw and what is made of it, in a folder; `dump` ingests and cleans."""
+    """tweets_raw and the tables that depend on it, in a folder. `dump` ingests and cleans."""
 
     def __init__(self, spark: SparkSession, folder: Path) -> None:
         self.spark = spark
@@ -51,7 +52,7 @@ def tables(spark: SparkSession, tmp_path: Path) -> Tables:
 
 @pytest.fixture
 def run_job(tables: Tables, monkeypatch: pytest.MonkeyPatch):
-    """The whole job by its command line, in the tests' session."""
+    """Return the job's main function, with the tests' session."""
     monkeypatch.setattr(explore_tweets, "open_session", lambda name: tables.spark)
     monkeypatch.setattr(SparkSession, "stop", lambda session: None)
     paths = [f"--tweets-clean={tables.clean}", f"--report={tables.report}"]
@@ -59,7 +60,7 @@ def run_job(tables: Tables, monkeypatch: pytest.MonkeyPatch):
     return explore_tweets.main
 
 
-def test_a_report_is_left_in_the_folder_and_in_mlflow_and_a_retry_leaves_the_same(
+def test_report_is_in_the_folder_and_in_mlflow_and_a_retry_writes_the_same(
     tables, run_job, tmp_path, monkeypatch, capsys
 ) -> None:
     tables.dump(("A1", "vaccines work #flu 💉", 1.0), ("A2", "no vaccines", -1.0), ("A3", "who knows", None))
@@ -74,8 +75,8 @@ def test_a_report_is_left_in_the_folder_and_in_mlflow_and_a_retry_leaves_the_sam
     assert not list(tables.report.glob(".*.part"))
     assert (tables.report / "labels.png").read_bytes().startswith(b"\x89PNG")
     assert "3 tweets about vaccines" in (tables.report / "report.html").read_text()
-    # one run in MLflow, though the job ran twice
-    [run] = mlflow.search_runs(experiment_names=[EXPERIMENT], output_format="list")
+    # one run in MLflow after two runs of the job
+    [run] = mlflow.search_runs(experiment_names=[REPORTS_EXPERIMENT], output_format="list")
     assert run.info.run_id == summary["mlflow_run"]
     assert (
         run.data.tags["airflow_run_id"],
@@ -85,9 +86,7 @@ def test_a_report_is_left_in_the_folder_and_in_mlflow_and_a_retry_leaves_the_sam
     assert {file.path for file in mlflow.artifacts.list_artifacts(run_id=run.info.run_id)} == left
 
 
-def test_without_a_tracking_server_the_report_is_made_and_says_so(
-    tables, run_job, monkeypatch, capsys
-) -> None:
+def test_report_without_a_tracking_server(tables, run_job, monkeypatch, capsys) -> None:
     tables.dump(("A1", "vaccines work", 1.0))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     run_job()
@@ -95,7 +94,7 @@ def test_without_a_tracking_server_the_report_is_made_and_says_so(
     assert (tables.report / "report.html").exists()
 
 
-def test_the_numbers_in_the_folder_are_those_of_the_tweets(tables, run_job, monkeypatch) -> None:
+def test_figures_json_has_the_numbers_of_the_tweets(tables, run_job, monkeypatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     tables.dump(
         ("A1", "vaccines work #flu", 1.0),
@@ -111,7 +110,7 @@ def test_the_numbers_in_the_folder_are_those_of_the_tweets(tables, run_job, monk
         ["positive", 2, "66.7 %"],
         ["unlabelled", 1, ""],
     ]
-    # label, tweets, least characters, ..., most characters, mean
+    # label, tweets, minimum, ..., maximum, mean
     assert [
         (row[0], row[1], row[2], row[-2], row[-1]) for row in sections["Text lengths"]["tables"][0]["rows"]
     ] == [
@@ -132,26 +131,26 @@ def test_the_numbers_in_the_folder_are_those_of_the_tweets(tables, run_job, monk
     assert sections["Duplicates and conflicting labels"]["tables"][0]["rows"] == [
         ["No vaccines!", 3, 1, 0, 1]
     ]
-    assert sections["What cleaning removed"]["text"].startswith("Of 53 characters 46 are left")
+    assert sections["Effect of the cleaning rules"]["text"].startswith("46 of 53 characters remain")
 
 
-def test_a_version_is_compared_with_the_one_before_whatever_maintenance_came_between(tables: Tables) -> None:
+def test_version_is_compared_with_the_previous_one_despite_maintenance(tables: Tables) -> None:
     tables.dump(("A1", "vaccines work", 1.0), ("A2", "no", -1.0))
     assert tables.compare() is None
     tables.dump(("A2", "no", 0.0), ("A3", "new", None))
-    tables.spark.conf.set(USER_METADATA, "compacted by hand")
+    tables.spark.conf.set(USER_METADATA, "a manual OPTIMIZE")
     try:
         DeltaTable.forPath(tables.spark, tables.clean).optimize().executeCompaction()
     finally:
         tables.spark.conf.unset(USER_METADATA)
     assert tables.compare() == Comparison(
         version=tables.versions()[1],
-        differences={"added": 1, "removed": 0, "relabelled": 1, "retexted": 0, "unchanged": 1},
+        differences={"added": 1, "removed": 0, "relabelled": 1, "text_changed": 0, "unchanged": 1},
         labels={"negative": 1, "neutral": 0, "positive": 1, "unlabelled": 0},
     )
 
 
-def test_a_version_whose_files_are_gone_is_not_compared(tables: Tables, spark: SparkSession) -> None:
+def test_version_whose_files_were_removed_is_not_compared(tables: Tables, spark: SparkSession) -> None:
     tables.dump(("A1", "vaccines work", 1.0), ("A2", "no", -1.0))
     tables.dump(("A1", "vaccines work", 0.0))
     spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")
@@ -162,14 +161,14 @@ def test_a_version_whose_files_are_gone_is_not_compared(tables: Tables, spark: S
     assert tables.compare() == Comparison(version=tables.versions()[1], differences=None, labels=None)
 
 
-def test_a_table_without_tweets_is_an_error_that_says_what_to_do(tables: Tables, run_job) -> None:
+def test_empty_table_is_an_input_error(tables: Tables, run_job) -> None:
     tables.dump(("A1", "vaccines work", 1.0))
     DeltaTable.forPath(tables.spark, tables.clean).delete()
     (newest,) = tables.versions()
-    with pytest.raises(SystemExit, match=r"holds no tweets: ingest a dump first"):
+    with pytest.raises(InputError, match=r"has no rows: ingest a dump first"):
         explore_tweets.explore(tables.spark, tables.clean, [newest + 1])
 
 
-def test_a_missing_table_is_an_error_that_says_what_to_do(run_job) -> None:
-    with pytest.raises(SystemExit, match=r"no table tweets_clean at .*: run clean_tweets first"):
+def test_missing_table_is_an_input_error(run_job) -> None:
+    with pytest.raises(InputError, match=r"no table at .*tweets_clean: run clean_tweets first"):
         run_job()

@@ -1,4 +1,4 @@
-"""Superseded rows of the log go after the retention, small files are merged, and no current tweet changes."""
+"""maintain_tables deletes superseded rows and merges small files, and changes no current tweet."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -7,6 +7,8 @@ import deltalake
 import pytest
 from delta.tables import DeltaTable
 
+from contracts.exit_status import InputError
+from contracts.retention import MIN_RETENTION
 from spark_jobs.maintain_tables import arg_parser, compact, count_files, drop_superseded_rows
 from tests.properties.tweet_log import FIRST_DELIVERY, Dump, Tweet, TweetLog
 
@@ -21,7 +23,7 @@ def table_of_many_files(spark, tmp_path):
 
 
 def test_small_files_become_one_and_the_rows_stay(spark, table_of_many_files):
-    counts = compact(spark, table_of_many_files, 168)
+    counts = compact(spark, table_of_many_files, MIN_RETENTION)
     assert (counts["before"]["files"], counts["before"]["small_files"]) == (6, 6)
     assert (counts["after"]["files"], counts["after"]["small_files"]) == (1, 1)
     assert sorted(row.id for row in spark.read.format("delta").load(table_of_many_files).collect()) == [
@@ -35,14 +37,14 @@ def test_small_files_become_one_and_the_rows_stay(spark, table_of_many_files):
 
 
 def test_versions_within_the_retention_stay_readable(spark, table_of_many_files):
-    compact(spark, table_of_many_files, 168)
+    compact(spark, table_of_many_files, MIN_RETENTION)
     assert spark.read.format("delta").option("versionAsOf", 2).load(table_of_many_files).count() == 3
 
 
 def test_table_of_one_file_is_not_rewritten(spark, table_of_many_files):
-    compact(spark, table_of_many_files, 168)
+    compact(spark, table_of_many_files, MIN_RETENTION)
     version = DeltaTable.forPath(spark, table_of_many_files).history(1).head().version
-    compact(spark, table_of_many_files, 168)
+    compact(spark, table_of_many_files, MIN_RETENTION)
     operations = [
         row.operation
         for row in DeltaTable.forPath(spark, table_of_many_files)
@@ -54,10 +56,9 @@ def test_table_of_one_file_is_not_rewritten(spark, table_of_many_files):
     assert count_files(spark, table_of_many_files).files == 1
 
 
-def test_retention_below_a_week_is_refused(capsys):
-    with pytest.raises(SystemExit):
+def test_retention_below_a_week_is_an_input_error():
+    with pytest.raises(InputError, match="the retention of 24 hours is too short"):
         arg_parser().parse_args(["--tables", "a", "--tweets-raw", "a", "--retention-hours", "24"])
-    assert "at least 168" in capsys.readouterr().err
 
 
 def test_superseded_rows_are_dropped_except_those_that_a_current_tweet_still_needs(spark, tmp_path):
@@ -92,7 +93,7 @@ def test_no_file_marks_rows_as_deleted(spark, tmp_path):
     log = TweetLog(tmp_path)
     log.append(Dump("d1", [Tweet("A1", "first")], 1), Dump("d2", [Tweet("A1", "second")], 2))
     drop_superseded_rows(spark, log.uri, FIRST_DELIVERY + timedelta(days=7))
-    compact(spark, log.uri, 168)
+    compact(spark, log.uri, MIN_RETENTION)
     commits = [path.read_text() for path in Path(log.uri, "_delta_log").glob("*.json")]
     assert len(commits) > 1
     assert not [commit for commit in commits if "deletionVector" in commit]

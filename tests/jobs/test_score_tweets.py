@@ -1,9 +1,10 @@
-"""score_tweets on small tables with a tiny model: what it scores, that each tweet has one score per model version, and where models come from."""
+"""score_tweets on small tables with a tiny model."""
 
 import json
 import os
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -14,10 +15,14 @@ from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from contracts.exit_status import InputError, NothingToDo
+from contracts.exported_model import METADATA_FILE
+from contracts.labels import LABELS
+from contracts.mlflow_names import EXPORT_ARTIFACT
 from spark_jobs import clean_tweets, score_tweets
-from spark_jobs.schemas import TWEETS_SCORED
 from spark_jobs.scoring import increments, registry
-from spark_jobs.scoring.scorable_model import METADATA, ScorableModel, read_model
+from spark_jobs.scoring.scorable_model import ScorableModel, read_model
+from spark_jobs.storage.schemas import TWEETS_SCORED_SCHEMA
 from tests.properties.tweet_log import Dump, Tweet, TweetLog
 from tests.spark_jobs.scorable_models import TinyModel, make_tiny_model
 
@@ -36,19 +41,17 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyModel:
 
 
 def another_version(tiny: TinyModel, version: str) -> ScorableModel:
-    """A copy with other labels for the class ids, so that its scores differ."""
+    """Return a copy with other labels for the class ids, so that its scores differ."""
     folder = Path(tiny.exported.folder)
     copy = folder.with_name(f"tiny-{version}")
     if not copy.exists():
         shutil.copytree(folder, copy)
-        metadata = json.loads((copy / METADATA).read_text())
-        metadata["id2label"] = {"0": "-1", "1": "0", "2": "1"}
-        (copy / METADATA).write_text(json.dumps(metadata))
+        replace(tiny.exported.metadata, labels=LABELS).write(copy)
     return read_model(SparkSession.active(), str(copy), "tiny", version)
 
 
 class Tables:
-    """tweets_raw and what is made of it, in a folder; `scored_texts` records what went through the model."""
+    """tweets_raw and the tables that depend on it, in a folder."""
 
     def __init__(self, spark: SparkSession, folder: Path) -> None:
         self.spark = spark
@@ -66,7 +69,7 @@ class Tables:
         clean_tweets.clean_tweets(self.spark, self.log.uri, self.clean)
 
     def score(self, model: ScorableModel, origin: str = "run") -> dict[str, object]:
-        """What was done: tweets of each change, and texts."""
+        """Score, and return the number of tweets by change, and of texts."""
         summary = score_tweets.score_tweets(self.spark, self.clean, self.scored, model, origin, "onnx")
         return {
             key: value for key, value in summary.items() if key in ("insert", "update", "delete", "texts")
@@ -89,12 +92,10 @@ def tables(spark: SparkSession, tmp_path: Path) -> Tables:
     return Tables(spark, tmp_path)
 
 
-def test_a_tweet_becomes_a_row_of_the_contract_with_the_probabilities_of_pytorch(
-    tables: Tables, tiny: TinyModel
-) -> None:
+def test_scores_have_the_schema_and_the_probabilities_of_pytorch(tables: Tables, tiny: TinyModel) -> None:
     tables.dump(("A1", TEXTS[0]), ("A2", TEXTS[1]), ("A3", ""))
     assert tables.score(tiny.exported) == {"insert": 3, "texts": 3}
-    assert set(tables.rows().schema.fields) == set(TWEETS_SCORED.fields)
+    assert set(tables.rows().schema.fields) == set(TWEETS_SCORED_SCHEMA.fields)
     wanted = tiny.probabilities([TEXTS[0], TEXTS[1], ""])
     rows = sorted(tables.rows().collect(), key=lambda row: row.tweet_id)
     np.testing.assert_allclose(
@@ -123,7 +124,7 @@ def test_only_new_tweets_and_changed_texts_are_scored(tables: Tables, tiny: Tiny
     assert scores.keys() == wanted.keys()
     for tweet_id, probabilities in wanted.items():
         np.testing.assert_allclose(scores[tweet_id], probabilities, atol=1e-5)
-    # a dump is taken back: the tweets of the dump before it are current again, or none
+    # a dump is retracted: the tweets of earlier dumps are current again
     tables.log.retract("d2")
     tables.clean_again()
     assert tables.score(tiny.exported) == {"update": 1, "delete": 1, "texts": 1}
@@ -131,7 +132,7 @@ def test_only_new_tweets_and_changed_texts_are_scored(tables: Tables, tiny: Tiny
     assert tables.scores("1").keys() == {"A1", "A2"}
 
 
-def test_only_new_tweets_are_an_append_which_reads_no_other_row(tables: Tables, tiny: TinyModel) -> None:
+def test_new_tweets_are_appended(tables: Tables, tiny: TinyModel) -> None:
     tables.dump(("A1", TEXTS[0]))
     tables.score(tiny.exported)
     tables.dump(("A2", TEXTS[1]))
@@ -139,13 +140,13 @@ def test_only_new_tweets_are_an_append_which_reads_no_other_row(tables: Tables, 
     assert DeltaTable.forPath(tables.spark, tables.scored).history(1).first()["operation"] == "WRITE"
 
 
-def test_a_text_that_many_tweets_share_is_scored_once(tables: Tables, tiny: TinyModel) -> None:
+def test_each_distinct_text_is_scored_once(tables: Tables, tiny: TinyModel) -> None:
     tables.dump(*((f"A{number}", TEXTS[number % 2]) for number in range(40)))
     assert tables.score(tiny.exported) == {"insert": 40, "texts": 2}
     assert len(set(tables.scores("1").values())) == 2
 
 
-def test_a_change_that_leaves_the_texts_alone_keeps_the_position_and_scores_nothing(
+def test_change_without_text_changes_records_the_position_and_scores_nothing(
     tables: Tables, tiny: TinyModel
 ) -> None:
     tables.dump(("A1", TEXTS[0]))
@@ -159,9 +160,7 @@ def test_a_change_that_leaves_the_texts_alone_keeps_the_position_and_scores_noth
     assert tables.commits() == commits
 
 
-def test_a_new_champion_scores_all_tweets_and_the_scores_of_the_old_one_stay(
-    tables: Tables, tiny: TinyModel
-) -> None:
+def test_new_champion_scores_all_tweets_and_earlier_scores_stay(tables: Tables, tiny: TinyModel) -> None:
     tables.dump(("A1", TEXTS[0]), ("A2", TEXTS[1]))
     tables.score(tiny.exported)
     first = tables.rows().where("model_version = '1'")
@@ -170,13 +169,13 @@ def test_a_new_champion_scores_all_tweets_and_the_scores_of_the_old_one_stay(
     assert_df_equality(first, kept, ignore_row_order=True)
     assert tables.scores("1").keys() == tables.scores("2").keys() == {"A1", "A2"}
     assert tables.scores("1") != tables.scores("2")
-    # the old one is champion again: what came since then is scored with it
+    # the old model is champion again and scores the new tweets
     tables.dump(("A3", TEXTS[2]))
     assert tables.score(tiny.exported) == {"insert": 1, "texts": 1}
 
 
-def test_another_model_under_the_same_version_replaces_the_rows(tables: Tables, tiny: TinyModel) -> None:
-    # a registry that was begun anew counts from 1 again
+def test_another_model_with_the_same_version_replaces_the_rows(tables: Tables, tiny: TinyModel) -> None:
+    # a registry that was created again restarts at version 1
     tables.dump(("A1", TEXTS[0]), ("A2", TEXTS[1]))
     tables.score(tiny.exported)
     tables.dump(("A3", TEXTS[2]))
@@ -186,7 +185,7 @@ def test_another_model_under_the_same_version_replaces_the_rows(tables: Tables, 
     assert tables.scores("1").keys() == {"A3"}
 
 
-def test_a_run_that_dies_before_its_commit_leaves_nothing_and_its_retry_scores_each_tweet_once(
+def test_retry_after_a_crash_scores_each_tweet_once(
     tables: Tables, tiny: TinyModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tables.dump(("A1", TEXTS[0]), ("A2", TEXTS[1]))
@@ -203,25 +202,27 @@ def test_a_run_that_dies_before_its_commit_leaves_nothing_and_its_retry_scores_e
     assert tables.scores("1").keys() == {"A1", "A2"}
 
 
-def test_a_writer_that_is_overtaken_by_its_own_retry_adds_no_second_score(
+def test_stale_run_that_overlaps_its_retry_adds_no_second_score(
     tables: Tables, tiny: TinyModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Airflow gives up a worker that it does not hear of any more; its driver may still be at work.
+    # Airflow restarts a task whose worker lost its heartbeat. The old driver may still run.
     tables.dump(("A1", TEXTS[0]), ("A2", TEXTS[1]))
     score_rows = increments.score_rows
 
-    def be_overtaken(*arguments: object) -> DataFrame:
+    def run_retry(*arguments: object) -> DataFrame:
         monkeypatch.setattr(increments, "score_rows", score_rows)
         tables.score(tiny.exported)
         return score_rows(*arguments)
 
-    monkeypatch.setattr(increments, "score_rows", be_overtaken)
-    with pytest.raises(SystemExit, match="another run has written to"):
+    monkeypatch.setattr(increments, "score_rows", run_retry)
+    with pytest.raises(RuntimeError, match="changed after it was read"):
         tables.score(tiny.exported)
     assert tables.scores("1").keys() == {"A1", "A2"}
 
 
-def test_scoring_goes_on_when_the_files_that_it_last_read_are_gone(tables: Tables, tiny: TinyModel) -> None:
+def test_scoring_continues_after_vacuum_removed_the_version_that_it_last_read(
+    tables: Tables, tiny: TinyModel
+) -> None:
     tables.dump(("A1", TEXTS[0]))
     tables.dump(("A2", TEXTS[1]))
     tables.score(tiny.exported)
@@ -237,8 +238,8 @@ def test_scoring_goes_on_when_the_files_that_it_last_read_are_gone(tables: Table
     assert tables.scores("1").keys() == {"A1", "A2", "A3"}
 
 
-def test_a_task_that_is_run_again_gets_the_texts_that_it_had(spark: SparkSession) -> None:
-    """After the loss of an executor the rows come in another order, and the ids of a text too."""
+def test_retried_task_gets_the_same_texts(spark: SparkSession) -> None:
+    """After the loss of an executor, the rows and the ids of a text have another order."""
     texts = [(f"text {number}", [f"A{number}", f"B{number}"]) for number in range(200)]
 
     def partition_of(rows: list, slices: int) -> dict[str, int]:
@@ -247,7 +248,7 @@ def test_a_task_that_is_run_again_gets_the_texts_that_it_had(spark: SparkSession
         )
         return {
             row.text: row.part
-            for row in increments.share_out(frame, 7)
+            for row in increments.repartition_by_text(frame, 7)
             .select("text", F.spark_partition_id().alias("part"))
             .collect()
         }
@@ -257,14 +258,14 @@ def test_a_task_that_is_run_again_gets_the_texts_that_it_had(spark: SparkSession
     assert len(set(before.values())) == 7
 
 
-def test_a_missing_table_is_an_error_that_says_what_to_do(tables: Tables, tiny: TinyModel) -> None:
-    with pytest.raises(SystemExit, match=r"no table tweets_clean at .*: run clean_tweets first"):
+def test_missing_table_is_an_input_error(tables: Tables, tiny: TinyModel) -> None:
+    with pytest.raises(InputError, match=r"no table at .*tweets_clean: run clean_tweets first"):
         tables.score(tiny.exported)
 
 
 @pytest.fixture
 def run_job(tables: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """The whole job by its command line, in the tests' session, with a registry of its own."""
+    """Return the job's main function, with the tests' session and a new registry."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     mlflow.set_tracking_uri(
         os.environ["MLFLOW_TRACKING_URI"]
@@ -288,13 +289,13 @@ def run_job(tables: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def register(folder: str | None, alias: str = "champion") -> str:
-    """Registers a training run with the scorable model in `folder`, or without one; its version."""
+    """Register a training run with or without an exported model, and return its version."""
     # MLflow remembers the experiment of the test before, which is in another database.
     with mlflow.start_run(experiment_id="0") as run:
         if folder is not None:
-            mlflow.log_artifacts(folder, f"model/{registry.MODEL_FOLDER}")
+            mlflow.log_artifacts(folder, f"model/{EXPORT_ARTIFACT}")
         else:
-            mlflow.log_text("a model of another kind", f"model/{registry.MODEL_FOLDER}/weights.bin")
+            mlflow.log_text("a model of another kind", f"model/{EXPORT_ARTIFACT}/weights.bin")
     client = mlflow.MlflowClient()
     if not client.search_registered_models("name = 'vaxpulse'"):
         client.create_registered_model("vaxpulse")
@@ -305,9 +306,7 @@ def register(folder: str | None, alias: str = "champion") -> str:
     return str(version)
 
 
-def test_the_champion_of_the_registry_is_kept_with_its_version_and_scores(
-    tables: Tables, tiny: TinyModel, run_job, tmp_path, capsys
-) -> None:
+def test_champion_of_the_registry_scores(tables: Tables, tiny: TinyModel, run_job, tmp_path, capsys) -> None:
     version = register(tiny.exported.folder)
     tables.dump(("A1", TEXTS[0]), ("A2", TEXTS[1]))
     run_job()
@@ -319,11 +318,10 @@ def test_the_champion_of_the_registry_is_kept_with_its_version_and_scores(
         2,
     )
     kept = tmp_path / "models/vaxpulse" / version
-    assert {"model.onnx", "tokenizer.json", METADATA} <= {file.name for file in kept.iterdir()}
+    assert {"model.onnx", "tokenizer.json", METADATA_FILE} <= {file.name for file in kept.iterdir()}
     assert {row.model_version for row in tables.rows().collect()} == {version}
     page = (tables.report / "report.html").read_text()
-    assert "What 2 tweets say about vaccines" in page
-    # what people download
+    assert "Opinions about vaccines in 2 tweets" in page
     assert 'href="./manual__2026-11-23T00%3A00%3A00%2B00%3A00/files/submission-d1.csv"' in page
     header, *lines = (tables.report / "submission-d1.csv").read_text().splitlines()
     scores = {row.tweet_id: row.score for row in tables.rows().collect()}
@@ -335,31 +333,28 @@ def test_the_champion_of_the_registry_is_kept_with_its_version_and_scores(
 
 
 @pytest.mark.parametrize("registered", ["nothing", "another alias"])
-def test_without_a_champion_the_run_says_so_and_asks_to_be_skipped(
-    tables: Tables, run_job, capsys, registered: str
-) -> None:
+def test_run_without_a_champion_has_nothing_to_do(tables: Tables, run_job, registered: str) -> None:
     if registered == "another alias":
         register(None, alias="challenger")
-    with pytest.raises(SystemExit) as left:
+    with pytest.raises(NothingToDo, match="no version of vaxpulse has the alias champion: train and promote"):
         run_job()
-    assert left.value.code == 99
-    assert (
-        "no version of vaxpulse has the alias champion: train and promote a model first"
-        in capsys.readouterr().out
-    )
 
 
-def test_a_champion_without_a_scorable_model_is_an_error_that_says_what_to_do(
-    tables: Tables, run_job
-) -> None:
+def test_champion_without_an_export_is_an_input_error(tables: Tables, run_job) -> None:
     register(None)
-    with pytest.raises(
-        SystemExit, match=r"was registered without a scorable model .*: train and promote a model again"
-    ):
+    with pytest.raises(InputError, match=r"has no metadata.json: train and promote a model again"):
         run_job()
 
 
-def test_a_model_is_fetched_once_and_again_when_the_registry_was_begun_anew(
+def test_model_that_was_not_evaluated_is_an_input_error(
+    spark: SparkSession, tiny: TinyModel, tmp_path: Path
+) -> None:
+    replace(tiny.exported.metadata, eval_confusion=()).write(tmp_path)
+    with pytest.raises(InputError, match="tiny version 1 was not evaluated"):
+        read_model(spark, str(tmp_path), "tiny", "1")
+
+
+def test_model_is_downloaded_again_if_the_registry_was_created_again(
     tiny: TinyModel, spark, tmp_path, monkeypatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
@@ -369,18 +364,17 @@ def test_a_model_is_fetched_once_and_again_when_the_registry_was_begun_anew(
     monkeypatch.chdir(tmp_path)
     register(tiny.exported.folder)
     champion = registry.find_by_alias("vaxpulse", "champion")
-    assert champion is not None
     models = str(tmp_path / "models")
-    folder = Path(registry.keep_in_file_system(spark, champion, models))
+    folder = Path(registry.copy_to_file_system(spark, champion, models))
     fetched: list[object] = []
-    fetch = registry.fetch_artifacts
+    fetch = registry.download_export
     monkeypatch.setattr(
-        registry, "fetch_artifacts", lambda *arguments: fetched.append(arguments) or fetch(*arguments)
+        registry, "download_export", lambda *arguments: fetched.append(arguments) or fetch(*arguments)
     )
-    registry.keep_in_file_system(spark, champion, models)
+    registry.copy_to_file_system(spark, champion, models)
     assert not fetched
-    (folder / METADATA).write_text("of another model")
+    (folder / METADATA_FILE).write_text("of another model")
     (folder / registry.ORIGIN).write_text("another run")
-    registry.keep_in_file_system(spark, champion, models)
+    registry.copy_to_file_system(spark, champion, models)
     assert len(fetched) == 1
-    assert read_model(spark, str(folder), "vaxpulse", "1").architecture == "bert"
+    assert read_model(spark, str(folder), "vaxpulse", "1").metadata.architecture == "bert"

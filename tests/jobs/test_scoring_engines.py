@@ -1,4 +1,4 @@
-"""Both engines give the probabilities of PyTorch: 500 invented tweets and the texts that tokenizers disagree about."""
+"""Both engines give the probabilities of PyTorch, also for texts that tokenizers split differently."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from benchmarks.varied_tweets import tweets
+from onnx_model.classifier import OnnxClassifier
 from spark_jobs.scoring import onnx_engine, sparknlp_engine
 from spark_jobs.scoring.scorable_model import ScorableModel
 from tests.spark_jobs.scorable_models import TinyModel, make_tiny_model
@@ -19,7 +20,7 @@ HARD_TEXTS = [
     "疫苗是安全的 ワクチン 백신",
     "💉💉 ❤️ 👩‍⚕️",
     "a" * 150,
-    "one, two; " * 40,  # more tokens than the model takes
+    "one, two; " * 40,  # more tokens than max_length_tokens
     '<user> said "no" – <url> &amp; …',
     "$5 + 3 = 8 ^ ~ | ` < >",
 ]
@@ -49,8 +50,8 @@ def test_onnx_runtime_gives_the_probabilities_of_pytorch(
     spark: SparkSession, texts: list[str], bert: TinyModel
 ) -> None:
     wanted = bert.probabilities(texts)
-    assert np.ptp(wanted, axis=0).min() > 0.02  # else any model would pass
-    assert bert.exported.precision == "fp32"
+    assert np.ptp(wanted, axis=0).min() > 0.02  # otherwise any model would pass
+    assert bert.exported.metadata.precision == "float32"
     np.testing.assert_allclose(scores_of(onnx_engine, spark, texts, bert.exported), wanted, atol=1e-4)
 
 
@@ -67,7 +68,7 @@ def test_other_architectures_give_the_probabilities_of_pytorch_in_onnx_runtime(
 ) -> None:
     for architecture in ("distilbert", "roberta"):
         tiny = make_tiny_model(tmp_path / architecture, architecture, texts)
-        classifier = onnx_engine.Classifier(Path(tiny.exported.folder), tiny.exported, "fp32")
+        classifier = OnnxClassifier(Path(tiny.exported.folder), threads=1)
         np.testing.assert_allclose(
             classifier.probabilities(texts), tiny.probabilities(texts), atol=1e-4, err_msg=architecture
         )

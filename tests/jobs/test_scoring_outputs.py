@@ -1,4 +1,4 @@
-"""What people download, and which dumps are judged, once, on small invented tables."""
+"""Files for download, and the drift of dumps, on small tables."""
 
 import csv
 from pathlib import Path
@@ -7,11 +7,11 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from spark_jobs.schemas import TWEETS_CLEAN
-from spark_jobs.scoring import insights, judging
+from spark_jobs.scoring import drift_table, insights
+from spark_jobs.scoring.drift_table import measure_new_dumps
 from spark_jobs.scoring.exports import write_exports
-from spark_jobs.scoring.judging import judge_new_dumps
-from tests.spark_jobs.test_scoring_models import model_of
+from spark_jobs.storage.schemas import TWEETS_CLEAN_SCHEMA
+from tests.spark_jobs.scorable_models import model_with
 
 FORMULAS = ["=1+1", "+1", "-1", "@A1", "\t=1", "\r=1", "\n=1", "＝1"]
 
@@ -82,7 +82,7 @@ def clean_uri(spark: SparkSession, tmp_path: Path) -> str:
         )
         for i in range(300)
     ]
-    spark.createDataFrame(rows, TWEETS_CLEAN).write.format("delta").save(uri)
+    spark.createDataFrame(rows, TWEETS_CLEAN_SCHEMA).write.format("delta").save(uri)
     return uri
 
 
@@ -96,36 +96,37 @@ def with_dump(spark: SparkSession, clean_uri: str, dump: str, text: str, tweets:
     return scored(spark, *labelled, *new)
 
 
-def test_a_dump_is_judged_once_by_each_model(spark: SparkSession, clean_uri: str, tmp_path: Path) -> None:
-    model, drift = model_of(delta_version=0), str(tmp_path / "drift")
+def test_drift_of_a_dump_is_measured_once_per_model(
+    spark: SparkSession, clean_uri: str, tmp_path: Path
+) -> None:
+    model, drift = model_with(table_version=0), str(tmp_path / "drift")
 
-    def judged() -> dict[str, list[str]]:
+    def breaches() -> dict[str, list[str]]:
         return {row.dump_sha256: row.breaches for row in spark.read.format("delta").load(drift).collect()}
 
     spanish = with_dump(spark, clean_uri, "spanish", "las vacunas no funcionan nunca", 250)
-    assert judge_new_dumps(spark, drift, clean_uri, spanish, model) == 2
-    assert judged().keys() == {"old", "spanish"}
-    assert judged()["old"] == []
-    assert {"word_psi", "more_unseen_words"} <= set(judged()["spanish"])
-    # again: nothing is judged, and nothing read for it
-    assert judge_new_dumps(spark, drift, clean_uri, spanish, model) == 0
-    # a few tweets say too little
+    assert measure_new_dumps(spark, drift, clean_uri, spanish, model) == 2
+    assert breaches().keys() == {"old", "spanish"}
+    assert breaches()["old"] == []
+    assert {"word_psi", "unseen_word_increase"} <= set(breaches()["spanish"])
+    assert measure_new_dumps(spark, drift, clean_uri, spanish, model) == 0
+    # too few tweets
     small = with_dump(spark, clean_uri, "small", "las vacunas no funcionan nunca", 20)
-    assert judge_new_dumps(spark, drift, clean_uri, small, model) == 1
-    assert judged()["small"] == []
+    assert measure_new_dumps(spark, drift, clean_uri, small, model) == 1
+    assert breaches()["small"] == []
 
 
-def test_without_a_labelled_tweet_there_is_nothing_to_compare_with(
+def test_no_drift_is_measured_without_training_data(
     spark: SparkSession, clean_uri: str, tmp_path: Path, monkeypatch
 ) -> None:
     monkeypatch.setattr(
-        judging, "learnt_from", lambda *_: spark.createDataFrame([], "tweet_id string, part string")
+        drift_table, "training_data", lambda *_: spark.createDataFrame([], "tweet_id string, part string")
     )
     tweets = with_dump(spark, clean_uri, "new", "vaccines work", 250)
-    assert judge_new_dumps(spark, str(tmp_path / "drift"), clean_uri, tweets, model_of()) == 0
+    assert measure_new_dumps(spark, str(tmp_path / "drift"), clean_uri, tweets, model_with()) == 0
 
 
-def test_what_two_champions_say_of_the_same_tweets(spark: SparkSession) -> None:
+def test_label_changes_between_two_champions(spark: SparkSession) -> None:
     now = scored(spark, ("A1", "a", "train", "d"), ("A2", "b", "train", "d"), ("A3", "c", "train", "d"))
     before = now.where("tweet_id != 'A3'").withColumn(
         "label", F.when(F.col("tweet_id") == "A1", -1).otherwise(1)
@@ -136,7 +137,7 @@ def test_what_two_champions_say_of_the_same_tweets(spark: SparkSession) -> None:
     }
 
 
-def test_a_text_stands_once_among_the_extremes_however_many_copies_it_has(spark: SparkSession) -> None:
+def test_copies_of_a_text_are_one_row_of_the_extremes(spark: SparkSession) -> None:
     tweets = scored(
         spark, *((f"A{i}", "copied", "train", "d") for i in range(3)), ("B1", "once", "train", "d")
     )

@@ -1,7 +1,6 @@
-"""Scorable models for tests: tiny and randomly initialised, exported by the trainer."""
+"""Tiny, randomly initialised models for tests, exported by the trainer."""
 
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +8,27 @@ import torch
 import transformers
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
-from spark_jobs.scoring.scorable_model import METADATA, ScorableModel, parse_metadata
+from contracts.exported_model import ModelMetadata
+from contracts.labels import LABELS
+from spark_jobs.scoring.scorable_model import ScorableModel
 from training.models.export import export_onnx
 
 MAX_LENGTH_TOKENS = 48
-# Class ids in another order than the labels', so that a mix-up shows.
-ID2LABEL = {"0": "1", "1": "-1", "2": "0"}
+METADATA = ModelMetadata(
+    architecture="bert",
+    preset="tiny",
+    text_column="safe_text",
+    inputs=("input_ids", "attention_mask"),
+    max_length_tokens=MAX_LENGTH_TOKENS,
+    padding_side="right",
+    pad_token_id=0,
+    labels=(1, -1, 0),  # another order than LABELS, so that a confusion of the two is detected
+    table_version=0,
+    train_label_shares={"-1": 0.2, "0": 0.4, "1": 0.4},
+    git_commit="0" * 40,
+    eval_confusion=((160, 10, 30), (10, 60, 30), (20, 20, 160)),
+    eval_rows=500,
+)
 SHAPE: dict[str, Any] = {
     "hidden_size": 32,
     "num_hidden_layers": 2,
@@ -25,15 +39,15 @@ SHAPE: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class TinyModel:
-    """A model in PyTorch and the folder of its export."""
+    """A model in PyTorch and its export."""
 
     torch_model: Any
     tokenizer: Any
     exported: ScorableModel
 
     def probabilities(self, texts: list[str]) -> Any:
-        """(texts, 3) of the labels -1, 0, 1, one text at a time."""
-        order = [self.torch_model.config.label2id[str(label)] for label in (-1, 0, 1)]
+        """Return (texts, 3) probabilities of LABELS, one text at a time."""
+        order = [self.torch_model.config.label2id[str(label)] for label in LABELS]
         with torch.no_grad():
             rows = [
                 self.torch_model(
@@ -45,7 +59,7 @@ class TinyModel:
 
 
 def train_wordpiece(texts: list[str]) -> Tokenizer:
-    """An uncased BERT tokenizer with a vocabulary of some hundred pieces."""
+    """Return an uncased BERT tokenizer with some hundred word pieces."""
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -61,7 +75,7 @@ def train_wordpiece(texts: list[str]) -> Tokenizer:
 
 
 def train_byte_pairs(texts: list[str]) -> Tokenizer:
-    """RoBERTa's kind of tokenizer."""
+    """Return a tokenizer like RoBERTa's."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
@@ -77,12 +91,12 @@ def train_byte_pairs(texts: list[str]) -> Tokenizer:
 def make_tiny_model(
     folder: Path, architecture: str, texts: list[str], version: str = "1", seed: int = 1
 ) -> TinyModel:
-    """A model of an architecture (bert, distilbert, roberta), its tokenizer trained on `texts`; its export is `folder`."""
+    """Export a model (bert, distilbert, roberta) to a folder. Its tokenizer is trained on `texts`."""
     torch.manual_seed(seed)
-    torch.set_num_threads(1)  # more threads wait for each other longer than so small a model takes
+    torch.set_num_threads(1)  # threads are slower for so small a model
     labels: dict[str, Any] = {
-        "id2label": {int(i): label for i, label in ID2LABEL.items()},
-        "label2id": {label: int(i) for i, label in ID2LABEL.items()},
+        "id2label": {i: str(label) for i, label in enumerate(METADATA.labels)},
+        "label2id": {str(label): i for i, label in enumerate(METADATA.labels)},
     }
     if architecture == "roberta":
         backend = train_byte_pairs(texts)
@@ -116,20 +130,21 @@ def make_tiny_model(
         ),
     }
     model = transformers.AutoModelForSequenceClassification.from_config(configs[architecture]()).eval()
-    for (
-        parameter
-    ) in model.parameters():  # fresh weights are so small that every text would get the same probabilities
+    # Initial weights are so small that all texts would have the same probabilities.
+    for parameter in model.parameters():
         parameter.data.mul_(6 if parameter.dim() > 1 else 1)
     names = ["input_ids", "attention_mask", *(["token_type_ids"] if architecture == "bert" else [])]
     tokenizer = transformers.PreTrainedTokenizerFast(
         tokenizer_object=backend, model_input_names=names, model_max_length=MAX_LENGTH_TOKENS, **special
     )
-    facts = {
-        "id2label": ID2LABEL,
-        "text_column": "safe_text",
-        "eval_confusion": [[160, 10, 30], [10, 60, 30], [20, 20, 160]],
-        "delta_version": 0,
-    }
-    export_onnx(model, tokenizer, folder, facts)
-    metadata = json.loads((folder / METADATA).read_text())
-    return TinyModel(model, tokenizer, parse_metadata(metadata, str(folder), "tiny", version))
+    same = ("preset", "text_column", "table_version", "train_label_shares", "git_commit")
+    export_onnx(model, tokenizer, folder, **{name: getattr(METADATA, name) for name in same})
+    evaluation = {"eval_confusion": METADATA.eval_confusion, "eval_rows": METADATA.eval_rows}
+    metadata = replace(ModelMetadata.read(folder), **evaluation)
+    metadata.write(folder)
+    return TinyModel(model, tokenizer, ScorableModel("tiny", version, str(folder), metadata))
+
+
+def model_with(**metadata: Any) -> ScorableModel:
+    """Return a model without files."""
+    return ScorableModel("tiny", "1", "hdfs://models/tiny/1", replace(METADATA, **metadata))

@@ -9,7 +9,8 @@ from pyspark.sql import functions as F
 from spark_jobs.exploring import findings
 
 COLUMNS = (
-    "tweet_id string, safe_text string, clean_text string, hashtags array<string>, emoji array<string>, label int, agreement double, "
+    "tweet_id string, safe_text string, clean_text string, hashtags array<string>, emoji array<string>, "
+    "label int, agreement double, "
     "text_group string, split string"
 )
 
@@ -71,7 +72,7 @@ def test_copies_of_a_text_conflict_when_their_labels_differ(spark: SparkSession)
     assert [row.text_group for row in findings.largest_groups(groups, 1).collect()] == ["b"]
 
 
-def test_what_a_rule_removes_is_counted_at_that_rule(spark: SparkSession) -> None:
+def test_removed_characters_are_counted_by_rule(spark: SparkSession) -> None:
     given = tweets(
         spark,
         {"safe_text": "RT @nurse: get #flu shots 💉"},
@@ -178,7 +179,7 @@ def test_distinctive_terms_are_scored_by_the_log_odds_ratio_with_a_dirichlet_pri
         )
 
 
-def test_differences_tell_added_removed_relabelled_and_retexted_tweets_apart(spark: SparkSession) -> None:
+def test_differences_count_added_removed_relabelled_and_changed_tweets(spark: SparkSession) -> None:
     def version(*rows: tuple[str, int | None, str]) -> DataFrame:
         return spark.createDataFrame(rows, "tweet_id string, label int, clean_text string")
 
@@ -186,11 +187,15 @@ def test_differences_tell_added_removed_relabelled_and_retexted_tweets_apart(spa
         ("same", None, "a"),
         ("removed", 1, "a"),
         ("relabelled", None, "a"),
-        ("retexted", 1, "a"),
+        ("text_changed", 1, "a"),
         ("both", 1, "a"),
     )
     now = version(
-        ("same", None, "a"), ("added", 1, "a"), ("relabelled", 0, "a"), ("retexted", 1, "b"), ("both", 0, "b")
+        ("same", None, "a"),
+        ("added", 1, "a"),
+        ("relabelled", 0, "a"),
+        ("text_changed", 1, "b"),
+        ("both", 0, "b"),
     )
     row = findings.differences(before, now).first()
     assert row is not None
@@ -198,7 +203,7 @@ def test_differences_tell_added_removed_relabelled_and_retexted_tweets_apart(spa
         "added": 1,
         "removed": 1,
         "relabelled": 2,
-        "retexted": 2,
+        "text_changed": 2,
         "unchanged": 1,
         "before_negative": 0,
         "before_neutral": 0,

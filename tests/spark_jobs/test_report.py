@@ -1,4 +1,4 @@
-"""The report's page: it shows what was counted, also as text, and loads nothing from elsewhere."""
+"""The exploration report shows its numbers as figures and text, and loads nothing from other servers."""
 
 import re
 from html.parser import HTMLParser
@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from reporting.page import Section, render
-from spark_jobs.exploring import report
+from spark_jobs.exploring import report, term_sections
 from spark_jobs.exploring.findings import KINDS, REMOVING_RULES
 from spark_jobs.exploring.report import Comparison
 
@@ -42,7 +42,7 @@ LARGEST_GROUPS = [{"example": '<b>buy</b> & "sell"', "tweets": 9, "negative": 1,
 REMOVED = {"characters": 1_000, **{f"tweets_{i}": i for i in RULES}, **{f"characters_{i}": 10 for i in RULES}}
 PREVIOUS = Comparison(
     version=3,
-    differences={"added": 1_030, "removed": 0, "relabelled": 2, "retexted": 0, "unchanged": 48},
+    differences={"added": 1_030, "removed": 0, "relabelled": 2, "text_changed": 0, "unchanged": 48},
     labels={"negative": 8, "neutral": 42},
 )
 
@@ -52,8 +52,8 @@ def all_sections() -> list[Section]:
         report.labels_section(LABELS),
         report.lengths_section(LENGTHS),
         report.agreement_section(AGREEMENTS),
-        report.words_section(WORDS),
-        *(report.distinctive_section(DISTINCTIVE, kind) for kind in KINDS),
+        term_sections.words_section(WORDS),
+        *(term_sections.distinctive_section(DISTINCTIVE, kind) for kind in KINDS),
         report.duplicates_section(DUPLICATES, LARGEST_GROUPS, 1_080),
         report.removed_section(REMOVED, 1_080),
         report.difference_section(PREVIOUS, report.tweets_per_label(LABELS)),
@@ -87,7 +87,7 @@ def text_of(page: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page))
 
 
-def test_page_needs_nothing_from_elsewhere_and_runs_nothing(page: str) -> None:
+def test_page_loads_no_external_resources_and_runs_no_script(page: str) -> None:
     addresses = re.findall(r'(?:src|srcset|href)="([^"]*)"', page)
     assert addresses
     assert {address.split(":")[0] if not address.startswith("#") else "#" for address in addresses} == {
@@ -98,7 +98,7 @@ def test_page_needs_nothing_from_elsewhere_and_runs_nothing(page: str) -> None:
     assert "@import" not in page
 
 
-def test_every_picture_says_in_words_what_it_shows(page: str) -> None:
+def test_every_picture_has_a_text_alternative(page: str) -> None:
     pictures = Pictures(page)
     # labels, lengths, agreement, three clouds (no neutral word), hashtags, emoji, removed, difference
     assert len(pictures.img) == 10
@@ -108,7 +108,7 @@ def test_every_picture_says_in_words_what_it_shows(page: str) -> None:
         assert said in alts
 
 
-def test_every_plot_has_a_form_for_dark_pages_in_other_colours(page: str) -> None:
+def test_every_plot_has_a_variant_for_dark_pages(page: str) -> None:
     pictures = Pictures(page)
     assert len(pictures.source) == 7
     assert all(source["media"] == "(prefers-color-scheme: dark)" for source in pictures.source)
@@ -119,34 +119,34 @@ def test_every_plot_has_a_form_for_dark_pages_in_other_colours(page: str) -> Non
     assert "color-scheme: light dark" in page
 
 
-def test_numbers_stand_under_the_figures(page: str) -> None:
+def test_page_contains_the_numbers(page: str) -> None:
     text = text_of(page)
     for numbers in (
         "1,080 tweets, 80 of them labelled",
         "negative 10 12.5 % 8 2",  # label, tweets, share of the labelled, train, eval
         "unlabelled 1,000",
-        "Texts as delivered have 3 to 153 characters, the median has 50",
+        "Delivered texts have 3 to 153 characters; the median is 50",
         "all 1,080 3 50 50 50 153 48.0",
         "0.667 6 20 0 26",
-        "Every tweet with agreement 0.333 is negative: an artefact",
+        "Every tweet with agreement 0.333 is negative. This is an artefact",
         "#疫苗 negative 3.1 7 0 1",
         "💉 syringe positive 2.5 0 1 6",
         "7 texts occur more than once, in 21 tweets",
-        "2 of them carry different labels, in 5 tweets",
-        f"Of 1,000 characters {1_000 - 10 * len(RULES)} are left",
+        "2 of them have different labels, in 5 tweets",
+        f"{1_000 - 10 * len(RULES)} of 1,000 characters remain",
         "strip urls with scheme 4 0.4 % 10",
-        "Against version 3: 1,030 added, 0 removed, 2 relabelled, 0 retexted, 48 unchanged.",
+        "Compared with version 3: 1,030 added, 0 removed, 2 relabelled, 0 text changed, 48 unchanged.",
         "neutral 42 40 -2 84.0 % 50.0 %",
     ):
         assert numbers in text, numbers
 
 
-def test_text_of_a_tweet_is_text_and_no_markup(page: str) -> None:
+def test_markup_in_a_tweet_is_escaped(page: str) -> None:
     assert "&lt;b&gt;buy&lt;/b&gt; &amp; &#34;sell&#34;" in page
     assert "<b>" not in page
 
 
-def test_agreement_of_1_with_one_label_is_no_artefact_when_nothing_is_known_beside_it() -> None:
+def test_single_agreement_is_not_reported_as_an_artefact() -> None:
     assert "Every tweet" in report.agreement_section(AGREEMENTS).text
     assert "Every tweet" not in report.agreement_section({(1.0, 1): 5}).text
 
@@ -154,16 +154,16 @@ def test_agreement_of_1_with_one_label_is_no_artefact_when_nothing_is_known_besi
 @pytest.mark.parametrize(
     ("section", "sentence"),
     [
-        (report.agreement_section({}), "No labelled tweet says how far its annotators agreed."),
-        (report.distinctive_section([], "hashtag"), "None occurs often enough in labelled tweets."),
+        (report.agreement_section({}), "No labelled tweet has an agreement of its annotators."),
+        (term_sections.distinctive_section([], "hashtag"), "No term is frequent enough in labelled tweets."),
         (report.difference_section(None, {}), "This is the first version of the table."),
         (
             report.difference_section(Comparison(3), {}),
-            "The files of version 3 have been removed (VACUUM): it cannot be compared any more.",
+            "VACUUM removed the files of version 3, so that it cannot be compared.",
         ),
     ],
 )
-def test_what_is_not_there_is_said_in_words_without_a_figure(section: Section, sentence: str) -> None:
+def test_section_without_data_has_a_sentence_and_no_figure(section: Section, sentence: str) -> None:
     assert (section.text, len(section.pictures), len(section.tables)) == (sentence, 0, 0)
     assert sentence in page_of(section)
 
@@ -172,14 +172,14 @@ def test_sections_without_labels_and_words_are_rendered() -> None:
     bare = [
         report.labels_section({(None, "unlabelled"): 5}),
         report.lengths_section({None: {7: 5}}),
-        report.words_section({"all": {}, "negative": {}, "neutral": {}, "positive": {}}),
+        term_sections.words_section({"all": {}, "negative": {}, "neutral": {}, "positive": {}}),
         report.duplicates_section(DUPLICATES, [], 0),
     ]
     text = text_of(page_of(*bare))
     assert "5 tweets, 0 of them labelled" in text
-    assert "Texts as delivered have 7 to 7 characters" in text
+    assert "Delivered texts have 7 to 7 characters" in text
 
 
 def test_the_same_numbers_give_the_same_page(page: str) -> None:
-    # Every figure is drawn anew: what differs between two drawings (ids, dates) must not be in the page.
+    # The figures are drawn again. Ids and dates must not differ.
     assert page_of(*all_sections()) == page

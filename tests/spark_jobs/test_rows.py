@@ -17,17 +17,17 @@ def batch_of(texts: list[str]) -> pa.RecordBatch:
     )
 
 
-def with_stems(turns: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def with_stems(chunks: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """What Spark makes of the first step's rows."""
-    for turn in turns:
-        stems = [words and [STEMS[word] for word in words] for words in turn.column("words").to_pylist()]
-        yield turn.append_column("stems", pa.array(stems, pa.list_(pa.string())))
+    for chunk in chunks:
+        stems = [words and [STEMS[word] for word in words] for words in chunk.column("words").to_pylist()]
+        yield chunk.append_column("stems", pa.array(stems, pa.list_(pa.string())))
 
 
 def clean(*batches: pa.RecordBatch) -> list[dict[str, object]]:
-    turns = list(with_stems(rows.find_tokens("safe_text")(batches)))
-    assert sum(turn.num_rows for turn in turns) == sum(batch.num_rows for batch in batches)
-    cleaned = [row for batch in rows.join_tokens(turns) for row in batch.to_pylist()]
+    chunks = list(with_stems(rows.find_tokens("safe_text")(batches)))
+    assert sum(chunk.num_rows for chunk in chunks) == sum(batch.num_rows for batch in batches)
+    cleaned = [row for batch in rows.join_tokens(chunks) for row in batch.to_pylist()]
     assert [row.pop("number") for row in cleaned] == [
         number for batch in batches for number in batch.column("number").to_pylist()
     ]
@@ -36,8 +36,8 @@ def clean(*batches: pa.RecordBatch) -> list[dict[str, object]]:
 
 def words_asked_for(*texts: list[str]) -> list[list[str]]:
     return [
-        sorted(turn.column("words").to_pylist()[0])
-        for turn in rows.find_tokens("safe_text")(map(batch_of, texts))
+        sorted(chunk.column("words").to_pylist()[0])
+        for chunk in rows.find_tokens("safe_text")(map(batch_of, texts))
     ]
 
 
@@ -102,16 +102,16 @@ def test_the_stem_of_a_word_is_asked_for_once_and_only_where_a_row_needs_it() ->
 
 
 def test_words_are_forgotten_before_they_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "WORDS_HELD", 1)
+    monkeypatch.setattr(rows, "MAX_CACHED_WORDS", 1)
     texts = ["flu shots"], ["work flu"], ["work"]
     assert words_asked_for(*texts) == [["flu", "shots"], ["flu", "work"], ["work"]]
     assert [row["stemmed_text"] for row in clean(*map(batch_of, texts))] == ["flu shot", "work flu", "work"]
 
 
-def test_long_texts_are_cleaned_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "TURN_BYTES", 6)
+def test_long_texts_are_cleaned_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "CHUNK_BYTES", 6)
     texts = ["the flu", "a", "", "work and shots", "work"]
-    assert [turn.num_rows for turn in rows.find_tokens("safe_text")([batch_of(texts)])] == [1, 3, 1]
+    assert [chunk.num_rows for chunk in rows.find_tokens("safe_text")([batch_of(texts)])] == [1, 3, 1]
     assert [row["clean_text"] for row in clean(batch_of(texts))] == texts
 
 

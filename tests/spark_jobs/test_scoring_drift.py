@@ -1,4 +1,4 @@
-"""Drift: which dumps are another population, and that draws of the same one are none."""
+"""Dumps from another population breach a limit; samples of the training data do not."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -60,7 +60,7 @@ def invent(
 
 
 def profile_of(tweets: Sequence[dict], training: Sequence[dict]) -> Profile:
-    """What Spark counts, in Python."""
+    """Count in Python as Spark does."""
     counts = Counter(word for tweet in training for word in tweet["words"])
     rank_of = dict.fromkeys(counts, FREQUENT_WORDS) | {
         word: rank for rank, (word, _) in enumerate(counts.most_common(FREQUENT_WORDS))
@@ -101,23 +101,23 @@ def test_new_tweets_of_the_same_kind_breach_nothing() -> None:
     assert drift_of(invent(1_000, WORDS, seed=4)).breaches() == []
 
 
-def test_another_language_is_told_by_its_words() -> None:
-    assert {"word_psi", "more_unseen_words"} <= set(drift_of(invent(300, SPANISH, seed=5)).breaches())
+def test_another_language_breaches_the_word_limits() -> None:
+    assert {"word_psi", "unseen_word_increase"} <= set(drift_of(invent(300, SPANISH, seed=5)).breaches())
 
 
-def test_another_topic_in_the_same_language_is_told_by_its_words() -> None:
+def test_another_topic_breaches_the_word_limit() -> None:
     assert "word_psi" in drift_of(invent(300, FOOTBALL, seed=6)).breaches()
 
 
-def test_another_opinion_of_the_same_words_is_told_by_the_labels() -> None:
+def test_another_label_distribution_breaches_the_label_limit() -> None:
     assert drift_of(invent(1_000, WORDS, seed=7, shares=(0.5, 0.3, 0.2))).breaches() == ["label_psi"]
 
 
-def test_a_model_that_has_become_unsure_is_told() -> None:
-    assert drift_of(invent(1_000, WORDS, seed=8, confidence=0.6)).breaches() == ["less_confidence"]
+def test_lower_confidence_breaches_its_limit() -> None:
+    assert drift_of(invent(1_000, WORDS, seed=8, confidence=0.6)).breaches() == ["confidence_drop"]
 
 
-def test_longer_texts_are_told() -> None:
+def test_longer_texts_breach_the_length_limit() -> None:
     training, held_out = REFERENCE
     longer = replace(held_out, lengths=held_out.lengths[::-1])
     assert measure(longer, training, held_out).breaches() == ["length_psi"]
@@ -142,5 +142,5 @@ def test_rows_of_several_parts_are_counted_apart() -> None:
         0.3,
     )
     assert (found["a"].words[0], found["a"].words[-1], sum(found["a"].words)) == (5, 5, 10)
-    # a dump of links alone has no word
+    # a dump that consists of links has no word
     assert (found["b"].lengths[-1], found["b"].unseen_share) == (1, 0.0)

@@ -1,4 +1,4 @@
-"""The insight report: both figures of every share, the tweets, the champions, the drift, and the files."""
+"""Sections of the insight report."""
 
 import re
 from datetime import date
@@ -35,21 +35,21 @@ RANKED = {
         {"text": "hm", "tweets": 1, "negative": 0.3, "positive": 0.3, "uncertain": 0.4, "score": 0.0}
     ],
 }
-JUDGED = [
+MEASURED = [
     {
         "name": "july.csv",
         "tweets": 1_000,
         "label_psi": 0.31,
         "length_psi": 0.01,
         "word_psi": 0.02,
-        "more_unseen_words": 0.01,
-        "less_confidence": -0.02,
+        "unseen_word_increase": 0.01,
+        "confidence_drop": -0.02,
         "breaches": ["label_psi"],
     },
     {
         "name": "small.csv",
         "tweets": 7,
-        **dict.fromkeys(("label_psi", "length_psi", "word_psi", "more_unseen_words", "less_confidence")),
+        **dict.fromkeys(("label_psi", "length_psi", "word_psi", "unseen_word_increase", "confidence_drop")),
         "breaches": [],
     },
 ]
@@ -63,7 +63,7 @@ def sections() -> list[Section]:
         insight_report.hashtags_section(HASHTAGS),
         *insight_report.extremes_sections(RANKED),
         insight_report.champions_section("tiny version 1", {(-1, -1): 80, (-1, 1): 5, (0, 0): 15}),
-        insight_report.drift_section(JUDGED),
+        insight_report.drift_section(MEASURED),
         insight_report.files_section({"submission-ab.csv": "ab"}, {"ab": "june.csv"}, "./run/files"),
     ]
 
@@ -72,7 +72,7 @@ def text_of(*sections: Section) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", render("a heading", {}, sections)))
 
 
-def test_both_figures_of_every_share_stand_in_the_page_with_their_intervals(sections: list[Section]) -> None:
+def test_page_has_predicted_and_adjusted_shares_with_intervals(sections: list[Section]) -> None:
     text = text_of(*sections)
     for kind in ("predicted", "adjusted"):
         assert re.search(rf"june.csv 1,000 {kind} \d+\.\d % \(\d+\.\d–\d+\.\d\)", text), kind
@@ -86,45 +86,45 @@ def test_dumps_of_one_day_are_one_point_in_time() -> None:
     assert "2026-07-01 1,100 predicted 30.0 %" in text
 
 
-def test_one_day_alone_is_no_line() -> None:
+def test_single_day_has_no_figure() -> None:
     section = insight_report.time_section(DUMPS[:1], CONFUSION)
-    assert "There is one day so far." in section.text
+    assert "There is only one day." in section.text
     assert not section.pictures
 
 
-def test_numbers_of_hashtags_champions_and_drift_stand_in_the_page(sections: list[Section]) -> None:
+def test_page_has_the_numbers_of_hashtags_champions_and_drift(sections: list[Section]) -> None:
     text = text_of(*sections)
     for numbers in (
         "#flu 50 10.0 % 40.0 % 50.0 % +0.31",
         "&lt;b&gt;never&lt;/b&gt; 3 0.980 -0.97",
         "hm 1 0.400 +0.00",
-        "5 of 100 tweets that both have scored carry another label now (5.0 %)",
-        "negative before 80 0 5",
-        "Moved away: july.csv.",
+        "of 100 tweets that both scored, 5 (5.0 %) have a different label",
+        "previously negative 80 0 5",
+        "Above a limit: july.csv.",
         "july.csv 1,000 0.310 0.010 0.020 0.010 -0.020 label_psi",
     ):
         assert numbers in text, numbers
 
 
-def test_text_of_a_tweet_is_text_and_no_markup(sections: list[Section]) -> None:
+def test_markup_in_a_tweet_is_escaped(sections: list[Section]) -> None:
     page = render("a heading", {}, sections)
     assert "&lt;b&gt;never&lt;/b&gt;" in page
     assert "<b>" not in page
 
 
-def test_files_are_links_to_download_and_say_which_dump_they_are_about(sections: list[Section]) -> None:
+def test_files_are_download_links_with_the_name_of_their_dump(sections: list[Section]) -> None:
     page = render("a heading", {}, sections)
     assert '<a href="./run/files/submission-ab.csv" download>submission-ab.csv (june.csv)</a>' in page
 
 
-def test_what_is_not_there_is_said_in_words() -> None:
+def test_section_without_data_has_a_sentence() -> None:
     assert "No tweet has a hashtag." in text_of(insight_report.hashtags_section([]))
     assert "This is the first champion" in text_of(insight_report.champions_section(None, {}))
-    assert "No dump has moved away." in text_of(insight_report.drift_section([]))
-    assert "No dump has been scored." in text_of(insight_report.files_section({}, {}, "."))
+    assert "No dump is above a limit." in text_of(insight_report.drift_section([]))
+    assert "No dump is scored." in text_of(insight_report.files_section({}, {}, "."))
 
 
-def test_every_picture_says_in_words_what_it_shows(sections: list[Section]) -> None:
+def test_every_picture_has_a_text_alternative(sections: list[Section]) -> None:
     pictures = [picture for section in sections for picture in section.pictures]
     assert [picture.name for picture in pictures] == ["shares", "over_time", "hashtags", "drift"]
     assert all(len(picture.alt) > 60 for picture in pictures)

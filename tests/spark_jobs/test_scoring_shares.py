@@ -43,6 +43,6 @@ def test_more_tweets_make_the_interval_of_predicted_shares_narrower() -> None:
     assert (many < few / 5).all()
 
 
-def test_a_model_that_was_never_judged_on_a_label_cannot_be_adjusted() -> None:
-    with pytest.raises(ValueError, match="no eval row of some label"):
+def test_label_without_eval_rows_is_an_error() -> None:
+    with pytest.raises(ValueError, match="a label has no row on the eval side"):
         adjusted_shares([1, 2, 3], [[0, 0, 0], [1, 2, 3], [1, 2, 3]])

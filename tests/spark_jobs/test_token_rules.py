@@ -301,6 +301,6 @@ def test_unique_and_long_tokens_do_not_fill_the_memory(monkeypatch: pytest.Monke
     long = "接種" * 100
     rules.clean_token(long)
     assert rules.clean_short_token.cache_info().currsize == 0
-    for number in range(rules.TOKENS_REMEMBERED + 10):
+    for number in range(rules.CACHED_TOKENS + 10):
         rules.clean_short_token(f"{number}!")
-    assert rules.clean_short_token.cache_info().currsize == rules.TOKENS_REMEMBERED
+    assert rules.clean_short_token.cache_info().currsize == rules.CACHED_TOKENS

@@ -1,34 +1,36 @@
-"""How far a stage has read the Delta table before it, kept in the commit metadata of what the stage writes.
+"""Read position of a stage: the version of its source table that it has processed.
 
-The position is in the last commit of a run: a run that dies leaves it as it was, and its retry reads the same changes again.
+The position is in the commit metadata of the table that the stage writes. The last commit of a run carries
+it. If a run dies earlier, its retry reads the same changes again.
 """
 
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 
+from contracts.retention import MIN_RETENTION
+
 USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
-# VACUUM removes data files that no version of the last 7 days needs (Delta's default), and with them older changes.
-CHANGE_FEED_KEPT = timedelta(days=7)
-# Commits that change no row, and that leave the change feed of other commits readable.
+# These commits change no row, and the change feed of other commits stays readable.
 MAINTENANCE = ("OPTIMIZE", "VACUUM START", "VACUUM END")
-# Delta leaves out the commits of UPDATE, DELETE and MERGE that change nothing, unless it is told not to.
+# By default Delta does not record an UPDATE, DELETE or MERGE that changes nothing.
 SKIP_EMPTY_COMMITS = "spark.databricks.delta.skipRecordingEmptyCommits"
 TRANSACTION = "spark.databricks.delta.write.txnAppId", "spark.databricks.delta.write.txnVersion"
 
 
 @dataclass(frozen=True)
 class ReadPosition:
-    """By which rules a stage has read which version of its source.
+    """A version of a source table that a stage has processed, and the rules that it applied.
 
-    `source_id` is the id that Delta gave the source table: a table created anew starts again at version 0 under another id.
+    `source_id` is Delta's id of the source table. A table that was created again starts at version 0 with
+    another id.
     """
 
     stage: str
@@ -38,7 +40,7 @@ class ReadPosition:
 
 
 def newest_snapshot(spark: SparkSession, uri: str) -> Any:
-    """Delta's own object for the newest version of a table.
+    """Return Delta's Snapshot of the newest version of a table.
 
     `DeltaTable.detail` also adds up the files of the table, which takes seconds in a new session.
     """
@@ -47,31 +49,32 @@ def newest_snapshot(spark: SparkSession, uri: str) -> Any:
 
 
 def require_version(spark: SparkSession, uri: str, version: int) -> None:
-    """Raises SystemExit where a table is past the version that what is to be written to it was worked out from.
+    """Raise RuntimeError if the newest version of a table is another one.
 
-    A driver that Airflow has given up, and its retry, may both be at work; Delta sees no conflict between two that append.
+    A stale run may overlap its retry, and Delta reports no conflict between two appends.
     """
     newest = newest_snapshot(spark, uri).version()
     if newest != version:
-        raise SystemExit(
-            f"another run has written to {uri} meanwhile (version {newest} after {version}): try again"
+        raise RuntimeError(
+            f"{uri} changed after it was read: version {newest} instead of {version}. Run the job again"
         )
 
 
 def position_at(snapshot: Any, stage: str, rules: str) -> ReadPosition:
-    """The position of a reader that has seen all of `newest_snapshot` of the source table."""
+    """Return the position of a stage that has processed a snapshot of `newest_snapshot`."""
     return ReadPosition(stage, rules, snapshot.metadata().id(), snapshot.version())
 
 
 def file_statistics(snapshot: Any) -> list[dict[str, Any]]:
-    """What Delta keeps of each file of a snapshot: numRecords, minValues and maxValues, where the writer of the file has given them."""
+    """Return Delta's statistics of each file of a snapshot: numRecords, minValues, maxValues."""
     return [json.loads(file.stats() or "{}") for file in snapshot.allFiles().collect()]
 
 
 def commits(snapshot: Any) -> Iterator[dict[str, Any]]:
-    """The commitInfo of each commit up to `snapshot`, the newest first, as far back as Delta has kept its log.
+    """Yield the commitInfo of each commit up to a snapshot, latest first, as far as Delta's log goes back.
 
-    `DeltaTable.history` reads all of them in Spark jobs, a second in a new session; here the first few are enough.
+    `DeltaTable.history` reads all commits in Spark jobs, which takes a second in a new session. Here the
+    first few are sufficient.
     """
     log = snapshot.deltaLog()
     configuration = log.newDeltaHadoopConf()
@@ -81,13 +84,12 @@ def commits(snapshot: Any) -> Iterator[dict[str, Any]]:
         if not file_system.exists(file):
             return
         actions = log.store().read(file, configuration).mkString("\n").split("\n")
-        yield next(
-            (json.loads(action)["commitInfo"] for action in actions if action.startswith('{"commitInfo"')), {}
-        )
+        infos = (json.loads(action)["commitInfo"] for action in actions if action.startswith('{"commitInfo"'))
+        yield next(infos, {})
 
 
 def last_position(spark: SparkSession, target_uri: str, stage: str) -> ReadPosition | None:
-    """Where the last commit of `stage` to the target table had read to; None where there is no table or no such commit."""
+    """Return the position in the latest commit of a stage to its target table, or None."""
     if not DeltaTable.isDeltaTable(spark, target_uri):
         return None
     for commit in commits(newest_snapshot(spark, target_uri)):
@@ -98,8 +100,11 @@ def last_position(spark: SparkSession, target_uri: str, stage: str) -> ReadPosit
 
 
 @contextmanager
-def recorded(spark: SparkSession, position: ReadPosition) -> Iterator[None]:
-    """Commits made inside carry `position`. A session setting, because MERGE takes no writer option."""
+def commit_metadata(spark: SparkSession, position: ReadPosition) -> Iterator[None]:
+    """Write the position into every commit of the block.
+
+    It is a session setting because MERGE has no writer options.
+    """
     spark.conf.set(USER_METADATA, json.dumps(asdict(position)))
     try:
         yield
@@ -108,8 +113,12 @@ def recorded(spark: SparkSession, position: ReadPosition) -> Iterator[None]:
 
 
 @contextmanager
-def written_once(spark: SparkSession, position: ReadPosition) -> Iterator[None]:
-    """Of two writers of one model that commit at the same time the second one fails; a position that is written already is not written again."""
+def idempotent_write(spark: SparkSession, position: ReadPosition) -> Iterator[None]:
+    """Use the position as Delta's transaction id for every commit of the block.
+
+    If two runs write the same position at the same time, the second commit fails. A position that is already
+    written is not written again.
+    """
     transaction = f"{position.stage} {position.rules} {position.source_id}"
     for setting, value in zip(TRANSACTION, (transaction, str(position.source_version)), strict=True):
         spark.conf.set(setting, value)
@@ -121,7 +130,7 @@ def written_once(spark: SparkSession, position: ReadPosition) -> Iterator[None]:
 
 
 def record_position(spark: SparkSession, target_uri: str) -> None:
-    """Inside `recorded`: a commit to the target table that carries the position and nothing else."""
+    """Make an empty commit to the target table. Call it within `commit_metadata`."""
     spark.conf.set(SKIP_EMPTY_COMMITS, "false")
     try:
         DeltaTable.forPath(spark, target_uri).delete("false")
@@ -129,8 +138,11 @@ def record_position(spark: SparkSession, target_uri: str) -> None:
         spark.conf.unset(SKIP_EMPTY_COMMITS)
 
 
-def changes_are_kept(source_snapshot: Any, after_version: int, now: datetime) -> bool:
-    """Whether all changes after `after_version` can still be read: VACUUM may have removed files of older commits."""
+def can_read_changes(source_snapshot: Any, after_version: int, now: datetime) -> bool:
+    """Return whether the change feed after a version is complete.
+
+    VACUUM removes files older than MIN_RETENTION.
+    """
     unread = list(islice(commits(source_snapshot), source_snapshot.version() - after_version))
     if len(unread) != source_snapshot.version() - after_version:  # Delta has removed entries of its log
         return False
@@ -139,13 +151,13 @@ def changes_are_kept(source_snapshot: Any, after_version: int, now: datetime) ->
         for commit in unread
         if commit.get("operation") not in MAINTENANCE
     ]
-    return all(now - time < CHANGE_FEED_KEPT for time in row_changes)
+    return all(now - time < MIN_RETENTION for time in row_changes)
 
 
 def changed_keys(
     spark: SparkSession, source_uri: str, after_version: int, to_version: int, key: str
 ) -> DataFrame:
-    """The values of column `key`, some more than once, in the rows that were inserted, updated or deleted in the versions (after, to]."""
+    """Return the keys of the rows that the versions (after, to] changed, with duplicates."""
     changes = (
         spark.read.format("delta")
         .option("readChangeFeed", "true")

@@ -1,4 +1,4 @@
-"""Laws of cleaning: on random histories of the log, on generated texts, and on the real rows where they are given."""
+"""Properties of cleaning for random histories of the log, generated texts, and the real rows."""
 
 import csv
 import hashlib
@@ -29,17 +29,17 @@ from tests.properties.tweet_log import FIRST_DELIVERY, Dump, Tweet, TweetLog
 TRAIN, TEST = (Path(__file__).parents[3] / "shared/data" / name for name in ("Train.csv", "Test.csv"))
 needs_real_data = pytest.mark.skipif(
     not TRAIN.exists(),
-    reason="../shared/data is absent: the real rows may not be redistributed; elsewhere generated texts stand in for them",
+    reason="../shared/data is absent: the real rows may not be redistributed",
 )
-# Train.csv has 8,012 records and Test.csv 5,177; of each both pieces of a broken record are left out.
+# Train.csv has 8,012 records and Test.csv 5,177. In each, both parts of one broken record are excluded.
 EXPECTED_ROWS = 8_010 + 5_175
 EXPECTED_LABELS = {-1: 808, 0: 3_966, 1: 3_236}
 EXPECTED_AGREEMENTS = {0.333: 183, 0.667: 3_126, 1.0: 4_701}
 EXPECTED_LENGTHS = (3, 153)
-# SHA-256 over "tweet_id text_group" of all of them in order, as commit 981bcd8 computed it by other code: no tweet has changed sides since.
+# SHA-256 of all "tweet_id text_group" in order, computed by the code of commit 981bcd8.
 EXPECTED_GROUPS = "a4f8ade4d08a5188e3668b0ab36ca1e93263457b6d292dd1de066536f4b002fa"
 TEXTS = 3_000
-# What the rules look at, in any order, beside characters of all kinds.
+# Texts that the rules match. Generated texts combine them with random characters.
 PIECES = [
     *(
         "#",
@@ -89,7 +89,7 @@ PIECES = [
 
 
 def generated_texts() -> list[str]:
-    """TEXTS texts, the same every time."""
+    """Return TEXTS texts, always the same."""
     found: list[str] = []
 
     @settings(
@@ -117,8 +117,8 @@ def words(text: str) -> list[str]:
     return cleaned.split(" ") if cleaned else []
 
 
-def test_every_rule_looks_at_one_token_at_a_time() -> None:
-    # What allows to clean each distinct token once: tokens cleaned one by one give what the text cleaned whole gives.
+def test_cleaning_a_text_equals_cleaning_its_tokens() -> None:
+    # So the job may clean each distinct token once.
     for text in generated_texts():
         whole, tokens = apply_rules(text), [apply_rules(token) for token in text.split(" ")]
         assert words(text) == [word for token in text.split(" ") for word in words(token)]
@@ -128,13 +128,13 @@ def test_every_rule_looks_at_one_token_at_a_time() -> None:
 
 
 class OwnStems(dict[str, str | None]):
-    """Each word is its own stem."""
+    """Stem each word to itself."""
 
     def __missing__(self, word: str) -> str:
         return word
 
 
-def test_rows_cleaned_in_arrow_are_what_the_rules_make_of_each_whole_text() -> None:
+def test_rows_cleaned_in_arrow_equal_texts_cleaned_by_the_rules() -> None:
     texts = generated_texts()
     columns = rows.cleaned_text(rows.clean_tokens(pa.array(texts, pa.string())), OwnStems())
     cleaned = pa.record_batch(columns, rows.CLEANED_TEXT.names).to_pylist()
@@ -149,19 +149,22 @@ def test_rows_cleaned_in_arrow_are_what_the_rules_make_of_each_whole_text() -> N
 
 
 def is_in_a_word(character: str) -> bool:
-    """By Python's Unicode tables, which are older than those of `regex`: a character that they do not know may be a letter."""
+    """Use Python's Unicode tables.
+
+    They are older than those of `regex`: an unassigned character may be a letter.
+    """
     category = unicodedata.category(character)
     return category[0] in "LMN" or category == "Cn"
 
 
-def test_a_clean_text_holds_words_and_single_blanks_and_cleaning_it_again_changes_nothing() -> None:
+def test_clean_text_has_words_and_single_blanks_and_cleaning_is_idempotent() -> None:
     cleaned = sorted({apply_rules(text).words for text in generated_texts()})
     assert [
         text
         for text in cleaned
         if text and not all(word and all(map(is_in_a_word, word)) for word in text.split(" "))
     ] == []
-    # but a word `RT`, which a sign such as `_` may have hidden the first time
+    # except for a word `RT` next to a sign such as `_`
     again = {text: apply_rules(text).words for text in cleaned if "rt" not in text.lower()}
     assert {text: result for text, result in again.items() if text != result} == {}
 
@@ -176,7 +179,7 @@ TEXTS_OF_HISTORIES = (
 
 
 def random_dump(chance: random.Random, history: int, number: int) -> Dump:
-    """Some of a history's five tweets; a dump may lack the columns for label and agreement."""
+    """Return some of the five tweets of a history. A dump may lack label and agreement."""
     has_votes = chance.random() < 0.6
     tweets = [
         Tweet(
@@ -192,7 +195,7 @@ def random_dump(chance: random.Random, history: int, number: int) -> Dump:
 
 
 def current_tweets(dumps: Iterable[Dump]) -> dict[str, tuple[str, int | None, float | None, str]]:
-    """By tweet_id what `tweets_clean` should say of text, label, agreement and dump."""
+    """Return the expected text, label, agreement and dump of `tweets_clean` by tweet_id."""
     current: dict[str, tuple[str, int | None, float | None, str]] = {}
     for dump in sorted(dumps, key=lambda dump: (dump.day, dump.name)):
         for tweet_id, text, label, agreement in dump.tweets:
@@ -219,10 +222,9 @@ def rows_by_id(spark: SparkSession, uri: str) -> dict[str, Row]:
     return {row.tweet_id: row for row in rows}
 
 
-def test_any_history_of_the_log_gives_the_current_tweets_in_steps_and_in_one_go(
-    spark: SparkSession, tmp_path: Path
-) -> None:
-    # The histories have ids and dumps of their own and share the tables, so that one run of the job advances all of them.
+def test_incremental_and_full_cleaning_give_the_current_tweets(spark: SparkSession, tmp_path: Path) -> None:
+    # The histories have different ids and dumps and share the tables, so that one run of the job processes
+    # all.
     chance = random.Random(20261124)
     log, in_steps, in_one_go = TweetLog(tmp_path), str(tmp_path / "in_steps"), str(tmp_path / "in_one_go")
     loaded: dict[str, Dump] = {}
@@ -236,7 +238,7 @@ def test_any_history_of_the_log_gives_the_current_tweets_in_steps_and_in_one_go(
         dumps = [dump for dump in dumps if chance.random() < 0.8]
         log.append(*dumps)
         loaded |= {dump.name: dump for dump in dumps}
-        # what maintenance has reduced to the tweets that were current cannot be retracted any more
+        # dumps whose superseded rows were deleted cannot be retracted
         retractable = [name for name, dump in loaded.items() if dump.day >= maintained_until]
         retracted = [name for name in retractable if chance.random() < 0.15] if step else []
         if retracted:
@@ -252,7 +254,7 @@ def test_any_history_of_the_log_gives_the_current_tweets_in_steps_and_in_one_go(
 
 
 def read_tweets(path: Path) -> list[Tweet]:
-    """The records of a real file; where an unquoted line break has cut one, both pieces are left out."""
+    """Yield the records of a real file. Exclude both parts of a record with an unquoted line break."""
     with path.open(newline="") as lines:
         records = list(csv.DictReader(lines))
     is_tail = [re.fullmatch("[A-Z0-9]{8}", record["tweet_id"]) is None for record in records]
@@ -271,7 +273,7 @@ def read_tweets(path: Path) -> list[Tweet]:
 
 @pytest.fixture(scope="module")
 def real(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DataFrame]:
-    """`tweets_clean` of Train.csv, and then Test.csv on top of it."""
+    """Return `tweets_clean` after Train.csv and Test.csv."""
     folder = tmp_path_factory.mktemp("real")
     log, clean_uri = TweetLog(folder), str(folder / "tweets_clean")
     for path in (TRAIN, TEST):
@@ -283,7 +285,7 @@ def real(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @needs_real_data
-def test_the_real_rows_come_out_in_these_numbers(real: DataFrame) -> None:
+def test_real_rows_have_the_expected_counts(real: DataFrame) -> None:
     rows = real.select("label", "agreement", "split", F.length("safe_text").alias("length")).collect()
     labelled = [row for row in rows if row.label is not None]
     assert len(rows) == EXPECTED_ROWS
@@ -294,7 +296,7 @@ def test_the_real_rows_come_out_in_these_numbers(real: DataFrame) -> None:
 
 
 @needs_real_data
-def test_no_real_tweet_has_changed_its_group(real: DataFrame) -> None:
+def test_text_groups_of_the_real_tweets_never_change(real: DataFrame) -> None:
     digest = hashlib.sha256()
     for row in real.select("tweet_id", "text_group").orderBy("tweet_id").collect():
         digest.update(f"{row.tweet_id} {row.text_group}\n".encode())
@@ -303,30 +305,28 @@ def test_no_real_tweet_has_changed_its_group(real: DataFrame) -> None:
 
 @pytest.mark.skipif(
     "VAXPULSE_FULL_DATA" not in os.environ,
-    reason="the source study's whole data set may not be redistributed: VAXPULSE_FULL_DATA=path of its CSV runs this test",
+    reason="the data of the source study may not be redistributed: set VAXPULSE_FULL_DATA to its CSV",
 )
-def test_the_figures_of_the_source_study_come_out_of_its_whole_data(
-    spark: SparkSession, tmp_path: Path
-) -> None:
+def test_real_rows_reproduce_the_numbers_of_the_source_study(spark: SparkSession, tmp_path: Path) -> None:
     log, clean_uri = TweetLog(tmp_path), str(tmp_path / "tweets_clean")
     log.append(Dump("d", read_tweets(Path(os.environ["VAXPULSE_FULL_DATA"]))))
     clean_tweets.clean_tweets(spark, log.uri, clean_uri)
     rows = [row for row in rows_by_id(spark, clean_uri).values() if row.label is not None]
     counts = Counter(row.label for row in rows)
-    # the study gives them rounded
+    # rounded in the study
     assert dict(counts) == {
         0: pytest.approx(4_900, abs=20),
         1: pytest.approx(4_050, abs=20),
         -1: pytest.approx(1_040, abs=20),
     }
-    # and counts the two pieces of a record that a line break has cut
+    # which counts both parts of the broken record
     assert sum(round(row.agreement, 3) == 0.667 for row in rows) == pytest.approx(3_894, abs=2)
     lengths = [len(row.safe_text) for row in rows]
     assert (min(lengths), max(lengths)) == EXPECTED_LENGTHS
 
 
 @needs_real_data
-def test_label_shares_are_within_a_point_and_no_text_is_on_both_sides_on_the_real_rows(
+def test_label_shares_of_both_sides_are_equal_within_a_point_and_no_text_is_on_both(
     real: DataFrame,
 ) -> None:
     rows = real.where("label is not null").select("label", "split", "text_group").collect()
@@ -347,7 +347,7 @@ def test_label_shares_are_within_a_point_and_no_text_is_on_both_sides_on_the_rea
 
 
 def stems_by_pipeline(texts: DataFrame) -> DataFrame:
-    """Column `stems`, array<string>, from column `text` by a Spark NLP pipeline over whole rows, as its documentation shows it."""
+    """Add `stems`, array<string>, by a Spark NLP pipeline over whole rows, as in its documentation."""
     from sparknlp.annotator import Normalizer, Stemmer, StopWordsCleaner, Tokenizer
     from sparknlp.base import DocumentAssembler, Finisher
 
@@ -358,7 +358,7 @@ def stems_by_pipeline(texts: DataFrame) -> DataFrame:
     stages = [
         DocumentAssembler().setInputCol("text").setOutputCol("document"),
         Tokenizer().setInputCols(["document"]).setOutputCol("token"),
-        # The default pattern would also remove digits (h1n1 -> hn) and the vowel signs of Hindi.
+        # The default pattern also removes digits (h1n1 -> hn) and vowel signs of Hindi.
         Normalizer()
         .setInputCols(["token"])
         .setOutputCol("normalized")
@@ -372,7 +372,7 @@ def stems_by_pipeline(texts: DataFrame) -> DataFrame:
 
 
 @needs_real_data
-def test_the_stems_are_those_of_a_spark_nlp_pipeline_row_by_row(real: DataFrame) -> None:
+def test_stems_equal_those_of_a_spark_nlp_pipeline(real: DataFrame) -> None:
     rows = stems_by_pipeline(
         real.select("tweet_id", "stemmed_text", F.lower("clean_text").alias("text"))
     ).collect()
@@ -380,8 +380,8 @@ def test_the_stems_are_those_of_a_spark_nlp_pipeline_row_by_row(real: DataFrame)
     assert [row.tweet_id for row in rows if row.stemmed_text != " ".join(row.stems)] == []
 
 
-def test_adding_any_dump_never_moves_a_tweet_between_sides(spark: SparkSession, tmp_path: Path) -> None:
-    # Copies of texts, in other dress, arrive with later dumps; each dump is added to what is there.
+def test_new_dumps_never_move_a_tweet_between_sides(spark: SparkSession, tmp_path: Path) -> None:
+    # Later dumps contain variants of the same texts.
     texts = generated_texts()
     log, clean_uri = TweetLog(tmp_path), str(tmp_path / "tweets_clean")
     seen: dict[str, tuple[str, str]] = {}

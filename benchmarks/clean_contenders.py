@@ -1,0 +1,167 @@
+"""Contenders of benchmarks/clean.py. Each one cleans `tweets_raw` in a folder and returns its measurements."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+from benchmarks.measurement import CORES, REPOSITORY, Clock
+from deploy.embedded.install import CLASS_ARCHIVE, class_archive_is_current, find_java_home, spark_class_path
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+DRIVER_MEMORY = "3g"  # as in dags/vaxpulse_dags/tasks.py
+SAMPLE = 20_000
+
+
+@contextmanager
+def spark_session() -> "Iterator[SparkSession]":
+    from spark_jobs.clean_tweets import SETTINGS
+    from spark_jobs.session import open_session
+
+    spark = open_session("benchmark")
+    for key, value in SETTINGS.items():
+        spark.conf.set(key, value)
+    yield spark
+    spark.stop()
+
+
+def peak_memory_mb() -> float:
+    """Return the peak memory of the Python workers."""
+    workers = [process for process in psutil.Process().children(recursive=True) if "python" in process.name()]
+    statuses = [Path(f"/proc/{worker.pid}/status").read_text() for worker in workers]
+    return max(
+        (
+            int(line.split()[1]) / 1024
+            for status in statuses
+            for line in status.splitlines()
+            if line.startswith("VmHWM")
+        ),
+        default=0,
+    )
+
+
+def run_clean_tweets(folder: Path) -> dict[str, float]:
+    from pyspark.sql import functions as F
+
+    from spark_jobs.clean_tweets import clean_tweets
+    from spark_jobs.cleaning.stems import stem
+
+    with spark_session() as spark:
+        clock = Clock()
+        clean_tweets(spark, str(folder / "tweets_raw"), str(folder / "tweets_clean"))
+        result = clock.result(0) | {"worker_mb": peak_memory_mb()}
+        # The other contenders use the job's stems. Writing them is not measured.
+        cleaned = spark.read.format("delta").load(str(folder / "tweets_clean"))
+        words = cleaned.select(F.explode(F.split(F.lower("clean_text"), " ")).alias("word")).distinct()
+        words.select("word", stem(F.col("word")).alias("stem")).write.mode("overwrite").parquet(
+            str(folder / "stems.parquet")
+        )
+        return result | {"rows": cleaned.count()}
+
+
+def run_read_write(folder: Path) -> dict[str, float]:
+    with spark_session() as spark:
+        clock = Clock()
+        spark.read.format("delta").load(str(folder / "tweets_raw")).write.format("delta").save(
+            str(folder / "copy")
+        )
+        return clock.result(0) | {"rows": spark.read.format("delta").load(str(folder / "copy")).count()}
+
+
+def run_polars(folder: Path) -> dict[str, float]:
+    import polars as pl
+    from deltalake import DeltaTable
+
+    from benchmarks.clean_rivals import clean_with_polars
+
+    vocabulary = pl.read_parquet(folder / "stems.parquet/*.parquet")
+    clock = Clock()
+    rows = clean_with_polars([Path(uri) for uri in DeltaTable(folder / "tweets_raw").file_uris()], vocabulary)
+    rows.write_parquet(folder / "polars.parquet")
+    return clock.result(rows.height)
+
+
+def run_pandas_nltk(folder: Path) -> dict[str, float]:
+    import polars as pl
+    from deltalake import DeltaTable
+
+    from benchmarks.clean_rivals import clean_with_pandas
+
+    vocabulary = pl.read_parquet(folder / "stems.parquet/*.parquet")
+    stem_of = dict(vocabulary.select("word", "stem").iter_rows())
+    sample = pl.scan_parquet(DeltaTable(folder / "tweets_raw").file_uris()).head(SAMPLE).collect().to_pandas()
+    clock = Clock()
+    rows = clean_with_pandas(sample, stem_of)
+    result = clock.result(len(rows))
+    rows.to_parquet(folder / "pandas_nltk.parquet")
+    return result
+
+
+CONTENDERS: dict[str, Callable[[Path], dict[str, float]]] = {
+    "clean_tweets": run_clean_tweets,
+    "read_write": run_read_write,
+    "polars": run_polars,
+    "pandas_nltk": run_pandas_nltk,
+}
+
+
+def run_contender(name: str, folder: Path) -> dict[str, float]:
+    """Run one contender in its own process, with the deployment's JVM options. Return its measurements."""
+    java_home = find_java_home()
+    options = (
+        [f"-XX:SharedArchiveFile={CLASS_ARCHIVE}", "-Xlog:cds*=off"]
+        if class_archive_is_current(java_home)
+        else []
+    )
+    jvm = [
+        "--conf",
+        f"spark.driver.extraClassPath={spark_class_path()}",
+        "--driver-java-options",
+        " ".join(options),
+    ]
+    return run_in_process(["contender", name, str(folder)], REPOSITORY, java_home, folder, jvm)
+
+
+def run_in_process(
+    arguments: list[str], code: Path, java_home: Path, folder: Path, jvm: list[str]
+) -> dict[str, float]:
+    """Run the benchmark of the repository `code` in its own process, and return its last line."""
+    settings = {"spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1", "spark.local.dir": str(folder)}
+    conf = [word for key, value in settings.items() for word in ("--conf", f"{key}={value}")]
+    environment = os.environ | {
+        "PYTHONPATH": str(code),
+        "PYSPARK_PYTHON": sys.executable,
+        "JAVA_HOME": str(java_home),
+        "POLARS_MAX_THREADS": str(CORES),
+        "PYSPARK_SUBMIT_ARGS": shlex.join(
+            ["--master", f"local[{CORES}]", "--driver-memory", DRIVER_MEMORY, *jvm, *conf, "pyspark-shell"]
+        ),
+    }
+    command = [sys.executable, "-m", "benchmarks.clean", *arguments]
+    done = subprocess.run(command, check=True, cwd=code, env=environment, stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def run_baseline(commit: str, folder: Path) -> dict[str, float]:
+    """Run clean_tweets of an earlier commit, whose benchmark has the option --contender."""
+    code, tables = folder / "baseline_code", folder / "baseline"
+    code.mkdir()
+    tables.mkdir()
+    (tables / "tweets_raw").symlink_to(folder / "tweets_raw")
+    archive = subprocess.run(
+        ["git", "archive", commit], check=True, cwd=REPOSITORY, stdout=subprocess.PIPE
+    ).stdout
+    subprocess.run(["tar", "-x", "-C", str(code)], check=True, input=archive)
+    jars = ",".join(str(jar) for jar in sorted((REPOSITORY / ".jars/spark").glob("*.jar")))
+    arguments = ["--contender", "clean_tweets", "--folder", str(tables)]
+    return run_in_process(arguments, code, find_java_home(), tables, ["--jars", jars])

@@ -1,0 +1,72 @@
+"""Measure the drift of dumps that are new to a model, and append it to the table `drift`."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import reduce
+from operator import and_
+
+from delta.tables import DeltaTable
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from contracts.statistics import MIN_ROWS_FOR_STATISTICS
+from contracts.tables import DRIFT
+from spark_jobs.scoring.drift import LIMITS, Profile, build_profiles, measure, rank_vocabulary
+from spark_jobs.scoring.increments import is_model
+from spark_jobs.scoring.insights import confidence
+from spark_jobs.scoring.scorable_model import ScorableModel
+from spark_jobs.storage.schemas import DRIFT_SCHEMA
+from spark_jobs.storage.table_versions import read_if_available
+
+
+def measure_new_dumps(
+    spark: SparkSession, drift_uri: str, clean_uri: str, scored: DataFrame, model: ScorableModel
+) -> int:
+    """Add a row to `drift` for each dump of `scored` that has none for this model, and return their number.
+
+    `scored` are tweets with the model's scores. Add nothing if no tweet of the champion's data has a score.
+    """
+    table = DeltaTable.createIfNotExists(spark).location(drift_uri).addColumns(DRIFT_SCHEMA).execute()
+    measured = spark.read.format("delta").load(drift_uri).where(is_model(model))
+    found = scored.select("dump_sha256").distinct().join(measured, "dump_sha256", how="left_anti").collect()
+    dumps = [row.dump_sha256 for row in found]
+    if not dumps:
+        return 0
+    scored = scored.withColumn("confidence", confidence())
+    labelled = scored.join(training_data(spark, clean_uri, model), "tweet_id", how="inner").persist()
+    words = rank_vocabulary(labelled.where("part = 'train'")).persist()
+    reference = build_profiles(labelled, words)
+    if reference.keys() != {"train", "eval"}:
+        return 0
+    tweets_of_dumps = scored.where(F.col("dump_sha256").isin(dumps)).withColumn("part", F.col("dump_sha256"))
+    now = datetime.now(UTC)
+    rows = [
+        (dump, model.name, model.version, *drift_columns(profile, reference), now)
+        for dump, profile in build_profiles(tweets_of_dumps, words).items()
+    ]
+    new = spark.createDataFrame(rows, DRIFT_SCHEMA)
+    same = reduce(and_, (F.col(f"old.{column}") == F.col(f"new.{column}") for column in DRIFT.key))
+    table.alias("old").merge(new.alias("new"), same).whenNotMatchedInsertAll().execute()
+    for cached in (words, labelled):
+        cached.unpersist()
+    return len(rows)
+
+
+def training_data(spark: SparkSession, clean_uri: str, model: ScorableModel) -> DataFrame:
+    """Return `tweet_id` and `part` (train, eval) of the labelled tweets at the model's table version.
+
+    If that version is no longer readable, use the newest one.
+    """
+    tweets = read_if_available(spark, clean_uri, model.metadata.table_version)
+    if tweets is None:
+        tweets = spark.read.format("delta").load(clean_uri)
+    is_labelled = F.col("split").isin("train", "eval")
+    return tweets.where(is_labelled).select("tweet_id", F.col("split").alias("part"))
+
+
+def drift_columns(dump: Profile, reference: dict[str, Profile]) -> tuple[object, ...]:
+    """Return the columns of `drift` from `tweets` to `breaches`. Measures of small dumps are null."""
+    if dump.tweets < MIN_ROWS_FOR_STATISTICS:
+        return (dump.tweets, *(None for _ in LIMITS), [])
+    drift = measure(dump, reference["train"], reference["eval"])
+    return (dump.tweets, *asdict(drift).values(), drift.breaches())
