@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import psutil
 
 from benchmarks.measurement import CORES, REPOSITORY, Clock
-from deploy.embedded.install import CLASS_ARCHIVE, class_archive_is_current, find_java_home, spark_class_path
+from deploy.installation.class_archive import CLASS_ARCHIVE, class_archive_is_current, spark_class_path
+from deploy.installation.java import find_java_home
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

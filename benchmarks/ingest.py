@@ -4,7 +4,7 @@
     python -m benchmarks.ingest increment --rows 1000000     # 10,000 tweets into an empty and a large log
     python -m benchmarks.ingest hard                         # for example gzip of 2 GiB, CR line ends
 
-Dumps are generated with deploy.common.sample_dump in a temporary folder (TMPDIR). The output is Markdown. Each
+deploy.common.sample_dump generates the dumps in a temporary folder (TMPDIR). The output is Markdown. Each
 contender runs in a process of its own with two cores. Throughput is that of the faster of two runs. The time
 of load_dumps includes the start of Python. The time of Spark does not include the start of its session.
 """

@@ -1,4 +1,4 @@
-"""Contenders of benchmarks/score.py. Each one scores `texts.parquet` in a folder and returns its measurements."""
+"""Contenders of benchmarks/score.py. Each one scores `texts.parquet` in a folder and returns measurements."""
 
 import json
 import os

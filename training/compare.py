@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
+
 from contracts.exit_status import InputError
 from contracts.mlflow_names import TRAINING_EXPERIMENT
 from onnx_model.classifier import OnnxClassifier
-
 from training import command
 from training.data.labelled_tweets import read_labelled_tweets
 from training.evaluation.comparison import (

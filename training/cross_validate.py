@@ -17,10 +17,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 
 import pandas as pd
+
 from contracts.exit_status import InputError
 from contracts.mlflow_names import CROSS_VALIDATION_EXPERIMENT
 from reporting.page import Section, Table, render
-
 from training import command
 from training.data.labelled_tweets import LabelledTweets, is_validation, read_labelled_tweets
 from training.evaluation.metrics import HEADLINES, classification_metrics

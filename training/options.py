@@ -9,7 +9,6 @@ from typing import Any
 
 from contracts.exit_status import InputError
 from contracts.mlflow_names import TRAINING_EXPERIMENT
-
 from training.models.presets import OVERRIDABLE, POOLINGS, PRESETS, TARGETS, TEXT_COLUMNS, TrainingConfig
 
 

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Sequence
 
 from contracts.mlflow_names import TRAINING_EXPERIMENT
-
 from training import command
 from training.tracking.registry import Registry
 from training.tracking.tracker import open_tracker

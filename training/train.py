@@ -23,7 +23,6 @@ from typing import Any
 from contracts.exit_status import InputError, NothingToDo
 from contracts.labels import LABELS
 from contracts.mlflow_names import EVAL_ACCURACY, EVAL_MACRO_F1, EVAL_RMSE, TRAIN_SECONDS
-
 from training import command
 from training.command import without_credentials
 from training.data.distillation import DistillationData, read_distillation_data

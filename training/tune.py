@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+
 from contracts.exit_status import InputError
 from contracts.mlflow_names import TUNING_EXPERIMENT
-
 from training import command
 from training.command import TransientError, without_credentials
 from training.data.labelled_tweets import read_labelled_tweets

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pyarrow
-from contracts import hdfs_paths, mlflow_names
-from contracts.tables import TABLES
 from deltalake import DeltaTable, QueryBuilder
 
+from contracts import hdfs_paths, mlflow_names
+from contracts.tables import TABLES
 from deploy.common.deployment import Deployment
 
 if TYPE_CHECKING:

@@ -17,7 +17,6 @@ from typing import Any
 from urllib.parse import quote
 
 from contracts import hdfs_paths
-
 from deploy.common.checkout import CONFIGURATION, ENVIRONMENT, REPOSITORY
 from deploy.common.deployment import ADMIN
 from deploy.common.errors import CommandError

@@ -7,10 +7,11 @@ folder, and its sticky bit prevents that others delete it.
 from __future__ import annotations
 
 import requests
-from contracts import hdfs_paths
 from hdfs import InsecureClient
 from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
+
+from contracts import hdfs_paths
 
 NAMENODE = "http://namenode:9870"
 SUPERUSER, OWNER = "hdfs", "vaxpulse"

@@ -14,7 +14,6 @@ import psutil
 import pytest
 import requests
 from hdfs import InsecureClient
-from vaxpulse_airflow.webhdfs import is_closed
 
 from contracts import hdfs_paths, mlflow_names
 from deploy.common import summary
@@ -23,6 +22,7 @@ from deploy.common.steps import wait_until
 from deploy.embedded import supervision
 from deploy.embedded.guard import leftover_processes
 from deploy.embedded.services import SERVICES
+from vaxpulse_airflow.webhdfs import is_closed
 
 pytestmark = pytest.mark.timeout(600)
 

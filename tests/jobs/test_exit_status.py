@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from deploy.embedded.install import find_java_home, spark_class_path
 
 from contracts.exit_status import BAD_INPUT
-from deploy.embedded.install import find_java_home, spark_class_path
 
 REPOSITORY = Path(__file__).parents[2]
 

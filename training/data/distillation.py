@@ -9,12 +9,12 @@ import hashlib
 from dataclasses import dataclass
 
 import pandas as pd
-from contracts.exit_status import InputError
-from contracts.labels import PROBABILITY_COLUMNS
-from contracts.mlflow_names import REGISTERED_MODEL
 from deltalake import DeltaTable, QueryBuilder
 from pyarrow import table as arrow_table
 
+from contracts.exit_status import InputError
+from contracts.labels import PROBABILITY_COLUMNS
+from contracts.mlflow_names import REGISTERED_MODEL
 from training.data.labelled_tweets import COLUMNS, LabelledTweets, is_held_out, open_table
 
 MIN_SCORED_SHARE = 0.5  # of the train part, by the teacher

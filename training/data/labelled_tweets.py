@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import pandas as pd
-from contracts.exit_status import InputError, NothingToDo
-from contracts.labels import LABEL_NAMES, LABELS
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
+from contracts.exit_status import InputError, NothingToDo
+from contracts.labels import LABEL_NAMES, LABELS
 from training.command import TransientError
 
 CONNECT_TIMEOUT_SECONDS = 5

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+
 from contracts.exit_status import InputError
 from contracts.labels import LABEL_TO_CLASS_OFFSET, PROBABILITY_COLUMNS
-
 from training.evaluation.metrics import bootstrap_metrics, classification_metrics, metrics_with_intervals
 
 # Metrics for decisions, and whether a greater value is better.

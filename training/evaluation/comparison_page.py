@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 import pandas as pd
-from contracts.mlflow_names import TRAIN_SECONDS
 from matplotlib.axes import Axes
+
+from contracts.mlflow_names import TRAIN_SECONDS
 from reporting.figures import Draw, draw_picture
 from reporting.page import Picture, Section, Table, render
 

@@ -10,11 +10,11 @@ from typing import get_args
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+
 from contracts.exported_model import ModelMetadata, Precision
 from contracts.labels import LABEL_TO_CLASS_OFFSET, LABELS, PROBABILITY_COLUMNS
 from contracts.spreadsheets import FORMULA_START, TEXT_PREFIX
 from onnx_model.classifier import BATCH_ROWS, OnnxClassifier
-
 from training.data.labelled_tweets import LabelledTweets
 from training.evaluation.figures import (
     Points,

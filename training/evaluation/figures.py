@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
-from contracts.labels import LABEL_NAMES, LABELS
 from matplotlib.axes import Axes
-from reporting.figures import Draw, render_figure
 
+from contracts.labels import LABEL_NAMES, LABELS
+from reporting.figures import Draw, render_figure
 from training.evaluation.metrics import calibration_bins, row_sums
 
 Points = Sequence[tuple[float, float]]

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+
 from contracts.labels import CLASS_NAMES, LABELS
 
 Floats = npt.NDArray[np.float64]

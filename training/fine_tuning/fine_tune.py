@@ -14,9 +14,6 @@ import numpy as np
 import pandas as pd
 import torch
 import transformers
-from contracts.exit_status import InputError
-from contracts.labels import LABEL_TO_CLASS_OFFSET
-from onnx_model.classifier import softmax
 from transformers import (
     DataCollatorWithPadding,
     EvalPrediction,
@@ -27,6 +24,9 @@ from transformers import (
     set_seed,
 )
 
+from contracts.exit_status import InputError
+from contracts.labels import LABEL_TO_CLASS_OFFSET
+from onnx_model.classifier import softmax
 from training.evaluation.metrics import classification_metrics
 from training.fine_tuning.device import Device
 from training.fine_tuning.progress import ProgressLines

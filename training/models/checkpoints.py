@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 from contracts.exit_status import InputError
-
 from training.command import TransientError
 from training.models.presets import JOINED_MPNET, PACKAGED_MINILM, PRESETS
 

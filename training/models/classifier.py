@@ -7,9 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
-from contracts.exit_status import InputError
-from contracts.labels import ID2LABEL, LABEL2ID
-from onnx_model.classifier import softmax
 from safetensors.torch import save_file
 from transformers import (
     AutoConfig,
@@ -21,6 +18,9 @@ from transformers import (
 )
 from transformers.modeling_outputs import SequenceClassifierOutput
 
+from contracts.exit_status import InputError
+from contracts.labels import ID2LABEL, LABEL2ID
+from onnx_model.classifier import softmax
 from training.models.bertweet import fast_bertweet_tokenizer
 from training.models.presets import TrainingConfig
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerBase
+
 from contracts.exit_status import InputError
 from contracts.exported_model import GRAPH_FILES, TOKENIZER_FILE, ModelMetadata
 from contracts.labels import LABELS
 from onnx_model.classifier import OnnxClassifier
-from tokenizers import Tokenizer
-from transformers import PreTrainedTokenizerBase
-
 from training.models.classifier import Classifier, torch_probabilities
 from training.models.int8 import write_int8
 

@@ -18,7 +18,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from contracts.exit_status import InputError
-
 from training import command
 from training.command import TransientError
 from training.models.checkpoints import (

@@ -9,8 +9,9 @@ from typing import Any
 import mlflow
 import numpy as np
 import pandas as pd
-from contracts.labels import LABELS, PROBABILITY_COLUMNS
 from mlflow.pyfunc.model import PythonModel
+
+from contracts.labels import LABELS, PROBABILITY_COLUMNS
 from onnx_model.classifier import OnnxClassifier
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
 from contracts.exit_status import InputError
 from contracts.mlflow_names import (
     CHAMPION_ALIAS,

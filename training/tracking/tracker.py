@@ -14,7 +14,6 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import contracts
 import onnx_model
 from contracts.mlflow_names import LOGGED_MODEL
-
 from training.command import TransientError, without_credentials
 from training.data.labelled_tweets import LabelledTweets
 from training.tracking.provenance import is_gone
