@@ -1,4 +1,4 @@
-"""Contenders of benchmarks/clean.py. Each one cleans `tweets_raw` in a folder and returns its measurements."""
+"""Contenders of benchmarks/clean.py. Each one cleans `tweets_raw` in a folder and returns measurements."""
 
 import json
 import os

@@ -1,8 +1,8 @@
 """Generate tweets whose words follow Zipf's law, with realistic rates of hashtags, links and emoji.
 
-`deploy.common.sample_dump` uses few distinct words, which would favour a job that processes each distinct word
-once. 13,000 tweets of this module have about 14,000 distinct words, like the real ones, and 2 million tweets about
-220,000.
+`deploy.common.sample_dump` uses few distinct words, which would favour a job that processes each distinct
+word once. 13,000 tweets of this module have about 14,000 distinct words, like the real ones, and 2 million
+tweets about 220,000.
 """
 
 import datetime

@@ -2,8 +2,8 @@ r"""Hashtags, handles and URLs of a tweet: twitter-text as patterns for the modu
 
 Source of the grammar: twitter-text 3 (https://github.com/twitter/twitter-text), its tests `extract.yml`.
 Comments explain differences. `token_rules.fold_full_width_signs` has already replaced `＃` and `＠` by `#`
-and `@`. Possessive quantifiers (`++`, `*+`) guarantee linear time on malicious texts. The patterns contain both
-cases of letters, because `(?i)` of `regex` also matches `ſ` for `s` and `İ` for `i`.
+and `@`. Possessive quantifiers (`++`, `*+`) guarantee linear time on malicious texts. The patterns contain
+both cases of letters, because `(?i)` of `regex` also matches `ſ` for `s` and `İ` for `i`.
 """
 
 # Marks that change the appearance of a character. They do not belong to a hashtag, so that an emoji after it
