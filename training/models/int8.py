@@ -24,9 +24,7 @@ CONSTANTS: dict[str, np.ndarray] = {
     "int8_last_axis": np.array([-1], np.int64),
     "int8_tiny": np.array(1e-9, np.float32),  # avoids a division by 0 in rows of zeros
     "int8_largest": np.array(MAX_INT8, np.float32),
-    "int8_one": np.array(
-        1, np.float32
-    ),  # operators require a scale here; the rows' own scales are applied separately
+    "int8_one": np.array(1, np.float32),  # for operators that require a scale; rows are scaled separately
     "int8_shift": np.array(SHIFT, np.uint8),
 }
 
