@@ -66,7 +66,8 @@ def rename_overwriting(spark: SparkSession, source: str, target: str) -> None:
     FileSystem.rename fails if the target exists, and a delete before it would leave no file after a crash.
     """
     hadoop = _hadoop(spark)
-    options = spark.sparkContext._gateway.new_array(hadoop.Options.Rename, 1)
+    gateway: Any = spark.sparkContext._gateway
+    options = gateway.new_array(hadoop.Options.Rename, 1)
     options[0] = hadoop.Options.Rename.OVERWRITE
     context = hadoop.FileContext.getFileContext(_configuration(spark))
     context.rename(hadoop.Path(source), hadoop.Path(target), options)

@@ -139,8 +139,8 @@ def make_tiny_model(
     )
     same = ("preset", "text_column", "table_version", "train_label_shares", "git_commit")
     export_onnx(model, tokenizer, folder, **{name: getattr(METADATA, name) for name in same})
-    evaluation = {"eval_confusion": METADATA.eval_confusion, "eval_rows": METADATA.eval_rows}
-    metadata = replace(ModelMetadata.read(folder), **evaluation)
+    others = {name: getattr(METADATA, name) for name in ("labels", "eval_confusion", "eval_rows")}
+    metadata = replace(ModelMetadata.read(folder), **others)
     metadata.write(folder)
     return TinyModel(model, tokenizer, ScorableModel("tiny", version, str(folder), metadata))
 
