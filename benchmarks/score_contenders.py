@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.measurement import CORES, REPOSITORY, Clock
 from contracts.exported_model import ModelMetadata, Precision
-from deploy.installation.java import find_java_home, spark_class_path
+from deploy.installation.class_archive import spark_class_path
+from deploy.installation.java import find_java_home
 
 if TYPE_CHECKING:
     from spark_jobs.scoring.scorable_model import ScorableModel

@@ -16,3 +16,6 @@ EVAL_ACCURACY = "eval_accuracy"
 EVAL_MACRO_F1 = "eval_macro_f1"
 EVAL_RMSE = "eval_rmse"
 TRAIN_SECONDS = "train_runtime_seconds"
+
+# Metrics that can decide a promotion, and whether a greater value is better.
+COMPARISON_METRICS = {"macro_f1": True, "accuracy": True, "rmse": False, "loss": False}

@@ -88,6 +88,8 @@ DUMPS = Table(
 )
 # States of a dump.
 LOADED, HELD, REFUSED, REJECTED, RETRACTED = "loaded", "held", "refused", "rejected", "retracted"
+# Characters of a user's reason for a decision about a dump, which becomes the row's `reason`.
+MIN_REASON_LENGTH = 10
 
 # One row per tweet, from its latest delivery. split (train, eval or unlabelled) is a function of text_group.
 TWEETS_CLEAN = Table(

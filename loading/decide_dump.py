@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 
 from contracts.exit_status import InputError, NothingToDo, run_command
-from contracts.tables import HELD, LOADED, REJECTED, RETRACTED
+from contracts.tables import HELD, LOADED, MIN_REASON_LENGTH, REJECTED, RETRACTED
 from loading.command_line import add_common_arguments, limit_memory, print_progress, read_tables
 from loading.files import Delivery, DumpFiles
 from loading.loader import Loader
@@ -25,7 +25,6 @@ from loading.tables.schemas import Tables
 
 # The required state of the dump, and its state afterwards.
 DECISIONS = {"approve": (HELD, LOADED), "reject": (HELD, REJECTED), "retract": (LOADED, RETRACTED)}
-MIN_REASON_CHARACTERS = 10
 
 
 def arg_parser() -> argparse.ArgumentParser:
@@ -73,8 +72,8 @@ def carry_out(options: argparse.Namespace) -> None:
         NothingToDo: `tweets_raw` has not changed.
     """
     tables, run_id, decision, reason = read_tables(options), options.run_id, options.decision, options.reason
-    if len(reason) < MIN_REASON_CHARACTERS:
-        raise InputError(f"the reason must have at least {MIN_REASON_CHARACTERS} characters")
+    if len(reason) < MIN_REASON_LENGTH:
+        raise InputError(f"the reason must have at least {MIN_REASON_LENGTH} characters")
     limit_memory(options.max_memory_gib)
     files = DumpFiles(options.raw, options.raw)
     row = find_dump(tables, options.dump_sha256, decision, run_id)

@@ -17,12 +17,11 @@ from typing import Any
 import pandas as pd
 
 from contracts.exit_status import InputError
-from contracts.mlflow_names import TRAINING_EXPERIMENT
+from contracts.mlflow_names import COMPARISON_METRICS, TRAINING_EXPERIMENT
 from onnx_model.classifier import OnnxClassifier
 from training import command
 from training.data.labelled_tweets import read_labelled_tweets
 from training.evaluation.comparison import (
-    METRICS,
     Decision,
     PromotionPolicy,
     best_candidate,
@@ -56,7 +55,9 @@ def arg_parser() -> argparse.ArgumentParser:
         "--report", metavar="FOLDER", help="write report.html here: hdfs://host:port/path or a folder"
     )
     parser.add_argument("--experiment", default=TRAINING_EXPERIMENT, help="(default: %(default)s)")
-    parser.add_argument("--metric", choices=METRICS, default="macro_f1", help="(default: %(default)s)")
+    parser.add_argument(
+        "--metric", choices=COMPARISON_METRICS, default="macro_f1", help="(default: %(default)s)"
+    )
     parser.add_argument(
         "--margin",
         type=float,

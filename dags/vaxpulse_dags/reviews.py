@@ -4,9 +4,8 @@ from typing import Any
 
 from airflow.sdk import Param
 
+from contracts.tables import MIN_REASON_LENGTH
 from vaxpulse_dags.tasks import fail_without_retry
-
-MIN_REASON_LENGTH = 10
 
 SHA256_PARAM = Param(type="string", pattern="^[0-9a-f]{64}$", title="SHA-256 of the dump")
 REASON: dict[str, Any] = {"minLength": MIN_REASON_LENGTH, "title": "Reason for the decision"}

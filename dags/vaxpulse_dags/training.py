@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow.sdk import Param, XComArg
 
+from contracts.mlflow_names import COMPARISON_METRICS
 from vaxpulse_airflow.command import CommandOperator
 from vaxpulse_dags.assets import DRIFT, TWEETS_CLEAN, TWEETS_SCORED
 from vaxpulse_dags.tasks import build_options
@@ -60,7 +61,7 @@ TRAIN_PARAMS = {
     "metric": Param(
         "macro_f1",
         type="string",
-        enum=["macro_f1", "accuracy", "rmse", "loss"],
+        enum=list(COMPARISON_METRICS),
         title="Metric of the comparison",
     ),
     "margin": Param(

@@ -7,12 +7,12 @@ text is on the eval side, and no tweet changes sides when new dumps arrive.
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
+from contracts.split import EVAL_BELOW
+
 # Never change it: tweets would change sides. It is the first of vaxpulse-0, vaxpulse-1, ... for which the
 # eval side of the 8,010 labelled real tweets contains a fifth of each label, and the label shares on both
 # sides differ by at most one percentage point (0.36 points; 46 of the first 200 salts satisfy this).
 SALT = "vaxpulse-0"
-# One fifth of the range of eight hexadecimal digits.
-EVAL_BELOW = "33333333"
 
 
 def text_group(normalised_text: Column) -> Column:

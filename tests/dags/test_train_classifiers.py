@@ -99,13 +99,6 @@ def test_approval_is_optional_and_a_better_model_is_promoted_with_and_without_it
     assert dag.get_task("compare").trigger_rule == "none_failed_min_one_success"
 
 
-def test_metrics_in_the_form_are_those_of_the_trainer(dag_bag):
-    from training.evaluation.comparison import METRICS
-
-    offered = dag_bag.dags["train_classifiers"].params.get_param("metric").schema["enum"]
-    assert sorted(offered) == sorted(METRICS)
-
-
 def test_presets_in_the_form_are_those_of_the_trainer(dag_bag):
     # dags/ and training/ do not import each other, but a test may import both.
     from training.models.presets import PRESETS

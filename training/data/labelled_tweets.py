@@ -11,12 +11,11 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from contracts.exit_status import InputError, NothingToDo
 from contracts.labels import LABEL_NAMES, LABELS
+from contracts.split import is_eval
 from training.command import TransientError
 
 CONNECT_TIMEOUT_SECONDS = 5
 VALIDATION_SHARE = 0.15  # of the train side
-# clean_tweets puts text groups below this on the eval side as soon as one of their tweets has a label.
-EVAL_BELOW = "33333333"
 COLUMNS = ["tweet_id", "text", "label", "agreement", "text_group"]
 
 
@@ -109,7 +108,7 @@ def is_validation(text_group: str) -> bool:
 
 def is_held_out(text_group: str) -> bool:
     """Return whether a text group is used for evaluation or validation once it has a label."""
-    return text_group[:8] < EVAL_BELOW or is_validation(text_group)
+    return is_eval(text_group) or is_validation(text_group)
 
 
 def sample_rows(rows: pd.DataFrame, count: int) -> pd.DataFrame:

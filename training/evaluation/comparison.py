@@ -8,10 +8,9 @@ import pandas as pd
 
 from contracts.exit_status import InputError
 from contracts.labels import LABEL_TO_CLASS_OFFSET, PROBABILITY_COLUMNS
+from contracts.mlflow_names import COMPARISON_METRICS
 from training.evaluation.metrics import bootstrap_metrics, classification_metrics, metrics_with_intervals
 
-# Metrics for decisions, and whether a greater value is better.
-METRICS = {"accuracy": True, "macro_f1": True, "rmse": False, "loss": False}
 SEED = 0
 
 
@@ -78,7 +77,7 @@ def decide(candidate: pd.DataFrame, champion: pd.DataFrame | None, policy: Promo
         classification_metrics(probabilities, rows.class_ids)[policy.metric]
         for probabilities in (rows.candidate, rows.champion)
     )
-    improvement = new - old if METRICS[policy.metric] else old - new
+    improvement = new - old if COMPARISON_METRICS[policy.metric] else old - new
     share = float(np.mean(improvement > policy.margin))
     condition = (
         f"better by more than {policy.margin:g}"
@@ -102,4 +101,4 @@ def champion_metrics(candidate: pd.DataFrame, champion: pd.DataFrame) -> dict[st
 
 def best_candidate(validation: dict[str, float], metric: str) -> str:
     """Return the name with the best value on the validation part. The eval side must choose nothing."""
-    return (max if METRICS[metric] else min)(validation, key=lambda name: validation[name])
+    return (max if COMPARISON_METRICS[metric] else min)(validation, key=lambda name: validation[name])

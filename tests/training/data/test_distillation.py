@@ -10,10 +10,9 @@ from deltalake import write_deltalake
 
 from contracts.exit_status import BAD_INPUT, InputError
 from contracts.labels import PROBABILITY_COLUMNS
-from spark_jobs.cleaning import split
 from training import train
 from training.data.distillation import read_distillation_data
-from training.data.labelled_tweets import EVAL_BELOW, is_held_out, is_validation, read_labelled_tweets
+from training.data.labelled_tweets import is_held_out, is_validation, read_labelled_tweets
 
 
 @pytest.fixture
@@ -84,7 +83,6 @@ def test_held_out_texts_are_excluded_and_copies_are_included_once(tweets, write_
 
 
 def test_text_groups_of_a_future_eval_side_or_validation_part_are_held_out() -> None:
-    assert EVAL_BELOW == split.EVAL_BELOW
     assert is_held_out("33333332" + "0" * 24)
     assert not is_held_out("e" * 32)
     assert is_validation("d" * 32)
