@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from deploy.embedded.install import find_java_home, spark_class_path
 
 from contracts.exit_status import BAD_INPUT
+from deploy.installation.class_archive import spark_class_path
+from deploy.installation.java import find_java_home
 
 REPOSITORY = Path(__file__).parents[2]
 
