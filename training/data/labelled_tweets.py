@@ -126,7 +126,7 @@ def open_table(uri: str, version: int | None) -> DeltaTable:
 
     Raises:
         InputError: the table or version does not exist.
-        TransientError: HDFS does not answer.
+        TransientError: HDFS does not answer, or a file of the table cannot be read.
     """
     address = urlsplit(uri)
     if address.scheme == "hdfs" and address.port is not None:  # no port: a name service of HADOOP_CONF_DIR
@@ -141,17 +141,21 @@ def open_table(uri: str, version: int | None) -> DeltaTable:
             ) from None
     try:
         table = DeltaTable(uri)
-    except (TableNotFoundError, DeltaError, OSError, ValueError) as error:
+    except (TableNotFoundError, ValueError) as error:
         raise InputError(
             f"no Delta table at {uri} ({_first_line(error)}): run the DAG that writes it"
         ) from None
+    except (DeltaError, OSError) as error:  # for example, a DataNode does not answer
+        raise TransientError(f"the Delta table {uri} cannot be read ({_first_line(error)})") from None
     if version is not None:
         latest = table.version()
+        if not 0 <= version <= latest:
+            raise InputError(f"{uri} has no version {version}; the latest is {latest}")
         try:
             table.load_as_version(version)
-        except (DeltaError, OSError, ValueError, OverflowError) as error:
-            raise InputError(
-                f"{uri} has no readable version {version}; the latest is {latest} ({_first_line(error)})"
+        except (DeltaError, OSError, ValueError) as error:
+            raise TransientError(
+                f"version {version} of {uri} cannot be read; the latest is {latest} ({_first_line(error)})"
             ) from None
     return table
 

@@ -3,9 +3,12 @@ import time
 
 import pandas as pd
 import pytest
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 
 from contracts.exit_status import InputError, NothingToDo
 from training.command import TransientError
+from training.data import labelled_tweets
 from training.data.labelled_tweets import LabelledTweets, is_validation, read_labelled_tweets, sample_rows
 
 
@@ -176,10 +179,28 @@ class TestErrors:
         self.fails("no Delta table", str(tmp_path), "safe_text")
 
     def test_a_version_that_does_not_exist(self, tweets_table) -> None:
-        self.fails("has no readable version 12; the latest is 0", tweets_table, "safe_text", version=12)
+        self.fails("has no version 12; the latest is 0", tweets_table, "safe_text", version=12)
 
     def test_a_negative_version(self, tweets_table) -> None:
-        self.fails("has no readable version -1", tweets_table, "safe_text", version=-1)
+        self.fails("has no version -1", tweets_table, "safe_text", version=-1)
+
+    @pytest.mark.parametrize("error", [DeltaError("Kernel error: connection reset"), OSError("no DataNode")])
+    @pytest.mark.parametrize("version", [None, 0])
+    def test_a_table_that_cannot_be_read_now_is_transient(
+        self, tweets_table, monkeypatch, error, version
+    ) -> None:
+        class BrokenTable(DeltaTable):
+            def __init__(self, uri: str) -> None:
+                if version is None:
+                    raise error
+                super().__init__(uri)
+
+            def load_as_version(self, *_) -> None:
+                raise error
+
+        monkeypatch.setattr(labelled_tweets, "DeltaTable", BrokenTable)
+        arguments = {"version": version, "error_type": TransientError}
+        self.fails("cannot be read", tweets_table, "safe_text", **arguments)
 
     def test_a_missing_column(self, tweets, write_table) -> None:
         self.fails(
