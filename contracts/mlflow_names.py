@@ -7,6 +7,9 @@ REPORTS_EXPERIMENT = "vaxpulse-reports"
 
 REGISTERED_MODEL = "vaxpulse"
 CHAMPION_ALIAS = "champion"
+# MLflow's error codes if the registered model does not exist, and if no version has the alias. Any other
+# error is a fault and does not mean that there is no champion.
+NO_SUCH_VERSION_ERRORS = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 LOGGED_MODEL = "model"  # name of the model that a training run logs
 EXPORT_ARTIFACT = "artifacts/onnx"  # folder of the exported model within a registered version

@@ -17,9 +17,6 @@ from deploy.common.deployment import Deployment
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-# MLflow's codes for a registered model, or an alias of it, that does not exist.
-NO_CHAMPION = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
-
 
 def open_table(deployment: Deployment, name: str) -> DeltaTable | None:
     """Return a Delta table, or None if it does not exist yet."""
@@ -117,7 +114,7 @@ def champion(deployment: Deployment) -> dict[str, str] | None:
     try:
         version = mlflow_client(deployment).get_model_version_by_alias(name, mlflow_names.CHAMPION_ALIAS)
     except MlflowException as error:
-        if error.error_code in NO_CHAMPION:
+        if error.error_code in mlflow_names.NO_SUCH_VERSION_ERRORS:
             return None
         raise
     return {"name": name, "version": str(version.version)}

@@ -1,0 +1,65 @@
+"""The registered model, with a fake of MLflow's client."""
+
+from types import SimpleNamespace
+
+import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import (
+    INTERNAL_ERROR,
+    INVALID_PARAMETER_VALUE,
+    RESOURCE_DOES_NOT_EXIST,
+    TEMPORARILY_UNAVAILABLE,
+)
+
+from training.tracking.registry import Registry
+
+
+class Client:
+    """A registry with two versions of one run. A lookup by alias raises `error`."""
+
+    def __init__(self, error: int | None = None) -> None:
+        self.error = error
+        self.tagged: list[tuple[str, str]] = []
+
+    def get_model_version_by_alias(self, name: str, alias: str) -> SimpleNamespace:
+        if self.error is not None:
+            raise MlflowException("", error_code=self.error)
+        return SimpleNamespace(name=name, version=alias)
+
+    def search_registered_models(self, _: str) -> list[str]:
+        return ["vaxpulse"]
+
+    def search_model_versions(self, _: str) -> list[SimpleNamespace]:
+        return [SimpleNamespace(version=version, run_id="run") for version in (5, 4)]
+
+    def set_model_version_tag(self, _: str, version: str, name: str, __: str) -> None:
+        self.tagged.append((version, name))
+
+
+def registry(client: Client) -> Registry:
+    created = Registry.__new__(Registry)
+    created._client = client
+    return created
+
+
+def test_the_champion_is_the_version_with_the_alias() -> None:
+    assert registry(Client()).champion().version == "champion"
+
+
+@pytest.mark.parametrize("error", [RESOURCE_DOES_NOT_EXIST, INVALID_PARAMETER_VALUE])
+def test_without_model_or_alias_there_is_no_champion(error) -> None:
+    assert registry(Client(error)).champion() is None
+
+
+@pytest.mark.parametrize("error", [INTERNAL_ERROR, TEMPORARILY_UNAVAILABLE])
+def test_an_outage_is_not_a_missing_champion(error) -> None:
+    # Otherwise compare would promote the candidate without a comparison.
+    with pytest.raises(MlflowException):
+        registry(Client(error)).champion()
+
+
+def test_a_run_that_a_user_has_registered_too_is_not_an_error() -> None:
+    client = Client()
+    run = SimpleNamespace(info=SimpleNamespace(run_id="run"))
+    assert registry(client).register(run, {"reason": "better"}) == "5"
+    assert client.tagged == [("5", "reason")]
