@@ -62,10 +62,10 @@ def raise_for_exit_status(status: int) -> None:
 
 
 def parse_json(line: str) -> Any:
-    """Return the value of a JSON document. Raise AirflowFailException if the line is not JSON."""
+    """Return the value of a JSON document. Raise AirflowException if the line is not JSON."""
     try:
         return json.loads(line)
     except json.JSONDecodeError as error:
-        raise AirflowFailException(
+        raise AirflowException(
             f"the last line of the output must be JSON ({error}), but it is {line!r}"
         ) from error

@@ -36,7 +36,7 @@ def open_url(url: str) -> Iterator[tuple[Iterator[bytes], int | None]]:
 
     Raises:
         ValueError: the address is not public, or the server does not have the file.
-        OSError: the server cannot be reached.
+        OSError: the server cannot be reached or is overloaded.
     """
     redacted, first_url, auth = redact_url(url), url, credentials(url)
 
@@ -60,7 +60,10 @@ def open_url(url: str) -> Iterator[tuple[Iterator[bytes], int | None]]:
             # The message of `error` contains the whole URL.
             raise OSError(f"{redacted} cannot be read: {type(error).__name__}") from None
         if response.status_code != requests.codes.ok:
-            raise ValueError(
+            is_outage = (
+                response.status_code >= 500 or response.status_code == requests.codes.too_many_requests
+            )
+            raise (OSError if is_outage else ValueError)(
                 f"{redacted} cannot be read: the server answers {response.status_code} {response.reason}"
             )
         length = response.headers.get("Content-Length")
@@ -118,6 +121,7 @@ def allowed_addresses(url: str) -> list[str | None]:
     """Return the addresses of a URL's host, or [None] (no restriction) for a host in VAXPULSE_DUMP_HOSTS.
 
     Raises:
+        OSError: the name server does not answer.
         ValueError: an address is not public. Users who may trigger the DAG must not reach internal services.
     """
     parts = urlsplit(url)
@@ -128,7 +132,7 @@ def allowed_addresses(url: str) -> list[str | None]:
     try:
         found = socket.getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
-        raise ValueError(
+        raise (OSError if error.errno == socket.EAI_AGAIN else ValueError)(
             f"{redact_url(url)} cannot be read: the host {parts.hostname} is unknown ({error.strerror})"
         ) from None
     addresses = [ipaddress.ip_address(address[0]) for *_, address in found]

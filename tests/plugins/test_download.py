@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+import socket
 
 import pytest
 import requests
@@ -125,6 +126,24 @@ def test_message_about_a_failed_request_has_no_secret(hdfs, web, monkeypatch):
         deliver_dump(hdfs, url, None, HDFS)
     assert not re.search("abc|me:|password", f"{refusal.value} {failure.value}")
     assert failure.value.__suppress_context__
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_overloaded_or_failing_server_is_an_error_that_is_retried(hdfs, web, status):
+    web.responses["https://example.org/dump.csv"] = status, {}, b""
+    with pytest.raises(OSError, match=f"cannot be read: the server answers {status}"):
+        deliver_dump(hdfs, "https://example.org/dump.csv", None, HDFS)
+
+
+def test_failing_name_server_is_an_error_that_is_retried(hdfs, web, monkeypatch):
+    def fail(*_, **__):
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    with pytest.raises(OSError, match="name resolution") as failure:
+        deliver_dump(hdfs, "https://me:password@example.org/dump.csv", None, HDFS)
+    assert not isinstance(failure.value, socket.gaierror)
+    assert "password" not in str(failure.value)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "169.254.169.254", "10.0.0.5", "::1", "::ffff:127.0.0.1"])
