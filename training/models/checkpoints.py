@@ -104,7 +104,9 @@ def _from_hub(name: str) -> Path:
         try:
             return _complete(Path(huggingface_hub.snapshot_download(name, local_files_only=True)))
         except (LocalEntryNotFoundError, InputError):
-            raise InputError(
+            response = getattr(unreachable, "response", None)
+            is_outage = response is not None and (response.status_code >= 500 or response.status_code == 429)
+            raise (TransientError if is_outage else InputError)(
                 f"the Hugging Face hub does not answer ({type(unreachable).__name__}) and its cache has no "
                 f"{name}: run `make weights` for the preset on a machine with access to the hub and copy the "
                 "folder to this one, give --checkpoint FOLDER with a copy of the model, set HF_HOME to a "

@@ -3,12 +3,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import huggingface_hub
 import pytest
-from huggingface_hub.errors import LocalEntryNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
 from contracts.exit_status import InputError
+from training.command import TransientError
 from training.models.checkpoints import checkpoint_sha256, resolve_checkpoint, weights_folder
 from training.models.presets import PACKAGED_MINILM, PRESETS
 
@@ -69,6 +71,21 @@ def test_without_the_hub_the_error_lists_ways_to_provide_weights_in_one_line(
         "--preset minilm",
     ):
         assert advice in message
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"), [(429, TransientError), (503, TransientError), (403, InputError)]
+)
+def test_a_hub_that_fails_for_now_is_a_transient_error(status, expected, monkeypatch, tmp_path) -> None:
+    response = Mock(status_code=status, headers={})
+
+    def fail(*_, **__) -> None:
+        raise HfHubHTTPError("", response=response)
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", fail)
+    with pytest.raises(expected, match="does not answer"):
+        resolve_checkpoint("bert-base-uncased")
 
 
 def test_without_the_hub_a_cached_copy_is_used(monkeypatch, tiny_bert) -> None:
