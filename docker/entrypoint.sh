@@ -11,11 +11,12 @@ if [ -n "${REDIS_PASSWORD:-}" ]; then
   export AIRFLOW__CELERY__RESULT_BACKEND="redis://:$REDIS_PASSWORD@redis:6379/1"
   unset REDIS_PASSWORD
 fi
-# The images of Spark and Airflow contain contracts/, which defines the paths in HDFS.
-if [ -d contracts ]; then
+# The images of Spark and Airflow contain contracts/, which defines the paths in HDFS. A single container, for
+# example a Spark worker on another server, may have no VAXPULSE_HDFS.
+if [ -d contracts ] && [ -n "${VAXPULSE_HDFS:-}" ]; then
   print_paths='from contracts import hdfs_paths; print(hdfs_paths.ROOT, hdfs_paths.SPARK_EVENTS)'
   read -r root spark_events < <(python -c "$print_paths")
-  export VAXPULSE_SPARK_EVENTS="$VAXPULSE_HDFS$spark_events"
+  export VAXPULSE_SPARK_EVENTS="${VAXPULSE_SPARK_EVENTS:-$VAXPULSE_HDFS$spark_events}"
   [ -z "${VAXPULSE_NAMENODE_URL:-}" ] || export VAXPULSE_HDFS_URL="$VAXPULSE_NAMENODE_URL/explorer.html#$root"
 fi
 exec "$@"

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from unittest.mock import Mock, call
 
@@ -174,3 +175,25 @@ def test_airflow_images_contain_every_package():
         assert {f"COPY {package} {package}" for package in expected} <= set(stage.splitlines()), target
     ignored = (REPOSITORY / ".dockerignore").read_text().splitlines()
     assert {f"!{package}" for package in packages | {"training"}} <= set(ignored)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, ["", ""]),  # for example a Spark worker on another server
+        ({"VAXPULSE_HDFS": "hdfs://n:8020"}, ["hdfs://n:8020/vaxpulse/spark-events", ""]),
+        (
+            {"VAXPULSE_HDFS": "hdfs://n:8020", "VAXPULSE_NAMENODE_URL": "http://n:9870"},
+            ["hdfs://n:8020/vaxpulse/spark-events", "http://n:9870/explorer.html#/vaxpulse"],
+        ),
+        ({"VAXPULSE_HDFS": "hdfs://n:8020", "VAXPULSE_SPARK_EVENTS": "file:/events"}, ["file:/events", ""]),
+    ],
+)
+def test_entrypoint_adds_the_variables_with_paths_in_hdfs(given, expected):
+    command = ["bash", "docker/entrypoint.sh", "sh", "-c"]
+    command.append('printf "%s\n%s\n" "${VAXPULSE_SPARK_EVENTS:-}" "${VAXPULSE_HDFS_URL:-}"')
+    environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"} | given
+    done = subprocess.run(
+        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.splitlines()) == (0, expected), done.stderr
