@@ -139,6 +139,10 @@ format: install ## format the code
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 
+.PHONY: docs
+docs: install ## regenerate docs/pipelines.md and docs/pipeline.svg from the DAG files
+	REBUILD_GOLDEN=1 $(PYTEST) tests/dags/test_pipelines_page.py tests/dags/test_pipeline_picture.py
+
 .PHONY: lock
 lock: install ## resolve the dependencies again: requirements.txt and jars.lock
 	.venv/bin/uv pip compile pyproject.toml --all-extras --upgrade --generate-hashes --no-emit-index-url --no-annotate \

@@ -145,7 +145,7 @@ def throughput(folder: Path, options: argparse.Namespace) -> None:
 
 
 def increment_of(table: "pa.Table") -> "pa.Table":
-    """Return a later dump. The first KNOWN tweets keep their ids, and half of these change."""
+    """Return a later dump. The first KNOWN ids are in the table; half of these tweets have another text."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -1,4 +1,7 @@
-"""Contenders of benchmarks/clean.py. Each one cleans `tweets_raw` in a folder and returns measurements."""
+"""Contenders of benchmarks/clean.py. Each one reads `tweets_raw` in a folder and returns measurements.
+
+`read_write` only copies the table, to measure reading and writing alone. The others clean it.
+"""
 
 import json
 import os
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 
 
 DRIVER_MEMORY = "3g"  # as in dags/vaxpulse_dags/tasks.py
-SAMPLE = 20_000
+SAMPLE = 20_000  # tweets that pandas cleans
 
 
 @contextmanager
@@ -37,7 +40,7 @@ def spark_session() -> "Iterator[SparkSession]":
 
 
 def peak_memory_mb() -> float:
-    """Return the peak memory of the Python workers."""
+    """Return the largest peak memory (VmHWM) of one Python worker in MiB."""
     workers = [process for process in psutil.Process().children(recursive=True) if "python" in process.name()]
     statuses = [Path(f"/proc/{worker.pid}/status").read_text() for worker in workers]
     return max(
@@ -61,7 +64,7 @@ def run_clean_tweets(folder: Path) -> dict[str, float]:
         clock = Clock()
         clean_tweets(spark, str(folder / "tweets_raw"), str(folder / "tweets_clean"))
         result = clock.result(0) | {"worker_mb": peak_memory_mb()}
-        # The other contenders use the job's stems. Writing them is not measured.
+        # Write the stems for the other contenders, after the measurement.
         cleaned = spark.read.format("delta").load(str(folder / "tweets_clean"))
         words = cleaned.select(F.explode(F.split(F.lower("clean_text"), " ")).alias("word")).distinct()
         words.select("word", stem(F.col("word")).alias("stem")).write.mode("overwrite").parquet(
@@ -136,7 +139,7 @@ def run_contender(name: str, folder: Path) -> dict[str, float]:
 def run_in_process(
     arguments: list[str], code: Path, java_home: Path, folder: Path, jvm: list[str]
 ) -> dict[str, float]:
-    """Run the benchmark of the repository `code` in its own process, and return its last line."""
+    """Run benchmarks.clean of the checkout `code` in its own process. Return the last line of its output."""
     settings = {"spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1", "spark.local.dir": str(folder)}
     conf = [word for key, value in settings.items() for word in ("--conf", f"{key}={value}")]
     environment = os.environ | {
@@ -154,7 +157,7 @@ def run_in_process(
 
 
 def run_baseline(commit: str, folder: Path) -> dict[str, float]:
-    """Run clean_tweets of an earlier commit, whose benchmark has the option --contender."""
+    """Run clean_tweets of an earlier commit. Its benchmarks/clean.py must have the option --contender."""
     code, tables = folder / "baseline_code", folder / "baseline"
     code.mkdir()
     tables.mkdir()

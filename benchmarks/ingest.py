@@ -5,7 +5,7 @@
     python -m benchmarks.ingest hard                         # for example gzip of 2 GiB, CR line ends
 
 deploy.common.sample_dump generates the dumps in a temporary folder (TMPDIR). The output is Markdown. Each
-contender runs in a process of its own with two cores. Throughput is that of the faster of two runs. The time
+contender runs in a separate process with two cores. Throughput is that of the faster of two runs. The time
 of load_dumps includes the start of Python. The time of Spark does not include the start of its session.
 """
 
@@ -146,7 +146,7 @@ def measure_throughput(folder: Path, megabytes: int) -> None:
 def make_increment(path: Path, large: Path, known_tweets: int) -> Path:
     """Write a dump of INCREMENT_TWEETS tweets. Return its path.
 
-    `known_tweets` of them are also in `large`, spread over the file. Every second one has another label.
+    It contains `known_tweets` tweets of `large`, from all parts of the file. Half of them have another label.
     """
     new = make_dump(path, INCREMENT_TWEETS - known_tweets, seed=3)
     known: list[str] = []

@@ -47,7 +47,7 @@ RIVALS = {"spark_multiline": spark_multiline, "polars_read_csv": polars_read_csv
 
 
 def run_rival(name: str, dump: str, table: str, folder: Path) -> float:
-    """Run a rival in a process of its own and return its seconds."""
+    """Run a rival in a separate process and return its run time in seconds."""
     jars = ",".join(str(jar) for jar in sorted((REPOSITORY / ".jars/spark").glob("delta-*.jar")))
     environment = os.environ | {
         "PYTHONPATH": str(REPOSITORY),

@@ -1,4 +1,4 @@
-"""Run a NameNode and a DataNode in a folder on free ports during a benchmark."""
+"""A temporary HDFS for benchmarks: one NameNode and one DataNode on free ports."""
 
 import os
 import socket
@@ -34,7 +34,7 @@ def throwaway_hdfs(folder: Path) -> Iterator[tuple[str, InsecureClient]]:
     subprocess.run(
         [*namenode, "-format", "-nonInteractive"], check=True, capture_output=True, env=environment
     )
-    # Clients need the same environment: it locates the configuration and excludes loopback from proxies.
+    # Clients need the same variables: the folder of the Hadoop configuration, and NO_PROXY for loopback.
     with patch.dict(os.environ, environment), ExitStack() as daemons:
         for command in (namenode, datanode):
             daemon = daemons.enter_context(

@@ -2,11 +2,11 @@
 
     python benchmarks/train_gpu.py
 
-A model of bert-base shape with random weights is trained on invented token sequences with the lengths of
-tweets. Ours has the settings of training/ on a GPU: bfloat16, fused AdamW, batches of similar length padded
-to a multiple of 8, tokenised once, no synchronisation with the GPU within an epoch. The other variant is
-transformers' Trainer with its defaults. Prints Markdown: samples/s, seconds for an epoch of 8,000 tweets, and
-the share of the speed of a large bfloat16 matrix product on the same GPU.
+The model has the architecture of bert-base and random weights. The rows are random token ids with the lengths
+of tweets. The variant `ours` uses the settings of training/ on a GPU: bfloat16, fused AdamW, batches of
+similar length that are padded to a multiple of 8, and no synchronisation with the GPU within an epoch. The
+variant `stock Trainer` is transformers' Trainer with its defaults. The output is Markdown: samples/s, seconds
+for an epoch of 8,000 tweets, and the FLOP/s relative to a large bfloat16 matrix product on the same GPU.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def arg_parser() -> argparse.ArgumentParser:
 
 
 def invented_rows(count: int) -> list[list[int]]:
-    """Return token ids with the lengths of tweets in word pieces: 8 to 80, 35 on average."""
+    """Return rows of random token ids, as long as tweets: 8 to 80 word pieces, 35 on average."""
     draw = random.Random(1)  # noqa: S311 (no secret)
     lengths = [min(80, max(8, round(draw.gauss(35, 13)))) for _ in range(count)]
     return [[101, *(draw.randrange(1000, 30000) for _ in range(length - 2)), 102] for length in lengths]
@@ -68,7 +68,7 @@ def new_model() -> BertForSequenceClassification:
 
 
 def matrix_peak() -> float:
-    """Return floating point operations per second of a large bfloat16 matrix product."""
+    """Return the FLOP/s of a large bfloat16 matrix product."""
     left, right = (torch.randn(PEAK_SIZE, PEAK_SIZE, device="cuda", dtype=torch.bfloat16) for _ in range(2))
     for _ in range(5):
         left @ right
@@ -81,7 +81,7 @@ def matrix_peak() -> float:
 
 
 def operations(config: BertConfig, lengths: list[int]) -> float:
-    """Return the operations of one epoch without padding: forward once, backward twice."""
+    """Return the FLOP of one epoch without padding. A backward pass counts as two forward passes."""
     layer = 4 * config.hidden_size**2 + 2 * config.hidden_size * config.intermediate_size
     return sum(
         3 * config.num_hidden_layers * (2 * layer * n + 4 * config.hidden_size * n * n) for n in lengths
@@ -157,7 +157,7 @@ def stock(rows: list[list[int]], labels: list[int], batch_size: int) -> float:
 def main() -> None:
     arguments = arg_parser().parse_args()
     if not torch.cuda.is_available():
-        raise SystemExit("error: PyTorch sees no GPU on this machine")
+        raise SystemExit("error: PyTorch found no CUDA GPU on this machine")
     rows = invented_rows(arguments.rows)
     labels = [row[1] % 3 for row in rows]
     peak, needed = matrix_peak(), operations(BertConfig(), list(map(len, rows)))

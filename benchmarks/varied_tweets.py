@@ -1,8 +1,8 @@
 """Generate tweets whose words follow Zipf's law, with realistic rates of hashtags, links and emoji.
 
-`deploy.common.sample_dump` uses few distinct words, which would favour a job that processes each distinct
-word once. 13,000 tweets of this module have about 14,000 distinct words, like the real ones, and 2 million
-tweets about 220,000.
+`deploy.common.sample_dump` has few distinct words. That would make a job that processes each distinct word
+only once look too fast. 13,000 tweets of this module have about 14,000 distinct words, like real tweets.
+2 million tweets have about 220,000.
 """
 
 import datetime
@@ -16,8 +16,8 @@ WORDS = 300_000
 HASHTAGS = 5_000
 HANDLES = 20_000
 URLS = 50_000
-# Words per tweet: 4 to 28, 17 on average, as in the 13,188 real ones.
-MIN_WORDS, MAX_WORDS_EXCLUSIVE = 4, 29
+# Words per tweet: 4 to 29, 17 on average, as in the 13,188 real tweets.
+MIN_WORDS, MAX_WORDS = 4, 29
 CHUNK_TWEETS = 100_000
 DELIVERED_AT = pa.array([datetime.datetime(2026, 11, 23, tzinfo=datetime.UTC)], pa.timestamp("us", "UTC"))
 
@@ -161,13 +161,13 @@ SUFFIXES = [
         "ive",
     ],
 ]
-# Rank r has the share 1 / (r + ZIPF_SHIFT) ** ZIPF_EXPONENT (Zipf and Mandelbrot), fitted to the two numbers
-# above.
+# The frequency of the word with rank r is proportional to 1 / (r + ZIPF_SHIFT) ** ZIPF_EXPONENT (Zipf and
+# Mandelbrot). The parameters are fitted to the numbers of distinct words in the module docstring.
 ZIPF_EXPONENT, ZIPF_SHIFT = 1.5, 20
 EMOJI = ["💉", "😷", "❤️", "👍🏽", "😂", "👩‍⚕️", "🙏", "😡", "🇺🇸", "1️⃣", "🦠", "👨‍👩‍👧"]
 SPECIALS = ["<user>", "<url>", "&amp;", "RT", "-", "&gt;", "2015", "10%", "…", "“quoted”", "it’s"]
-# Shares of the tokens: words, capitalised, all capitals, hashtags, handles, URLs, emoji, then those of
-# SPECIALS.
+# Share of each kind of token: words, capitalised words, upper-case words, hashtags, handles, URLs, emoji.
+# SPECIAL_SHARES has the share of each token in SPECIALS.
 SHARES = [0.80, 0.07, 0.01, 0.024, 0.002, 0.001, 0.006]
 SPECIAL_SHARES = [0.033, 0.026, 0.004, 0.002, 0.004, 0.0005, 0.004, 0.002, 0.003, 0.004, 0.0045]
 PUNCTUATION = ["", ",", ".", "!", "?", "...", ":", ")", '"']
@@ -229,8 +229,11 @@ def chunk(
     first: int,
     size: int,
 ) -> pa.RecordBatch:
-    """Return `size` tweets with ids from `first`. `starts` and `lengths` locate each kind in `tokens`."""
-    offsets = np.concatenate(([0], np.cumsum(random.integers(MIN_WORDS, MAX_WORDS_EXCLUSIVE + 1, size))))
+    """Return `size` tweets with ids from `first`.
+
+    `starts` and `lengths` are the first index and the number of the tokens of each kind in `tokens`.
+    """
+    offsets = np.concatenate(([0], np.cumsum(random.integers(MIN_WORDS, MAX_WORDS + 1, size))))
     drawn = int(offsets[-1])
     kind = np.searchsorted(shares, random.random(drawn))
     rank = np.searchsorted(zipf, random.random(drawn))
@@ -241,7 +244,7 @@ def chunk(
         tokens.take(pa.array(starts[kind] + rank % lengths[kind])), marks, ""
     )
     texts = pc.binary_join(pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), decorated), " ")
-    # One in twenty repeats a text.
+    # 5 % of the tweets copy the text of a random tweet of the chunk.
     repeated = np.where(random.random(size) < 0.05, random.integers(0, size, size), np.arange(size))
     label = np.searchsorted([0.1, 0.58], random.random(size)) - 1.0
     unlabelled = random.random(size) < 0.4

@@ -3,9 +3,9 @@
 | status | meaning | Airflow |
 |---|---|---|
 | 0 | done | success |
-| 65 | the input is wrong (`InputError`); a retry would fail in the same way | failed, without a retry |
+| 65 | the input is invalid (`InputError`); a retry would fail in the same way | failed, without a retry |
 | 99 | there is nothing to do (`NothingToDo`) | skipped |
-| any other | a fault | retried |
+| any other | an unexpected or temporary error | retried |
 """
 
 import sys
@@ -17,11 +17,11 @@ NOTHING_TO_DO = 99  # the status that Airflow's BashOperator treats as skipped b
 
 
 class InputError(Exception):
-    """The input of a command is wrong. The message is one line that says what to do."""
+    """The input of a command is invalid. The message is one line that states the required action."""
 
 
 class NothingToDo(Exception):  # noqa: N818 (not an error)
-    """A command has no work. The message is one line that gives the reason."""
+    """A command has nothing to do. The message is one line that gives the reason."""
 
 
 def run_command(work: Callable[[], object], describe: Callable[[str], str] = str) -> int:

@@ -43,7 +43,7 @@ class ModelMetadata:
         train_label_shares: share of each label in the training rows, by label.
         git_commit: commit of the trainer.
         precision: graph that is used for scoring. It was chosen on the validation part.
-        eval_confusion: counts on the eval side, as class ids; rows are true, columns predicted.
+        eval_confusion: confusion matrix of the eval side by class id (rows: true, columns: predicted).
         eval_rows: rows of the eval side.
         validation: metrics of each precision on the validation part.
     """
@@ -70,7 +70,7 @@ class ModelMetadata:
             raise InputError(f"the model has the labels {self.labels}; this platform requires {LABELS}")
         if self.precision not in GRAPH_FILES:
             raise InputError(
-                f"the model has the precision {self.precision!r}; known are {', '.join(GRAPH_FILES)}"
+                f"unknown precision {self.precision!r} of the model: use {' or '.join(GRAPH_FILES)}"
             )
 
     @property
@@ -93,7 +93,7 @@ class ModelMetadata:
         """Return the metadata in a folder.
 
         Raises:
-            InputError: the file is missing or is not complete.
+            InputError: the file is missing or invalid.
         """
         try:
             text = (folder / METADATA_FILE).read_text(encoding="utf-8")
@@ -118,6 +118,6 @@ class ModelMetadata:
         except (KeyError, TypeError, ValueError) as error:
             expected = ", ".join(each.name for each in fields(cls))
             raise InputError(
-                f"{METADATA_FILE} is not complete ({error!r}); expected are {expected}. "
-                "Train and promote a model again"
+                f"{METADATA_FILE} is invalid ({error!r}). Expected attributes: {expected}. "
+                "Train and promote a new model"
             ) from error

@@ -1,4 +1,4 @@
-"""Names in MLflow: experiments, the registered model, artifacts, and the metrics that people compare."""
+"""Names in MLflow: experiments, the registered model, artifacts and metrics."""
 
 TRAINING_EXPERIMENT = "vaxpulse"
 TUNING_EXPERIMENT = "vaxpulse-tuning"
@@ -20,5 +20,5 @@ EVAL_MACRO_F1 = "eval_macro_f1"
 EVAL_RMSE = "eval_rmse"
 TRAIN_SECONDS = "train_runtime_seconds"
 
-# Metrics that can decide a promotion, and whether a greater value is better.
+# Metrics that the promotion can compare: name, and whether a greater value is better.
 COMPARISON_METRICS = {"macro_f1": True, "accuracy": True, "rmse": False, "loss": False}

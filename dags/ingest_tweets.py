@@ -110,7 +110,7 @@ def ingest_tweets() -> None:
     TriggerDagRunOperator.partial(
         task_id="start_review",
         trigger_dag_id="review_dump",
-        logical_date=None,  # the run belongs to a dump, not to a day
+        logical_date=None,  # a run is for one dump, not for a data interval
         skip_when_already_exists=True,
     ).expand_kwargs(held)
 

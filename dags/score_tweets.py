@@ -1,10 +1,10 @@
 """### Score all tweets with the champion
 
 **What.** One Spark job loads the champion from MLflow and writes scores of `tweets_clean` to `tweets_scored`.
-It scores new tweets and tweets with changed text. A new champion scores all tweets; scores of earlier
-champions stay. The tab *Report* shows sentiment by dump, day and hashtag. It offers a CSV and a Parquet file
-for each dump. Dumps that differ from the training data are named in the report. Each of them triggers
-`train_classifiers` once.
+It scores new tweets and tweets with changed text. After a promotion it scores all tweets with the new
+champion. Scores of earlier champions remain in the table. The tab *Report* shows sentiment by dump, day and
+hashtag. It offers the scores of each dump as CSV and Parquet, and it lists the dumps with drift. Each dump
+with drift triggers `train_classifiers` once.
 
 **When.** After each run that changed `tweets_clean`, after a promotion, or on *Trigger*. Without a champion
 the run is skipped.
@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 
 def exclude_reported(dumps: Iterable[str], events: Iterable[Any]) -> list[str]:
-    """Return the distinct dumps that no earlier event of the Asset names."""
+    """Return the distinct dumps that are not in an earlier event of the Asset."""
     reported = {dump for event in events for dump in event.extra.get("dumps", [])}
     return [dump for dump in dict.fromkeys(dumps) if dump not in reported]
 
@@ -61,7 +61,7 @@ def exclude_reported(dumps: Iterable[str], events: Iterable[Any]) -> list[str]:
             type="string",
             enum=["auto", "onnx", "sparknlp"],
             title="Engine",
-            description="auto: the faster one. onnx: ONNX Runtime. sparknlp: BERT and DistilBERT only.",
+            description="auto or onnx: ONNX Runtime. sparknlp: Spark NLP, for BERT and DistilBERT only.",
         ),
         "model_alias": Param(
             CHAMPION_ALIAS,
@@ -92,14 +92,14 @@ def score_tweets() -> None:
         **writes_tables(SCORE),
     )
 
-    # The events of the Asset record the reported dumps: Airflow stores an event and its task's success in one
-    # transaction.
+    # The reported dumps are stored in Asset events, because Airflow commits an event and the success of its
+    # task in one transaction.
     @task(inlets=[DRIFT], outlets=[DRIFT])
     def report_drift(*, inlet_events: Any = None, outlet_events: Any = None) -> None:
         dumps = exclude_reported(read_drifted_dumps(), inlet_events[DRIFT])
         if not dumps:
-            raise AirflowSkipException("no dump with drift that was not reported before")
-        log.warning("these dumps differ from the champion's training data: %s", ", ".join(dumps))
+            raise AirflowSkipException("no dump with drift, or all of them were reported before")
+        log.warning("dumps with drift from the champion's training data: %s", ", ".join(dumps))
         outlet_events[DRIFT].extra = {"dumps": dumps}
 
     score >> report_drift()

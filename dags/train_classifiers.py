@@ -13,7 +13,7 @@ On *Trigger*. A training that is not due is skipped, also if no tweet has a labe
 
 **Needs.** MLflow at `MLFLOW_TRACKING_URI`. All presets except `minilm` need weights: see `docs/training.md`.
 
-**If it fails.** The last line of the log gives the reason. If weights are missing, it also says how to
+**If it fails.** The last line of the log gives the reason. If weights are missing, it also explains how to
 provide them. Clear the task to retry: an interrupted training is resumed.
 """
 

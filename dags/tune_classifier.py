@@ -1,10 +1,11 @@
 """### Search for better settings of a classifier
 
 **What.** Optuna searches learning rate, batch size, dropout, epochs and weight decay of one preset. Each
-trial trains on the `train` side of `tweets_clean`. Its result is the loss on the validation part. A trial
-that is worse than the median of the earlier trials is stopped early. The `eval` side is not used. MLflow has
-one run for the search and one child run per trial. The best settings are in its file `preset.json` and in the
-last line of the log. Paste them into *Settings* of `train_classifiers`.
+trial trains on the `train` side of `tweets_clean`. The objective is the loss on the validation part. A trial
+with a greater loss than the median of the earlier trials is stopped early. The `eval` side is not used.
+MLflow has one run for the search and one child run per trial. The best settings are in the artifact
+`preset.json` of the search, and in the last line of the log. Copy them into *Settings* of
+`train_classifiers`.
 
 **When.** On *Trigger*.
 
@@ -12,7 +13,8 @@ last line of the log. Paste them into *Settings* of `train_classifiers`.
 as long as a training.
 
 **If it fails.** The last line of the log gives the reason. Clear the task to retry: the study continues with
-the missing trials. A new run on the same tweets also continues the study, if *Trials* is greater.
+the missing trials. To add trials later, *Trigger* a run with a greater number of *Trials*. It continues the
+study if the labelled tweets have not changed.
 """
 
 from datetime import timedelta
@@ -39,7 +41,7 @@ from vaxpulse_dags.training import PRESET_PARAM, low_priority, training_command,
             type="integer",
             minimum=1,
             title="Trials",
-            description="Total number of trials, including earlier ones.",
+            description="Total number of trials in the study, including those of earlier runs.",
         ),
     },
 )

@@ -59,7 +59,7 @@ class DumpFiles:
     def deliveries(self) -> list[Delivery]:
         """Return the deliveries that are not processed yet, in the order of delivery.
 
-        The time of a file without a time in its name is its mtime.
+        If the name of a file contains no delivery time, its mtime is used.
         """
         found = []
         for info in self._files.get_file_info(FileSelector(self._delivered, allow_not_found=True)):

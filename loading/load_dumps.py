@@ -21,7 +21,7 @@ PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 
 
 def die_with_parent() -> None:
-    """Let the kernel kill this process when its parent dies, so that no orphan keeps loading."""
+    """Let the kernel kill this process when its parent dies, so that no orphan continues to load."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 

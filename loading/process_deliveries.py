@@ -88,14 +88,14 @@ def describe_outcome(delivery: Delivery, row: Row, run_id: str) -> str:
     counts = ""
     if row["records"]:
         counts = (
-            "{records:,} records = {accepted:,} accepted ({known:,} known) + {duplicates:,} duplicates "
+            "{records:,} records = {accepted:,} accepted ({known:,} seen before) + {duplicates:,} duplicates "
             "+ {quarantined:,} quarantined".format(**row)
         )
     return ": ".join(filter(None, [delivery.source, row["state"], counts, row["reason"]]))
 
 
 def process_all(loader: Loader, options: argparse.Namespace) -> list[str]:
-    """Process every delivery. Return the sources of those that could not be read or stored."""
+    """Process every delivery. Return the sources of the deliveries that could not be read or stored."""
     failed = []
     for delivery in loader.files.deliveries():
         try:

@@ -23,7 +23,7 @@ class OnnxClassifier:
 
         Args:
             folder: an exported model.
-            precision: graph to load; by default the one that is used for scoring.
+            precision: graph to load; by default the precision in the metadata.
             threads: threads of one inference; 0 means all cores.
 
         Raises:

@@ -45,9 +45,9 @@ def train(arguments: argparse.Namespace) -> None:
     """Train, evaluate and record one model.
 
     Raises:
-        NothingToDo: no tweet has a label, or a finished run is up to date.
-        InputError: the input is wrong. Nothing was trained, or the MLflow run is marked as failed.
-        TransientError: HDFS, MLflow or the hub does not answer.
+        NothingToDo: no tweet has a label, or the result of a finished run is up to date.
+        InputError: the input is invalid. If an MLflow run was already started, it is marked as failed.
+        TransientError: HDFS, MLflow or the Hugging Face hub is unavailable.
     """
     config = build_config(arguments)
     tracker = open_tracker(arguments.experiment)
@@ -70,7 +70,7 @@ def train(arguments: argparse.Namespace) -> None:
         return
     raise_if_up_to_date(tracker, identity, tweets, arguments)
 
-    # Importing torch and transformers takes seconds, so that the checks come first.
+    # Imported after the checks, because importing torch and transformers takes seconds.
     from training.evaluation.evaluate import evaluate
     from training.fine_tuning.device import choose_device, choose_threads
     from training.fine_tuning.fine_tune import fine_tune
@@ -173,8 +173,8 @@ def digest_of(tweets: LabelledTweets, distillation: DistillationData | None) -> 
 def is_retry_of_finished_run(tracker: Tracker, identity: Mapping[str, str]) -> bool:
     """Return whether this DAG run has already trained this config on these rows.
 
-    This is a success, not a skip: the worker died after the run had finished, and the downstream tasks must
-    run.
+    Then the worker of the previous try died after the training had finished. The retry must succeed instead
+    of being skipped, so that the downstream tasks run.
     """
     tags = airflow_tags()
     if "airflow_run_id" not in tags:
@@ -188,7 +188,7 @@ def is_retry_of_finished_run(tracker: Tracker, identity: Mapping[str, str]) -> b
 def raise_if_up_to_date(
     tracker: Tracker, identity: Mapping[str, str], tweets: LabelledTweets, arguments: argparse.Namespace
 ) -> None:
-    """Raise NothingToDo if a finished run satisfies --skip-if-trained or --min-growth."""
+    """Raise NothingToDo if --skip-if-trained finds the same training, or the growth is below --min-growth."""
     if arguments.skip_if_trained and (runs := tracker.finished_runs(identity)):
         raise NothingToDo(f"MLflow run {runs[0].run_id} has already trained this config on these rows")
     same_settings = {"config_digest": identity["config_digest"]}
@@ -196,13 +196,13 @@ def raise_if_up_to_date(
         run, rows = runs[0], sum(map(len, tweets.parts().values()))
         if rows < run.labelled_rows * (1 + arguments.min_growth):
             raise NothingToDo(
-                f"there are {rows:,} labelled tweets; MLflow run {run.run_id} has trained the same config on "
-                f"{run.labelled_rows:,}, and a growth of {arguments.min_growth:.0%} is required"
+                f"{rows:,} labelled tweets are less than {arguments.min_growth:.0%} more than the "
+                f"{run.labelled_rows:,} of MLflow run {run.run_id}, which trained the same config"
             )
 
 
 def dataset_facts(tweets: LabelledTweets) -> dict[str, Any]:
-    """Return address, version, digest and sizes of the dataset, and the label shares of the train part."""
+    """Return URI, version, digest and sizes of the dataset, and the label shares of the train part."""
     sizes = {f"{name}_rows": len(rows) for name, rows in tweets.parts().items()}
     return {
         "uri": without_credentials(tweets.uri),

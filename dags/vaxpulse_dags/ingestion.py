@@ -1,4 +1,4 @@
-"""Trigger form of `ingest_tweets`, and the options that it sets."""
+"""Trigger form of `ingest_tweets`, and the command-line options that it sets."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ def limit(default: float, title: str, description: str, **bounds: Any) -> Param:
     return Param(default, type="number", minimum=0, title=title, description=description, **bounds)
 
 
-# In real data, 4 of 13,189 records are quarantined, and texts have about 100 characters.
+# The defaults are far from real data: 4 of 13,189 records quarantined, texts of about 100 characters.
 LIMITS = {
     "max_quarantined_share": limit(0.05, "Maximum share of quarantined records", "0 to 1.", maximum=1),
     "max_label_distance": limit(
@@ -37,7 +37,7 @@ DUMP_PARAM = Param(
 )
 
 GATE_OPTIONS = {name: f"{{{{ params.{name} }}}}" for name in LIMITS} | {
-    # If a run is killed after it has loaded dumps, it sends no Asset event. The next scheduled run sends it:
-    # its event covers all dumps since the end of the last successful run.
+    # A run that is killed after it has loaded dumps emits no Asset event. Therefore each run emits an event
+    # if any dump was loaded since the end of the last successful run.
     "notified_until": "{{ prev_end_date_success or '' }}"
 }

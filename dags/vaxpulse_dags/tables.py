@@ -1,4 +1,4 @@
-"""Reads of Delta tables within a task, without a JVM."""
+"""Queries of Delta tables in DAG tasks, without a JVM."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ def latest_version(uri: str) -> int | None:
 
 
 def query(uri: str, sql: str) -> list[dict[str, Any]]:
-    """Return the rows that a query on the view `t` of a table selects. A missing table has no rows."""
+    """Return the rows of an SQL query on a table, with the name `t`. A missing table has no rows."""
     import pyarrow
     from deltalake import DeltaTable, QueryBuilder
 
@@ -30,6 +30,6 @@ def read_dumps(condition: str) -> list[dict[str, Any]]:
 
 
 def read_drifted_dumps() -> list[str]:
-    """Return the SHA-256 of each dump that exceeds a drift limit of any champion."""
+    """Return the SHA-256 of each dump that exceeded a drift limit of a current or former champion."""
     rows = query(DRIFT_TABLE, "SELECT dump_sha256, breaches FROM t ORDER BY measured_at")
     return [row["dump_sha256"] for row in rows if row["breaches"]]

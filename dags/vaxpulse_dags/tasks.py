@@ -1,4 +1,4 @@
-"""Settings of all DAGs, and the tasks that run commands of `loading`, `spark_jobs` and `training`."""
+"""Settings of all DAGs, and factories of the tasks that run commands of `loading` and Spark jobs."""
 
 import logging
 import os
@@ -14,12 +14,13 @@ from vaxpulse_airflow.spark_job import SparkJobOperator
 
 log = logging.getLogger(__name__)
 
-# The day of the first start of the deployment: catch-up creates no runs for earlier days.
+# Day of the first start of the deployment. DAGs with catchup create no runs for earlier days.
 START_DATE: datetime = timezone.parse(os.environ["VAXPULSE_FIRST_DAY"])
 
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": "vaxpulse",
-    # Retries are safe: a stage writes exactly its slice. Two outlast a restart of HDFS or MLflow.
+    # A retry is safe, because each task replaces or merges exactly its own rows. Two retries last longer than
+    # a restart of HDFS or MLflow.
     "retries": 2,
     "retry_delay": timedelta(seconds=20),
     "execution_timeout": timedelta(hours=2),
@@ -30,8 +31,9 @@ SPARK_PACKAGES = ("spark_jobs", "contracts", "onnx_model", "reporting")
 # In local mode the driver runs all tasks. The default of 1 GB is too little for Spark NLP and a MERGE.
 SPARK_CONF = {"spark.driver.memory": "3g"}
 
-# Priorities in the pool `delta_writer`; the greatest one runs first. Rare tasks and late stages precede
-# frequent ones. Otherwise a stream of dumps could delay cleaning, maintenance and decisions for ever.
+# Priorities in the pool `delta_writer`: the task with the greatest number runs first. Loading has the lowest
+# priority. Otherwise a continuous stream of dumps could block cleaning, scoring, and the rare tasks
+# (maintenance, review and retraction of dumps) indefinitely.
 LOAD, CLEAN, SCORE, RARE = range(1, 5)
 
 
@@ -41,7 +43,7 @@ def writes_tables(priority: int) -> dict[str, Any]:
     Args:
         priority: LOAD, CLEAN, SCORE or RARE.
     """
-    # `absolute`: by default Airflow adds the weights of downstream tasks, so that loading would be first.
+    # Airflow's default rule adds the weights of downstream tasks. Loading would then have a high priority.
     return {"pool": "delta_writer", "priority_weight": priority, "weight_rule": "absolute"}
 
 
@@ -72,13 +74,14 @@ def loading_task(
     Args:
         command: module of the command.
         options: value of each option.
-        task_id: default is the command.
+        task_id: id of the task; by default the name of the command.
         operator_arguments: further arguments of CommandOperator.
     """
     return CommandOperator(
         task_id=task_id or command,
         command=["python", "-m", f"loading.{command}", *build_options(options)],
-        # One more than other tasks: for 30 s the NameNode offers a dead DataNode to writers.
+        # One retry more than other tasks: until 30 s after the death of a DataNode, the NameNode may send
+        # writers to it (deploy/conf/hadoop/hdfs-site.xml).
         retries=DEFAULT_ARGS["retries"] + 1,
         **operator_arguments,
     )

@@ -1,4 +1,4 @@
-"""Tasks and form fields that the DAGs of `training` share."""
+"""Tasks and form fields of the training DAGs."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ SETTINGS_PARAM = Param(
     None,
     type=["object", "null"],
     title="Settings",
-    description="Values that replace those of the preset. tune_classifier finds them. "
+    description="Hyperparameters that override the preset, for example from tune_classifier. "
     'Example: {"learning_rate": 0.0001}.',
 )
 
@@ -33,7 +33,7 @@ TRAIN_PARAMS = {
         items={"type": "string", "enum": PRESETS},
         examples=PRESETS,
         title="Models",
-        description="One model is trained after the other.",
+        description="Models to train, one at a time.",
     ),
     "settings": SETTINGS_PARAM,
     "teacher": Param(
@@ -41,8 +41,9 @@ TRAIN_PARAMS = {
         type=["integer", "null"],
         minimum=1,
         title="Teacher",
-        description="Version of the registered model that has scored the tweets. Its scores are training "
-        "targets too, also for unlabelled tweets. Applies to this run only: scheduled runs have no teacher.",
+        description="Version number of a registered model whose scores are in tweets_scored. The new models "
+        "are also trained on these scores, including those of unlabelled tweets. Applies to this run only: "
+        "scheduled runs have no teacher.",
     ),
     "train_again": Param(
         False,
@@ -56,7 +57,8 @@ TRAIN_PARAMS = {
         minimum=0,
         exclusiveMaximum=1,
         title="Growth",
-        description="New tweets start a training if the labelled tweets have grown by this share.",
+        description="If new tweets triggered the run, it trains only after the number of labelled tweets has "
+        "grown by at least this share.",
     ),
     "metric": Param(
         "macro_f1",
@@ -78,7 +80,7 @@ TRAIN_PARAMS = {
         exclusiveMinimum=0,
         maximum=1,
         title="Confidence",
-        description="Required share of bootstrap samples with the improvement.",
+        description="Share of bootstrap samples that must show the required improvement.",
     ),
     "require_approval": Param(
         False,
@@ -91,7 +93,7 @@ TRAIN_PARAMS = {
 # BERT takes 2.5 hours on a CPU, larger models take longer. A retry resumes the training.
 TRAINING_TIMEOUT = timedelta(hours=12)
 
-# Passes the JSON document $0 to the command "$@" as its preset file.
+# Shell script: run the command "$@" and pass the JSON document $0 as its preset file on stdin.
 WITH_SETTINGS = 'printf %s "$0" | "$@" --preset-file=/dev/stdin'
 
 
@@ -126,7 +128,7 @@ def training_task(
 
 
 def low_priority(command: Sequence[str], settings: Mapping[str, Any] | None = None) -> list[str]:
-    """Return a command line of a training that uses `settings` and yields the CPU to reports and scoring."""
+    """Return a training command with `settings` as its preset file and with low CPU priority (nice 10)."""
     with_settings = ["sh", "-c", WITH_SETTINGS, json.dumps(settings)] if settings else []
     return ["nice", "-n", "10", *with_settings, *command]
 

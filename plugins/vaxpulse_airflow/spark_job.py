@@ -29,7 +29,7 @@ class SparkJobOperator(SparkSubmitOperator):
         self.python_packages = python_packages
 
     def execute(self, context: Any) -> Any:
-        """Run the job. Raise the exception that belongs to its exit status."""
+        """Run the job. Raise an exception according to its exit status."""
         with tempfile.TemporaryDirectory(prefix="vaxpulse-job-") as folder:
             self.py_files = str(archive_packages(self.python_packages, Path(folder)))
             try:

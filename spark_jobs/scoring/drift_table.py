@@ -22,7 +22,7 @@ from spark_jobs.storage.table_versions import read_if_available
 def measure_new_dumps(
     spark: SparkSession, drift_uri: str, clean_uri: str, scored: DataFrame, model: ScorableModel
 ) -> int:
-    """Add a row to `drift` for each dump of `scored` that has none for this model, and return their number.
+    """Add a row to `drift` for each dump of `scored` without a row for this model. Return the number of rows.
 
     `scored` are tweets with the model's scores. Add nothing if no tweet of the champion's data has a score.
     """

@@ -89,7 +89,7 @@ def changes_since(
         touched = changed_keys(
             spark, clean_uri, last.source_version, current.source_version, key="tweet_id"
         ).persist()
-        touched.count()  # when it is cached, Spark knows its size and broadcasts it if it is small
+        touched.count()  # fill the cache: Spark then knows the size and broadcasts a small `touched`
         before = read_texts(spark, clean_uri, last.source_version, text_column)
         now, before = (texts.join(touched, "tweet_id", how="left_semi") for texts in (now, before))
     else:
@@ -113,7 +113,7 @@ def can_continue(spark: SparkSession, clean_uri: str, last: ReadPosition, curren
     return (
         (last.rules, last.source_id) == (current.rules, current.source_id)
         and can_read_changes(newest_snapshot(spark, clean_uri), last.source_version, datetime.now(UTC))
-        # VACUUM removes the files that an OPTIMIZE replaced, whatever the age of later changes.
+        # VACUUM also removes files that OPTIMIZE replaced, even if all later changes are still readable.
         and read_if_available(spark, clean_uri, last.source_version) is not None
     )
 

@@ -57,13 +57,13 @@ def test_missing_attribute_is_bad_input(name, tmp_path):
     METADATA.write(tmp_path)
     values = json.loads((tmp_path / METADATA_FILE).read_text())
     del values[name]
-    with pytest.raises(InputError, match=f"is not complete .*{name}"):
+    with pytest.raises(InputError, match=f"is invalid .*{name}"):
         ModelMetadata.from_json(json.dumps(values))
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '"text"'])
 def test_other_content_is_bad_input(text):
-    with pytest.raises(InputError, match="is not complete"):
+    with pytest.raises(InputError, match="is invalid"):
         ModelMetadata.from_json(text)
 
 
@@ -81,5 +81,5 @@ def test_other_labels_are_bad_input(labels):
 
 
 def test_unknown_precision_is_bad_input():
-    with pytest.raises(InputError, match="'fp32'; known are float32, int8"):
+    with pytest.raises(InputError, match="unknown precision 'fp32' of the model: use float32 or int8"):
         replace(METADATA, precision="fp32")

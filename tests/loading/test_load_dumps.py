@@ -103,7 +103,7 @@ def test_every_record_is_accepted_duplicate_or_quarantined_and_repeated_content_
     store.deliver(content, moment(3))
     assert run(store) == 0
     out = capsys.readouterr().out.splitlines()
-    assert out[0] == "june.csv: loaded: 8 records = 3 accepted (0 known) + 2 duplicates + 3 quarantined"
+    assert out[0] == "june.csv: loaded: 8 records = 3 accepted (0 seen before) + 2 duplicates + 3 quarantined"
     assert json.loads(out[-1])["loaded"] == 1
     assert store.log() == {
         (sha256, "A1"): ('It\'s "safe" &amp; <url>,\r\n💉', 1.0, 2 / 3, moment(3)),

@@ -116,7 +116,7 @@ def test_error_of_the_history_server_is_not_an_empty_list(monkeypatch):
 def container(
     name="vaxpulse-mlflow-1",
     user="10001",
-    image="vaxpulse-mlflow:0.1.0",
+    image="vaxpulse-mlflow:local",
     host="127.0.0.1",
     port="5000",
     **more,
@@ -155,5 +155,5 @@ def test_secret_in_the_history_of_an_image_is_found(monkeypatch):
     monkeypatch.setattr(security, "find_login_problems", lambda *_: ())
     monkeypatch.setattr(security, "find_role_problems", lambda *_: ())
     assert list(security.find_problems({"MLFLOW_PASSWORD": "s3cret-of-mlflow"})) == [
-        "the history of vaxpulse-mlflow:0.1.0 shows MLFLOW_PASSWORD"
+        "the history of vaxpulse-mlflow:local shows MLFLOW_PASSWORD"
     ]

@@ -55,8 +55,8 @@ def read_distillation_data(
 ) -> DistillationData:
     """Return the train part with the teacher's probabilities, and at most as many unlabelled tweets.
 
-    The unlabelled tweets have distinct texts, and none of these is or will be on the eval side or in the
-    validation part. The same tables give the same tweets.
+    The unlabelled tweets have distinct texts. Texts of the eval side and of the validation part are excluded,
+    also those that a later label would put there. The same tables give the same tweets.
 
     Args:
         tweets: the labelled tweets.

@@ -39,8 +39,8 @@ def class_shares(rows: pd.DataFrame, targets: str) -> npt.NDArray[np.float32]:
 def class_weights(rows: pd.DataFrame, targets: str, power: float) -> list[float]:
     """Return the weight of each class: (mean class size / its size) ** power, for a mean row weight of 1.
 
-    Of 100 real tweets 10 are negative. With equal weights a small model hardly ever predicts this class after
-    two epochs.
+    Of 100 real tweets 10 are negative. With equal weights a small model rarely predicts this class after two
+    epochs.
     """
     counts = np.bincount(rows["label"].dropna().astype(int) + LABEL_TO_CLASS_OFFSET, minlength=len(LABELS))
     weights = (counts.mean() / counts) ** power

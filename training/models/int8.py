@@ -14,7 +14,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 MAX_INT8 = 127
 SHIFT = 128
-# Products with fewer columns belong to the head: their time is negligible, their influence is not.
+# Products with fewer columns are those of the head: their time is negligible, their effect is not.
 MIN_COLUMNS = 16
 
 # The domain of ONNX Runtime's own operators.
