@@ -6,8 +6,6 @@ time of the newest Asset event that it consumes, and this event is later than th
 the Asset.
 """
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Callable

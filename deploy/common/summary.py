@@ -1,7 +1,5 @@
 """Read the state of a platform: rows of each table, the record of a dump, the models in MLflow."""
 
-from __future__ import annotations
-
 import socket
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -76,7 +74,7 @@ def split_counts(deployment: Deployment) -> dict[str, int]:
     return {row["split"]: row["rows"] for row in (query(clean, count) if clean else [])}
 
 
-def mlflow_client(deployment: Deployment) -> MlflowClient:
+def mlflow_client(deployment: Deployment) -> "MlflowClient":
     """Return a client of the tracking server. Credentials: MLFLOW_TRACKING_USERNAME and _PASSWORD."""
     from mlflow import MlflowClient  # the import takes 1.6 s of CPU time
 

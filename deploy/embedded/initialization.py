@@ -1,7 +1,5 @@
 """Prepare the storage of the services before their first start. Existing data is not changed."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

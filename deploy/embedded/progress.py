@@ -1,7 +1,5 @@
 """Show the progress of `make run` and the duration of each step."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

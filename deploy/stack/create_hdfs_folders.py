@@ -4,8 +4,6 @@ It runs as HDFS's superuser. The folders belong to Airflow and Spark. Everybody 
 folder, and its sticky bit prevents that others delete it.
 """
 
-from __future__ import annotations
-
 import requests
 from hdfs import InsecureClient
 from requests.adapters import HTTPAdapter

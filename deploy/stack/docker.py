@@ -1,7 +1,5 @@
 """Docker commands."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
