@@ -7,6 +7,8 @@ REPORTS_EXPERIMENT = "vaxpulse-reports"
 
 REGISTERED_MODEL = "vaxpulse"
 CHAMPION_ALIAS = "champion"
+# MLflow's error codes for a registered model, and for an alias of it, that do not exist.
+NO_SUCH_VERSION = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 LOGGED_MODEL = "model"  # name of the model that a training run logs
 EXPORT_ARTIFACT = "artifacts/onnx"  # folder of the exported model within a registered version

@@ -15,9 +15,6 @@ from deploy.common.deployment import Deployment
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-# MLflow's codes for a registered model, or an alias of it, that does not exist.
-NO_CHAMPION = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
-
 
 def open_table(deployment: Deployment, name: str) -> DeltaTable | None:
     """Return a Delta table, or None if it does not exist yet."""
@@ -56,8 +53,8 @@ def dump_record(deployment: Deployment, run_id: str, source: str) -> dict[str, A
 def recorded_source(source: str) -> str:
     """Return a dump's recorded source: file name, path in HDFS, or URL without credentials and query.
 
-    >>> recorded_source("https://ann:secret@example.org:8443/a.csv?signature=1"),
-    recorded_source("dumps/a.csv") ('https://example.org:8443/a.csv', 'a.csv')
+    >>> recorded_source("https://ann:secret@example.org:8443/a.csv?signature=1")
+    'https://example.org:8443/a.csv'
     """
     address = urlsplit(source)
     if not address.scheme:
@@ -81,7 +78,7 @@ def mlflow_client(deployment: Deployment) -> "MlflowClient":
     return MlflowClient(deployment.url("mlflow"))
 
 
-def models(deployment: Deployment, max_results: int = 20) -> list[dict[str, Any]]:
+def models(deployment: Deployment) -> list[dict[str, Any]]:
     """Return the finished training runs in MLflow, newest first."""
     client = mlflow_client(deployment)
     experiment = client.get_experiment_by_name(mlflow_names.TRAINING_EXPERIMENT)
@@ -91,7 +88,7 @@ def models(deployment: Deployment, max_results: int = 20) -> list[dict[str, Any]
         [experiment.experiment_id],
         f"attributes.status = 'FINISHED' AND metrics.{mlflow_names.EVAL_ACCURACY} > 0",
         order_by=["attributes.start_time DESC"],
-        max_results=max_results,
+        max_results=20,
     )
     return [
         {
@@ -115,7 +112,7 @@ def champion(deployment: Deployment) -> dict[str, str] | None:
     try:
         version = mlflow_client(deployment).get_model_version_by_alias(name, mlflow_names.CHAMPION_ALIAS)
     except MlflowException as error:
-        if error.error_code in NO_CHAMPION:
+        if error.error_code in mlflow_names.NO_SUCH_VERSION:
             return None
         raise
     return {"name": name, "version": str(version.version)}

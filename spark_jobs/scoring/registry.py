@@ -10,13 +10,11 @@ from pyspark.sql import SparkSession
 
 from contracts.exit_status import InputError, NothingToDo
 from contracts.exported_model import METADATA_FILE
-from contracts.mlflow_names import EXPORT_ARTIFACT
+from contracts.mlflow_names import EXPORT_ARTIFACT, NO_SUCH_VERSION
 from spark_jobs.storage import hadoop_files
 
 # Identifies the registered version in a folder. A registry that was created again restarts at version 1.
 ORIGIN = "origin.json"
-# MLflow's error codes for a model and an alias that do not exist.
-NOT_FOUND = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ def find_by_alias(name: str, alias: str) -> RegisteredModel:
     try:
         found = MlflowClient().get_model_version_by_alias(name, alias)
     except MlflowException as error:
-        if error.error_code in NOT_FOUND:
+        if error.error_code in NO_SUCH_VERSION:
             raise NothingToDo(
                 f"no version of {name} has the alias {alias}: train and promote a model first"
             ) from None

@@ -13,12 +13,11 @@ from contracts.mlflow_names import (
     EVAL_ACCURACY,
     EXPORT_ARTIFACT,
     LOGGED_MODEL,
+    NO_SUCH_VERSION,
     REGISTERED_MODEL,
 )
 
 MAX_TAG_LENGTH = 4000  # MLflow accepts 5,000 characters
-# MLflow's answers if the registered model does not exist, and if it has no version with the alias.
-NO_CHAMPION = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
 class Registry:
@@ -50,7 +49,7 @@ class Registry:
         try:
             return self._client.get_model_version_by_alias(REGISTERED_MODEL, CHAMPION_ALIAS)
         except MlflowException as error:
-            if error.error_code in NO_CHAMPION:
+            if error.error_code in NO_SUCH_VERSION:
                 return None
             raise
 
