@@ -59,10 +59,7 @@ TRAIN_PARAMS = {
         description="New tweets start a training if the labelled tweets have grown by this share.",
     ),
     "metric": Param(
-        "macro_f1",
-        type="string",
-        enum=list(COMPARISON_METRICS),
-        title="Metric of the comparison",
+        "macro_f1", type="string", enum=list(COMPARISON_METRICS), title="Metric of the comparison"
     ),
     "margin": Param(
         0.0,
