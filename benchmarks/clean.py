@@ -20,14 +20,16 @@ import statistics
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import polars as pl
-    import pyarrow as pa
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import DeltaTable, write_deltalake
 
 from benchmarks.clean_contenders import CONTENDERS, run_baseline, run_contender
+from benchmarks.clean_rivals import RESULT_COLUMNS
 from benchmarks.measurement import CORES
+from benchmarks.varied_tweets import tweets
 
 # Required speed of the job relative to each contender.
 AIMS = {"baseline": 2.0, "read_write": 1 / 1.5, "polars": 1.0, "pandas_nltk": 10.0}
@@ -64,11 +66,8 @@ def arg_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def write_tweets(folder: Path, batches: "Iterable[pa.RecordBatch]") -> None:
+def write_tweets(folder: Path, batches: Iterable[pa.RecordBatch]) -> None:
     """Append to `tweets_raw` in `folder`, with change data feed."""
-    import pyarrow as pa
-    from deltalake import write_deltalake
-
     first, *rest = batches
     reader = pa.RecordBatchReader.from_batches(first.schema, [first, *rest])
     write_deltalake(
@@ -76,11 +75,8 @@ def write_tweets(folder: Path, batches: "Iterable[pa.RecordBatch]") -> None:
     )
 
 
-def with_unique_tokens(batches: "Iterable[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
+def with_unique_tokens(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Yield the tweets with a unique link and a unique number at the end of each."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     for batch in batches:
         ends = pc.binary_join_element_wise(
             "https://t.co/", batch["tweet_id"], " ", pc.utf8_slice_codeunits(batch["tweet_id"], 1), ""
@@ -92,24 +88,16 @@ def with_unique_tokens(batches: "Iterable[pa.RecordBatch]") -> "Iterator[pa.Reco
         )
 
 
-def rows_that_differ(ours: "pl.DataFrame", theirs: "pl.DataFrame") -> int:
+def rows_that_differ(ours: pl.DataFrame, theirs: pl.DataFrame) -> int:
     """Count the rows of `theirs` without an equal row in `ours`. Both have RESULT_COLUMNS."""
     together = theirs.join(ours, on="tweet_id", how="left", suffix="_ours")
     columns = [name for name in theirs.columns if name != "tweet_id"]
-    import polars as pl
-
     return together.filter(
         ~pl.all_horizontal(pl.col(name).eq_missing(pl.col(f"{name}_ours")) for name in columns)
     ).height
 
 
 def throughput(folder: Path, options: argparse.Namespace) -> None:
-    import polars as pl
-    from deltalake import DeltaTable
-
-    from benchmarks.clean_rivals import RESULT_COLUMNS
-    from benchmarks.varied_tweets import tweets
-
     batches = tweets(options.tweets, options.seed)
     write_tweets(folder, with_unique_tokens(batches) if options.unique else batches)
     results = {contender: run_contender(contender, folder) for contender in options.contenders.split(",")}
@@ -144,11 +132,8 @@ def throughput(folder: Path, options: argparse.Namespace) -> None:
         )
 
 
-def increment_of(table: "pa.Table") -> "pa.Table":
+def increment_of(table: pa.Table) -> pa.Table:
     """Return a later dump. The first KNOWN ids are in the table; half of these tweets have another text."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     numbers = pa.array(range(INCREMENT))
     ids = pc.if_else(
         pc.less(numbers, KNOWN), table["tweet_id"], pc.binary_join_element_wise("N", table["tweet_id"], "")
@@ -169,11 +154,6 @@ def increment_of(table: "pa.Table") -> "pa.Table":
 
 
 def increment(folder: Path, options: argparse.Namespace) -> None:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    from benchmarks.varied_tweets import tweets
-
     table = pa.Table.from_batches(tweets(options.rows, options.seed))
     every = pa.array(range(0, options.rows, options.rows // INCREMENT))[:INCREMENT]
     dump = increment_of(pc.take(table, every))  # corrections in all files of the table

@@ -3,35 +3,31 @@
 `read_write` only copies the table, to measure reading and writing alone. The others clean it.
 """
 
-import json
-import os
-import shlex
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import polars as pl
 import psutil
+from deltalake import DeltaTable
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
-from benchmarks.measurement import CORES, REPOSITORY, Clock
+from benchmarks.clean_rivals import clean_with_pandas, clean_with_polars
+from benchmarks.measurement import REPOSITORY, Clock, run_in_process
 from deploy.installation.class_archive import CLASS_ARCHIVE, class_archive_is_current, spark_class_path
 from deploy.installation.java import find_java_home
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
+from spark_jobs.clean_tweets import SETTINGS, clean_tweets
+from spark_jobs.cleaning.stems import stem
+from spark_jobs.session import open_session
 
 DRIVER_MEMORY = "3g"  # as in dags/vaxpulse_dags/tasks.py
 SAMPLE = 20_000  # tweets that pandas cleans
 
 
 @contextmanager
-def spark_session() -> "Iterator[SparkSession]":
-    from spark_jobs.clean_tweets import SETTINGS
-    from spark_jobs.session import open_session
-
+def spark_session() -> Iterator[SparkSession]:
     spark = open_session("benchmark")
     for key, value in SETTINGS.items():
         spark.conf.set(key, value)
@@ -55,11 +51,6 @@ def peak_memory_mb() -> float:
 
 
 def run_clean_tweets(folder: Path) -> dict[str, float]:
-    from pyspark.sql import functions as F
-
-    from spark_jobs.clean_tweets import clean_tweets
-    from spark_jobs.cleaning.stems import stem
-
     with spark_session() as spark:
         clock = Clock()
         clean_tweets(spark, str(folder / "tweets_raw"), str(folder / "tweets_clean"))
@@ -83,11 +74,6 @@ def run_read_write(folder: Path) -> dict[str, float]:
 
 
 def run_polars(folder: Path) -> dict[str, float]:
-    import polars as pl
-    from deltalake import DeltaTable
-
-    from benchmarks.clean_rivals import clean_with_polars
-
     vocabulary = pl.read_parquet(folder / "stems.parquet/*.parquet")
     clock = Clock()
     rows = clean_with_polars([Path(uri) for uri in DeltaTable(folder / "tweets_raw").file_uris()], vocabulary)
@@ -96,11 +82,6 @@ def run_polars(folder: Path) -> dict[str, float]:
 
 
 def run_pandas_nltk(folder: Path) -> dict[str, float]:
-    import polars as pl
-    from deltalake import DeltaTable
-
-    from benchmarks.clean_rivals import clean_with_pandas
-
     vocabulary = pl.read_parquet(folder / "stems.parquet/*.parquet")
     stem_of = dict(vocabulary.select("word", "stem").iter_rows())
     sample = pl.scan_parquet(DeltaTable(folder / "tweets_raw").file_uris()).head(SAMPLE).collect().to_pandas()
@@ -121,39 +102,12 @@ CONTENDERS: dict[str, Callable[[Path], dict[str, float]]] = {
 
 def run_contender(name: str, folder: Path) -> dict[str, float]:
     """Run one contender in its own process, with the deployment's JVM options. Return its measurements."""
-    java_home = find_java_home()
-    options = (
-        [f"-XX:SharedArchiveFile={CLASS_ARCHIVE}", "-Xlog:cds*=off"]
-        if class_archive_is_current(java_home)
-        else []
-    )
-    jvm = [
-        "--conf",
-        f"spark.driver.extraClassPath={spark_class_path()}",
-        "--driver-java-options",
-        " ".join(options),
-    ]
-    return run_in_process(["contender", name, str(folder)], REPOSITORY, java_home, folder, jvm)
-
-
-def run_in_process(
-    arguments: list[str], code: Path, java_home: Path, folder: Path, jvm: list[str]
-) -> dict[str, float]:
-    """Run benchmarks.clean of the checkout `code` in its own process. Return the last line of its output."""
-    settings = {"spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1", "spark.local.dir": str(folder)}
-    conf = [word for key, value in settings.items() for word in ("--conf", f"{key}={value}")]
-    environment = os.environ | {
-        "PYTHONPATH": str(code),
-        "PYSPARK_PYTHON": sys.executable,
-        "JAVA_HOME": str(java_home),
-        "POLARS_MAX_THREADS": str(CORES),
-        "PYSPARK_SUBMIT_ARGS": shlex.join(
-            ["--master", f"local[{CORES}]", "--driver-memory", DRIVER_MEMORY, *jvm, *conf, "pyspark-shell"]
-        ),
-    }
-    command = [sys.executable, "-m", "benchmarks.clean", *arguments]
-    done = subprocess.run(command, check=True, cwd=code, env=environment, stdout=subprocess.PIPE, text=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    java_options = ""
+    if class_archive_is_current(find_java_home()):
+        java_options = f"-XX:SharedArchiveFile={CLASS_ARCHIVE} -Xlog:cds*=off"
+    options = ["--driver-memory", DRIVER_MEMORY, "--driver-java-options", java_options]
+    options += ["--conf", f"spark.driver.extraClassPath={spark_class_path()}"]
+    return run_in_process("benchmarks.clean", ["contender", name, str(folder)], folder, options)
 
 
 def run_baseline(commit: str, folder: Path) -> dict[str, float]:
@@ -168,4 +122,5 @@ def run_baseline(commit: str, folder: Path) -> dict[str, float]:
     subprocess.run(["tar", "-x", "-C", str(code)], check=True, input=archive)
     jars = ",".join(str(jar) for jar in sorted((REPOSITORY / ".jars/spark").glob("*.jar")))
     arguments = ["--contender", "clean_tweets", "--folder", str(tables)]
-    return run_in_process(arguments, code, find_java_home(), tables, ["--jars", jars])
+    options = ["--driver-memory", DRIVER_MEMORY, "--jars", jars]
+    return run_in_process("benchmarks.clean", arguments, tables, options, code)

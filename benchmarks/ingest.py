@@ -22,10 +22,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.ingest_rivals import CORES, run_rival
+from benchmarks.ingest_rivals import run_rival
+from benchmarks.measurement import CORES, REPOSITORY
 from benchmarks.throwaway_hdfs import throwaway_hdfs
 
-REPOSITORY = Path(__file__).parents[1]
 BYTES_PER_TWEET = 107
 INCREMENT_TWEETS = 10_000
 # Number of tweets of the second increment that are in the large log already.

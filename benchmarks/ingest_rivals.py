@@ -5,16 +5,10 @@ python -m benchmarks.ingest_rivals spark_multiline DUMP TABLE    # prints JSON w
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
-from deploy.installation.java import find_java_home
-
-REPOSITORY = Path(__file__).parents[1]
-CORES = 2
+from benchmarks.measurement import REPOSITORY, run_in_process
 
 
 def spark_multiline(dump: str, table: str) -> float:
@@ -49,21 +43,8 @@ RIVALS = {"spark_multiline": spark_multiline, "polars_read_csv": polars_read_csv
 def run_rival(name: str, dump: str, table: str, folder: Path) -> float:
     """Run a rival in a separate process and return its run time in seconds."""
     jars = ",".join(str(jar) for jar in sorted((REPOSITORY / ".jars/spark").glob("delta-*.jar")))
-    environment = os.environ | {
-        "PYTHONPATH": str(REPOSITORY),
-        "PYSPARK_PYTHON": sys.executable,
-        "JAVA_HOME": str(find_java_home()),
-        "POLARS_MAX_THREADS": str(CORES),
-        "PYSPARK_SUBMIT_ARGS": f"--master local[{CORES}] --driver-memory 4g --jars {jars} "
-        "--conf spark.ui.enabled=false --conf spark.driver.host=127.0.0.1 "
-        f"--conf spark.hadoop.dfs.replication=1 --conf spark.local.dir={folder} pyspark-shell",
-    }
-    command = [sys.executable, "-m", "benchmarks.ingest_rivals", name, dump, table]
-    os.sync()  # flush earlier writes, so that they do not slow down the measurement
-    done = subprocess.run(
-        command, check=True, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, text=True
-    )
-    return float(json.loads(done.stdout.splitlines()[-1])["seconds"])
+    options = ["--driver-memory", "4g", "--jars", jars, "--conf", "spark.hadoop.dfs.replication=1"]
+    return run_in_process("benchmarks.ingest_rivals", [name, dump, table], folder, options)["seconds"]
 
 
 def main() -> None:

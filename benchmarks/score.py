@@ -20,14 +20,10 @@ import os
 import statistics
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from benchmarks.measurement import CORES
 from benchmarks.score_contenders import CONTENDERS, MAX_LENGTH_TOKENS, ON_SPARK, run_contender
 from contracts.labels import ID2LABEL, LABEL2ID
-
-if TYPE_CHECKING:
-    pass
 
 WARM_UP = 200
 ENGINE = "onnx int8"

@@ -1,18 +1,13 @@
 """Contenders of benchmarks/score.py. Each one scores `texts.parquet` in a folder and returns measurements."""
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.measurement import CORES, REPOSITORY, Clock
+from benchmarks.measurement import CORES, Clock, run_in_process
 from contracts.exported_model import ModelMetadata, Precision
 from deploy.installation.class_archive import spark_class_path
-from deploy.installation.java import find_java_home
 
 if TYPE_CHECKING:
     from spark_jobs.scoring.scorable_model import ScorableModel
@@ -130,26 +125,6 @@ ON_SPARK = [name for name in CONTENDERS if name.startswith(("onnx", "sparknlp"))
 
 def run_contender(name: str, folder: Path, count: int, warm_up: int) -> dict[str, float]:
     """Run one contender in its own process and return its measurements."""
-    environment = os.environ | {
-        "PYTHONPATH": str(REPOSITORY),
-        "PYSPARK_PYTHON": sys.executable,
-        "JAVA_HOME": str(find_java_home()),
-        "TRANSFORMERS_VERBOSITY": "error",
-        "PYSPARK_SUBMIT_ARGS": f"--master local[{CORES}] --driver-memory 4g "
-        f"--conf spark.driver.extraClassPath={spark_class_path()} --conf spark.ui.enabled=false "
-        f"--conf spark.driver.host=127.0.0.1 --conf spark.local.dir={folder} pyspark-shell",
-    }
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks.score",
-        "contender",
-        name,
-        str(folder),
-        str(count),
-        str(warm_up),
-    ]
-    done = subprocess.run(
-        command, check=True, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, text=True
-    )
-    return json.loads(done.stdout.splitlines()[-1])
+    options = ["--driver-memory", "4g", "--conf", f"spark.driver.extraClassPath={spark_class_path()}"]
+    arguments = ["contender", name, str(folder), str(count), str(warm_up)]
+    return run_in_process("benchmarks.score", arguments, folder, options)

@@ -14,7 +14,6 @@ from contracts.mlflow_names import EVAL_ACCURACY, EVAL_MACRO_F1, EVAL_RMSE, TRAI
 from training.data.labelled_tweets import read_labelled_tweets
 from training.evaluation.evaluate import to_class_ids
 from training.evaluation.metrics import classification_metrics
-from training.fine_tuning.device import choose_device, choose_threads
 from training.fine_tuning.fine_tune import fine_tune
 from training.models.checkpoints import resolve_checkpoint
 from training.models.classifier import torch_probabilities
@@ -40,19 +39,8 @@ def measure(tweets_uri: str, preset: str, column: str, seed: int) -> dict[str, f
     config = build_config(training_options().parse_args(options))
     tweets = read_labelled_tweets(tweets_uri, column)
     checkpoint = resolve_checkpoint(config.checkpoint)
-    device, threads = choose_device(), choose_threads()
     with tempfile.TemporaryDirectory() as scratch:
-        tuned = fine_tune(
-            config,
-            checkpoint,
-            tweets.train,
-            tweets.validation,
-            device,
-            threads,
-            Path(scratch),
-            50,
-            lambda *_: None,
-        )
+        tuned = fine_tune(config, checkpoint, tweets.train, tweets.validation, Path(scratch))
     probabilities = torch_probabilities(tuned.model, tuned.tokenizer, tweets.eval["text"].tolist())
     found = classification_metrics(probabilities, to_class_ids(tweets.eval))
     return tuned.metrics | {f"eval_{name}": value for name, value in found.items()}

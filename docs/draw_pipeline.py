@@ -3,8 +3,6 @@
 Nodes and edges come from the DAG files. PLACES decides only where a node stands. `make docs` writes the file.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path

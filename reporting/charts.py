@@ -61,11 +61,11 @@ def length_histogram(lengths: Mapping[str, Mapping[int, int]], bin_width: int) -
     return draw
 
 
-def label_bars(names: Sequence[str], values: Sequence[float], xlabel: str) -> Draw:
-    """Draw one bar for each label, with its value at the end."""
+def value_bars(names: Sequence[str], values: Sequence[float], xlabel: str, colour: str | None = None) -> Draw:
+    """Draw one bar for each name, with its value at the end. Without a `colour` the names are labels."""
 
     def draw(axes: Axes, colours: Mapping[str, str]) -> None:
-        bars = axes.barh(names, values, color=[colours[name] for name in names])
+        bars = axes.barh(names, values, color=[colours[colour or name] for name in names])
         axes.bar_label(bars, fmt="{:,.0f}", padding=4)
         axes.invert_yaxis()
         axes.set(xlabel=xlabel)
@@ -105,20 +105,6 @@ def ranked_bars(groups: Mapping[str, Sequence[tuple[str, float]]], xlabel: str) 
         axes.grid(axis="x", alpha=0.25)
         keys = [Patch(color=colours[name], label=name) for name, terms in groups.items() if terms]
         axes.legend(handles=keys, loc="lower right")
-
-    return draw
-
-
-def removal_bars(rules: Sequence[str], characters: Sequence[int]) -> Draw:
-    """Draw one bar for each rule: the number of characters that it removes."""
-
-    def draw(axes: Axes, colours: Mapping[str, str]) -> None:
-        bars = axes.barh(rules, characters, color=colours["positive"])
-        axes.bar_label(bars, fmt="{:,.0f}", padding=4)
-        axes.invert_yaxis()
-        axes.set(xlabel="characters removed")
-        axes.xaxis.set_major_formatter("{x:,.0f}")
-        axes.margins(x=0.12)
 
     return draw
 

@@ -21,13 +21,7 @@ from contracts.mlflow_names import COMPARISON_METRICS, TRAINING_EXPERIMENT
 from onnx_model.classifier import OnnxClassifier
 from training import command
 from training.data.labelled_tweets import read_labelled_tweets
-from training.evaluation.comparison import (
-    Decision,
-    PromotionPolicy,
-    best_candidate,
-    champion_metrics,
-    decide,
-)
+from training.evaluation.comparison import Decision, PromotionPolicy, best_candidate, champion_metrics, decide
 from training.evaluation.comparison_page import comparison_chart, comparison_page, csv_table
 from training.evaluation.evaluate import predictions_frame
 from training.tracking.registry import Registry

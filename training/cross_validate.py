@@ -35,7 +35,6 @@ from training.tracking.tracker import open_tracker
 
 logger = logging.getLogger("training")
 FOLD_METRICS = tuple(f"fold_{name}" for name in HEADLINES)
-LOG_EVERY_STEPS = 50
 
 
 def arg_parser() -> argparse.ArgumentParser:
@@ -114,7 +113,6 @@ def run_fold(arguments: argparse.Namespace) -> dict[str, float]:
     train, stop, held_out = parts_of_fold(tweets, arguments.fold, arguments.folds)
 
     from training.evaluation.evaluate import to_class_ids
-    from training.fine_tuning.device import choose_device, choose_threads
     from training.fine_tuning.fine_tune import fine_tune
     from training.models.classifier import torch_probabilities
 
@@ -128,17 +126,7 @@ def run_fold(arguments: argparse.Namespace) -> dict[str, float]:
     ):
         facts = {"table_version": tweets.table_version, "folds": arguments.folds, "fold_rows": len(held_out)}
         tracker.log_params(asdict(config) | facts)
-        tuned = fine_tune(
-            config,
-            checkpoint,
-            train,
-            stop,
-            choose_device(),
-            choose_threads(),
-            state,
-            LOG_EVERY_STEPS,
-            tracker.log_metrics,
-        )
+        tuned = fine_tune(config, checkpoint, train, stop, state, tracker.log_metrics)
         probabilities = torch_probabilities(tuned.model, tuned.tokenizer, held_out["text"].tolist())
         found = classification_metrics(probabilities, to_class_ids(held_out))
         metrics = {f"fold_{name}": found[name] for name in HEADLINES}

@@ -32,7 +32,7 @@ from training.models.checkpoints import checkpoint_sha256, resolve_checkpoint
 from training.models.presets import TRAINER_VERSION, TrainingConfig
 from training.options import arg_parser, build_config
 from training.tracking.provenance import airflow_tags, git_commit, library_versions, process_tags
-from training.tracking.tracker import NullTracker, Tracker, open_tracker
+from training.tracking.tracker import MlflowTracker, Tracker, open_tracker
 
 logger = logging.getLogger("training")
 
@@ -51,7 +51,7 @@ def train(arguments: argparse.Namespace) -> None:
     """
     config = build_config(arguments)
     tracker = open_tracker(arguments.experiment)
-    if isinstance(tracker, NullTracker) and arguments.output is None:
+    if not isinstance(tracker, MlflowTracker) and arguments.output is None:
         raise InputError("the trained model would be lost: set MLFLOW_TRACKING_URI or give --output FOLDER")
 
     tweets = read_labelled_tweets(
@@ -91,7 +91,7 @@ def train(arguments: argparse.Namespace) -> None:
     origin = {"preset": config.preset, "text_column": config.text_column, "git_commit": git_commit()}
     tags = try_tags | origin | process_tags()
     is_first = os.environ.get("RANK", "0") == "0"  # only the first of torchrun's processes logs and writes
-    tracker = tracker if is_first else NullTracker()
+    tracker = tracker if is_first else Tracker()
     tracker.mark_gone_runs(try_tags if "airflow_run_id" in try_tags else {})
     name = "-".join(digest[:16] for digest in identity.values())
     with (
@@ -106,7 +106,7 @@ def train(arguments: argparse.Namespace) -> None:
         steps = arguments.log_every_steps
         rows = distillation.rows if distillation else tweets.train
         tuned = fine_tune(
-            config, checkpoint, rows, tweets.validation, device, threads, state, steps, tracker.log_metrics
+            config, checkpoint, rows, tweets.validation, state, tracker.log_metrics, log_every_steps=steps
         )
         if not is_first:
             return

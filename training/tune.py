@@ -38,7 +38,6 @@ BEST_LOSS = "best_validation_training_loss"
 HEARTBEAT_SECONDS = 60  # a trial without a heartbeat for three times as long is queued again
 STARTUP_TRIALS = 5  # their values are random, and they are not pruned
 MIN_COMPARED_TRIALS = 3  # a trial is pruned only if so many others have reported at the same quarter
-LOG_EVERY_STEPS = 50
 
 
 def arg_parser() -> argparse.ArgumentParser:
@@ -144,11 +143,9 @@ def tune(arguments: argparse.Namespace) -> dict[str, Any]:
     name = f"{config.preset}-" + "-".join(digest[:12] for digest in identity.values())
     study = open_study(storage_uri, name, arguments.seed)
 
-    from training.fine_tuning.device import choose_device, choose_threads
     from training.fine_tuning.fine_tune import fine_tune
     from training.fine_tuning.pruning import PruneByValidationLoss
 
-    device, threads = choose_device(), choose_threads()
     origin = {"preset": config.preset, "study": study.study_name, "git_commit": git_commit()}
     tags = identity | origin | airflow_tags() | process_tags()
     tracker.mark_gone_runs({})
@@ -167,12 +164,9 @@ def tune(arguments: argparse.Namespace) -> dict[str, Any]:
                     checkpoint,
                     tweets.train,
                     tweets.validation,
-                    device,
-                    threads,
                     Path(scratch),
-                    LOG_EVERY_STEPS,
                     tracker.log_metrics,
-                    [PruneByValidationLoss(trial)],
+                    callbacks=[PruneByValidationLoss(trial)],
                 )
             except optuna.TrialPruned as error:  # raised again below: within the block the run would fail
                 tracker.log_metrics({"pruned": 1}, 0)

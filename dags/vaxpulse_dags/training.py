@@ -61,10 +61,7 @@ TRAIN_PARAMS = {
         "grown by at least this share.",
     ),
     "metric": Param(
-        "macro_f1",
-        type="string",
-        enum=list(COMPARISON_METRICS),
-        title="Metric of the comparison",
+        "macro_f1", type="string", enum=list(COMPARISON_METRICS), title="Metric of the comparison"
     ),
     "margin": Param(
         0.0,

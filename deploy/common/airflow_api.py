@@ -1,7 +1,5 @@
 """Client of Airflow's REST API with the calls that the deployments need."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

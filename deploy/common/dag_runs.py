@@ -6,8 +6,6 @@ triggered run is the time of the newest Asset event that it consumes. This time 
 task that updated the Asset.
 """
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Interface of a running platform. Both deployments implement it."""
 
-from __future__ import annotations
-
 from typing import Protocol
 
 ADMIN = "admin"  # user name in Airflow, and in MLflow where it requires a login

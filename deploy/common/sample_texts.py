@@ -1,80 +1,29 @@
 """Vocabulary and sentence templates of the generated dump. All sentences are invented."""
 
 DISEASES = [
-    "measles",
-    "flu",
-    "polio",
-    "mumps",
-    "whooping cough",
-    "rubella",
-    "tetanus",
-    "chickenpox",
-    "HPV",
-    "meningitis",
-    "hepatitis B",
-    "Ebola",
-]
+    "measles", "flu", "polio", "mumps", "whooping cough", "rubella", "tetanus", "chickenpox", "HPV",
+    "meningitis", "hepatitis B", "Ebola",
+]  # fmt: skip
 VACCINES = [
-    "MMR",
-    "flu shot",
-    "booster",
-    "polio vaccine",
-    "HPV vaccine",
-    "tetanus jab",
-    "vaccine",
-    "vaccination",
-    "measles vaccine",
-    "immunization",
-]
+    "MMR", "flu shot", "booster", "polio vaccine", "HPV vaccine", "tetanus jab", "vaccine", "vaccination",
+    "measles vaccine", "immunization",
+]  # fmt: skip
 PEOPLE = [
-    "my kids",
-    "my daughter",
-    "our children",
-    "my son",
-    "grandma",
-    "my students",
-    "all the nurses here",
-    "my neighbours",
-    "the whole class",
-]
+    "my kids", "my daughter", "our children", "my son", "grandma", "my students", "all the nurses here",
+    "my neighbours", "the whole class",
+]  # fmt: skip
 PLACES = [
-    "California",
-    "Kenya",
-    "Ohio",
-    "Disneyland",
-    "Texas",
-    "Lagos",
-    "our school",
-    "the clinic",
-    "Minnesota",
-    "London",
-    "São Paulo",
-    "Nairobi",
-]
+    "California", "Kenya", "Ohio", "Disneyland", "Texas", "Lagos", "our school", "the clinic",
+    "Minnesota", "London", "São Paulo", "Nairobi",
+]  # fmt: skip
 TIMES = [
-    "today",
-    "this morning",
-    "last week",
-    "in 2015",
-    "this winter",
-    "at 3pm",
-    "on Monday",
-    "before school starts",
-    "again",
-    "this year",
-]
+    "today", "this morning", "last week", "in 2015", "this winter", "at 3pm", "on Monday",
+    "before school starts", "again", "this year",
+]  # fmt: skip
 OUTLETS = [
-    "CNN",
-    "the county",
-    "WHO",
-    "the health department",
-    "NPR",
-    "a new study",
-    "the ministry",
-    "Reuters",
-    "local news",
-    "the CDC",
-]
+    "CNN", "the county", "WHO", "the health department", "NPR", "a new study", "the ministry", "Reuters",
+    "local news", "the CDC",
+]  # fmt: skip
 HASHTAGS = {
     1: ["#VaccinesWork", "#vaccinate", "#GetVaccinated", "#publichealth", "#ThankYouNurses"],
     0: ["#measles", "#health", "#news", "#flu", "#vaccines", "#polio"],
@@ -122,32 +71,10 @@ TEMPLATES = {
     ],
 }
 OPENINGS = [
-    "",
-    "",
-    "",
-    "",
-    "RT @user: ",
-    "<user> ",
-    "RT <user>: ",
-    "@user_1 ",
-    "Wow. ",
-    "OK so, ",
-    "Honestly? ",
+    "", "", "", "", "RT @user: ", "<user> ", "RT <user>: ", "@user_1 ", "Wow. ", "OK so, ", "Honestly? ",
     ".@user ",
-]
+]  # fmt: skip
 ENDINGS = [
-    "",
-    "",
-    "",
-    "",
-    " <url>",
-    " https://t.co/abc123",
-    " ...",
-    " via <user>",
-    "\n<url>",
-    " (thread)",
-    ", just saying",
-    " &lt;3",
-    " “really”",
-    '\n"quote of the day"',
-]
+    "", "", "", "", " <url>", " https://t.co/abc123", " ...", " via <user>", "\n<url>", " (thread)",
+    ", just saying", " &lt;3", " “really”", '\n"quote of the day"',
+]  # fmt: skip

@@ -1,7 +1,5 @@
 """Report the steps of a command, and wait for conditions."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

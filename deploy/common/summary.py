@@ -1,7 +1,5 @@
 """Read the state of a platform: row counts of the tables, the row of a dump in `dumps`, models in MLflow."""
 
-from __future__ import annotations
-
 import socket
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -75,14 +73,14 @@ def split_counts(deployment: Deployment) -> dict[str, int]:
     return {row["split"]: row["rows"] for row in (query(clean, count) if clean else [])}
 
 
-def mlflow_client(deployment: Deployment) -> MlflowClient:
+def mlflow_client(deployment: Deployment) -> "MlflowClient":
     """Return a client of the tracking server. Credentials: MLFLOW_TRACKING_USERNAME and _PASSWORD."""
     from mlflow import MlflowClient  # the import takes 1.6 s of CPU time
 
     return MlflowClient(deployment.url("mlflow"))
 
 
-def models(deployment: Deployment, max_results: int = 20) -> list[dict[str, Any]]:
+def models(deployment: Deployment) -> list[dict[str, Any]]:
     """Return the finished training runs in MLflow, newest first."""
     client = mlflow_client(deployment)
     experiment = client.get_experiment_by_name(mlflow_names.TRAINING_EXPERIMENT)
@@ -92,7 +90,7 @@ def models(deployment: Deployment, max_results: int = 20) -> list[dict[str, Any]
         [experiment.experiment_id],
         f"attributes.status = 'FINISHED' AND metrics.{mlflow_names.EVAL_ACCURACY} > 0",
         order_by=["attributes.start_time DESC"],
-        max_results=max_results,
+        max_results=20,
     )
     return [
         {

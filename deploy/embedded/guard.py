@@ -7,8 +7,6 @@ kernel kills the service (parent death signal), and the next guard kills the rem
 session.
 """
 
-from __future__ import annotations
-
 import ctypes
 import json
 import os

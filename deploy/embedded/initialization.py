@@ -1,21 +1,14 @@
 """Prepare the storage of the services before their first start. Existing data is not changed."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess
 from collections.abc import Callable
 from importlib.metadata import version
+from typing import Any
 
 from deploy.common.errors import CommandError
-from deploy.embedded.services import (
-    airflow,
-    connect_postgres,
-    hdfs_daemon,
-    postgres_command,
-    postgres_data,
-)
+from deploy.embedded.services import airflow, connect_postgres, hdfs_daemon, postgres_command, postgres_data
 from deploy.embedded.settings import POSTGRES_USER, Settings
 
 
@@ -41,24 +34,17 @@ def initialize_postgres(settings: Settings) -> None:
     options = ["-U", POSTGRES_USER, f"--pwfile=/dev/fd/{read_end}", "--auth=scram-sha-256"]
     command = postgres_command("initdb", unfinished, *options, "-E", "UTF8", "--locale=C.UTF-8")
     with os.fdopen(read_end):
-        finished = subprocess.run(command, pass_fds=[read_end], capture_output=True, text=True, check=False)
-    if finished.returncode:
-        cause = (finished.stderr.strip() or finished.stdout.strip()).splitlines()[-1]
-        raise CommandError(f"initdb cannot create {data}: {cause}")
+        run(command, f"initdb cannot create {data}", pass_fds=[read_end])
     unfinished.rename(data)
 
 
 def initialize_hdfs(settings: Settings) -> None:
     """Format the NameNode's folder if it was never formatted."""
-    if (settings.home / "hdfs" / "name" / "current" / "VERSION").exists():
+    folder = settings.home / "hdfs" / "name"
+    if (folder / "current" / "VERSION").exists():
         return
     command = [*hdfs_daemon("namenode.NameNode")(settings), "-format", "-nonInteractive"]
-    finished = subprocess.run(
-        command, env=settings.environment(), capture_output=True, text=True, check=False
-    )
-    if finished.returncode:
-        folder, cause = settings.home / "hdfs" / "name", finished.stderr.strip().splitlines()[-1]
-        raise CommandError(f"HDFS cannot format {folder}: {cause}")
+    run(command, f"HDFS cannot format {folder}", env=settings.environment())
 
 
 def create_databases(settings: Settings) -> None:
@@ -78,15 +64,14 @@ def migrate_airflow(settings: Settings, report: Callable[[str], None]) -> None:
     if stamp.exists():
         return
     report("migration of Airflow's database")
-    finished = subprocess.run(
-        airflow("db", "migrate")(settings),
-        env=settings.environment(),
-        cwd=settings.home,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if finished.returncode:
-        cause = finished.stderr.strip().splitlines()[-1]
-        raise CommandError(f"Airflow cannot migrate its database: {cause}")
+    command = airflow("db", "migrate")(settings)
+    run(command, "Airflow cannot migrate its database", env=settings.environment(), cwd=settings.home)
     stamp.touch()
+
+
+def run(command: list[str], failure: str, **options: Any) -> None:
+    """Run a command. If it fails, raise CommandError with `failure` and the last line of its output."""
+    finished = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    if finished.returncode:
+        cause = (finished.stderr.strip() or finished.stdout.strip()).splitlines()[-1]
+        raise CommandError(f"{failure}: {cause}")

@@ -1,7 +1,5 @@
 """Check the ports of the services before a start."""
 
-from __future__ import annotations
-
 import socket
 
 import psutil

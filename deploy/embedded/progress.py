@@ -1,15 +1,11 @@
 """Show the progress of `make run` and the duration of each step."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from rich.console import Console
-from rich.live import Live
-from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
@@ -49,9 +45,8 @@ class Progress:
             seconds = f"{time.monotonic() - start:.0f} s  "
             return Text.assemble(f"{title}  ", (seconds, "dim"), (state, "dim"))
 
-        spinner = Spinner("dots", text=line(""))
-        with Live(spinner, console=self.console, transient=True, refresh_per_second=8):
-            yield lambda state: spinner.update(text=line(state))
+        with self.console.status(line(""), refresh_per_second=8) as status:
+            yield lambda state: status.update(line(state))
         seconds = f"  {time.monotonic() - start:.1f} s"
         self.console.print(Text.assemble(("✓ ", "green"), title, (seconds, "dim")))
 

@@ -1,7 +1,5 @@
 """The results that `make run` prints at its end."""
 
-from __future__ import annotations
-
 import urllib.parse
 from collections.abc import Iterator
 from typing import Any

@@ -1,7 +1,5 @@
 """Embedded platform: `python -m deploy.embedded.run start|stop|status|logs|clean`, called by `make`."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Commands and health checks of the embedded platform's services."""
 
-from __future__ import annotations
-
 import functools
 import json
 import os

@@ -1,7 +1,5 @@
 """Folders, ports, credentials and environment of the embedded platform."""
 
-from __future__ import annotations
-
 import getpass
 import json
 import os
@@ -51,7 +49,7 @@ class Settings:
     ports: dict[str, int]
 
     @classmethod
-    def load(cls) -> Settings:
+    def load(cls) -> "Settings":
         """Read VAXPULSE_HOME and the ports. Precedence: environment, last start, defaults."""
         home = Path(os.environ.get("VAXPULSE_HOME") or REPOSITORY / "var").absolute()
         if len(str(home / "run" / "supervisor.sock")) > MAX_SOCKET_PATH:

@@ -1,7 +1,5 @@
 """`make status`: services, last run of each DAG, rows of each table, champion."""
 
-from __future__ import annotations
-
 import json
 from datetime import datetime
 from typing import Any

@@ -1,7 +1,5 @@
 """Start and stop the services with supervisor."""
 
-from __future__ import annotations
-
 import fcntl
 import functools
 import os

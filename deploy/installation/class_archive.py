@@ -1,7 +1,5 @@
 """Archive of the classes that Spark jobs load (class data sharing of Java): it halves the start of a job."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import tempfile

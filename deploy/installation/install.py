@@ -5,8 +5,6 @@ library only. Each part records the hash of the lock file that it was installed 
 call takes 0.1 s.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Install the jars of ivy.xml and verify them with jars.lock."""
 
-from __future__ import annotations
-
 import shutil
 import ssl
 import subprocess

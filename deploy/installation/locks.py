@@ -1,7 +1,5 @@
 """Record which lock file a folder was installed from."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Create `.venv` and install the packages of requirements.txt."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import subprocess

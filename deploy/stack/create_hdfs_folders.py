@@ -4,8 +4,6 @@ It runs as HDFS's superuser. The folders belong to Airflow and Spark. Every user
 folder; its sticky bit prevents users from deleting files of others.
 """
 
-from __future__ import annotations
-
 import requests
 from hdfs import InsecureClient
 from requests.adapters import HTTPAdapter

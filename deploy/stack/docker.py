@@ -1,11 +1,8 @@
 """Docker commands."""
 
-from __future__ import annotations
-
-import json
 import os
 import subprocess
-from typing import IO, Any
+from typing import IO
 
 from deploy.common.checkout import REPOSITORY
 from deploy.common.errors import CommandError
@@ -42,10 +39,3 @@ def compose(*arguments: str, stdin: IO[bytes] | None = None) -> None:
         raise CommandError(
             f"`{' '.join(command)}` failed: see its last lines, or `make stack-logs SERVICE=name`"
         )
-
-
-def containers() -> list[dict[str, Any]]:
-    """Return the output of `docker inspect` for each container of the stack, including stopped containers."""
-    names = docker("compose", "ps", "--all", "--quiet").split()
-    found: list[dict[str, Any]] = json.loads(docker("inspect", *names))
-    return found

@@ -3,8 +3,6 @@
 It uses the standard library only, because a server has no `.venv`.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 

@@ -1,7 +1,5 @@
 """Settings of the stack: secrets and ports in .env, and the credentials for users and scripts."""
 
-from __future__ import annotations
-
 import json
 import os
 import secrets

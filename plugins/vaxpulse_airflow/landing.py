@@ -3,8 +3,6 @@
 A file is renamed before it is read: no process writes to it afterwards. A delivery is complete or absent.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import socket
@@ -48,7 +46,7 @@ class Delivered(NamedTuple):
     problems: list[str]
 
 
-def deliver_everything(client: Client, landing: Path) -> None:
+def deliver_everything(client: "Client", landing: Path) -> None:
     """Deliver every complete file of both landing folders.
 
     Raises:
@@ -61,7 +59,7 @@ def deliver_everything(client: Client, landing: Path) -> None:
         raise RuntimeError("could not be delivered: " + "; ".join(problems))
 
 
-def deliver_landed(client: Client) -> Delivered:
+def deliver_landed(client: "Client") -> Delivered:
     """Deliver every complete file of the landing folder in HDFS.
 
     A file is first renamed to a hidden name: only one of several processes succeeds. It gets its final name
@@ -97,7 +95,7 @@ def deliver_landed(client: Client) -> Delivered:
     return Delivered(sources, problems)
 
 
-def still_exists(client: Client, path: str) -> bool:
+def still_exists(client: "Client", path: str) -> bool:
     """Return whether a file exists. If HDFS does not answer, assume that it does."""
     try:
         return find_status(client, path) is not None
@@ -105,7 +103,7 @@ def still_exists(client: Client, path: str) -> bool:
         return True
 
 
-def list_landed_files(client: Client) -> list[str]:
+def list_landed_files(client: "Client") -> list[str]:
     """Return the complete files of the landing folder in HDFS, ordered by mtime, which a move preserves."""
     if find_status(client, LANDING) is None:
         return []
@@ -126,7 +124,7 @@ def is_old_enough(mtime: float) -> bool:
     return not time.time() - MIN_AGE_SECONDS < mtime <= time.time()
 
 
-def unused_name(client: Client, moment: datetime, source: str) -> str:
+def unused_name(client: "Client", moment: datetime, source: str) -> str:
     """Return an unused name of a delivered file. The time is increased by milliseconds if necessary."""
     while any(
         find_status(client, f"{DELIVERED}/{hidden}{delivered_name(moment, source)}") for hidden in (".", "")
@@ -135,7 +133,7 @@ def unused_name(client: Client, moment: datetime, source: str) -> str:
     return delivered_name(moment, source)
 
 
-def deliver_landed_locally(client: Client, landing: Path) -> Delivered:
+def deliver_landed_locally(client: "Client", landing: Path) -> Delivered:
     """Deliver every complete file of a local landing folder.
 
     A file is claimed: it is renamed into the subfolder `uploading`. After its upload it is deleted.
@@ -215,7 +213,7 @@ def claim_local_file(path: Path, landing: Path, moment: datetime) -> None:
             path.parent.rmdir()  # a folder that was created for this file alone
 
 
-def upload_local_file(client: Client, path: Path) -> None:
+def upload_local_file(client: "Client", path: Path) -> None:
     """Upload a claimed file, then delete it."""
     with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:  # noqa: PTH123 (a descriptor follows no symlink)
         status = os.fstat(file.fileno())
@@ -225,7 +223,7 @@ def upload_local_file(client: Client, path: Path) -> None:
     path.unlink()
 
 
-def deliver_dump(client: Client, dump: str, landing: Path, file_system: str) -> str:
+def deliver_dump(client: "Client", dump: str, landing: Path, file_system: str) -> str:
     """Deliver one dump.
 
     Args:
@@ -265,7 +263,7 @@ def deliver_dump(client: Client, dump: str, landing: Path, file_system: str) -> 
     return deliver_local_file(client, dump.removeprefix("file://"), landing, moment)
 
 
-def deliver_local_file(client: Client, name: str, landing: Path, moment: datetime) -> str:
+def deliver_local_file(client: "Client", name: str, landing: Path, moment: datetime) -> str:
     """Deliver one file of a local landing folder. Return its name.
 
     Raises:

@@ -1,7 +1,5 @@
 """WebHDFS with timeouts, reads that avoid dead DataNodes, and complete uploads."""
 
-from __future__ import annotations
-
 import logging
 import uuid
 from collections.abc import Callable, Iterator
@@ -30,7 +28,7 @@ UPLOAD_PREFIX = ".uploading-"
 class TimedWebHDFSHook(WebHDFSHook):
     """WebHDFSHook with TIMEOUT_SECONDS, which repeats reads that were redirected to a dead DataNode."""
 
-    def _get_client(self, *arguments: Any) -> Client:
+    def _get_client(self, *arguments: Any) -> "Client":
         client = super()._get_client(*arguments)
         client._timeout = TIMEOUT_SECONDS  # an argument of the client that the hook does not pass
         client._request = partial(request_from_live_datanode, client._request)
@@ -100,7 +98,7 @@ def path_in_file_system(uri: str, file_system: str) -> str:
     return str(PurePosixPath(parts.path))
 
 
-def find_status(client: Client, path: str) -> dict[str, Any] | None:
+def find_status(client: "Client", path: str) -> dict[str, Any] | None:
     """Return the status of a file or folder, or None if it does not exist. Other failures raise HdfsError."""
     from hdfs import HdfsError
 
@@ -113,7 +111,7 @@ def find_status(client: Client, path: str) -> dict[str, Any] | None:
     return status
 
 
-def is_closed(client: Client, path: str) -> bool:
+def is_closed(client: "Client", path: str) -> bool:
     """Return whether a file exists and is not open for writing.
 
     WebHDFS has no such operation, but a checksum request fails for an open file. HDFS stores checksums: no
@@ -131,7 +129,7 @@ def is_closed(client: Client, path: str) -> bool:
 
 
 def upload(
-    client: Client, blocks: Iterator[bytes], expected_bytes: int | None, folder: str, name: str
+    client: "Client", blocks: Iterator[bytes], expected_bytes: int | None, folder: str, name: str
 ) -> None:
     """Write a file to a hidden name, and rename it when it is complete.
 

@@ -72,7 +72,7 @@ def labels_section(labels: Mapping[tuple[int | None, str], int]) -> Section:
         if (count := counts.get(name)) is not None
     ]
     alt = "Bars: " + ", ".join(f"{name} {count:,}" for name, count in counts.items()) + " tweets."
-    bars = charts.label_bars(list(counts), list(counts.values()), "tweets")
+    bars = charts.value_bars(list(counts), list(counts.values()), "tweets")
     text = f"{total:,} tweets, {labelled:,} of them labelled. Copies of a text are on one side of the split."
     table = Table(("label", "tweets", "share of labelled", "train", "eval"), rows)
     return Section("Labels", text, [draw_picture("labels", alt, bars, height=2.2)], [table])
@@ -172,7 +172,8 @@ def removed_section(removed: Mapping[str, int], tweets: int) -> Section:
         for rule, count, taken in zip(rules, changed, characters, strict=True)
     ]
     alt = "Bars: characters removed by each rule. " + ", ".join(f"{row[0]} {row[3]:,}" for row in rows) + "."
-    picture = draw_picture("removed", alt, charts.removal_bars(rules, characters), height=3.6)
+    bars = charts.value_bars(rules, characters, "characters removed", "positive")
+    picture = draw_picture("removed", alt, bars, height=3.6)
     return Section(
         "Effect of the cleaning rules",
         text,
@@ -191,8 +192,7 @@ def difference_section(previous: Comparison | None, labels: Mapping[str, int]) -
         return Section(title, "This is the first version of the table.")
     if previous.differences is None or previous.labels is None:
         return Section(
-            title,
-            f"VACUUM removed the files of version {previous.version}, so that it cannot be compared.",
+            title, f"VACUUM removed the files of version {previous.version}, so that it cannot be compared."
         )
     before, now = previous.labels, labels
     labelled_before, labelled_now = (

@@ -140,7 +140,7 @@ def container(
 def test_open_ports_root_and_visible_secrets_are_found(monkeypatch, changed, problems):
     for name in settings.port_variables():
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(docker, "containers", lambda: [container(**changed)])
+    monkeypatch.setattr(security, "inspect_containers", lambda: [container(**changed)])
     monkeypatch.setattr(docker, "docker", lambda *_: "")
     monkeypatch.setattr(security, "find_login_problems", lambda *_: ())
     monkeypatch.setattr(security, "find_role_problems", lambda *_: ())
@@ -148,7 +148,7 @@ def test_open_ports_root_and_visible_secrets_are_found(monkeypatch, changed, pro
 
 
 def test_secret_in_the_history_of_an_image_is_found(monkeypatch):
-    monkeypatch.setattr(docker, "containers", lambda: [container()])
+    monkeypatch.setattr(security, "inspect_containers", lambda: [container()])
     monkeypatch.setattr(
         docker, "docker", lambda command, *_: "RUN echo s3cret-of-mlflow" if command == "history" else ""
     )

@@ -22,7 +22,7 @@ def find_problems(values: dict[str, str]) -> Iterator[str]:
     urls = settings.addresses(values)
     yield from find_login_problems(urls, values)
     yield from find_role_problems(urls["airflow"], values)
-    containers = docker.containers()
+    containers = inspect_containers()
     yield from find_port_problems(containers, values)
     hidden = {name: value for name, value in values.items() if not name.startswith(("VAXPULSE_", "COMPOSE_"))}
     for container in containers:
@@ -38,6 +38,13 @@ def find_problems(values: dict[str, str]) -> Iterator[str]:
         for name, value in hidden.items():
             if value in shown:
                 yield f"the history of {image} shows {name}"
+
+
+def inspect_containers() -> list[dict[str, Any]]:
+    """Return the output of `docker inspect` for each container of the stack, including stopped containers."""
+    names = docker.docker("compose", "ps", "--all", "--quiet").split()
+    found: list[dict[str, Any]] = json.loads(docker.docker("inspect", *names))
+    return found
 
 
 def find_login_problems(urls: dict[str, str], values: dict[str, str]) -> Iterator[str]:

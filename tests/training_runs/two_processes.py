@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from training.data.labelled_tweets import read_labelled_tweets
+from training.fine_tuning import fine_tune as fine_tune_module
 from training.fine_tuning.device import Device
-from training.fine_tuning.fine_tune import fine_tune
 from training.options import arg_parser, build_config
 
 
@@ -30,10 +30,11 @@ def main(tweets_table: str, checkpoint: str, folder: str) -> None:
     config = build_config(arg_parser().parse_args([*options, "--learning-rate", "0.001", "--patience", "9"]))
     tweets = read_labelled_tweets(tweets_table, "safe_text")
     rank = os.environ.get("RANK", "0")
-    cpu = Device("cpu", "test", "float32")
     state = Path(folder) / "state"
-    tuned = fine_tune(
-        config, Path(checkpoint), tweets.train.head(128), tweets.validation, cpu, 1, state, 1, lambda *_: None
+    fine_tune_module.choose_device = lambda: Device("cpu", "test", "float32")
+    fine_tune_module.choose_threads = lambda: 1
+    tuned = fine_tune_module.fine_tune(
+        config, Path(checkpoint), tweets.train.head(128), tweets.validation, state, log_every_steps=1
     )
     if rank == "0":
         (Path(folder) / "curves.json").write_text(json.dumps(tuned.curves))

@@ -1,6 +1,5 @@
 """Evaluate an exported model: metrics with intervals, figures, predictions and the most confident errors."""
 
-import io
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -94,7 +93,7 @@ def evaluate(
         "reliability.png": render_png(reliability_diagram(probabilities, class_ids), title),
         "learning_curves.png": render_png(drawn_curves, title, 6.4, 4.2),
         "confident_errors.csv": to_csv(confident_errors(tweets.eval, predictions)),
-        "eval_predictions.parquet": to_parquet(predictions),
+        "eval_predictions.parquet": predictions.to_parquet(index=False),
     }
     metadata = replace(
         classifier.metadata,
@@ -147,13 +146,6 @@ def to_csv(frame: pd.DataFrame) -> bytes:
     protected = frame["text"].mask(is_formula, TEXT_PREFIX + frame["text"])
     text: str = frame.assign(text=protected).to_csv(index=False)
     return text.encode()
-
-
-def to_parquet(frame: pd.DataFrame) -> bytes:
-    """Return a table as the bytes of a Parquet file."""
-    buffer = io.BytesIO()
-    frame.to_parquet(buffer, index=False)
-    return buffer.getvalue()
 
 
 def _prefixed(prefix: str, metrics: Mapping[str, float]) -> dict[str, float]:

@@ -28,7 +28,7 @@ from contracts.exit_status import InputError
 from contracts.labels import LABEL_TO_CLASS_OFFSET
 from onnx_model.classifier import softmax
 from training.evaluation.metrics import classification_metrics
-from training.fine_tuning.device import Device
+from training.fine_tuning.device import Device, choose_device, choose_threads
 from training.fine_tuning.progress import ProgressLines
 from training.fine_tuning.targets import class_weights
 from training.fine_tuning.trainer import LengthBatchTrainer, Patience, TokenisedTweets
@@ -68,11 +68,10 @@ def fine_tune(
     checkpoint: Path,
     train: pd.DataFrame,
     validation: pd.DataFrame,
-    device: Device,
-    threads: int,
     folder: Path,
-    log_every_steps: int,
-    log_metrics: Callable[[dict[str, float], int], None],
+    log_metrics: Callable[[dict[str, float], int], None] = lambda metrics, step: None,
+    *,
+    log_every_steps: int = 50,
     callbacks: Sequence[TrainerCallback] = (),
 ) -> FineTuned:
     """Fine-tune a checkpoint.
@@ -82,18 +81,17 @@ def fine_tune(
         checkpoint: folder with the weights to start from.
         train: columns text, label, agreement and optionally a teacher's probabilities.
         validation: columns text, label and agreement, for early stopping and the choice of the weights.
-        device: device and precision.
-        threads: threads of one operator.
         folder: checkpoints of the training. If it contains some, training resumes from the latest.
-        log_every_steps: interval of progress lines and losses.
         log_metrics: called with metrics and step.
+        log_every_steps: interval of progress lines and losses.
         callbacks: further callbacks of the Trainer.
 
     Raises:
         InputError: the checkpoint is not a text classifier, or the batch size is not divisible by the
             devices.
     """
-    torch.set_num_threads(threads)
+    device = choose_device()
+    torch.set_num_threads(choose_threads())
     transformers.logging.set_verbosity_error()  # hides 20 lines of warnings about the new classification head
     transformers.logging.disable_progress_bar()
     set_seed(config.seed)

@@ -1,14 +1,14 @@
-"""Record a run: in MLflow, or nowhere. Both trackers have the same interface."""
+"""Record a run: in MLflow, or nowhere."""
 
 import logging
 import os
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import contracts
@@ -39,24 +39,23 @@ class FinishedRun:
     metrics: Mapping[str, float]
 
 
-class Tracker(Protocol):
-    """Records one run at a time."""
+class Tracker:
+    """Records one run at a time. This class records nothing: it serves runs without a tracking server."""
 
     def finished_runs(self, tags: Mapping[str, str]) -> list[FinishedRun]:
         """Return the finished runs with all these tags, the latest first."""
-        ...
+        return []
 
     def mark_gone_runs(self, try_tags: Mapping[str, str]) -> None:
         """End each open run whose process has ended. Runs with `try_tags` are earlier attempts."""
 
-    def run(
-        self, name: str, tags: Mapping[str, str], run_id: str | None = None
-    ) -> AbstractContextManager[str]:
+    @contextmanager
+    def run(self, name: str, tags: Mapping[str, str], run_id: str | None = None) -> Iterator[str]:
         """Open a run, nested in the open one, and yield its id. It fails if the block raises an exception.
 
         With `run_id` an earlier run continues.
         """
-        ...
+        yield ""
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Record values that are known before the training."""
@@ -77,32 +76,7 @@ class Tracker(Protocol):
         """Record a folder under its own name."""
 
 
-class NullTracker:
-    """Records nothing, for a run without a tracking server."""
-
-    def finished_runs(self, tags: Mapping[str, str]) -> list[FinishedRun]:
-        return []
-
-    def mark_gone_runs(self, try_tags: Mapping[str, str]) -> None: ...
-
-    @contextmanager
-    def run(self, name: str, tags: Mapping[str, str], run_id: str | None = None) -> Iterator[str]:
-        yield ""
-
-    def log_params(self, params: Mapping[str, Any]) -> None: ...
-
-    def log_dataset(self, tweets: LabelledTweets) -> None: ...
-
-    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None: ...
-
-    def log_model(self, onnx_folder: Path, requirements: list[str], metadata: dict[str, Any]) -> None: ...
-
-    def log_files(self, files: Mapping[str, bytes]) -> None: ...
-
-    def log_folder(self, folder: Path) -> None: ...
-
-
-class MlflowTracker:
+class MlflowTracker(Tracker):
     """Records in an MLflow experiment, which is created if it does not exist."""
 
     def __init__(self, uri: str, experiment: str) -> None:
@@ -198,14 +172,14 @@ class MlflowTracker:
 
 
 def open_tracker(experiment: str) -> Tracker:
-    """Return a tracker for the server of MLFLOW_TRACKING_URI, or NullTracker if the variable is not set.
+    """Return a tracker for the server of MLFLOW_TRACKING_URI, or one that records nothing without it.
 
     Raises:
         TransientError: the server does not answer or rejects the experiment.
     """
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
     if not uri:
-        return NullTracker()
+        return Tracker()
     uri = move_credentials_to_environment(uri)
     if uri.startswith(("http://", "https://")):
         _check_health(uri)

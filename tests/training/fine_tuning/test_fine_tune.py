@@ -2,18 +2,23 @@
 
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import torch
 from transformers import TrainerCallback
 
 from training.data.labelled_tweets import read_labelled_tweets
+from training.fine_tuning import fine_tune as fine_tune_module
 from training.fine_tuning import trainer
 from training.fine_tuning.device import Device
 from training.fine_tuning.fine_tune import FineTuned, fine_tune, last_checkpoint
 from training.options import arg_parser, build_config
 
-CPU = Device("cpu", "test", "float32")
+
+@pytest.fixture(autouse=True)
+def one_cpu_thread(monkeypatch) -> None:
+    """The same device, precision and thread on every machine."""
+    monkeypatch.setattr(fine_tune_module, "choose_device", lambda: Device("cpu", "test", "float32"))
+    monkeypatch.setattr(fine_tune_module, "choose_threads", lambda: 1)
 
 
 @pytest.fixture
@@ -26,9 +31,8 @@ def tune(tweets_table, tiny_bert, tmp_path):
             arg_parser().parse_args(["--preset", "bert", "--tweets", "t", "--batch-size", "16", *options])
         )
         state = tmp_path / folder
-        return fine_tune(
-            config, tiny_bert, tweets.train, tweets.validation, CPU, 1, state, 5, lambda *_: None, callbacks
-        )
+        rows = tweets.train, tweets.validation
+        return fine_tune(config, tiny_bert, *rows, state, log_every_steps=5, callbacks=callbacks)
 
     return run
 
@@ -164,11 +168,9 @@ def test_validation_rows_do_not_influence_the_gradient(tune, tweets_table, tiny_
         arg_parser().parse_args(["--preset", "bert", "--tweets", "t", "--batch-size", "16", "--epochs", "1"])
     )
     flipped = tweets.validation.assign(label=-tweets.validation["label"])
-    one = fine_tune(
-        config, tiny_bert, tweets.train, tweets.validation, CPU, 1, tmp_path / "one", 5, lambda *_: None
-    )
-    two = fine_tune(
-        config, tiny_bert, tweets.train, pd.DataFrame(flipped), CPU, 1, tmp_path / "two", 5, lambda *_: None
+    one, two = (
+        fine_tune(config, tiny_bert, tweets.train, rows, tmp_path / name, log_every_steps=5)
+        for name, rows in (("one", tweets.validation), ("two", flipped))
     )
     assert one.curves["train"] == two.curves["train"]
     assert one.curves["validation"] != two.curves["validation"]
