@@ -336,7 +336,7 @@ class TestWholeRun:
         self, bert_run, monkeypatch, tweets, write_table
     ) -> None:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", bert_run.store)
-        monkeypatch.setattr(fine_tuning, "fine_tune", lambda *_: pytest.fail("trained again"))
+        monkeypatch.setattr(fine_tuning, "fine_tune", lambda *_, **__: pytest.fail("trained again"))
         more = tweets.head(18).assign(
             tweet_id="NEW" + tweets["tweet_id"], text_group=tweets["text_group"] + "new", split="train"
         )
@@ -349,7 +349,7 @@ class TestWholeRun:
 
     def test_an_identical_run_is_skipped(self, bert_run, monkeypatch) -> None:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", bert_run.store)
-        monkeypatch.setattr(fine_tuning, "fine_tune", lambda *_: pytest.fail("trained again"))
+        monkeypatch.setattr(fine_tuning, "fine_tune", lambda *_, **__: pytest.fail("trained again"))
         assert run(*bert_run.options, "--skip-if-trained").code == NOTHING_TO_DO
         finished = mlflow.search_runs(
             experiment_names=["whole"], filter_string="attributes.status = 'FINISHED'", output_format="list"
@@ -360,7 +360,7 @@ class TestWholeRun:
         # The worker died after the run had finished. Downstream tasks must run, so the retry is not a skip.
         monkeypatch.setenv("MLFLOW_TRACKING_URI", bert_run.store)
         monkeypatch.setenv("AIRFLOW_CTX_DAG_RUN_ID", bert_run.run.data.tags["airflow_run_id"])
-        monkeypatch.setattr(fine_tuning, "fine_tune", lambda *_: pytest.fail("trained again"))
+        monkeypatch.setattr(fine_tuning, "fine_tune", lambda *_, **__: pytest.fail("trained again"))
         assert run(*bert_run.options, "--skip-if-trained").code == 0
 
     @pytest.mark.parametrize(
@@ -370,7 +370,7 @@ class TestWholeRun:
     def test_a_different_config_is_not_skipped(self, change, bert_run, monkeypatch) -> None:
         class TrainedError(Exception): ...
 
-        def trained(*_) -> None:
+        def trained(*_, **__) -> None:
             raise TrainedError
 
         monkeypatch.setenv("MLFLOW_TRACKING_URI", bert_run.store)
@@ -407,7 +407,7 @@ class TestFailure:
         ]
 
     def test_a_run_that_raises_is_marked_as_failed_and_repeated_next_time(self, options, monkeypatch) -> None:
-        def out_of_memory(*_) -> None:
+        def out_of_memory(*_, **__) -> None:
             raise RuntimeError("out of memory")
 
         monkeypatch.setattr(fine_tuning, "fine_tune", out_of_memory)
@@ -423,13 +423,13 @@ class TestFailure:
         ) as left_open:  # process 1 started later than the kernel
             mlflow.MlflowClient().update_run(left_open.info.run_id, status="RUNNING")
         mlflow.MlflowClient().update_run(left_open.info.run_id, status="RUNNING")
-        monkeypatch.setattr(fine_tuning, "fine_tune", lambda *_: sys.exit(1))
+        monkeypatch.setattr(fine_tuning, "fine_tune", lambda *_, **__: sys.exit(1))
         with pytest.raises(SystemExit):
             run(*options, "--experiment", "raises")
         assert mlflow.get_run(left_open.info.run_id).info.status == "KILLED"
 
     def test_a_run_that_airflow_terminates_is_marked_as_failed(self, options, monkeypatch) -> None:
-        monkeypatch.setattr(fine_tuning, "fine_tune", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+        monkeypatch.setattr(fine_tuning, "fine_tune", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
         with pytest.raises(SystemExit) as exit_:
             run(*options, "--experiment", "ended")
         assert exit_.value.code == 143

@@ -57,9 +57,9 @@ def test_a_retry_resumes_a_killed_fold_and_does_not_repeat_a_finished_one(
     fold += ["--preset", "bert", "--tweets", tweets_table, "--checkpoint", str(tiny_bert)]
     original, folders = fine_tuning.fine_tune, []
 
-    def recorded(config, checkpoint, train, stop, device, threads, folder, *rest) -> fine_tuning.FineTuned:
+    def recorded(config, checkpoint, train, stop, folder, *rest, **options) -> fine_tuning.FineTuned:
         folders.append(fine_tuning.last_checkpoint(folder))
-        tuned = original(config, checkpoint, train, stop, device, threads, folder, *rest)
+        tuned = original(config, checkpoint, train, stop, folder, *rest, **options)
         if len(folders) == 1:
             raise KilledError
         return tuned
