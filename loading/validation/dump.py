@@ -1,9 +1,10 @@
-"""Read and validate a dump in any format. Counts stay in memory, records on the local disk."""
+"""Validate a dump in one pass. Counts stay in memory, records on the local disk."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from functools import partial
+from itertools import chain
 from tempfile import TemporaryFile
 from typing import IO
 
@@ -14,45 +15,20 @@ import pyarrow as pa
 import pyarrow.ipc
 
 from contracts.labels import LABELS
-from loading.detection.containers import Limits
-from loading.formats.dump_bytes import HashedDump, RefusedDumpError
-from loading.inspection import NO_HASHES, Inspection, Opener, Recall, Totals, read_dump
-from loading.mapping.apply import MAX_COUNTED_LENGTH, MappedBatch
-from loading.mapping.model import GivenMapping, Question
-from loading.threads import map_in_threads
-from loading.validation.records import INVALID_RECORDS, TWEETS
+from loading.formats.csv_records import Records, close_at_line_end, find_records, read_records
+from loading.formats.dump_bytes import HashedFile, RefusedDumpError, content_blocks, whole_lines
+from loading.threads import map_in_threads, prefetch
+from loading.validation.record_rules import Layout, read_header
+from loading.validation.records import (
+    INVALID_RECORDS,
+    MAX_COUNTED_LENGTH,
+    TWEETS,
+    ValidatedRecords,
+    may_continue,
+    validate_records,
+)
 
 Progress = Callable[[int, int], None]
-
-
-class SpilledTotals(Totals):
-    """Totals of a dump that write its records to files."""
-
-    def __init__(
-        self, tweets: IO[bytes], invalid_records: IO[bytes], progress: Callable[[int], None]
-    ) -> None:
-        super().__init__()
-        self._progress = progress
-        self._files = [pa.OSFile(path_of(file), "wb") for file in (tweets, invalid_records)]
-        self._writers = [
-            pa.ipc.new_stream(file, schema)
-            for file, schema in zip(self._files, (TWEETS, INVALID_RECORDS), strict=True)
-        ]
-
-    def add(self, batch: MappedBatch) -> None:
-        """Add a batch."""
-        super().add(batch)
-        for writer, records in zip(self._writers, (batch.tweets, batch.rejected), strict=True):
-            if records.num_rows:
-                writer.write_batch(records)
-        self._progress(self.records)
-
-    def close(self) -> None:
-        """Complete the files."""
-        for writer, file in zip(self._writers, self._files, strict=True):
-            if not file.closed:
-                writer.close()
-                file.close()
 
 
 @dataclass
@@ -64,17 +40,11 @@ class ValidatedDump:
         invalid_records_file: an Arrow stream of the invalid records.
         sha256, bytes: hash and size of the file as delivered.
         refusal: why the dump as a whole cannot be loaded, or None. A refused dump has no records.
-        found: how the dump was read, and open questions; None if it was refused.
         records: number of records after the header.
         quarantined: number of invalid records.
-        lines, quarantined_lines: number of lines in all records; in the invalid ones and in accepted texts
-            that are suspiciously long.
-        contradicting_ids: number of ids with several labels.
         label_counts: number of valid tweets per label, in the order of LABELS.
         text_lengths: `text_lengths[n]` is the number of valid tweets whose text has n characters.
-        first_created_at, last_created_at: when the tweets were written.
-        sorted_id_hashes: 64-bit hashes of the distinct ids, ascending.
-        text_hashes: 64-bit hash of the text of each of these ids, from its last record.
+        sorted_id_hashes: 64-bit hashes of the ids, ascending.
         superseded: row numbers of tweets whose id occurs again later in the dump, ascending.
     """
 
@@ -83,20 +53,13 @@ class ValidatedDump:
     sha256: str = ""
     bytes: int = 0
     refusal: str | None = None
-    found: Inspection | None = None
     records: int = 0
     quarantined: int = 0
-    lines: int = 0
-    quarantined_lines: int = 0
-    contradicting_ids: int = 0
     label_counts: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(LABELS), np.int64))
     text_lengths: npt.NDArray[np.int64] = field(
         default_factory=lambda: np.zeros(MAX_COUNTED_LENGTH + 1, np.int64)
     )
-    first_created_at: datetime | None = None
-    last_created_at: datetime | None = None
     sorted_id_hashes: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
-    text_hashes: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
     superseded: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @property
@@ -108,11 +71,6 @@ class ValidatedDump:
     def duplicates(self) -> int:
         """Return the number of tweets whose id occurs again later in the dump."""
         return len(self.superseded)
-
-    @property
-    def questions(self) -> tuple[Question, ...]:
-        """Return the questions that a user must answer before the dump is loaded."""
-        return self.found.questions if self.found else ()
 
     @property
     def median_text_length(self) -> float | None:
@@ -150,11 +108,7 @@ def read_batches(file: IO[bytes]) -> Iterator[pa.RecordBatch]:
 
 @contextmanager
 def validate_dump(
-    opener: Opener,
-    given: GivenMapping | None = None,
-    limits: Limits | None = None,
-    recall: Recall = lambda header: None,
-    progress: Progress = lambda bytes_, records: None,
+    file: IO[bytes], progress: Progress = lambda bytes_, records: None
 ) -> Iterator[ValidatedDump]:
     """Read a dump and validate its records.
 
@@ -162,71 +116,90 @@ def validate_dump(
     The files have no names, so they disappear if the process dies.
 
     Args:
-        opener: opens the dump at its beginning.
-        given: what a user has said about the dump.
-        limits: bounds on decompression.
-        recall: returns the mapping that a user gave earlier for a header.
+        file: the dump, open for reading.
         progress: called repeatedly with the number of bytes and records read so far.
-
-    Raises:
-        InputError: `given` names a column that the dump does not have.
     """
-    source = HashedDump(opener)
+    hashed = HashedFile(file)
     with TemporaryFile() as tweets, TemporaryFile() as invalid_records:
-        readings: list[SpilledTotals] = []
-
-        def start_reading() -> Totals:
-            for earlier in readings:
-                earlier.close()
-            readings[:] = [
-                SpilledTotals(tweets, invalid_records, lambda records: progress(source.bytes_read, records))
-            ]
-            return readings[0]
-
         dump = ValidatedDump(tweets, invalid_records)
         try:
-            found = read_dump(source.open, given or GivenMapping(), limits, start_reading, recall)
+            with closing(prefetch(content_blocks(hashed))) as blocks:
+                _validate_lines(dump, whole_lines(blocks), hashed, progress)
         except RefusedDumpError as error:
-            dump.refusal = str(error)
-        else:
-            _complete(dump, found, readings[0])
-        finally:
-            for reading in readings:
-                reading.close()
-        dump.sha256, dump.bytes = source.digest()
+            dump = ValidatedDump(tweets, invalid_records, refusal=str(error))
+        dump.sha256 = hashed.sha256()
+        dump.bytes = hashed.bytes
         yield dump
 
 
-def _complete(dump: ValidatedDump, found: Inspection, totals: SpilledTotals) -> None:
-    """Copy the counts of a dump that was read to its end, and find its duplicates."""
-    totals.close()
-    dump.found = found
-    dump.records, dump.quarantined = totals.records, totals.rejected
-    dump.lines = totals.lines
-    dump.quarantined_lines = totals.lost_lines + totals.suspicious_lines
-    _, _, dump.contradicting_ids = totals.count_tweets()
-    dump.label_counts, dump.text_lengths = totals.label_counts, totals.text_lengths
-    dump.first_created_at, dump.last_created_at = totals.first, totals.last
-    order, hashes, is_last = totals.id_order
-    dump.sorted_id_hashes = hashes[is_last]
-    dump.text_hashes = np.concatenate([NO_HASHES, *totals.text_hashes])[order[is_last]]
-    repeated = hashes[~is_last]
-    repeated = repeated[np.append(repeated[1:] != repeated[:-1], True)[: len(repeated)]]
-    dump.superseded = _find_superseded(dump, repeated, totals.hashes)
+def _validate_lines(
+    dump: ValidatedDump, lines: Iterator[bytes], file: HashedFile, progress: Progress
+) -> None:
+    beginning = next(lines, b"")
+    layout = _find_header(beginning)
+    id_hashes: list[npt.NDArray[np.uint64]] = []
+    with (
+        pa.OSFile(path_of(dump.tweets_file), "wb") as tweets_file,
+        pa.OSFile(path_of(dump.invalid_records_file), "wb") as invalid_records_file,
+        pa.ipc.new_stream(tweets_file, TWEETS) as tweets,
+        pa.ipc.new_stream(invalid_records_file, INVALID_RECORDS) as invalid_records,
+    ):
+        for group in _validate_in_threads(_records_after_header(beginning, lines, layout), layout):
+            dump.records += group.records
+            dump.quarantined += group.invalid_records.num_rows
+            dump.label_counts += group.label_counts
+            dump.text_lengths += group.text_lengths
+            if group.tweets.num_rows:
+                tweets.write_batch(group.tweets)
+                id_hashes.append(group.id_hashes)
+            if group.invalid_records.num_rows:
+                invalid_records.write_batch(group.invalid_records)
+            progress(file.bytes, dump.records)
+    if not dump.records:
+        raise RefusedDumpError("the file has a header but no records")
+    if id_hashes:
+        dump.sorted_id_hashes = np.concatenate(id_hashes)
+        dump.sorted_id_hashes.sort()
+        dump.superseded = _find_superseded(dump, id_hashes)
 
 
-def _find_superseded(
-    dump: ValidatedDump, repeated: npt.NDArray[np.uint64], id_hashes: list[npt.NDArray[np.uint64]]
-) -> npt.NDArray[np.int64]:
+def _find_header(beginning: bytes) -> Layout:
+    """Return the layout that the first record in the first lines of a dump describes."""
+    if not beginning.strip():
+        raise RefusedDumpError("the file is empty")
+    return read_header(close_at_line_end(find_records(beginning)).raw(0))
+
+
+def _records_after_header(beginning: bytes, lines: Iterator[bytes], layout: Layout) -> Iterator[Records]:
+    groups = read_records(chain([beginning], lines), partial(may_continue, layout))
+    first = next(groups)
+    yield first.slice(1, len(first))
+    yield from groups
+
+
+def _validate_in_threads(groups: Iterator[Records], layout: Layout) -> Iterator[ValidatedRecords]:
+    """Validate groups of records concurrently. Yield the results in the order of the groups."""
+
+    def numbered() -> Iterator[tuple[Records, int]]:
+        first_row_number = 1
+        for group in groups:
+            yield group, first_row_number
+            first_row_number += len(group)
+
+    return map_in_threads(lambda group: validate_records(group[0], layout, group[1]), numbered())
+
+
+def _find_superseded(dump: ValidatedDump, id_hashes: list[npt.NDArray[np.uint64]]) -> npt.NDArray[np.int64]:
     """Return the row numbers of tweets whose id occurs again later, ascending.
 
     Only ids whose hash occurs more than once are compared.
 
     Args:
-        dump: the dump, whose `tweets_file` is complete.
-        repeated: hashes of ids that occur more than once, ascending.
-        id_hashes: hashes of the ids of each batch.
+        dump: the dump, whose `tweets_file` and `sorted_id_hashes` are complete.
+        id_hashes: hashes of the ids of each batch in `tweets_file`.
     """
+    hashes = dump.sorted_id_hashes
+    repeated = np.unique(hashes[1:][hashes[1:] == hashes[:-1]])
     if not len(repeated):
         return np.zeros(0, np.int64)
 
@@ -234,8 +207,7 @@ def _find_superseded(
         positions = np.minimum(np.searchsorted(repeated, hashes), len(repeated) - 1)
         return batch.select(["row_number", "tweet_id"]).filter(pa.array(repeated[positions] == hashes))
 
-    written = [hashes for hashes in id_hashes if len(hashes)]
-    batches = zip(read_batches(dump.tweets_file), written, strict=True)
+    batches = zip(read_batches(dump.tweets_file), id_hashes, strict=True)
     suspects = map_in_threads(lambda pair: select_repeated(*pair), batches)
     rows = pl.DataFrame(pa.Table.from_batches(suspects))
     is_superseded = ~pl.col("tweet_id").is_last_distinct()

@@ -22,7 +22,6 @@ from pyspark.sql import functions as F
 from spark_jobs import clean_tweets
 from spark_jobs.cleaning import rows
 from spark_jobs.cleaning.stems import WORD_CLASSES, stop_words
-from spark_jobs.cleaning.text_repair import repair_text
 from spark_jobs.cleaning.token_rules import apply_rules
 from spark_jobs.maintain_tables import drop_superseded_rows
 from tests.properties.tweet_log import FIRST_DELIVERY, Dump, Tweet, TweetLog
@@ -39,8 +38,6 @@ EXPECTED_AGREEMENTS = {0.333: 183, 0.667: 3_126, 1.0: 4_701}
 EXPECTED_LENGTHS = (3, 153)
 # SHA-256 of all "tweet_id text_group" in order, computed by the code of commit 981bcd8.
 EXPECTED_GROUPS = "a4f8ade4d08a5188e3668b0ab36ca1e93263457b6d292dd1de066536f4b002fa"
-# SHA-256 over `normalised` of 6,000 texts of PIECES by the rules of commit 1d61b86, which repaired no text.
-EXPECTED_NORMALISED = "538912f5bbfb66dcdf5ba51ffe9b0e2059d1e9ebfb8b2c8c180ee7f0e70433f4"
 TEXTS = 3_000
 # Texts that the rules match. Generated texts combine them with random characters.
 PIECES = [
@@ -128,36 +125,27 @@ def test_cleaning_a_text_equals_cleaning_its_tokens() -> None:
         assert whole.normalised == "".join(token.normalised for token in tokens)
         assert whole.hashtags == [tag for token in tokens for tag in token.hashtags]
         assert whole.emoji == [emoji for token in tokens for emoji in token.emoji]
-        assert whole.text == " ".join(token.text for token in tokens)
 
 
-def clean_rows(texts: list[str]) -> list[dict[str, object]]:
-    """Return CLEANED_TEXT of each text, with each word as its own stem."""
-    chunks = rows.find_tokens("safe_text")([pa.record_batch([pa.array(texts, pa.string())], ["safe_text"])])
-    with_stems = (chunk.append_column("stems", chunk.column("words")) for chunk in chunks)
-    return [row for batch in rows.join_tokens(with_stems) for row in batch.to_pylist()]
+class OwnStems(dict[str, str | None]):
+    """Stem each word to itself."""
+
+    def __missing__(self, word: str) -> str:
+        return word
 
 
 def test_rows_cleaned_in_arrow_equal_texts_cleaned_by_the_rules() -> None:
     texts = generated_texts()
-    for text, row in zip(texts, clean_rows(texts), strict=True):
-        whole = apply_rules(repair_text(text))
-        assert (whole.text, whole.words, whole.hashtags, whole.emoji) == (
-            row["text"],
+    columns = rows.cleaned_text(rows.clean_tokens(pa.array(texts, pa.string())), OwnStems())
+    cleaned = pa.record_batch(columns, rows.CLEANED_TEXT.names).to_pylist()
+    for text, row in zip(texts, cleaned, strict=True):
+        whole = apply_rules(text)
+        assert (whole.words, whole.normalised, whole.hashtags, whole.emoji) == (
             row["clean_text"],
+            row["normalised"],
             row["hashtags"],
             row["emoji"],
         ), text
-        assert row["normalised"] == apply_rules(text).normalised, text
-
-
-def test_normalised_texts_never_change() -> None:
-    # Tweets would change sides.
-    chance = random.Random(20261128)
-    texts = ["".join(chance.choices(PIECES, k=12)) for _ in range(TEXTS)]
-    damaged = [text.encode().decode("latin-1").replace("\n", r"\n") for text in texts]
-    normalised = "\n".join(str(row["normalised"]) for row in clean_rows([*texts, *damaged]))
-    assert hashlib.sha256(normalised.encode()).hexdigest() == EXPECTED_NORMALISED
 
 
 def is_in_a_word(character: str) -> bool:

@@ -58,7 +58,6 @@ def invented_tweets(count: int = 240, seed: int = 7) -> pd.DataFrame:
             {
                 "tweet_id": f"T{number:05d}",
                 "safe_text": text,
-                "text": text,
                 "label": None if number % 10 == 9 else label,
                 "agreement": None if number % 10 == 9 else 1.0,
                 "clean_text": text.replace("<user>", "").replace("<url>", ""),
