@@ -16,6 +16,7 @@ EXCEPTIONS = (
     "tests/contracts/",
     "tests/dags/",
     "tests/plugins/",
+    "tests/stack/",
     "tests/deploy/test_layout.py",
 )
 
