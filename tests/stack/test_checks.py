@@ -37,6 +37,12 @@ def platform(tmp_path, monkeypatch):
     )
 
 
+def dumps_table(state, run_id):
+    import pyarrow as pa
+
+    return pa.Table.from_pylist([{"dump_sha256": SHA256, "state": state, "run_id": run_id}])
+
+
 def test_each_tweet_of_the_dump_is_scored_once_by_the_champion(platform, capsys):
     platform([("1", "2"), ("2", "2"), ("3", "2"), ("1", "1")])
     pipeline.check_scores(None, SHA256, SCORED_RUN)
@@ -55,6 +61,27 @@ def test_tweet_without_a_score_or_with_two_scores_is_found(platform, scored):
 def test_scoring_that_did_not_run_is_found():
     with pytest.raises(CommandError, match="no run of score_tweets was triggered"):
         pipeline.check_scores(None, SHA256, {})
+
+
+@pytest.mark.parametrize("loaded_by", ["triggered", "scheduled"])
+def test_the_run_that_loaded_the_dump_is_followed(monkeypatch, tmp_path, loaded_by):
+    write_deltalake(tmp_path / "dumps", dumps_table("loaded", loaded_by))
+    monkeypatch.setattr(summary, "open_table", lambda _, name: DeltaTable(tmp_path / name))
+    monkeypatch.setattr(
+        pipeline,
+        "follow",
+        lambda _, dag_id, run_id, __: [FollowedRun(dag_id, run_id, skipped=False, notes=[])],
+    )
+    runs = pipeline.follow_loading_run(None, None, SHA256, "triggered")
+    assert [(run.dag_id, run.run_id) for run in runs] == [("ingest_tweets", loaded_by)]
+
+
+def test_dump_that_no_run_loaded_is_found(monkeypatch, tmp_path):
+    write_deltalake(tmp_path / "dumps", dumps_table("held", "triggered"))
+    monkeypatch.setattr(summary, "open_table", lambda _, name: DeltaTable(tmp_path / name))
+    monkeypatch.setattr(pipeline, "follow", lambda *_: [])
+    with pytest.raises(CommandError, match="no loaded dump with the SHA-256 aaaa"):
+        pipeline.follow_loading_run(None, None, SHA256, "triggered")
 
 
 @pytest.mark.parametrize(("tags", "has_reason"), [({"reason": "no champion yet"}, True), ({}, False)])

@@ -111,8 +111,9 @@ def land_and_check(network: Network, name: str, content: bytes, *, train: bool) 
             "the dump triggered no run of ingest_tweets",
             pause_seconds=POLL_SECONDS,
         )
-    runs = follow(api, "ingest_tweets", run_id, step)
-    check(network, api, hashlib.sha256(content).hexdigest(), runs, train=train)
+    sha256 = hashlib.sha256(content).hexdigest()
+    runs = follow_loading_run(network, api, sha256, run_id)
+    check(network, api, find_loaded_dump(network, sha256), runs, train=train)
 
 
 def land(name: str, content: bytes) -> None:
@@ -125,29 +126,63 @@ def land(name: str, content: bytes) -> None:
     client.rename(hidden, f"{hdfs_paths.LANDING}/{name}")
 
 
-def check(network: Network, api: AirflowApi, sha256: str, runs: list[FollowedRun], *, train: bool) -> None:
-    """Check and print the results of the runs.
+def follow_loading_run(network: Network, api: AirflowApi, sha256: str, run_id: str) -> list[FollowedRun]:
+    """Follow the run that loaded a dump and all runs that it triggers.
+
+    A run that started earlier, for example the daily one, may load the dump before the run that the dump
+    triggers. Then the triggered run has nothing to do.
+
+    Args:
+        network: the stack.
+        api: client of Airflow.
+        sha256: SHA-256 of the dump.
+        run_id: the run of `ingest_tweets` that the dump triggered.
+    """
+    runs = follow(api, "ingest_tweets", run_id, step)
+    loaded_by = str(find_loaded_dump(network, sha256)["run_id"])
+    if loaded_by == run_id:
+        return runs
+    print(f"{run_id} had nothing to do, {loaded_by} loaded the dump")
+    return follow(api, "ingest_tweets", loaded_by, step)
+
+
+def find_loaded_dump(network: Network, sha256: str) -> dict[str, Any]:
+    """Return the row of a loaded dump in the table `dumps`.
 
     Raises:
-        CommandError: a result is missing or wrong.
+        CommandError: the dump is not loaded.
     """
-    for run in runs:
-        for note in run.notes:
-            print(f"{run.dag_id}: {note}")
     dumps = summary.open_table(network, "dumps")
     records = summary.query(dumps, f"SELECT * FROM t WHERE dump_sha256 = '{sha256}'") if dumps else []
     if [record["state"] for record in records] != [tables.LOADED]:
         raise CommandError(f"the table dumps has no loaded dump with the SHA-256 {sha256}: {records}")
-    [record] = records
+    return records[0]
+
+
+def check(
+    network: Network, api: AirflowApi, record: dict[str, Any], runs: list[FollowedRun], *, train: bool
+) -> None:
+    """Check and print the results of the runs.
+
+    Args:
+        network: the stack.
+        api: client of Airflow.
+        record: the dump's row of the table `dumps`.
+        runs: the run that loaded the dump and all runs that it triggered.
+        train: whether a training is expected.
+
+    Raises:
+        CommandError: a result is missing or wrong.
+    """
+    sha256 = record["dump_sha256"]
+    for run in runs:
+        for note in run.notes:
+            print(f"{run.dag_id}: {note}")
     described = describe_tables(network, sha256)
     print(json.dumps({"dump": {key: record[key] for key in COUNTS}, "tables": described}, indent=1))
     if record["records"] != record["accepted"] + record["duplicates"] + record["quarantined"]:
         raise CommandError("records of the dump are not the sum of accepted, duplicates and quarantined")
     by_dag = {run.dag_id: run for run in runs}
-    if by_dag["ingest_tweets"].skipped:
-        # Another run, for example the daily one, has loaded the content: this run has triggered no other run.
-        print("NOT CHECKED: report, training, champion and scores, because another run loaded the dump")
-        return
     if missing := {"clean_tweets", "explore_tweets", *([TRAINING_DAG] if train else [])} - by_dag.keys():
         raise CommandError(f"no run of {', '.join(sorted(missing))} was triggered")
     check_report(api, by_dag["explore_tweets"])
