@@ -42,8 +42,7 @@ TERMS_IN_TABLE = 20
 GROUPS_IN_TABLE = 15
 COLUMNS = [
     "tweet_id",
-    "safe_text",  # only its lengths are shown, because it contains user names
-    "text",
+    "safe_text",
     "label",
     "agreement",
     "hashtags",

@@ -9,13 +9,7 @@ from deltalake.exceptions import DeltaError
 from contracts.exit_status import InputError, NothingToDo
 from training.command import TransientError
 from training.data import labelled_tweets
-from training.data.labelled_tweets import (
-    COLUMNS,
-    LabelledTweets,
-    is_validation,
-    read_labelled_tweets,
-    sample_rows,
-)
+from training.data.labelled_tweets import LabelledTweets, is_validation, read_labelled_tweets, sample_rows
 
 
 def test_exactly_the_labelled_rows_of_both_sides_are_read(tweets, tweets_table) -> None:
@@ -25,10 +19,12 @@ def test_exactly_the_labelled_rows_of_both_sides_are_read(tweets, tweets_table) 
         ("train", pd.concat([read.train, read.validation]).sort_values("tweet_id")),
         ("eval", read.eval),
     ):
-        expected = labelled[labelled["split"] == side].assign(
-            text=labelled["safe_text"], shown_text=labelled["text"]
+        expected = labelled.loc[
+            labelled["split"] == side, ["tweet_id", "safe_text", "label", "agreement", "text_group"]
+        ]
+        expected = (
+            expected.rename(columns={"safe_text": "text"}).astype({"label": int}).reset_index(drop=True)
         )
-        expected = expected[COLUMNS].astype({"label": int}).reset_index(drop=True)
         pd.testing.assert_frame_equal(rows.reset_index(drop=True), expected)
 
 

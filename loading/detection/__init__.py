@@ -1,1 +1,0 @@
-"""From bytes to the description of a dump: container, encoding, format and CSV dialect."""

@@ -1,1 +1,0 @@
-"""One reader for each format. A reader yields `RawBatch`es: string columns, rejected records, raw records."""
