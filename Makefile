@@ -87,16 +87,21 @@ faults: install ## kill the loader at a hundred random times: VAXPULSE_FAULT_SEE
 	$(PYTEST) tests/faults
 
 .PHONY: bench-ingest
-bench-ingest: install ## measure load_dumps in MB/s against Spark's reader and Polars, with small and difficult dumps
+bench-ingest: install ## measure load_dumps in MB/s by format, against Spark and Polars, and on small and difficult dumps
 	.venv/bin/python -m benchmarks.ingest throughput --megabytes 1000
 	.venv/bin/python -m benchmarks.ingest increment --rows 1000000
 	.venv/bin/python -m benchmarks.ingest hard
+	.venv/bin/python -m benchmarks.ingest_formats --megabytes 1000
 
 .PHONY: bench-clean
 bench-clean: install ## measure clean_tweets in rows/s against Polars, pandas with NLTK, and read and write only
 	.venv/bin/python -m benchmarks.clean throughput --tweets 2000000 --baseline-commit 981bcd8
 	.venv/bin/python -m benchmarks.clean throughput --tweets 2000000 --unique
 	.venv/bin/python -m benchmarks.clean increment --rows 1000000
+
+.PHONY: inspect
+inspect: packages ## report what would happen to a dump, write nothing: DUMP=file MAPPING='{"text": "tweet"}'
+	@.venv/bin/python -m loading.inspect "$(DUMP)" $(if $(MAPPING),--mapping '$(MAPPING)')
 
 .PHONY: weights
 weights: install ## download the weights of a preset: PRESET=bert

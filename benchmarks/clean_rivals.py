@@ -22,7 +22,8 @@ from spark_jobs.cleaning import twitter_patterns as patterns
 from spark_jobs.cleaning.emoji_pattern import emoji_pattern
 from spark_jobs.cleaning.split import EVAL_BELOW, SALT
 from spark_jobs.cleaning.stems import WORD_CLASSES
-from spark_jobs.cleaning.token_rules import NOT_IN_A_WORD, WORD_JOINERS, compiled
+from spark_jobs.cleaning.token_rules import NOT_IN_A_WORD, WORD_JOINERS
+from spark_jobs.cleaning.twitter_patterns import compiled
 
 ENTITIES = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&#39;": "'", "&amp;": "&"}
 ENTITY = re.compile(r"&#?\w+;")

@@ -23,14 +23,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.ingest_rivals import run_rival
-from benchmarks.measurement import CORES, REPOSITORY
-from benchmarks.throwaway_hdfs import throwaway_hdfs
+from benchmarks.measurement import CORES, REPOSITORY, throwaway_hdfs
 
 BYTES_PER_TWEET = 107
 INCREMENT_TWEETS = 10_000
 # Number of tweets of the second increment that are in the large log already.
 KNOWN_TWEETS = 1_000
 REPETITIONS = 5
+TABLES = ("tweets_raw", "quarantine", "dumps", "mappings")
 ROUNDS = 2
 
 
@@ -72,10 +72,8 @@ class Loaded:
 def load_dumps(store: str) -> Loaded:
     """Run load_dumps on a folder or HDFS URI that contains delivered dumps."""
     places = [f"--{name}={store}/{name}" for name in ("delivered", "raw")]
-    places += [
-        f"--{name.replace('_', '-')}={store}/tables/{name}" for name in ("tweets_raw", "quarantine", "dumps")
-    ]
-    gate = ["--max-quarantined-share=1", "--max-label-distance=1"]
+    places += [f"--{name.replace('_', '-')}={store}/tables/{name}" for name in TABLES]
+    gate = ["--max-quarantined-share=1", "--max-label-distance=1", "--max-changed-texts-share=1"]
     gate += ["--min-median-length=0", "--max-median-length=1e9"]
     command = [sys.executable, "-m", "loading.load_dumps", *places, *gate, "--run-id=benchmark"]
     os.sync()  # flush earlier writes, so that they do not slow down the measurement

@@ -37,7 +37,43 @@ def polars_read_csv(dump: str, table: str) -> float:
     return time.monotonic() - started
 
 
-RIVALS = {"spark_multiline": spark_multiline, "polars_read_csv": polars_read_csv}
+def polars_read_semicolons(dump: str, table: str) -> float:
+    """Return the seconds that Polars takes to read a dump with semicolons. It writes nothing."""
+    import polars
+
+    started = time.monotonic()
+    polars.read_csv(dump, separator=";", infer_schema=False, truncate_ragged_lines=True)
+    return time.monotonic() - started
+
+
+def polars_read_ndjson(dump: str, table: str) -> float:
+    """Return the seconds that Polars takes to read a JSONL dump. It writes nothing."""
+    import polars
+
+    started = time.monotonic()
+    polars.read_ndjson(dump)
+    return time.monotonic() - started
+
+
+def polars_read_parquet(dump: str, table: str) -> float:
+    """Return the seconds that Polars takes to read a Parquet dump. It writes nothing."""
+    import polars
+
+    started = time.monotonic()
+    polars.read_parquet(dump)
+    return time.monotonic() - started
+
+
+RIVALS = {
+    reader.__name__: reader
+    for reader in (
+        spark_multiline,
+        polars_read_csv,
+        polars_read_semicolons,
+        polars_read_ndjson,
+        polars_read_parquet,
+    )
+}
 
 
 def run_rival(name: str, dump: str, table: str, folder: Path) -> float:

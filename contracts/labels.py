@@ -5,6 +5,9 @@ LABELS = tuple(LABEL_NAMES)
 CLASS_NAMES = tuple(LABEL_NAMES.values())
 PROBABILITY_COLUMNS = tuple(f"p_{name}" for name in CLASS_NAMES)
 
+# In a proposed mapping: a label value whose meaning a user must give.
+UNANSWERED = "?"
+
 # Entries of a model's config.json. transformers requires strings; `int(ID2LABEL[class_id])` is the label.
 ID2LABEL = {class_id: str(label) for class_id, label in enumerate(LABELS)}
 LABEL2ID = {name: class_id for class_id, name in ID2LABEL.items()}

@@ -33,6 +33,7 @@ class Table:
 
 
 # Append-only log: one row for each accepted tweet of each dump. A column that the dump lacks is null.
+# created_at is the time at which the tweet was written.
 TWEETS_RAW = Table(
     "tweets_raw",
     key=("tweet_id", "dump_sha256"),
@@ -41,6 +42,8 @@ TWEETS_RAW = Table(
         Column("safe_text", "string"),
         Column("label", "double", nullable=True),
         Column("agreement", "double", nullable=True),
+        Column("created_at", "timestamp", nullable=True),
+        Column("lang", "string", nullable=True),
         Column("dump_sha256", "string"),
         Column("delivered_at", "timestamp"),
         Column("ingested_at", "timestamp"),
@@ -60,8 +63,10 @@ QUARANTINE = Table(
 )
 
 # One row per dump: records = accepted + duplicates + quarantined. `known` counts the accepted tweets that
-# earlier deliveries contain. Quality figures count all valid records with duplicates. `reason` explains
-# the state.
+# earlier deliveries contain, `changed_texts` those of them whose text differs. Quality figures count all
+# valid records with duplicates. `quarantined_lines` counts the lines in quarantined records. JSON: `format`
+# and `mapping` (how the dump was read), `questions` (a user must answer them before the dump is loaded),
+# `notes` (sentences). `reason` explains the state.
 DUMPS = Table(
     "dumps",
     key=("dump_sha256",),
@@ -81,6 +86,15 @@ DUMPS = Table(
         Column("positive", "long"),
         Column("median_text_length", "double", nullable=True),
         Column("label_distance", "double", nullable=True),
+        Column("changed_texts", "long", nullable=True),
+        Column("quarantined_lines", "long", nullable=True),
+        Column("contradicting_ids", "long", nullable=True),
+        Column("first_created_at", "timestamp", nullable=True),
+        Column("last_created_at", "timestamp", nullable=True),
+        Column("format", "string", nullable=True),
+        Column("mapping", "string", nullable=True),
+        Column("questions", "string", nullable=True),
+        Column("notes", "string", nullable=True),
         Column("reason", "string", nullable=True),
         Column("ingested_at", "timestamp"),
         Column("run_id", "string"),
@@ -91,15 +105,34 @@ LOADED, HELD, REFUSED, REJECTED, RETRACTED = "loaded", "held", "refused", "rejec
 # Characters of a user's reason for a decision about a dump, which becomes the row's `reason`.
 MIN_REASON_LENGTH = 10
 
-# One row per tweet, from its latest delivery. split (train, eval or unlabelled) is a function of text_group.
+# Mappings that users gave for a header. They apply to later dumps with this header until they are withdrawn.
+MAPPINGS = Table(
+    "mappings",
+    key=("header_sha256",),
+    columns=(
+        Column("header_sha256", "string"),
+        Column("header", "string"),
+        Column("mapping", "string"),
+        Column("given_by", "string"),
+        Column("given_at", "timestamp"),
+        Column("withdrawn_at", "timestamp", nullable=True),
+    ),
+)
+
+# One row per tweet, from its latest delivery. `text` is the models' input: safe_text with placeholders for
+# handles and links, repaired encodings and decoded entities. split (train, eval or unlabelled) is a function
+# of text_group.
 TWEETS_CLEAN = Table(
     "tweets_clean",
     key=("tweet_id",),
     columns=(
         Column("tweet_id", "string"),
         Column("safe_text", "string"),
+        Column("text", "string"),
         Column("label", "int", nullable=True),
         Column("agreement", "double", nullable=True),
+        Column("created_at", "timestamp", nullable=True),
+        Column("lang", "string", nullable=True),
         Column("hashtags", "array<string>"),
         Column("emoji", "array<string>"),
         Column("clean_text", "string"),
@@ -147,4 +180,4 @@ DRIFT = Table(
     ),
 )
 
-TABLES = (DUMPS, TWEETS_RAW, QUARANTINE, TWEETS_CLEAN, TWEETS_SCORED, DRIFT)
+TABLES = (DUMPS, MAPPINGS, TWEETS_RAW, QUARANTINE, TWEETS_CLEAN, TWEETS_SCORED, DRIFT)

@@ -3,16 +3,17 @@
 **What.** Dumps are moved out of the landing folders, and then validated. Each dump gets one of three states:
 
 - `loaded`: its tweets are in `tweets_raw`. If a tweet is in several dumps, the latest delivery wins.
-- `held`: the data-quality gate found a problem. A user decides in a run of `review_dump`; until then nothing
-  is loaded.
+- `held`: columns, ids, labels or dates are ambiguous, or the data-quality gate found a problem. A user
+  decides in a run of `review_dump`; until then nothing is loaded.
 - `refused`: no record can be read.
 
-Records that break a rule go to `quarantine` with the reason. The table `dumps` has one row per dump. The file
-stays in HDFS under its SHA-256.
+Dumps may have other formats than CSV, and other columns: see *Dump* and *Mapping*. Records that break a rule
+go to `quarantine` with the reason. The table `dumps` has one row per dump. The file stays in HDFS under its
+SHA-256.
 
 **When.** Within 30 seconds after a file has arrived in the landing folder in HDFS. Every day at midnight UTC,
-also for missed days. On *Trigger*, with or without the address of a dump. If the content is already loaded,
-nothing changes: `load_dumps` is skipped and the run succeeds.
+also for missed days. On *Trigger*, with or without the address of a dump and its *Mapping*. If the content is
+already loaded, nothing changes: `load_dumps` is skipped and the run succeeds.
 
 **Needs.** The connection `webhdfs_default`, and `VAXPULSE_LANDING`, the landing folder that all workers
 share. Write files to a hidden or `.part` name, and rename them when they are complete.
@@ -29,11 +30,12 @@ from typing import Any
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag, get_current_context, task
 
-from contracts import hdfs_paths
 from vaxpulse_airflow import landing
+from vaxpulse_airflow.names import recorded_source
 from vaxpulse_airflow.webhdfs import TimedWebHDFSHook
 from vaxpulse_dags.assets import HDFS, LANDED_DUMPS, LOADING_OPTIONS, TWEETS_RAW
-from vaxpulse_dags.ingestion import DUMP_PARAM, GATE_OPTIONS, LIMITS
+from vaxpulse_dags.ingestion import DUMP_PARAM, INGESTION_OPTIONS, LIMITS, describe_held, find_problems
+from vaxpulse_dags.mappings import MAPPING_PARAM
 from vaxpulse_dags.reviews import build_review_runs
 from vaxpulse_dags.tables import read_dumps
 from vaxpulse_dags.tasks import (
@@ -59,46 +61,45 @@ log = logging.getLogger(__name__)
     default_args=DEFAULT_ARGS,
     doc_md=__doc__,
     tags=["ingest"],
-    params={"dump": DUMP_PARAM} | LIMITS,
+    params={"dump": DUMP_PARAM, "mapping": MAPPING_PARAM} | LIMITS,
 )
 def ingest_tweets() -> None:
     """Deliver dumps, load them, start reviews, and report refused dumps."""
 
     @task
-    def deliver() -> None:
+    def deliver() -> str | None:
+        params = get_current_context()["params"]
+        if params["mapping"] and not params["dump"]:
+            fail_without_retry("*Mapping* needs *Dump*: enter the address of the dump, or no mapping")
         client, local = TimedWebHDFSHook().get_conn(), Path(os.environ["VAXPULSE_LANDING"])
-        dump = get_current_context()["params"]["dump"]
         try:
-            if dump:
-                log.info("delivered: %s", landing.deliver_dump(client, dump, local, HDFS))
-            else:
+            if not params["dump"]:
                 landing.deliver_everything(client, local)
+                return None
+            source = landing.deliver_dump(client, params["dump"], local, HDFS)
         except ValueError as error:
             fail_without_retry(str(error))
+        log.info("delivered: %s", source)
+        return recorded_source(source)
 
     @task(trigger_rule="all_done")  # also if another dump could not be delivered or loaded
     def find_held() -> list[dict[str, Any]]:
         held = read_dumps("state = 'held'")
-        for dump in held:
-            log.warning("%s is held: %s", dump["source"], dump["reason"])
-        return build_review_runs(held)
+        for message in describe_held(held):
+            log.warning(message)
+        return build_review_runs(held, get_current_context()["params"])
 
     @task(trigger_rule="none_failed")  # also if nothing was loaded
     def report() -> None:
         context = get_current_context()
+        dumps = [dump for dump in read_dumps("true") if dump["run_id"] == context["run_id"]]
         failed = (context["ti"].xcom_pull(task_ids="load_dumps") or {}).get("failed", [])
-        problems = [f"{source} could not be loaded: see the log of load_dumps" for source in failed]
-        problems += [
-            f"{dump['source']} is refused: {dump['reason']}"
-            for dump in read_dumps("state = 'refused'")
-            if dump["run_id"] == context["run_id"]
-        ]
-        if problems:
+        if problems := find_problems(dumps, failed):
             fail_without_retry("; ".join(problems))
 
     load = loading_task(
         "load_dumps",
-        {"delivered": hdfs_paths.uri(HDFS, hdfs_paths.DELIVERED)} | LOADING_OPTIONS | GATE_OPTIONS,
+        LOADING_OPTIONS | INGESTION_OPTIONS,
         returns_json=True,
         outlets=[TWEETS_RAW],
         **writes_tables(LOAD),

@@ -1,25 +1,33 @@
 """### Review a held dump
 
-**What.** Shows the figures of a dump that the data-quality gate holds, and waits for a decision. Find it in
-Airflow under *Required Actions*: approve or reject the dump, and give a reason. An approved dump is loaded
-with the time of its delivery. A rejected dump is not loaded; its file stays in HDFS. Decision and reason are
-stored in the table `dumps`. Other dumps do not wait.
+**What.** Shows why a dump is held, and waits for a decision. The page shows questions with sampled values,
+the proposed mapping, figures, and quarantined records. Find it in Airflow under *Required Actions*: approve
+or reject the dump, and give a reason. If the page has questions, the field *Mapping* contains the proposal.
+Correct it before you approve the dump. The mapping also applies to later dumps with the same columns, until
+`withdraw_mapping` withdraws it.
+
+An approved dump is loaded with the time of its delivery. A rejected dump is not loaded; its file stays in
+HDFS. Decision and reason are stored in the table `dumps`. Other dumps do not wait.
 
 **When.** `ingest_tweets` starts a run for each held dump.
 
 **Needs.** A user who decides.
 
-**If it fails.** If `read_decision` or `decide` failed, the reason was missing: clear `decide` and answer
-again. If `apply_decision` failed, the last line of its log gives the reason. Clear it to retry with the same
-answer.
+**If it fails.** If `decide` or `read_decision` failed, the reason was missing or the mapping was wrong: clear
+`decide` and answer again. If `apply_decision` failed, the last line of its log gives the reason. If the
+mapping leaves a question open, clear `decide` and answer again. Otherwise clear `apply_decision` to retry
+with the same answer.
 """
 
-from airflow.providers.standard.operators.hitl import HITLOperator
+from typing import Any
+
 from airflow.sdk import dag, get_current_context, task
 
-from vaxpulse_dags import reviews
+from vaxpulse_airflow.prefilled_form import PrefilledFormOperator
+from vaxpulse_dags import mappings, review_page, reviews
 from vaxpulse_dags.assets import LOADING_OPTIONS, TWEETS_RAW
-from vaxpulse_dags.tables import read_dumps
+from vaxpulse_dags.ingestion import LIMITS
+from vaxpulse_dags.tables import read_dumps, read_json, read_rejected_samples
 from vaxpulse_dags.tasks import (
     DEFAULT_ARGS,
     RARE,
@@ -38,29 +46,42 @@ from vaxpulse_dags.tasks import (
     default_args=DEFAULT_ARGS,
     doc_md=__doc__,
     tags=["ingest"],
-    params={"dump_sha256": reviews.SHA256_PARAM},
+    params={
+        "dump_sha256": reviews.SHA256_PARAM,
+        "max_decompressed_gib": LIMITS["max_decompressed_gib"],
+    },
 )
 def review_dump() -> None:
-    """Show the figures, wait for the decision, apply it."""
+    """Show the dump, wait for the decision, apply it."""
 
-    @task
-    def describe() -> str:
+    @task(multiple_outputs=True)
+    def describe() -> dict[str, Any]:
         sha256 = get_current_context()["params"]["dump_sha256"]
         held = read_dumps(f"state = 'held' AND dump_sha256 = '{sha256}'")
         if not held:
             fail_without_retry(f"there is no held dump {sha256}")
-        return reviews.describe_dump(held[0])
+        questions = read_json(held[0], "questions", [])
+        return {
+            "page": review_page.build_page(
+                held[0], read_rejected_samples(sha256, review_page.RECORDS_PER_REASON)
+            ),
+            "has_questions": bool(questions),
+            # Without questions the field is empty, so that an approval stores no mapping.
+            "proposal": read_json(held[0], "mapping", {}) if questions else {},
+        }
 
     @task(multiple_outputs=False)
-    def read_decision() -> dict[str, str]:
-        return reviews.read_answer(get_current_context()["ti"].xcom_pull(task_ids="decide"))
+    def read_decision(answer: Any, has_questions: bool) -> dict[str, str]:
+        return reviews.read_answer(answer, has_questions)
 
-    decide = HITLOperator(
+    described: Any = describe()  # an XComArg; Airflow declares no type for its values
+    decide = PrefilledFormOperator(
         task_id="decide",
-        subject="The data-quality gate holds a dump",
-        body="{{ ti.xcom_pull(task_ids='describe') }}",
+        subject="A dump is held",
+        body=described["page"],
+        prefilled={"mapping": described["proposal"]},
         options=list(reviews.DECISIONS),
-        params={"reason": reviews.ANSWER_PARAM},
+        params={"mapping": mappings.ANSWER_PARAM, "reason": reviews.ANSWER_PARAM},
         execution_timeout=None,  # a decision may take days; `response_timeout` is not set for the same reason
     )
     apply_decision = loading_task(
@@ -68,14 +89,17 @@ def review_dump() -> None:
         LOADING_OPTIONS
         | {
             "dump-sha256": "{{ params.dump_sha256 }}",
+            "max-decompressed-gib": "{{ params.max_decompressed_gib }}",
             "decision": "{{ ti.xcom_pull(task_ids='read_decision')['decision'] }}",
             "reason": "{{ ti.xcom_pull(task_ids='read_decision')['reason'] }}",
+            "mapping": "{{ ti.xcom_pull(task_ids='read_decision')['mapping'] }}",
+            "user": "{{ ti.xcom_pull(task_ids='read_decision')['user'] }}",
         },
         task_id="apply_decision",
         outlets=[TWEETS_RAW],
         **writes_tables(RARE),
     )
-    describe() >> decide >> read_decision() >> apply_decision
+    read_decision(decide.output, described["has_questions"]) >> apply_decision
 
 
 review_dump()

@@ -30,6 +30,7 @@ PLACES = {
     "ingest_tweets": Place(0, 2),
     "review_dump": Place(0, 3),
     "retract_dump": Place(0, 4),
+    "withdraw_mapping": Place(0, 5),
     "tweets_raw": Place(1, 2, "Delta table"),
     "clean_tweets": Place(2, 2),
     "tweets_clean": Place(3, 2, "Delta table"),

@@ -4,12 +4,17 @@ import argparse
 import resource
 import time
 
+from loading.detection.containers import Limits
+from loading.loader import Answer
+from loading.mapping.model import GivenMapping
 from loading.tables.schemas import Tables
-from loading.validation.dump import Progress
+from loading.validated_dump import Progress
 
 PROGRESS_SECONDS = 5.0
 # Loading takes 0.4 GiB of memory for each GB of a dump. The limit protects the other services of the machine.
 MAX_MEMORY_GIB = 8.0
+# Airflow renders an empty field of a form as one of these.
+NO_MAPPING = ("", "null", "None", "{}")
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,13 +25,39 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tweets-raw", required=True, metavar="URI")
     parser.add_argument("--quarantine", required=True, metavar="URI")
     parser.add_argument("--dumps", required=True, metavar="URI")
+    parser.add_argument("--mappings", required=True, metavar="URI")
     parser.add_argument("--run-id", required=True, metavar="TEXT", help="is written to the table dumps")
     parser.add_argument("--max-memory-gib", type=float, default=MAX_MEMORY_GIB, metavar="N")
+    parser.add_argument("--mapping", default="", metavar="JSON", help="what a user says about the columns")
+    parser.add_argument("--user", default="", metavar="NAME", help="who gave the mapping (default: the run)")
+    parser.add_argument(
+        "--max-decompressed-gib",
+        type=float,
+        default=Limits.max_bytes / 2**30,
+        metavar="N",
+        help="refuse a dump that expands to more (default: %(default)s)",
+    )
 
 
 def read_tables(options: argparse.Namespace) -> Tables:
     """Return the URIs of the tables."""
-    return Tables(options.tweets_raw, options.quarantine, options.dumps)
+    return Tables(options.tweets_raw, options.quarantine, options.dumps, options.mappings)
+
+
+def read_limits(options: argparse.Namespace) -> Limits:
+    """Return the bounds on decompression."""
+    return Limits(int(options.max_decompressed_gib * 2**30))
+
+
+def read_answer(options: argparse.Namespace, source: str) -> Answer | None:
+    """Return the mapping that a user gave for the delivery with this source, None without one.
+
+    Raises:
+        InputError: `--mapping` is not a mapping.
+    """
+    if options.mapping.strip() in NO_MAPPING:
+        return None
+    return Answer(source, GivenMapping.parse(options.mapping), options.user or options.run_id)
 
 
 def limit_memory(gib: float) -> None:

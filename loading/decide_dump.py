@@ -2,9 +2,12 @@
 
     python -m loading.decide_dump --dump-sha256 HASH --decision approve|reject|retract --reason TEXT ...
 
-An approved dump is loaded without the data-quality gate, with its original delivery time. The rows of a
-retracted dump are deleted from `tweets_raw` and `quarantine`, so that tweets of earlier dumps become current
-again. A retracted dump is loaded again if it is delivered again. Repeating a decision has no effect.
+An approved dump is loaded without the data-quality gate, with its original delivery time. Open questions
+about a dump are answered by `--mapping`; the answer is stored for later dumps with the same header.
+
+The rows of a retracted dump are deleted from `tweets_raw` and `quarantine`, so that tweets of earlier dumps
+become current again. A retracted dump is loaded again if it is delivered again. Repeating a decision has no
+effect.
 
 The exit status is 0 if `tweets_raw` has changed, 99 if it has not, and 65 if the decision does not fit the
 dump's state.
@@ -16,7 +19,15 @@ from collections.abc import Sequence
 
 from contracts.exit_status import InputError, NothingToDo, run_command
 from contracts.tables import HELD, LOADED, MIN_REASON_LENGTH, REJECTED, RETRACTED
-from loading.command_line import add_common_arguments, limit_memory, print_progress, read_tables
+from loading.command_line import (
+    add_common_arguments,
+    limit_memory,
+    print_progress,
+    read_answer,
+    read_limits,
+    read_tables,
+)
+from loading.description import join_questions
 from loading.files import Delivery, DumpFiles
 from loading.loader import Loader
 from loading.tables import commits, dumps
@@ -51,17 +62,22 @@ def find_dump(tables: Tables, sha256: str, decision: str, run_id: str) -> Row:
     return row
 
 
-def approve(tables: Tables, files: DumpFiles, row: Row, reason: str, run_id: str) -> None:
-    """Load a held dump."""
-    loader = Loader(tables, files, run_id, thresholds=None, progress=print_progress)
-    delivery = Delivery(row["delivered_at"], row["source"], files.raw_path(row["dump_sha256"]))
+def approve(loader: Loader, row: Row, reason: str) -> None:
+    """Load a held dump.
+
+    Raises:
+        InputError: a question about the dump is open, or another run has rejected it meanwhile.
+    """
+    delivery = Delivery(row["delivered_at"], row["source"], loader.files.raw_path(row["dump_sha256"]))
     with loader.validate(delivery.path, delivery.source) as dump:
+        if dump.questions:
+            raise InputError(f"the dump {row['source']} has open questions: {join_questions(dump.questions)}")
         reason = f"approved: {reason} (held because {row['reason']})"
-        current = loader.store(dump, delivery, dumps.read_dumps(tables), reason)
+        current = loader.store(dump, delivery, dumps.read_dumps(loader.tables), reason)
     if current["state"] != LOADED:
-        # Another run has rejected it meanwhile.
-        commits.remove_dump(tables.tweets_raw, current["dump_sha256"])
-        raise InputError(f"the dump {row['source']} is {current['state']} now")
+        # Another run has rejected it meanwhile, or it has no tweet.
+        commits.remove_dump(loader.tables.tweets_raw, current["dump_sha256"])
+        raise InputError(f"the dump {row['source']} is {current['state']} now: {current['reason']}")
 
 
 def carry_out(options: argparse.Namespace) -> None:
@@ -79,7 +95,9 @@ def carry_out(options: argparse.Namespace) -> None:
     row = find_dump(tables, options.dump_sha256, decision, run_id)
     before, after = DECISIONS[decision]
     if row["state"] == before and decision == "approve":
-        approve(tables, files, row, reason, run_id)
+        answer = read_answer(options, row["source"])
+        loader = Loader(tables, files, run_id, None, print_progress, read_limits(options), answer)
+        approve(loader, row, reason)
     elif row["state"] == before:
         new = row | {"state": after, "reason": reason, "run_id": run_id}
         dumps.upsert_dump(tables, new, replaces=(before,))

@@ -90,8 +90,10 @@ class DumpFiles:
         return int(info.size or 0)
 
     def open(self, path: str) -> IO[bytes]:
-        """Open a file for sequential reading."""
-        file: IO[bytes] = self._files.open_input_stream(path, buffer_size=BUFFER_BYTES)
+        """Open a file for sequential reading of its bytes as delivered."""
+        # By default pyarrow decompresses files whose names end with .gz or .bz2. Then the hash would not be
+        # that of the file in `raw`, and the limit on decompression would not apply.
+        file: IO[bytes] = self._files.open_input_stream(path, compression=None, buffer_size=BUFFER_BYTES)
         return file
 
     def move_to_raw(self, path: str, sha256: str) -> None:

@@ -1,6 +1,7 @@
 """Process a delivery: which rows of a dump go to which table, in which order."""
 
-from collections.abc import Callable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,13 +13,38 @@ from deltalake import DeltaTable
 
 from contracts.labels import CLASS_NAMES
 from contracts.tables import DUMPS, HELD, LOADED, QUARANTINE, REFUSED, RETRACTED, TWEETS_RAW
+from loading.description import (
+    describe_mapping,
+    describe_questions,
+    describe_reasons,
+    describe_totals,
+    join_questions,
+)
+from loading.detection.containers import Limits
 from loading.files import Delivery, DumpFiles
+from loading.mapping.model import GivenMapping
 from loading.tables import commits, dumps
 from loading.tables.dumps import Row
-from loading.tables.queries import count_seen_before, read_delivery_time
+from loading.tables.mappings import recall_mapping, remember_mapping
+from loading.tables.queries import compare_with_earlier, read_delivery_time
 from loading.tables.schemas import TIMESTAMP, Tables, create_table
-from loading.validation.dump import Progress, ValidatedDump, validate_dump
+from loading.validated_dump import Progress, ValidatedDump, validate_dump
 from loading.validation.quality_gate import Thresholds, find_breaches, label_distance
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a user has said about the columns of a delivery.
+
+    Attributes:
+        source: source of the delivery.
+        mapping: the mapping.
+        user: who gave it.
+    """
+
+    source: str
+    mapping: GivenMapping
+    user: str
 
 
 @dataclass(frozen=True)
@@ -31,6 +57,8 @@ class Loader:
         run_id: Airflow's run, for the table `dumps`.
         thresholds: limits of the data-quality gate. None disables the gate.
         progress: takes a dump's source and size in bytes. Returns a function that reports how much is read.
+        limits: bounds on decompression.
+        answer: a mapping that the user of this run gave. It applies to the delivery with its source.
     """
 
     tables: Tables
@@ -38,28 +66,47 @@ class Loader:
     run_id: str
     thresholds: Thresholds | None
     progress: Callable[[str, int], Progress]
+    limits: Limits | None = None
+    answer: Answer | None = None
 
     def process(self, delivery: Delivery) -> Row:
         """Load, hold or refuse a delivered dump, then move its file to `raw`. Return its row in `dumps`.
 
-        Nothing is written if `dumps` has the same content in any state but retracted.
+        Nothing is written if `dumps` has the same content in any state but retracted. A mapping that the user
+        of this run gave also reopens a held or refused dump.
+
+        Raises:
+            InputError: the mapping names a column that the dump does not have.
         """
         with self.validate(delivery.path, delivery.source) as dump:
             rows = dumps.read_dumps(self.tables)
             row = rows.get(dump.sha256)
-            if row is None or row["state"] == RETRACTED:
+            reopens = (RETRACTED, HELD, REFUSED) if self._applies(delivery.source) else (RETRACTED,)
+            if row is None or row["state"] in reopens:
                 row = self.store(dump, delivery, rows)
         self.files.move_to_raw(delivery.path, row["dump_sha256"])
         return row
 
+    def _applies(self, source: str) -> bool:
+        return self.answer is not None and self.answer.source == source
+
     @contextmanager
     def validate(self, path: str, source: str) -> Iterator[ValidatedDump]:
         """Read and validate a dump. Its records are on the local disk until the context ends."""
-        with (
-            self.files.open(path) as file,
-            validate_dump(file, self.progress(source, self.files.size_bytes(path))) as dump,
-        ):
+        given = self.answer.mapping if self.answer and self._applies(source) else None
+        with validate_dump(
+            lambda: self.files.open(path),
+            given,
+            self.limits,
+            self.recall,
+            self.progress(source, self.files.size_bytes(path)),
+        ) as dump:
             yield dump
+
+    def recall(self, header: Sequence[str]) -> GivenMapping | None:
+        """Return the mapping that a user gave earlier for a header."""
+        parts = recall_mapping(self.tables.mappings, header)
+        return None if parts is None else GivenMapping(parts)
 
     def store(
         self, dump: ValidatedDump, delivery: Delivery, rows: Mapping[str, Row], reason: str | None = None
@@ -75,27 +122,52 @@ class Loader:
         row = self.build_row(dump, delivery, rows)
         if dump.refusal is not None:
             return self.write_row(row | {"state": REFUSED, "reason": dump.refusal})
-        breaches = find_breaches(row, self.thresholds) if self.thresholds else []
+        state, problem = self.check(dump, row)
+        if state != HELD or not dump.questions:
+            self.remember(dump, delivery.source)
         # Concurrently, because a commit in HDFS takes half a second of waiting.
         with ThreadPoolExecutor(1) as thread:
             prepared: list[Future[Any]] = [
-                thread.submit(self.append_to_quarantine, dump),
+                thread.submit(self.append_to_quarantine, dump, rows.get(dump.sha256), row),
                 thread.submit(create_table, self.tables.dumps, DUMPS),
             ]
-            appended = not breaches and self.append_tweets(dump, delivery)
+            appended = state == LOADED and self.append_tweets(dump, delivery)
             for done in prepared:
                 done.result()
-        if breaches:
-            return self.write_row(row | {"state": HELD, "reason": "; ".join(breaches)})
+        if state != LOADED:
+            return self.write_row(row | {"state": state, "reason": problem})
         if not appended:
-            # An earlier try or another loader has appended it. The log has the delivery time that it used.
-            row["delivered_at"] = read_delivery_time(self.tables, dump.sha256) or delivery.delivered_at
-        known = count_seen_before(self.tables, dump.sorted_id_hashes, row["delivered_at"], dump.sha256)
-        return self.write_row(row | {"state": LOADED, "reason": reason, "known": known})
+            row |= self.compare(dump, delivery)  # another loader has appended it meanwhile
+        return self.write_row(row | {"state": LOADED, "reason": reason})
 
-    def append_to_quarantine(self, dump: ValidatedDump) -> None:
-        """Append the dump's invalid records to `quarantine` unless it contains them."""
+    def check(self, dump: ValidatedDump, row: Row) -> tuple[str, str | None]:
+        """Return the state of a dump that was read, and the reason unless it is loaded."""
+        if dump.questions:
+            return HELD, join_questions(dump.questions)
+        if not dump.accepted and dump.found:
+            reasons = describe_reasons(dump.found.totals)
+            return REFUSED, f"none of the {dump.records:,} records is a tweet: {reasons}"
+        breaches = find_breaches(row, dump.lines, self.thresholds) if self.thresholds else []
+        return (HELD, "; ".join(breaches)) if breaches else (LOADED, None)
+
+    def remember(self, dump: ValidatedDump, source: str) -> None:
+        """Store the mapping of the user of this run for later dumps with the same header, if there is one."""
+        if self.answer and self._applies(source) and dump.found and not dump.found.dump.header_given:
+            header = dump.found.dump.header
+            mapping = self.answer.mapping.merged(self.recall(header))
+            remember_mapping(self.tables.mappings, header, mapping.parts, self.answer.user)
+
+    def append_to_quarantine(self, dump: ValidatedDump, before: Row | None, row: Row) -> None:
+        """Append the dump's invalid records to `quarantine` unless it contains them.
+
+        Args:
+            dump: the dump.
+            before: its current row in `dumps`. Invalid records that another mapping gave are removed.
+            row: its new row.
+        """
         create_table(self.tables.quarantine, QUARANTINE)
+        if before and before.get("mapping") != row["mapping"]:
+            commits.remove_dump(self.tables.quarantine, dump.sha256)
         if dump.quarantined:
             table = DeltaTable(self.tables.quarantine)
             commits.append_dump(table, dump.sha256, quarantine_rows(dump))
@@ -117,22 +189,59 @@ class Loader:
         return {
             "dump_sha256": dump.sha256,
             "source": delivery.source,
-            "delivered_at": delivery.delivered_at,
+            **self.compare(dump, delivery),
             "bytes": dump.bytes,
             "records": dump.records,
             "accepted": dump.accepted,
-            "known": 0,
             "duplicates": dump.duplicates,
             "quarantined": dump.quarantined,
             **dict(zip(CLASS_NAMES, dump.label_counts.tolist(), strict=True)),
             "median_text_length": dump.median_text_length,
             "label_distance": label_distance(dump.label_counts, earlier),
+            "quarantined_lines": dump.quarantined_lines,
+            "contradicting_ids": dump.contradicting_ids,
+            "first_created_at": dump.first_created_at,
+            "last_created_at": dump.last_created_at,
+            **describe_reading(dump),
             "run_id": self.run_id,
         }
 
+    def compare(self, dump: ValidatedDump, delivery: Delivery) -> Row:
+        """Return the delivery time, and how many ids and other texts of them earlier deliveries contain.
+
+        If an earlier try or another loader has appended the dump, the log has the delivery time that it used.
+        """
+        delivered_at = delivery.delivered_at
+        if DeltaTable.is_deltatable(self.tables.tweets_raw) and commits.contains_dump(
+            DeltaTable(self.tables.tweets_raw), dump.sha256
+        ):
+            delivered_at = read_delivery_time(self.tables, dump.sha256) or delivered_at
+        known, changed = compare_with_earlier(
+            self.tables, dump.sorted_id_hashes, dump.tweets, delivered_at, dump.sha256
+        )
+        return {"delivered_at": delivered_at, "known": known, "changed_texts": changed}
+
     def write_row(self, row: Row) -> Row:
         """Write a row of `dumps` unless another process has written a final state. Return the current row."""
-        return dumps.upsert_dump(self.tables, row, replaces=(HELD, RETRACTED))
+        replaced = (HELD, RETRACTED, REFUSED) if self._applies(row["source"]) else (HELD, RETRACTED)
+        return dumps.upsert_dump(self.tables, row, replaces=replaced)
+
+
+def describe_reading(dump: ValidatedDump) -> Row:
+    """Return the columns of `dumps` that tell how a dump was read, as JSON."""
+    found = dump.found
+    if found is None:
+        return dict.fromkeys(("format", "mapping", "questions", "notes"))
+    described = {
+        "format": found.dump.format,
+        "mapping": describe_mapping(found),
+        "questions": describe_questions(found) or None,
+        "notes": [*found.proposal.notes, *describe_totals(found, dump.contradicting_ids)] or None,
+    }
+    return {
+        name: value if value is None else json.dumps(value, ensure_ascii=False)
+        for name, value in described.items()
+    }
 
 
 def log_rows(dump: ValidatedDump, delivered_at: datetime) -> Iterator[pa.RecordBatch]:

@@ -1,7 +1,8 @@
 """Process every delivery in the order of delivery. `load_dumps` runs this module in a subprocess.
 
-Each delivery is read once and its records are validated. Then the dump is loaded, held (the data-quality
-gate found something unusual; see decide_dump), or refused (it has no readable record). Its row in `dumps` is
+Each delivery is read and its records are validated. Then the dump is loaded, held (a user must answer a
+question, or the data-quality gate found something unusual; see decide_dump), or refused (it has no readable
+record). Its row in `dumps` is
 written last, then its file moves from `delivered` to `raw`. If the process dies earlier, the next run repeats
 only the missing steps. A content that was processed before changes nothing.
 
@@ -22,16 +23,24 @@ from datetime import datetime
 
 from deltalake.exceptions import CommitFailedError
 
-from contracts.exit_status import NothingToDo, run_command
+from contracts.exit_status import InputError, NothingToDo, run_command
 from contracts.tables import LOADED
-from loading.command_line import add_common_arguments, limit_memory, print_progress, read_tables
+from loading.command_line import (
+    add_common_arguments,
+    limit_memory,
+    print_progress,
+    read_answer,
+    read_limits,
+    read_tables,
+)
 from loading.files import Delivery, DumpFiles
 from loading.loader import Loader
 from loading.tables.dumps import Row, read_dumps
 from loading.validation.quality_gate import Thresholds
 
-# Faults of the environment. The message is sufficient. Any other exception is printed with its traceback.
-EXPECTED_FAULTS = (OSError, MemoryError, CommitFailedError)
+# Faults of the environment or the input. The message is sufficient. Any other exception is printed with its
+# traceback.
+EXPECTED_FAULTS = (OSError, MemoryError, CommitFailedError, InputError)
 
 
 def arg_parser() -> argparse.ArgumentParser:
@@ -43,8 +52,12 @@ def arg_parser() -> argparse.ArgumentParser:
         ("--max-label-distance", "SHARE", "hold a dump whose label shares differ more from earlier dumps"),
         ("--min-median-length", "N", "hold a dump whose median text has fewer characters"),
         ("--max-median-length", "N", "hold a dump whose median text has more characters"),
+        ("--max-changed-texts-share", "SHARE", "hold a dump with a larger share of ids with another text"),
     ):
         parser.add_argument(name, required=True, type=float, metavar=metavar, help=help_text)
+    parser.add_argument(
+        "--mapping-source", default="", metavar="NAME", help="source of the delivery that --mapping is for"
+    )
     parser.add_argument(
         "--notified-until",
         type=parse_time,
@@ -131,8 +144,11 @@ def process_deliveries(options: argparse.Namespace) -> None:
         options.max_label_distance,
         options.min_median_length,
         options.max_median_length,
+        options.max_changed_texts_share,
     )
-    failed = process_all(Loader(tables, files, options.run_id, thresholds, print_progress), options)
+    answer = read_answer(options, options.mapping_source)
+    loader = Loader(tables, files, options.run_id, thresholds, print_progress, read_limits(options), answer)
+    failed = process_all(loader, options)
     # Include dumps of an earlier try of this run: it may have died before Airflow updated the Asset.
     rows = read_dumps(tables).values()
     states = Counter(row["state"] for row in rows if row["run_id"] == options.run_id)

@@ -5,11 +5,15 @@ The names in the arguments are the names of labels (and "unlabelled", "all"): th
 
 import io
 from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 
 import matplotlib as mpl
+import matplotlib.dates as mdates
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 from wordcloud import WordCloud
 
 from reporting.figures import Draw
@@ -19,7 +23,11 @@ from reporting.page import Picture
 CLOUD_COLOURS = {"negative": "#e06a10", "neutral": "#858585", "positive": "#2b8fd0", "all": "#8a6fc0"}
 CLOUD_SIZE = (900, 420)  # pixels
 
-MAX_TICK_LABELS = 15  # on the x axis of `interval_lines`; more would overlap
+# Formats of ticks at years, months, days, hours, minutes and seconds; of the first one of a year, month etc.;
+# and of the text at the end of the axis.
+DATE_FORMATS = ["%Y", "%b", "%d %b", "%H:%M", "%H:%M", "%S"]
+FIRST_DATE_FORMATS = ["", "%Y", "%d %b", "%d %b", "%H:%M", "%H:%M"]
+DATE_OFFSETS = ["", "%Y", "%Y", "%Y", "%Y", "%Y"]
 
 
 def stacked_bars(categories: Sequence[str], counts: Mapping[str, Sequence[int]], xlabel: str) -> Draw:
@@ -133,25 +141,54 @@ def interval_bars(
     return draw
 
 
-def interval_lines(
-    categories: Sequence[str], lines: Mapping[str, tuple[np.ndarray, np.ndarray]], ylabel: str
+def dated_lines(
+    times: Sequence[datetime],
+    lines: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    dashed: Mapping[str, np.ndarray],
+    ylabel: str,
 ) -> Draw:
-    """Draw one line for each label over the categories, with its interval as a band.
+    """Draw an adjusted and a predicted (dashed) line for each label. The adjusted one has a band.
 
-    `lines` maps a label to (categories,) values and (2, categories) interval ends.
+    `lines` maps a label to (times,) values and (2, times) interval ends, `dashed` to (times,) values.
     """
 
     def draw(axes: Axes, colours: Mapping[str, str]) -> None:
-        at = np.arange(len(categories))
         for name, (values, (low, high)) in lines.items():
-            axes.fill_between(at, low, high, color=colours[name], alpha=0.2, linewidth=0)
-            axes.plot(at, values, color=colours[name], label=name, marker="o", markersize=3)
-        shown = slice(None, None, -(-len(categories) // MAX_TICK_LABELS))
-        axes.set_xticks(at[shown], categories[shown], rotation=30, ha="right")
+            axes.fill_between(times, low, high, color=colours[name], alpha=0.2, linewidth=0)  # type: ignore[arg-type]
+            axes.plot(times, dashed[name], color=colours[name], linestyle="--", linewidth=1, alpha=0.8)  # type: ignore[arg-type]
+            axes.plot(times, values, color=colours[name], label=name, marker="o", markersize=3)  # type: ignore[arg-type]
         axes.set(ylabel=ylabel)
         axes.set_ylim(bottom=0)
+        axes.grid(axis="both", alpha=0.25)
+        keys = [Line2D([], [], color=colours[name], marker="o", markersize=3, label=name) for name in lines]
+        keys += [
+            Line2D([], [], color=colours["all"], label="adjusted"),
+            Line2D([], [], color=colours["all"], linestyle="--", linewidth=1, label="predicted"),
+        ]
+        axes.legend(handles=keys, ncols=len(keys), loc="lower left", bbox_to_anchor=(0, 1))
+
+    return draw
+
+
+def dated_bars(spans: Sequence[tuple[date, date]], counts: Sequence[int], ylabel: str) -> Draw:
+    """Draw one bar for each period. A span is the first day of a period and the day after its end."""
+
+    def draw(axes: Axes, colours: Mapping[str, str]) -> None:
+        starts = mdates.date2num([first for first, _ in spans])  # type: ignore[no-untyped-call]
+        widths = [(end - first).days * 0.9 for first, end in spans]
+        axes.bar(starts, counts, widths, align="edge", color=colours["all"], alpha=0.55)
+        locator = mdates.AutoDateLocator(minticks=4, maxticks=10)  # type: ignore[no-untyped-call]
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(
+            mdates.ConciseDateFormatter(  # type: ignore[no-untyped-call]
+                locator, formats=DATE_FORMATS, zero_formats=FIRST_DATE_FORMATS, offset_formats=DATE_OFFSETS
+            )
+        )
+        axes.yaxis.set_major_locator(MaxNLocator(3, integer=True))
+        axes.yaxis.set_major_formatter("{x:,.0f}")
+        axes.set(ylabel=ylabel)
+        axes.margins(x=0.01)
         axes.grid(axis="y", alpha=0.25)
-        axes.legend()
 
     return draw
 

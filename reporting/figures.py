@@ -4,7 +4,7 @@ Text in the SVGs stays text, so that the browser renders hashtags of any script 
 """
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -40,7 +40,14 @@ SERIES = ("positive", "negative", "unlabelled", "neutral", "all")
 Draw = Callable[[Axes, Mapping[str, str]], None]
 
 
-def draw_picture(name: str, alt: str, *panels: Draw, width: float = 7.5, height: float = 3.4) -> Picture:
+def draw_picture(
+    name: str,
+    alt: str,
+    *panels: Draw,
+    width: float = 7.5,
+    height: float = 3.4,
+    heights: Sequence[float] | None = None,
+) -> Picture:
     """Return a figure in all its renderings.
 
     Args:
@@ -49,21 +56,34 @@ def draw_picture(name: str, alt: str, *panels: Draw, width: float = 7.5, height:
         panels: draw one axes each. The axes stand side by side and share their y axis.
         width: width in inches.
         height: height in inches.
+        heights: if given, the axes stand one below the other with these relative heights, and share their
+            x axis.
     """
-    light, dark = (render_figure(panels, theme, "svg", width, height) for theme in COLOURS)
-    return Picture(name, alt, light, dark, render_figure(panels, "light", "png", width, height))
+    light, dark = (render_figure(panels, theme, "svg", width, height, heights) for theme in COLOURS)
+    return Picture(name, alt, light, dark, render_figure(panels, "light", "png", width, height, heights))
 
 
-def render_figure(panels: tuple[Draw, ...], theme: str, form: str, width: float, height: float) -> bytes:
+def render_figure(
+    panels: tuple[Draw, ...],
+    theme: str,
+    form: str,
+    width: float,
+    height: float,
+    heights: Sequence[float] | None = None,
+) -> bytes:
     """Return a figure in the colours of a theme. An SVG has a transparent background, a PNG a white one."""
     is_svg = form == "svg"
     with mpl.rc_context(style(theme)):
         figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
         FigureCanvasAgg(figure)
-        for axes, draw in zip(
-            figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels, strict=True
-        ):
+        all_axes = (
+            figure.subplots(1, len(panels), sharey=True, squeeze=False)
+            if heights is None
+            else figure.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=heights)
+        )
+        for axes, draw in zip(all_axes.flat, panels, strict=True):
             draw(axes, COLOURS[theme])
+        figure.align_ylabels()
         buffer = io.BytesIO()
         figure.savefig(
             buffer, format=form, dpi=110, transparent=is_svg, metadata={"Date": None} if is_svg else None

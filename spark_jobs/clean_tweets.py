@@ -22,6 +22,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from contracts.exit_status import InputError, run_command
+from contracts.tables import TWEETS_RAW
 from spark_jobs.cleaning import rows, split, stems, token_rules
 from spark_jobs.cleaning.current_tweets import CURRENT_TWEET, current_tweets
 from spark_jobs.session import open_session
@@ -38,7 +39,7 @@ from spark_jobs.storage.read_position import (
     record_position,
     require_version,
 )
-from spark_jobs.storage.schemas import TWEETS_CLEAN_SCHEMA
+from spark_jobs.storage.schemas import TWEETS_CLEAN_SCHEMA, add_missing_columns
 from spark_jobs.storage.table_versions import read_version, require_table
 
 STAGE = "clean_tweets"
@@ -95,7 +96,8 @@ def compare(tweets: DataFrame, cleaned: DataFrame) -> DataFrame:
     Both arguments need the columns CURRENT_TWEET. The result has the same columns and `change`. A row with
     `delete` has only a tweet_id; the other columns are null.
     """
-    content = F.struct("safe_text", F.col("label").cast("int").alias("label"), "agreement", "dump_sha256")
+    label = F.col("label").cast("int").alias("label")
+    content = F.struct(*(label if name == "label" else name for name in CURRENT_TWEET if name != "tweet_id"))
     now, before = (
         tweets.select("tweet_id", content.alias("now")),
         cleaned.select("tweet_id", content.alias("before")),
@@ -217,6 +219,8 @@ def correct(tweets_clean: DeltaTable, changes: DataFrame, *, is_small: bool) -> 
 def clean_tweets(spark: SparkSession, raw_uri: str, clean_uri: str) -> dict[str, object]:
     """Update `tweets_clean` and return a summary with the scope and the rows inserted, updated and deleted.
 
+    `added_columns` are those that the table of an earlier version lacked.
+
     Raises:
         InputError: `tweets_raw` does not exist or has no rows.
     """
@@ -230,7 +234,7 @@ def clean_tweets(spark: SparkSession, raw_uri: str, clean_uri: str) -> dict[str,
     }
     if last == current:
         return summary
-    log = read_version(spark, raw_uri, current.source_version)
+    log = add_missing_columns(read_version(spark, raw_uri, current.source_version), TWEETS_RAW)
     if (
         last is not None
         and (last.rules, last.source_id) == (current.rules, current.source_id)
@@ -239,7 +243,11 @@ def clean_tweets(spark: SparkSession, raw_uri: str, clean_uri: str) -> dict[str,
         touched = changed_keys(spark, raw_uri, last.source_version, current.source_version, key="tweet_id")
         counts = clean_changes(spark, log, touched, clean_uri, current)
         return summary | {"scope": "changes", **counts}
-    if not DeltaTable.isDeltaTable(spark, clean_uri):
+    if DeltaTable.isDeltaTable(spark, clean_uri):
+        before = DeltaTable.forPath(spark, clean_uri).toDF().columns
+        if added := [name for name in TWEETS_CLEAN_SCHEMA.names if name not in before]:
+            summary["added_columns"] = added
+    else:
         create_table(spark, clean_uri)
     with commit_metadata(spark, current):
         clean_all(log, file_statistics(snapshot), clean_uri)

@@ -42,7 +42,8 @@ TERMS_IN_TABLE = 20
 GROUPS_IN_TABLE = 15
 COLUMNS = [
     "tweet_id",
-    "safe_text",
+    "safe_text",  # only its lengths are shown, because it contains user names
+    "text",
     "label",
     "agreement",
     "hashtags",

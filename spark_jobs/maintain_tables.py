@@ -19,9 +19,11 @@ from pyspark.sql import functions as F
 
 from contracts.exit_status import InputError, run_command
 from contracts.retention import MIN_RETENTION
+from contracts.tables import TWEETS_RAW
 from spark_jobs.cleaning.current_tweets import superseded_rows
 from spark_jobs.session import open_session
 from spark_jobs.storage.hadoop_files import file_sizes
+from spark_jobs.storage.schemas import add_missing_columns
 
 # To open a smaller file takes longer than to read it. OPTIMIZE aims at 1 GiB.
 SMALL_FILE_BYTES = 16 << 20
@@ -77,7 +79,7 @@ def drop_superseded_rows(spark: SparkSession, uri: str, delivered_before: dateti
 
     Rows that were current at that time stay, so that every dump delivered since then can be retracted.
     """
-    log = spark.read.format("delta").load(uri)
+    log = add_missing_columns(spark.read.format("delta").load(uri), TWEETS_RAW)
     superseded = superseded_rows(log.where(F.col("delivered_at") < F.lit(delivered_before))).persist()
     count = superseded.count()
     if count:

@@ -5,8 +5,9 @@
 
 The job scores tweets that are new to the champion and tweets whose text changed, each distinct text once
 (scoring/increments.py). A new champion scores all tweets; rows of earlier champions stay. The job measures
-the drift of dumps that are new to the champion (scoring/drift_table.py). It writes a report, and a CSV and a
-Parquet file for each dump (scoring/insight_page.py). A retry scores no text again and writes the same report.
+the drift of dumps that are new to the champion (scoring/drift_table.py). It writes a report
+(scoring/insights/page.py), and a CSV and a Parquet file for each dump. A retry scores no text again and
+writes the same report.
 The last line of the output is JSON.
 """
 
@@ -23,7 +24,7 @@ from contracts.mlflow_names import CHAMPION_ALIAS
 from spark_jobs.scoring.drift_table import measure_new_dumps
 from spark_jobs.scoring.engines import ENGINES, choose_engine
 from spark_jobs.scoring.increments import changes_since, create_table, is_model, score_changes
-from spark_jobs.scoring.insight_page import Places, publish, scored_tweets
+from spark_jobs.scoring.insights.page import Places, publish, scored_tweets
 from spark_jobs.scoring.registry import copy_to_file_system, find_by_alias
 from spark_jobs.scoring.scorable_model import ScorableModel, read_model
 from spark_jobs.session import open_session

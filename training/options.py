@@ -27,7 +27,7 @@ def arg_parser() -> argparse.ArgumentParser:
         help="Delta table tweets_clean: hdfs://host:port/path or a folder",
     )
     add("--tweets-version", type=int, metavar="N", help="Delta version to read (default: the latest)")
-    add("--text-column", default="safe_text", choices=TEXT_COLUMNS)
+    add("--text-column", default="text", choices=TEXT_COLUMNS)
     add("--experiment", default=TRAINING_EXPERIMENT, help="MLflow experiment (default: %(default)s)")
     add(
         "--output",

@@ -40,13 +40,16 @@ MODELS = Asset(name="models", uri="vaxpulse://mlflow/models")
 DRIFT = Asset(name="drift", uri="vaxpulse://mlflow/drift")
 
 DUMPS = table_uri(tables.DUMPS)
+QUARANTINE = table_uri(tables.QUARANTINE)
+MAPPINGS = table_uri(tables.MAPPINGS)
 DRIFT_TABLE = table_uri(tables.DRIFT)
 
 # Options of every command of `loading`.
 LOADING_OPTIONS = {
     "raw": hdfs_paths.uri(HDFS, hdfs_paths.RAW),
     "tweets-raw": TWEETS_RAW.uri,
-    "quarantine": table_uri(tables.QUARANTINE),
+    "quarantine": QUARANTINE,
     "dumps": DUMPS,
+    "mappings": MAPPINGS,
     "run-id": "{{ run_id }}",
 }

@@ -1,15 +1,19 @@
-"""Trigger form of `ingest_tweets`, and the command-line options that it sets."""
+"""Trigger form of `ingest_tweets`, the command-line options that it sets, and the messages of a run."""
 
 from typing import Any
 
 from airflow.sdk import Param
 
-from contracts.hdfs_paths import LANDING
+from contracts import hdfs_paths
+from contracts.tables import REFUSED
+from vaxpulse_dags.assets import HDFS
+from vaxpulse_dags.tables import read_json
+from vaxpulse_dags.untrusted import mask
 
 
-def limit(default: float, title: str, description: str, **bounds: Any) -> Param:
-    """Return the form field of a limit of the data-quality gate."""
-    description += " A dump that exceeds the limit is held."
+def limit(default: float, title: str, description: str, *, state: str = "held", **bounds: Any) -> Param:
+    """Return the form field of a limit. A dump that exceeds it gets the state."""
+    description += f" A dump that exceeds the limit is {state}."
     return Param(default, type="number", minimum=0, title=title, description=description, **bounds)
 
 
@@ -24,6 +28,13 @@ LIMITS = {
     ),
     "min_median_length": limit(10, "Minimum median text length", "In characters."),
     "max_median_length": limit(1000, "Maximum median text length", "In characters."),
+    "max_changed_texts_share": limit(
+        0.05,
+        "Maximum share of changed texts",
+        "0 to 1, of the accepted tweets: the id is in an earlier dump, with another text.",
+        maximum=1,
+    ),
+    "max_decompressed_gib": limit(20, "Maximum decompressed size", "In GiB.", state="refused"),
 }
 
 DUMP_PARAM = Param(
@@ -31,13 +42,38 @@ DUMP_PARAM = Param(
     type=["null", "string"],
     minLength=1,
     title="Dump",
-    description="CSV file, plain or gzip: http(s) URL, hdfs:// URI, or path in the workers' landing folder. "
-    "Required columns: `tweet_id` and `safe_text` (or `safe_tweet`). Optional: `label` and `agreement`. "
-    f"If empty, all files in the landing folders are ingested (in HDFS: `{LANDING}`).",
+    description="http(s) URL, hdfs:// URI, or path in the workers' landing folder. Formats: CSV with any "
+    "delimiter, JSON and JSONL of Twitter's API v1 or v2 or of snscrape, `tweets.js` of an archive, xlsx, "
+    "Parquet. The file may be compressed with gzip, bz2, xz or zip. It must have a column with texts. Ids, "
+    "labels, agreement, dates and languages are read if present. "
+    f"If empty, all files in the landing folders are ingested (in HDFS: `{hdfs_paths.LANDING}`).",
 )
 
-GATE_OPTIONS = {name: f"{{{{ params.{name} }}}}" for name in LIMITS} | {
+INGESTION_OPTIONS = {
+    "delivered": hdfs_paths.uri(HDFS, hdfs_paths.DELIVERED),
+    # Only for the dump that this run delivers: other dumps may be waiting in the same folder.
+    "mapping": "{{ (params.mapping or {}) | tojson }}",
+    "mapping_source": "{{ ti.xcom_pull(task_ids='deliver') or '' }}",
+    "user": "{{ dag_run.triggering_user_name or '' }}",
+    **{name: f"{{{{ params.{name} }}}}" for name in LIMITS},
     # A run that is killed after it has loaded dumps emits no Asset event. Therefore each run emits an event
     # if any dump was loaded since the end of the last successful run.
-    "notified_until": "{{ prev_end_date_success or '' }}"
+    "notified_until": "{{ prev_end_date_success or '' }}",
 }
+
+
+def describe_held(held: list[dict[str, Any]]) -> list[str]:
+    """Return a message for each held dump. The reason contains the questions about the dump."""
+    return [mask(f"{dump['source']} is held until a user decides: {dump['reason']}") for dump in held]
+
+
+def find_problems(dumps: list[dict[str, Any]], failed: list[str]) -> list[str]:
+    """Return a message for each dump that could not be loaded, and for each refused one with its notes."""
+    return [
+        *(f"{source} could not be loaded: see the log of load_dumps" for source in failed),
+        *(
+            mask(": ".join([f"{dump['source']} is refused", dump["reason"], *read_json(dump, "notes", [])]))
+            for dump in dumps
+            if dump["state"] == REFUSED
+        ),
+    ]

@@ -1,10 +1,13 @@
-"""Decisions of users about dumps: form fields, the shown figures, and the answer."""
+"""Decisions of users about dumps: form fields, the started reviews, and the answer."""
 
-from typing import Any
+import json
+from collections.abc import Mapping
+from typing import Any, NoReturn
 
 from airflow.sdk import Param
 
 from contracts.tables import MIN_REASON_LENGTH
+from vaxpulse_dags.mappings import parse_mapping
 from vaxpulse_dags.tasks import fail_without_retry
 
 SHA256_PARAM = Param(type="string", pattern="^[0-9a-f]{64}$", title="SHA-256 of the dump")
@@ -16,44 +19,49 @@ ANSWER_PARAM = Param(None, type=["null", "string"], **REASON)
 # Options in the form, and the decisions of `loading.decide_dump`.
 DECISIONS = {"Approve": "approve", "Reject": "reject"}
 
-FIGURES = """**{source}**, delivered {delivered_at:%Y-%m-%d %H:%M} UTC, is held: {reason}
 
-| | |
-|---|---|
-| records | {records:,} |
-| accepted | {accepted:,} |
-| duplicates | {duplicates:,} |
-| quarantined | {quarantined:,} |
-| negative, neutral, positive | {negative:,}, {neutral:,}, {positive:,} |
-| median text length, characters | {median_text_length} |
-| distance of the label shares from earlier dumps | {label_distance} |
+def read_answer(answer: dict[str, Any], has_questions: bool) -> dict[str, str]:
+    """Return decision, reason, mapping (JSON) and user of an answer. Fail the task if it is incomplete.
 
-The rejected records are in the table `quarantine`, the file is in the folder `raw` of HDFS, both with the
-SHA-256 `{dump_sha256}`.
-"""
-
-
-def describe_dump(dump: dict[str, Any]) -> str:
-    """Return the figures of a held dump as Markdown. A missing figure is a hyphen."""
-    return FIGURES.format(**{name: "-" if value is None else value for name, value in dump.items()})
-
-
-def read_answer(answer: dict[str, Any]) -> dict[str, str]:
-    """Return the decision and the reason of a user's answer. Fail the task if there is no reason."""
-    reason = (answer["params_input"].get("reason") or "").strip()
+    Args:
+        answer: result of the task that waits for the user.
+        has_questions: whether the dump can only be loaded with a mapping.
+    """
+    fields, decision = answer["params_input"], DECISIONS[answer["chosen_options"][0]]
+    reason = (fields.get("reason") or "").strip()
     if len(reason) < MIN_REASON_LENGTH:
-        fail_without_retry(
-            f"the reason must have at least {MIN_REASON_LENGTH} characters: clear `decide` and answer again"
-        )
-    return {"decision": DECISIONS[answer["chosen_options"][0]], "reason": reason}
+        fail_answer(f"the reason must have at least {MIN_REASON_LENGTH} characters")
+    mapping: dict[str, Any] = {}
+    if decision == "approve":
+        try:
+            mapping = parse_mapping(fields.get("mapping"))
+        except ValueError as error:
+            fail_answer(str(error))
+        if has_questions and not mapping:
+            fail_answer("the dump has questions, but the mapping is empty")
+    user = answer["responded_by_user"]["name"]
+    return {"decision": decision, "reason": reason, "mapping": json.dumps(mapping), "user": user}
 
 
-def build_review_runs(held: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return one run of `review_dump` for each held dump. The same delivery always gets the same run id."""
+def fail_answer(problem: str) -> NoReturn:
+    """Fail the task that reads an answer."""
+    fail_without_retry(f"{problem}: clear `decide` and answer again")
+
+
+def build_review_runs(held: list[dict[str, Any]], params: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return one run of `review_dump` for each held dump. The same delivery always gets the same run id.
+
+    Args:
+        held: rows of `dumps`.
+        params: values of the form of `ingest_tweets`. The limit on decompression also applies to the review.
+    """
     return [
         {
             "trigger_run_id": f"held__{dump['dump_sha256'][:16]}__{dump['delivered_at']:%Y%m%dT%H%M%S}",
-            "conf": {"dump_sha256": dump["dump_sha256"]},
+            "conf": {
+                "dump_sha256": dump["dump_sha256"],
+                "max_decompressed_gib": params["max_decompressed_gib"],
+            },
         }
         for dump in held
     ]

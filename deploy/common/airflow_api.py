@@ -15,6 +15,7 @@ DAG_IDS = (
     "ingest_tweets",
     REVIEW_DAG,
     "retract_dump",
+    "withdraw_mapping",
     "clean_tweets",
     "explore_tweets",
     "train_classifiers",

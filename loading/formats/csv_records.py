@@ -38,6 +38,7 @@ class Records:
         malformed: records with text after a closing quote.
         unclosed: records whose quote is never closed. They end at the line end after the quote.
         unfinished: positions of the incomplete last record and of its open quote, or None.
+        inner_line_ends: positions of line ends within quotes, ascending; None if they were not looked for.
     """
 
     data: bytes
@@ -46,6 +47,7 @@ class Records:
     malformed: frozenset[int] = frozenset()
     unclosed: frozenset[int] = frozenset()
     unfinished: tuple[int, int] | None = None
+    inner_line_ends: Positions | None = None
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -63,7 +65,10 @@ class Records:
             for found in (self.malformed, self.unclosed)
         )
         starts, ends = self.starts[first:end] - start, self.ends[first:end] - start
-        return Records(self.data[start:stop], starts, ends, malformed, unclosed)
+        inner = self.inner_line_ends
+        if inner is not None:
+            inner = inner[slice(*np.searchsorted(inner, [start, stop]))] - start
+        return Records(self.data[start:stop], starts, ends, malformed, unclosed, inner_line_ends=inner)
 
 
 def split_fields(record: str) -> list[str]:
@@ -92,14 +97,15 @@ def find_records(data: bytes) -> Records:
         is_line_end[-1] |= not is_quote[-1]
     quotes = special[is_quote]
     if not len(quotes):
-        return _without_blank_lines(data, bytes_, special[is_line_end] + 1)
+        return _without_blank_lines(data, bytes_, special[is_line_end] + 1, inner=special[:0])
     if not _quotes_are_regular(bytes_, quotes):
         return _find_records_one_by_one(data)
     # If quotes are regular, a line end after an even number of quotes is outside quotes.
     is_outside = np.bitwise_xor.accumulate(is_quote) == 0
     ends = special[is_line_end & is_outside] + 1
     unfinished = (int(ends[-1]) if len(ends) else 0, _last_opening(quotes)) if len(quotes) % 2 else None
-    return _without_blank_lines(data, bytes_, ends, unfinished=unfinished)
+    inner = special[is_line_end & ~is_outside]
+    return _without_blank_lines(data, bytes_, ends, unfinished=unfinished, inner=inner)
 
 
 def _quotes_are_regular(bytes_: npt.NDArray[np.uint8], quotes: Positions) -> bool:
@@ -141,14 +147,18 @@ def _find_records_one_by_one(data: bytes) -> Records:
 
 
 def _without_blank_lines(
-    data: bytes, bytes_: npt.NDArray[np.uint8], ends: Positions, unfinished: tuple[int, int] | None = None
+    data: bytes,
+    bytes_: npt.NDArray[np.uint8],
+    ends: Positions,
+    unfinished: tuple[int, int] | None = None,
+    inner: Positions | None = None,
 ) -> Records:
     starts = np.concatenate([np.zeros(1, dtype=np.int64), ends[:-1]])[: len(ends)]
     lengths = ends - starts
     blank = (lengths == 1) | ((lengths == 2) & (bytes_[starts] == CR))
     if blank.any():
         starts, ends = starts[~blank], ends[~blank]
-    return Records(data, starts, ends, unfinished=unfinished)
+    return Records(data, starts, ends, unfinished=unfinished, inner_line_ends=inner)
 
 
 def close_at_line_end(found: Records, max_bytes: int = 0) -> Records:

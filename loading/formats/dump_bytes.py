@@ -1,17 +1,14 @@
-"""Read the bytes of a dump: hash them as delivered, decompress them, split them at line ends."""
+"""Read the bytes of a dump: hash them as delivered, split them at line ends."""
 
-import gzip
 import hashlib
 import io
-import zlib
-from collections.abc import Iterator
-from typing import IO
+from collections.abc import Callable, Iterator
+from typing import IO, cast
 
 from loading.formats.csv_records import BYTE_ORDER_MARK, MAX_RECORD_BYTES
 
 # The fastest of 1 to 16 MiB: larger blocks cost memory bandwidth, smaller ones calls.
 BLOCK_BYTES = 4 * 2**20
-GZIP_MAGIC = b"\x1f\x8b"
 
 
 class RefusedDumpError(ValueError):
@@ -19,56 +16,73 @@ class RefusedDumpError(ValueError):
 
 
 class HashedFile(io.RawIOBase):
-    """A file that is read once, sequentially, and hashed while it is read.
+    """A file that is hashed while it is read sequentially.
 
     Args:
-        file: the dump as it was delivered.
+        file: the dump as it was delivered, at its beginning.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self._sha256 = hashlib.sha256()
-        self._peeked = b""
         self.bytes = 0
+        self.at_end = False
 
-    def peek(self) -> bytes:
-        """Return the first block. The next read returns it again."""
-        self._peeked = self.read(max(BLOCK_BYTES, len(GZIP_MAGIC)))
-        return self._peeked
+    def readable(self) -> bool:
+        """Return True: this is a reader."""
+        return True
 
     def read(self, size: int = -1) -> bytes:
         """Return at most `size` bytes, or none at the end."""
-        block = self._peeked[:size] or self._file.read(size)
-        if self._peeked:
-            self._peeked = self._peeked[len(block) :]
-        else:
-            self._sha256.update(block)
-            self.bytes += len(block)
+        block = self._file.read(size)
+        self._sha256.update(block)
+        self.bytes += len(block)
+        self.at_end |= not block and size != 0
         return block
 
-    def sha256(self) -> str:
-        """Read the rest of the file and return the SHA-256 of all bytes, in lower-case hexadecimal."""
+    def read_rest(self) -> None:
+        """Read to the end of the file."""
         while self.read(BLOCK_BYTES):
             pass
+
+    def close(self) -> None:
+        """Close the file. Its hash stays available."""
+        self._file.close()
+        super().close()
+
+    def sha256(self) -> str:
+        """Return the SHA-256 of the bytes that were read, in lower-case hexadecimal."""
         return self._sha256.hexdigest()
 
 
-def content_blocks(file: HashedFile) -> Iterator[bytes]:
-    """Yield the content of a plain or gzip file in blocks.
+class HashedDump:
+    """A dump that can be opened several times and whose bytes as delivered are hashed.
 
-    Raises:
-        RefusedDumpError: the gzip data is damaged or truncated.
+    Args:
+        opener: opens the dump at its beginning.
     """
-    content: HashedFile | gzip.GzipFile = file
-    if file.peek().startswith(GZIP_MAGIC):
-        content = gzip.GzipFile(fileobj=file)
-    try:
-        while block := content.read(BLOCK_BYTES):
-            yield block
-    except EOFError:
-        raise RefusedDumpError("the gzip data is truncated") from None
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise RefusedDumpError(f"the gzip data is damaged ({error})") from None
+
+    def __init__(self, opener: Callable[[], IO[bytes]]) -> None:
+        self._opener = opener
+        self._last: HashedFile | None = None
+
+    @property
+    def bytes_read(self) -> int:
+        """Return the number of bytes that were read since the dump was opened last."""
+        return self._last.bytes if self._last else 0
+
+    def open(self) -> IO[bytes]:
+        """Open the dump at its beginning."""
+        self._last = HashedFile(self._opener())
+        return cast("IO[bytes]", self._last)
+
+    def digest(self) -> tuple[str, int]:
+        """Return the SHA-256 and the size of the whole dump, which is read again if it was not read whole."""
+        if self._last is None or not self._last.at_end:
+            self._last = HashedFile(self._opener())
+            with self._last as file:
+                file.read_rest()
+        return self._last.sha256(), self._last.bytes
 
 
 def whole_lines(blocks: Iterator[bytes]) -> Iterator[bytes]:

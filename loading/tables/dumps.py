@@ -8,7 +8,8 @@ import pyarrow as pa
 from deltalake import DeltaTable
 
 from contracts.tables import DUMPS
-from loading.tables.commits import commit_files, next_transaction, retry_on_conflict
+from loading.tables.commits import commit_files, next_transaction
+from loading.tables.conflicts import retry_on_conflict
 from loading.tables.parquet_files import write_file
 from loading.tables.queries import query
 from loading.tables.schemas import Tables, arrow_schema, create_table

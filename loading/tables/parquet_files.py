@@ -21,8 +21,8 @@ ROWS_PER_GROUP = 200_000
 GROUPS_PER_FILE = 50
 # More threads than cores, because closing a file is waiting.
 WRITING_THREADS = 3
-# Ids do not repeat and texts rarely do: Parquet's dictionary encoding would be tried in vain.
-UNIQUE_COLUMNS = ("tweet_id", "safe_text", "raw_record", "row_number")
+# Ids do not repeat, texts and times rarely do: Parquet's dictionary encoding would be tried in vain.
+UNIQUE_COLUMNS = ("tweet_id", "safe_text", "created_at", "raw_record", "row_number")
 
 
 def write_files(
@@ -59,8 +59,17 @@ def group_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(waiting)
 
 
-def write_file(table_uri: str, sha256: str, first: pa.Table, more: Iterable[pa.Table] = ()) -> AddAction:
-    """Write groups of rows of a dump into one file of a table and return the action of a commit."""
+def write_file(
+    table_uri: str, sha256: str | None, first: pa.Table, more: Iterable[pa.Table] = ()
+) -> AddAction:
+    """Write groups of rows into one file of a table and return the action of a commit.
+
+    Args:
+        table_uri: the table.
+        sha256: the dump of all rows; None for a table without dumps.
+        first: the first group.
+        more: the other groups.
+    """
     name, files = f"part-{uuid.uuid4()}.zstd.parquet", PyFileSystem(DeltaStorageHandler(table_uri))
     repeating = [column for column in first.column_names if column not in UNIQUE_COLUMNS]
     rows = 0
@@ -76,7 +85,7 @@ def write_file(table_uri: str, sha256: str, first: pa.Table, more: Iterable[pa.T
             rows += len(group)
     [info] = files.get_file_info([name])
     # All rows of a file are of one dump.
-    bounds = {"dump_sha256": sha256}
+    bounds = {"dump_sha256": sha256} if sha256 else {}
     if "delivered_at" in repeating:
         bounds["delivered_at"] = format_for_stats(first["delivered_at"][0].as_py())
     stats = {

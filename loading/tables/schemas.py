@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 from deltalake import DeltaTable, Schema
 
-from contracts.tables import DUMPS, QUARANTINE, TWEETS_RAW, Table, Type
+from contracts.tables import DUMPS, MAPPINGS, QUARANTINE, TWEETS_RAW, Table, Type
+from loading.tables.conflicts import retry_on_conflict
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 ARROW_TYPES: dict[Type, pa.DataType] = {
@@ -25,6 +26,7 @@ PROPERTIES = {
     },
     QUARANTINE.name: {"delta.dataSkippingStatsColumns": "dump_sha256,row_number"},
     DUMPS.name: {},
+    MAPPINGS.name: {},
 }
 
 
@@ -35,6 +37,7 @@ class Tables:
     tweets_raw: str
     quarantine: str
     dumps: str
+    mappings: str
 
 
 def arrow_schema(table: Table) -> pa.Schema:
@@ -43,7 +46,20 @@ def arrow_schema(table: Table) -> pa.Schema:
 
 
 def create_table(uri: str, table: Table) -> None:
-    """Create a table if it does not exist."""
+    """Create a table if it does not exist. Add columns that an older version of the platform did not have."""
     if not DeltaTable.is_deltatable(uri):
         schema = Schema.from_arrow(arrow_schema(table))
         DeltaTable.create(uri, schema=schema, mode="ignore", configuration=PROPERTIES[table.name])
+        return
+    retry_on_conflict(lambda: add_missing_columns(uri, table))
+
+
+def add_missing_columns(uri: str, table: Table) -> None:
+    """Add the columns that a table lacks; they are null in its rows. The protocol does not change."""
+    current = DeltaTable(uri)
+    present = {field.name for field in current.schema().fields}
+    missing = [field for field in arrow_schema(table) if field.name not in present]
+    if missing:
+        current.alter.add_columns(list(Schema.from_arrow(pa.schema(missing)).fields))
+        names = ", ".join(field.name for field in missing)
+        print(f"{table.name}: added the columns {names}; they are null in rows of before", flush=True)

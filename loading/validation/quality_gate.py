@@ -10,6 +10,11 @@ import numpy.typing as npt
 from contracts.labels import CLASS_NAMES
 from contracts.statistics import MIN_ROWS_FOR_STATISTICS
 
+# A dump with a smaller share of accepted records needs an approval, however small it is.
+MIN_ACCEPTED_SHARE = 0.5
+# Fewer ids with another text are corrections.
+MIN_CHANGED_TEXTS = 20
+
 
 @dataclass(frozen=True)
 class Thresholds:
@@ -19,12 +24,14 @@ class Thresholds:
         max_quarantined_share: of a dump's records, 0 to 1.
         max_label_distance: total variation distance of the label shares from those of earlier dumps, 0 to 1.
         min_median_length, max_median_length: of a dump's texts, in characters.
+        max_changed_texts_share: share of a dump's ids that earlier dumps contain with another text, 0 to 1.
     """
 
     max_quarantined_share: float
     max_label_distance: float
     min_median_length: float
     max_median_length: float
+    max_changed_texts_share: float
 
 
 def label_distance(labels: npt.NDArray[np.int64], earlier: Iterable[Mapping[str, Any]]) -> float | None:
@@ -42,13 +49,34 @@ def label_distance(labels: npt.NDArray[np.int64], earlier: Iterable[Mapping[str,
     return float(np.abs(labels / labels.sum() - before / before.sum()).sum() / 2)
 
 
-def find_breaches(row: Mapping[str, Any], thresholds: Thresholds) -> list[str]:
-    """Return a sentence for each threshold that a dump exceeds. `row` is its row in the table `dumps`."""
+def find_breaches(row: Mapping[str, Any], lines: int, thresholds: Thresholds) -> list[str]:
+    """Return a sentence for each threshold that a dump exceeds.
+
+    Args:
+        row: its row in the table `dumps`.
+        lines: number of lines in all its records.
+        thresholds: the limits.
+    """
     breaches = []
-    share = row["quarantined"] / max(row["records"], 1)
-    if row["records"] >= MIN_ROWS_FOR_STATISTICS and share > thresholds.max_quarantined_share:
+    records, quarantined, limit = row["records"], row["quarantined"], thresholds.max_quarantined_share
+    share, lines_share = quarantined / max(records, 1), row["quarantined_lines"] / max(lines, 1)
+    if row["accepted"] < MIN_ACCEPTED_SHARE * records:
         breaches.append(
-            f"{share:.1%} of the records are in quarantine, more than {thresholds.max_quarantined_share:.1%}"
+            f"{row['accepted']:,} of {records:,} records can be loaded, less than half: "
+            f"{quarantined:,} are in quarantine, {row['duplicates']:,} are duplicates"
+        )
+    elif records >= MIN_ROWS_FOR_STATISTICS and share > limit:
+        breaches.append(f"{share:.1%} of the records are in quarantine, more than {limit:.1%}")
+    elif lines >= MIN_ROWS_FOR_STATISTICS and lines_share > limit:
+        breaches.append(
+            f"{lines_share:.1%} of the lines are in quarantined or suspiciously long records, "
+            f"more than {limit:.1%}"
+        )
+    changed, limit = row["changed_texts"], thresholds.max_changed_texts_share
+    if changed >= MIN_CHANGED_TEXTS and changed > limit * row["accepted"]:
+        breaches.append(
+            f"{changed:,} of {row['accepted']:,} ids have another text than in earlier dumps, "
+            f"more than {limit:.1%}: are they row numbers or damaged?"
         )
     distance, limit = row["label_distance"], thresholds.max_label_distance
     if distance is not None and distance > limit:

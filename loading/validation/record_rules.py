@@ -1,4 +1,4 @@
-"""Find the columns of a dump, and decide which of its records are valid tweets.
+"""Decide which records of a dump are valid tweets.
 
 A record that breaks a rule goes to `quarantine` with the reason that `Layout.find_error` returns. If an
 unquoted line break has split a record, all pieces go to `quarantine`: see `find_split_records`.
@@ -10,10 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from contracts.labels import LABELS
-from loading.formats.csv_records import split_fields
-from loading.formats.dump_bytes import RefusedDumpError
 
-TEXT_COLUMNS = ("safe_text", "safe_tweet")
 MAX_ID_CHARACTERS = 64
 TWEET_ID = re.compile(rf"[0-9A-Za-z_-]{{1,{MAX_ID_CHARACTERS}}}\Z")
 NUMBER = re.compile(r"[+-]?[0-9]{1,20}(?:\.[0-9]{0,40})?(?:[eE][+-]?[0-9]{1,3})?\Z")
@@ -141,38 +138,6 @@ class Layout:
 
     def _has_no_id(self, fields: list[str]) -> bool:
         return len(fields) <= self.tweet_id or not TWEET_ID.match(fields[self.tweet_id])
-
-
-def read_header(record: bytes) -> Layout:
-    """Return the layout that the first record of a dump describes.
-
-    Raises:
-        RefusedDumpError: the record is not the header of a dump of tweets.
-    """
-    if record.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in record:
-        raise RefusedDumpError("the file is not UTF-8 (it looks like UTF-16): convert it to UTF-8")
-    try:
-        names = tuple(name.strip().lower() for name in split_fields(record.decode("utf-8")))
-    except UnicodeDecodeError:
-        raise RefusedDumpError("the header is not UTF-8: convert the file to UTF-8") from None
-    used_names = ("tweet_id", *TEXT_COLUMNS, "label", "agreement")
-    repeated = sorted({name for name in names if names.count(name) > 1 and name in used_names})
-    if repeated:
-        raise RefusedDumpError(f"the header has more than one column {repeated[0]!r}")
-    texts = [name for name in TEXT_COLUMNS if name in names]
-    if len(texts) > 1:
-        raise RefusedDumpError("the header has both safe_text and safe_tweet: remove one of them")
-    missing = [] if "tweet_id" in names else ["tweet_id"]
-    missing += [] if texts else ["safe_text (or safe_tweet)"]
-    if missing:
-        beginning = record[:80].decode("utf-8", "replace")
-        raise RefusedDumpError(
-            f"the header has no column {' and '.join(missing)}; it begins with {beginning!r}"
-        )
-    position = {name: i for i, name in enumerate(names)}
-    return Layout(
-        names, position["tweet_id"], position[texts[0]], position.get("label"), position.get("agreement")
-    )
 
 
 def find_split_records(

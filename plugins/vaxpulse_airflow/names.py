@@ -5,6 +5,7 @@ source, `/`, `:` and `%` are written as %2F, %3A and %25. `loading` reads these 
 """
 
 from datetime import UTC, datetime, timedelta
+from urllib.parse import unquote
 
 UNFINISHED_PREFIXES = (".", "_")  # hidden for Hadoop's tools and for Spark
 UNFINISHED_SUFFIXES = (".tmp", ".part", ".partial", "._COPYING_")
@@ -42,6 +43,15 @@ def source_in_name(name: str) -> str:
     'june-2.csv'
     """
     return name.split("-", 1)[1]
+
+
+def recorded_source(source: str) -> str:
+    """Return a source as `loading` records it. Only a source that is too long changes.
+
+    >>> recorded_source("https://example.org/june 50%.csv")
+    'https://example.org/june 50%.csv'
+    """
+    return unquote(source_in_name(delivered_name(datetime.now(UTC), source)))
 
 
 def later_name(name: str) -> str:

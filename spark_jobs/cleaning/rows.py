@@ -1,9 +1,9 @@
 """Clean rows of tweets in Arrow, in two steps: `find_tokens`, then `join_tokens`.
 
 In between Spark NLP stems the words.
-`find_tokens` splits the texts of a batch at blanks and dictionary-encodes the tokens, so that the rules run
-once for each distinct token. Between the steps a chunk of tweets is one binary value, and Spark processes
-only the words. So all texts are read once, in one Spark job without a shuffle.
+`find_tokens` repairs the texts of a batch, splits them at blanks and dictionary-encodes the tokens, so that
+the rules run once for each distinct token. Between the steps a chunk of tweets is one binary value, and Spark
+processes only the words. So all texts are read once, in one Spark job without a shuffle.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,7 +15,9 @@ import pyarrow.compute as pc
 from pyspark.sql.types import ArrayType, BinaryType, StringType, StructField, StructType
 
 from spark_jobs.cleaning.stems import stem_key
-from spark_jobs.cleaning.token_rules import clean_token
+from spark_jobs.cleaning.text_repair import repair_texts
+from spark_jobs.cleaning.token_rules import CleanedToken, clean_token
+from spark_jobs.cleaning.twitter_patterns import URL_PLACEHOLDER
 
 # A task requests the stem of a word once. It clears its cache at this size, to limit its memory (about 100
 # MB).
@@ -28,8 +30,11 @@ STRINGS = ArrayType(StringType(), containsNull=False)
 # columns are null except in the first row of a chunk.
 CHUNK = StructType([StructField("tweets", BinaryType()), StructField("words", STRINGS)])
 # Columns that the two steps add to a tweet. `text_group` is a hash of `normalised` in lower case.
+# `normalised` is derived from the text as delivered, so that repairs never change a `text_group`. The other
+# columns are derived from the repaired text.
 CLEANED_TEXT = StructType(
     [
+        StructField("text", StringType(), nullable=False),
         StructField("hashtags", STRINGS, nullable=False),
         StructField("emoji", STRINGS, nullable=False),
         StructField("clean_text", StringType(), nullable=False),
@@ -55,12 +60,15 @@ def find_tokens(text_column: str) -> Callable[[Iterable[pa.RecordBatch]], Iterat
         requested: set[str] = set()
         for batch in batches:
             for chunk in split_batch(batch, text_column):
-                tokens = clean_tokens(chunk.column(text_column))
+                delivered = chunk.column(text_column)
+                repaired = repair_texts(delivered)
+                tokens = clean_tokens(repaired)
                 if len(requested) > MAX_CACHED_WORDS:
                     requested.clear()
                 new = words_to_stem(tokens.values.dictionary.field("words")) - requested
                 requested |= new
                 absent = [None] * (chunk.num_rows - 1)
+                chunk = chunk.append_column("normalised", normalise_damaged(delivered, repaired))
                 tweets = pa.array([to_bytes(chunk.append_column("tokens", tokens)), *absent], pa.binary())
                 yield pa.record_batch(
                     [tweets, pa.array([list(new), *absent], pa.list_(pa.string()))], CHUNK.names
@@ -86,9 +94,11 @@ def join_tokens(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
                 stem_of.clear()
             stem_of.update(zip(words.as_py(), stems.as_py(), strict=True))
             chunk = pa.ipc.open_stream(tweets.as_buffer()).read_next_batch()
-            *columns, tokens = chunk.columns
+            *columns, normalised, tokens = chunk.columns
+            *cleaned, normalised_repaired = cleaned_text(tokens, stem_of)
             yield pa.record_batch(
-                [*columns, *cleaned_text(tokens, stem_of)], [*chunk.schema.names[:-1], *CLEANED_TEXT.names]
+                [*columns, *cleaned, pc.coalesce(normalised, normalised_repaired)],
+                [*chunk.schema.names[:-2], *CLEANED_TEXT.names],
             )
 
 
@@ -109,6 +119,17 @@ def to_bytes(batch: pa.RecordBatch) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
+def normalise_damaged(delivered: pa.StringArray, repaired: pa.StringArray) -> pa.StringArray:
+    """Return `normalised` of the texts as delivered. Null for those that were not repaired."""
+    is_damaged = pc.not_equal(delivered, repaired)
+    normalised = [
+        "".join(clean_token(token).normalised for token in text.split(" "))
+        for text in delivered.filter(is_damaged).to_pylist()
+    ]
+    nulls = pa.nulls(len(delivered), pa.string())
+    return pc.replace_with_mask(nulls, is_damaged, pa.array(normalised, pa.string()))
+
+
 def clean_tokens(texts: pa.StringArray) -> pa.ListArray:
     """Return the tokens of each text, dictionary-encoded.
 
@@ -124,12 +145,14 @@ def clean_distinct_tokens(tokens: pa.StringArray) -> pa.StructArray:
     """Apply `clean_token` to each token. Most tokens are handled in Arrow, without the rules."""
     bare = pc.ascii_trim(tokens, SIGNS_AROUND_WORDS)
     is_word = pc.and_not(pc.ascii_is_alnum(bare), pc.is_in(bare, RETWEET_MARKERS))
-    needs_rules = pc.invert(pc.or_(is_word, pc.match_substring_regex(tokens, SHORT_LINK)))
+    is_link = pc.match_substring_regex(tokens, SHORT_LINK)
+    needs_rules = pc.invert(pc.or_(is_word, is_link))
     cleaned = [clean_token(token) for token in tokens.filter(needs_rules).to_pylist()]
-    words, normalised, hashtags, emoji = zip(*cleaned, strict=True) if cleaned else ([], [], [], [])
+    by_rules = zip(*cleaned, strict=True) if cleaned else ([] for _ in CleanedToken._fields)
+    words, normalised, hashtags, emoji, text = by_rules
 
-    def texts(values: Sequence[str]) -> pa.StringArray:
-        return pc.replace_with_mask(pc.if_else(is_word, bare, ""), needs_rules, pa.array(values, pa.string()))
+    def texts(others: pa.StringArray, values: Sequence[str]) -> pa.StringArray:
+        return pc.replace_with_mask(others, needs_rules, pa.array(values, pa.string()))
 
     def lists(values: Sequence[Sequence[str]]) -> pa.ListArray:
         counts = np.zeros(len(tokens) + 1, np.int32)
@@ -138,8 +161,15 @@ def clean_distinct_tokens(tokens: pa.StringArray) -> pa.StructArray:
             pa.array(np.cumsum(counts), pa.int32()), pa.array(chain.from_iterable(values), pa.string())
         )
 
-    names = ["words", "normalised", "hashtags", "emoji"]
-    return pa.StructArray.from_arrays([texts(words), texts(normalised), lists(hashtags), lists(emoji)], names)
+    bare_words = pc.if_else(is_word, bare, "")
+    columns = [
+        texts(bare_words, words),
+        texts(bare_words, normalised),
+        lists(hashtags),
+        lists(emoji),
+        texts(pc.if_else(is_link, URL_PLACEHOLDER, tokens), text),
+    ]
+    return pa.StructArray.from_arrays(columns, CleanedToken._fields)
 
 
 def words_to_stem(texts: pa.StringArray) -> set[str]:
@@ -172,7 +202,9 @@ def cleaned_text(tokens: pa.ListArray, stem_of: Mapping[str, str | None]) -> lis
 
     words = token.field("words")
     stems = pa.array([stem_text(each, stem_of) for each in words.to_pylist()], pa.string())
+    tokens_of_row = pa.ListArray.from_arrays(tokens.offsets, token.field("text").take(token_ids))
     return [
+        pc.binary_join(tokens_of_row, " "),
         lists(token.field("hashtags")),
         lists(token.field("emoji")),
         joined_by_blanks(words),

@@ -9,7 +9,7 @@ is removed last, because URLs and emoji contain punctuation.
 """
 
 from collections.abc import Callable, Iterable
-from functools import cache, lru_cache
+from functools import lru_cache
 from html import unescape
 from html.entities import html5
 from typing import NamedTuple
@@ -17,10 +17,12 @@ from typing import NamedTuple
 import regex
 
 from spark_jobs.cleaning import twitter_patterns as patterns
+from spark_jobs.cleaning.anonymisation import replace_handles, replace_links
 from spark_jobs.cleaning.emoji_pattern import emoji_hint_pattern, emoji_pattern
+from spark_jobs.cleaning.twitter_patterns import compiled
 
 # Increase it with every change of a result, so that `clean_tweets` cleans all tweets again.
-RULES_VERSION = 2
+RULES_VERSION = 3
 
 # Characters within a word: apostrophes (don't), zero-width joiners (Persian, Hindi), the soft hyphen.
 WORD_JOINERS = ("'", "’", "\u200c", "\u200d", "\u00ad")
@@ -34,12 +36,6 @@ REPLACEMENT_CHARACTER = "\ufffd"
 # it.
 CACHED_TOKENS = 1 << 17
 MAX_CACHED_TOKEN_LENGTH = 40
-
-
-@cache
-def compiled(pattern: str) -> "regex.Pattern[str]":
-    """Compile a pattern in version 1 of `regex`, which has set operations."""
-    return regex.compile(pattern, regex.VERSION1)
 
 
 def decode_html_entities(text: str) -> str:
@@ -90,6 +86,16 @@ def strip_handle_placeholders(text: str) -> str:
 def strip_handles(text: str) -> str:
     """Replace `@name` by a blank. E-mail addresses are not handles."""
     return compiled(patterns.HANDLE).sub(" ", text) if "@" in text else text
+
+
+def strip_links(text: str) -> str:
+    """Replace links and `<url>` by a blank."""
+    return strip_url_placeholders(replace_links(text))
+
+
+def strip_names(text: str) -> str:
+    """Replace handles, e-mail addresses and `<user>` by a blank."""
+    return strip_handle_placeholders(replace_handles(text))
 
 
 def strip_retweet_markers(text: str) -> str:
@@ -152,7 +158,19 @@ def collapse_white_space(text: str) -> str:
 
 
 Rule = Callable[[str], str]
+ANONYMISING: tuple[Rule, ...] = (
+    decode_html_entities,
+    fold_full_width_signs,
+    replace_links,
+    replace_handles,
+)
 BEFORE_HASHTAGS: tuple[Rule, ...] = (
+    strip_url_placeholders,
+    strip_handle_placeholders,
+    strip_retweet_markers,
+)
+# For `normalised` instead of the two tuples above. Never change them: tweets would change their `text_group`.
+BEFORE_NORMALISING: tuple[Rule, ...] = (
     decode_html_entities,
     fold_full_width_signs,
     strip_url_placeholders,
@@ -164,7 +182,16 @@ BEFORE_HASHTAGS: tuple[Rule, ...] = (
 )
 WORDS_ONLY: tuple[Rule, ...] = (strip_hashtags, strip_hidden_retweet_markers)
 LAST: tuple[Rule, ...] = (strip_emoji, strip_punctuation, collapse_white_space)
-REMOVING_RULES = (*BEFORE_HASHTAGS, *WORDS_ONLY, *LAST)
+# The same rules for a report: a placeholder is replaced and removed in one step.
+REMOVING_RULES: tuple[Rule, ...] = (
+    decode_html_entities,
+    fold_full_width_signs,
+    strip_links,
+    strip_names,
+    strip_retweet_markers,
+    *WORDS_ONLY,
+    *LAST,
+)
 
 
 class CleanedToken(NamedTuple):
@@ -174,6 +201,7 @@ class CleanedToken(NamedTuple):
     normalised: str  # words including those of hashtags, without blanks; `text_group` is its hash
     hashtags: list[str]
     emoji: list[str]
+    text: str  # without handles, links and entities
 
 
 def clean_token(token: str) -> CleanedToken:
@@ -190,11 +218,15 @@ def apply_all(rules: Iterable[Rule], text: str) -> str:
 
 def apply_rules(text: str) -> CleanedToken:
     """Apply every rule, without a cache."""
-    tagged = apply_all(BEFORE_HASHTAGS, text)
+    anonymous = apply_all(ANONYMISING, text)
+    tagged = apply_all(BEFORE_HASHTAGS, anonymous)
     plain = apply_all(WORDS_ONLY, tagged)
     words = apply_all(LAST, plain)
-    normalised = words if plain == tagged else apply_all(LAST, tagged)
-    return CleanedToken(words, normalised.replace(" ", ""), extract_hashtags(tagged), extract_emoji(plain))
+    grouped = apply_all(BEFORE_NORMALISING, text)
+    normalised = words if plain == grouped else apply_all(LAST, grouped)
+    return CleanedToken(
+        words, normalised.replace(" ", ""), extract_hashtags(tagged), extract_emoji(plain), anonymous
+    )
 
 
 clean_short_token = lru_cache(CACHED_TOKENS)(apply_rules)

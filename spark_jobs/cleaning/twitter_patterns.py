@@ -6,6 +6,10 @@ and `@`. Possessive quantifiers (`++`, `*+`) guarantee linear time on malicious 
 both cases of letters, because `(?i)` of `regex` also matches `ſ` for `s` and `İ` for `i`.
 """
 
+from functools import cache
+
+import regex
+
 # Marks that change the appearance of a character. They do not belong to a hashtag, so that an emoji after it
 # stays an emoji (in twitter-text they do).
 EMOJI_MARKS = r"\uFE00-\uFE0F\u20E0-\u20E4"
@@ -53,6 +57,12 @@ HOST = rf"(?:(?:{LABEL})+[A-Za-z]{{2,}}+|{UNICODE_LABEL}(?:\.{UNICODE_LABEL})*+)
 # With a scheme, any top-level domain is accepted. Truncated URLs (`https://t.c…`, `http://`) match too;
 # otherwise their parts would become words.
 URL_WITH_SCHEME = rf"(?<![A-Za-z0-9@$#])[hH][tT][tT][pP][sS]?(?:://(?:{HOST}{URL_TAIL})?…?|:?/?…)"
+
+
+@cache
+def compiled(pattern: str) -> "regex.Pattern[str]":
+    """Compile a pattern in version 1 of `regex`, which has set operations."""
+    return regex.compile(pattern, regex.VERSION1)
 
 
 def either_case(names: str) -> str:

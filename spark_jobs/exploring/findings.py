@@ -35,14 +35,14 @@ def text_groups(tweets: DataFrame) -> DataFrame:
     """Return one row for each text that occurs more than once.
 
     The columns are `text_group`, `tweets`, `labels` (number of distinct labels), the tweets of each label,
-    and `example` (one of the texts).
+    and `example` (one of the texts, without user names).
     """
     of_label = [F.count_if(F.col("label") == label).alias(name) for label, name in LABEL_NAMES.items()]
     groups = tweets.groupBy("text_group").agg(
         F.count("*").alias("tweets"),
         F.countDistinct("label").alias("labels"),
         *of_label,
-        F.min("safe_text").alias("example"),
+        F.min("text").alias("example"),
     )
     return groups.where("tweets > 1")
 

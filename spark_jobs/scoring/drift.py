@@ -126,10 +126,10 @@ def build_profiles(tweets: DataFrame, words: DataFrame) -> dict[str, Profile]:
     """Return the profile of each value of `part`.
 
     Args:
-        tweets: part, label, safe_text, clean_text and confidence.
+        tweets: part, label, text, clean_text and confidence.
         words: result of `rank_vocabulary`.
     """
-    of_tweets = tweets.groupBy("part", "label", length_group("safe_text").alias("length")).agg(
+    of_tweets = tweets.groupBy("part", "label", length_group("text").alias("length")).agg(
         F.count("*").alias("tweets"), F.sum("confidence").alias("confidence")
     )
     ranked = explode_words(tweets).join(F.broadcast(words), "word", how="left")

@@ -13,7 +13,7 @@ from contracts.statistics import MIN_ROWS_FOR_STATISTICS
 from contracts.tables import DRIFT
 from spark_jobs.scoring.drift import LIMITS, Profile, build_profiles, measure, rank_vocabulary
 from spark_jobs.scoring.increments import is_model
-from spark_jobs.scoring.insights import confidence
+from spark_jobs.scoring.insights.aggregations import confidence
 from spark_jobs.scoring.scorable_model import ScorableModel
 from spark_jobs.storage.schemas import DRIFT_SCHEMA
 from spark_jobs.storage.table_versions import read_if_available

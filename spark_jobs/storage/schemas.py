@@ -1,5 +1,7 @@
 """Spark schemas of the tables that `contracts.tables` defines."""
 
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 from pyspark.sql.types import (
     ArrayType,
     DataType,
@@ -29,6 +31,12 @@ def spark_schema(table: Table) -> StructType:
     return StructType(
         [StructField(column.name, SPARK_TYPES[column.type], column.nullable) for column in table.columns]
     )
+
+
+def add_missing_columns(rows: DataFrame, table: Table) -> DataFrame:
+    """Return the rows with null in the nullable columns that an older version of the table lacks."""
+    missing = [column for column in table.columns if column.nullable and column.name not in rows.columns]
+    return rows.withColumns({each.name: F.lit(None).cast(SPARK_TYPES[each.type]) for each in missing})
 
 
 TWEETS_CLEAN_SCHEMA = spark_schema(TWEETS_CLEAN)

@@ -13,18 +13,31 @@ from vaxpulse_airflow.spark_job import SparkJobOperator
 
 GOLDEN = Path(__file__).with_name("commands.json")
 RUN_ID = "manual__2026-11-23T00:00:00+00:00"
-XCOM = {"decision": "approve", "reason": "a user's reason", "version": "3", "instead_of": None}
+XCOMS = {
+    "deliver": "june.csv",
+    "read_decision": {
+        "decision": "approve",
+        "reason": "a user's reason",
+        "mapping": '{"text": "tweet"}',
+        "user": "ann",
+    },
+    "compare": {"version": "3", "instead_of": None},
+}
 
 
-def render(text: str, dag) -> str:
-    params = {name: param.value for name, param in dag.params.items() if param.value is not None} | {
-        "dump_sha256": "0123456789abcdef" * 4
-    }
+USER_RUN = SimpleNamespace(triggering_user_name="ann")
+
+
+def render(text: str, dag, *, dag_run=USER_RUN, **entered) -> str:
+    """Render a template with the defaults of the trigger form and values that a user has entered."""
+    hashes = dict.fromkeys(("dump_sha256", "header_sha256"), "0123456789abcdef" * 4)
+    params = {name: param.value for name, param in dag.params.items()} | hashes | entered
     context = {
         "params": params,
         "run_id": RUN_ID,
+        "dag_run": dag_run,
         "dag": dag,
-        "ti": SimpleNamespace(xcom_pull=lambda task_ids: XCOM),
+        "ti": SimpleNamespace(xcom_pull=lambda task_ids: XCOMS[task_ids]),
         "prev_end_date_success": None,
         **(dag.user_defined_macros or {}),
     }
@@ -43,6 +56,7 @@ TASKS = [
     "ingest_tweets.load_dumps",
     "review_dump.apply_decision",
     "retract_dump.retract",
+    "withdraw_mapping.withdraw",
     "clean_tweets.clean_tweets",
     "explore_tweets.explore_tweets",
     "score_tweets.score_tweets",

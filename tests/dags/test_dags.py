@@ -21,6 +21,7 @@ def test_set_of_dags(dag_bag):
         "ingest_tweets",
         "review_dump",
         "retract_dump",
+        "withdraw_mapping",
         "clean_tweets",
         "explore_tweets",
         "train_classifiers",
@@ -71,6 +72,7 @@ def test_tasks_that_write_tables_share_a_pool_and_rare_ones_have_priority(dag_ba
         "score_tweets.score_tweets": 3,
         "review_dump.apply_decision": 4,
         "retract_dump.retract": 4,
+        "withdraw_mapping.withdraw": 4,
         "maintain_tables.maintain_tables": 4,
     }
     # A task with the Asset of a table as its outlet writes the table.
@@ -146,6 +148,7 @@ def test_assets_link_the_dags(dag_bag):
         "ingest_tweets": ["tweets_raw"],
         "review_dump": ["tweets_raw"],
         "retract_dump": ["tweets_raw"],
+        "withdraw_mapping": [],
         "clean_tweets": ["tweets_clean"],
         "explore_tweets": [],
         "train_classifiers": ["models"],
@@ -187,7 +190,10 @@ def test_reviews_start_even_if_other_files_could_not_be_delivered_or_loaded(dag_
 
 def test_task_that_waits_for_a_decision_can_start_without_a_reason(dag_bag):
     # Airflow validates the params of a task when the task starts.
-    assert dag_bag.dags["review_dump"].get_task("decide").params.validate() == {"reason": None}
+    assert dag_bag.dags["review_dump"].get_task("decide").params.validate() == {
+        "mapping": None,
+        "reason": None,
+    }
 
 
 def test_every_spark_job_has_the_name_of_its_file(dag_bag):

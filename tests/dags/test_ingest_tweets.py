@@ -1,5 +1,7 @@
-"""Ingestion: the delivery task, the held dumps and their reviews."""
+"""Ingestion: the delivery task, the options of a run, and its report."""
 
+import json
+import logging
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -8,52 +10,10 @@ from airflow.sdk.exceptions import AirflowFailException
 from deltalake import write_deltalake
 from pyarrow import table
 
-from vaxpulse_dags import reviews, tables
+from tests.dags.test_commands import render
+from vaxpulse_dags import tables
 
-HELD = {
-    "dump_sha256": "ab" * 32,
-    "source": "june.csv",
-    "delivered_at": datetime(2026, 11, 24, 23, 8, 25, tzinfo=UTC),
-    "state": "held",
-    "reason": "Median text length 3 is outside 10 to 1000 characters.",
-    "records": 8012,
-    "accepted": 8010,
-    "duplicates": 0,
-    "quarantined": 2,
-    "negative": 800,
-    "neutral": 4000,
-    "positive": 3210,
-    "median_text_length": 3.0,
-    "label_distance": None,
-}
-
-
-def test_every_delivery_of_a_held_dump_has_one_review(dag_bag):
-    assert reviews.build_review_runs([HELD]) == reviews.build_review_runs([HELD])
-    [first] = reviews.build_review_runs([HELD])
-    [second] = reviews.build_review_runs([HELD | {"delivered_at": datetime(2026, 11, 25, tzinfo=UTC)}])
-    assert first["conf"] == {"dump_sha256": "ab" * 32}
-    assert first["trigger_run_id"] == "held__abababababababab__20261124T230825"
-    assert first["trigger_run_id"] != second["trigger_run_id"]
-
-
-def test_review_shows_the_figures_of_a_held_dump():
-    shown = reviews.describe_dump(HELD)
-    assert "**june.csv**, delivered 2026-11-24 23:08 UTC, is held: Median text length 3 is outside" in shown
-    assert "| records | 8,012 |" in shown
-    assert "| distance of the label shares from earlier dumps | - |" in shown
-
-
-@pytest.mark.parametrize(("option", "decision"), [("Approve", "approve"), ("Reject", "reject")])
-def test_answer_is_a_decision_with_a_reason(option, decision):
-    answer = {"chosen_options": [option], "params_input": {"reason": "  the sender warned us  "}}
-    assert reviews.read_answer(answer) == {"decision": decision, "reason": "the sender warned us"}
-
-
-@pytest.mark.parametrize("params_input", [{}, {"reason": "  short   "}])
-def test_answer_without_a_reason_is_an_error(params_input):
-    with pytest.raises(AirflowFailException, match="reason must have at least 10 characters"):
-        reviews.read_answer({"chosen_options": ["Approve"], "params_input": params_input})
+MAPPING = {"tweet_id": "@text", "text": "it's", "labels": {"0": -1, "4": 1}}
 
 
 def test_dumps_are_read_in_the_order_of_delivery_and_a_missing_table_is_empty(tmp_path, monkeypatch):
@@ -67,10 +27,98 @@ def test_dumps_are_read_in_the_order_of_delivery_and_a_missing_table_is_empty(tm
     assert [row["source"] for row in tables.read_dumps("state = 'held'")] == ["a", "c"]
 
 
-def test_dump_that_does_not_exist_fails_without_a_retry(dag_bag, dag_module, monkeypatch, tmp_path):
+@pytest.fixture
+def deliver(dag_bag, dag_module, monkeypatch, tmp_path):
+    """Return a function that runs the task `deliver` with values of the form."""
     module = dag_module("ingest_tweets")
     monkeypatch.setattr(module, "TimedWebHDFSHook", lambda: SimpleNamespace(get_conn=lambda: None))
-    monkeypatch.setattr(module, "get_current_context", lambda: {"params": {"dump": "june.csv"}})
+    monkeypatch.setattr(module.landing, "deliver_everything", lambda client, local: None)
     monkeypatch.setenv("VAXPULSE_LANDING", str(tmp_path))
+
+    def run(**params):
+        params = {"dump": None, "mapping": None} | params
+        monkeypatch.setattr(module, "get_current_context", lambda: {"params": params})
+        return dag_bag.dags["ingest_tweets"].get_task("deliver").python_callable()
+
+    return run
+
+
+def test_dump_that_does_not_exist_fails_without_a_retry(deliver):
     with pytest.raises(AirflowFailException, match="has no file"):
-        dag_bag.dags["ingest_tweets"].get_task("deliver").python_callable()
+        deliver(dump="june.csv")
+
+
+def test_mapping_without_a_dump_fails_without_a_retry(deliver):
+    assert deliver() is None
+    with pytest.raises(AirflowFailException, match=r"\*Mapping\* needs \*Dump\*: enter the address"):
+        deliver(mapping=MAPPING)
+
+
+def test_source_of_the_delivered_dump_is_returned_as_loading_records_it(deliver, dag_module, monkeypatch):
+    monkeypatch.setattr(dag_module("ingest_tweets").landing, "deliver_dump", lambda *arguments: "é" * 300)
+    assert deliver(dump="june.csv", mapping=MAPPING) == "…" + "é" * 110
+
+
+def test_mapping_is_passed_to_the_command_as_json(dag_bag):
+    dag = dag_bag.dags["ingest_tweets"]
+    command = [render(word, dag, mapping=MAPPING) for word in dag.get_task("load_dumps").command]
+    [given] = [word.removeprefix("--mapping=") for word in command if word.startswith("--mapping=")]
+    assert json.loads(given) == MAPPING
+    assert "--mapping-source=june.csv" in command
+
+
+def test_every_limit_of_the_form_is_passed_to_the_command(dag_bag):
+    dag = dag_bag.dags["ingest_tweets"]
+    limits = [name for name in dag.params if name.startswith(("max_", "min_"))]
+    assert {"max_changed_texts_share", "max_decompressed_gib"} < set(limits)
+    command = [render(word, dag, **dict.fromkeys(limits, 7)) for word in dag.get_task("load_dumps").command]
+    assert {f"--{name.replace('_', '-')}=7" for name in limits} < set(command)
+
+
+@pytest.mark.parametrize(("user", "option"), [("ann", "--user=ann"), (None, "--user=")])
+def test_mapping_is_given_by_the_user_who_triggered_the_run(dag_bag, user, option):
+    dag = dag_bag.dags["ingest_tweets"]
+    dag_run = SimpleNamespace(triggering_user_name=user)  # None if no user has triggered it
+    assert option in [render(word, dag, dag_run=dag_run) for word in dag.get_task("load_dumps").command]
+
+
+def test_held_dumps_are_in_the_log_with_their_questions_and_get_a_review(
+    dag_bag, dag_module, monkeypatch, caplog
+):
+    module = dag_module("ingest_tweets")
+    held = {
+        "source": "june.csv",
+        "dump_sha256": "ab" * 32,
+        "delivered_at": datetime(2026, 11, 24, tzinfo=UTC),
+        "reason": "Which column contains the texts? 'hello @ann_canary'",
+    }
+    monkeypatch.setattr(module, "read_dumps", lambda condition: [held])
+    monkeypatch.setattr(module, "get_current_context", lambda: {"params": {"max_decompressed_gib": 40}})
+    with caplog.at_level(logging.WARNING):
+        [run] = dag_bag.dags["ingest_tweets"].get_task("find_held").python_callable()
+    assert run["conf"] == {"dump_sha256": "ab" * 32, "max_decompressed_gib": 40}
+    assert caplog.messages == [
+        "june.csv is held until a user decides: Which column contains the texts? 'hello <user>'"
+    ]
+
+
+@pytest.fixture
+def report(dag_bag, dag_module, monkeypatch):
+    """Return a function that runs the task `report` with rows of `dumps`."""
+
+    def run(*dumps):
+        module = dag_module("ingest_tweets")
+        pull = SimpleNamespace(xcom_pull=lambda task_ids: None)
+        monkeypatch.setattr(module, "get_current_context", lambda: {"run_id": "run", "ti": pull})
+        monkeypatch.setattr(module, "read_dumps", lambda condition: list(dumps))
+        dag_bag.dags["ingest_tweets"].get_task("report").python_callable()
+
+    return run
+
+
+def test_refused_dump_of_the_run_fails_it_with_reason_and_notes(report):
+    refused = {"source": "june.png", "run_id": "run", "state": "refused", "reason": "it is a PNG image"}
+    with pytest.raises(AirflowFailException, match=r"^june.png is refused: it is a PNG image$"):
+        report(refused, refused | {"run_id": "earlier"})
+    with pytest.raises(AirflowFailException, match="it is a PNG image: the header occurs twice"):
+        report(refused | {"notes": json.dumps(["the header occurs twice"])})

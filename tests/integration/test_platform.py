@@ -3,6 +3,7 @@
 import concurrent.futures
 import contextlib
 import getpass
+import hashlib
 import json
 import os
 import subprocess
@@ -17,11 +18,15 @@ from hdfs import InsecureClient
 
 from contracts import hdfs_paths, mlflow_names
 from deploy.common import summary
-from deploy.common.dag_runs import follow
+from deploy.common.airflow_api import REVIEW_DAG
+from deploy.common.dag_runs import describe_failure, follow
+from deploy.common.deployment import ADMIN
 from deploy.common.steps import wait_until
 from deploy.embedded import supervision
 from deploy.embedded.guard import leftover_processes
 from deploy.embedded.services import SERVICES
+from tests.integration import other_formats
+from tests.integration.deliveries import answer, clear_decision, land, run_of, wait_for_review
 from vaxpulse_airflow.webhdfs import is_closed
 
 pytestmark = pytest.mark.timeout(600)
@@ -171,12 +176,6 @@ def hdfs(platform):
     return InsecureClient(platform.settings.url("namenode"), user=getpass.getuser())
 
 
-def land(hdfs, name, content):
-    """Write a dump into the landing folder under a hidden name, then rename it."""
-    hdfs.write(f"{hdfs_paths.LANDING}/.{name}", data=content)
-    hdfs.rename(f"{hdfs_paths.LANDING}/.{name}", f"{hdfs_paths.LANDING}/{name}")
-
-
 def last_landing(api):
     """Return the id of the newest event of the landing folder's Asset, or None."""
     # Airflow 3.3.2 answers 500 to /assets/events while a triggered run is queued.
@@ -217,28 +216,102 @@ def test_known_content_that_lands_again_changes_no_table(platform, hdfs):
     assert platform.rows() == before
 
 
-def test_held_dump_is_loaded_after_its_approval(platform, hdfs):
+def clean_tweets_of(platform, sha256):
+    """Return the tweets of a dump in `tweets_clean`."""
+    sql = f"SELECT safe_text, label, created_at FROM t WHERE dump_sha256 = '{sha256}'"
+    return {other_formats.Tweet(**row) for row in platform.query("tweets_clean", sql)}
+
+
+def test_held_dumps_are_loaded_after_their_approval_and_other_formats_at_once(platform, hdfs):
     api = platform.api()
-    content = b"tweet_id,safe_text\nHELD1,hm\nHELD2,ok\n"
-    land(hdfs, "short texts.csv", content)
-    held = "SELECT dump_sha256, state, reason FROM t WHERE source = 'short texts.csv'"
-    [row] = wait_until(lambda: platform.query("dumps", held), 90, "the dump was not recorded")
-    assert row["state"] == "held"
-    # Airflow shows it under Required Actions.
-    questions = "/api/v2/dags/~/dagRuns/~/hitlDetails?dag_id=review_dump&response_received=false"
-    [question] = wait_until(lambda: api.call("GET", questions)["hitl_details"], 90, "no review was started")
-    assert "median text length 2 is outside" in question["body"]
-    task = question["task_instance"]
-    run = f"/api/v2/dags/review_dump/dagRuns/{quote(task['dag_run_id'], safe='')}"
-    api.call(
-        "PATCH",
-        f"{run}/taskInstances/{task['task_id']}/-1/hitlDetails",
-        json={"chosen_options": ["Approve"], "params_input": {"reason": "a test of short texts"}},
+    dumps = {
+        "short texts.csv": b"tweet_id,safe_text\nHELD1,hm\nHELD2,ok\n",
+        "pages.jsonl.gz": other_formats.pages_of_twitter(),
+        "excel.csv": other_formats.semicolons_of_excel(),
+    }
+    for name, content in dumps.items():
+        land(hdfs, name, content)
+    short, pages, excel = (hashlib.sha256(content).hexdigest() for content in dumps.values())
+    # Airflow shows the questions under Required Actions. A wrong answer gets a message and can be corrected.
+    question = wait_for_review(api, excel)
+    for text in (
+        "1. `tweet_id`: No column has a known name for the ids",
+        "2. `label`: ",
+        "| target | 0 | 2 | 4 |",
+        "6 of 22 records would be accepted, and 16 quarantined",
+        "| label is not -1, 0 or 1 | 12 | 1;My sister queued",
+        "| text is missing | 4 | 100;;2;2021-04-01 08:00:00 | 101;;2;2021-04-01 08:00:00 | 102;;2;",
+    ):
+        assert text in question["body"]
+    assert other_formats.CANARY not in question["body"]
+    answer(api, question, "Approve", reason="a test of a wrong answer", mapping='{"labels": ')
+    failed = wait_until(lambda: failed_task(api, question), 240, "the wrong answer was accepted")
+    assert "read_decision failed: error: the mapping is not JSON: " in failed
+    assert ": clear `decide` and answer again" in failed
+    clear_decision(api, question)
+    question = wait_for_review(api, excel)
+    mapping = question["params"]["mapping"]["value"] | {"tweet_id": "@text"}
+    mapping["labels"] = {code: label for label, code in other_formats.CODES.items()}
+    answer(api, question, "Approve", reason="a test of questions", mapping=json.dumps(mapping))
+    # A dump without questions is held by the gate.
+    unusual = wait_for_review(api, short)
+    assert "median text length 2 is outside" in unusual["body"]
+    answer(api, unusual, "Approve", reason="a test of short texts")
+    for review in (question, unusual):
+        follow(api, REVIEW_DAG, run_of(review), ignore_progress)
+    rows = {row["dump_sha256"]: row for row in platform.query("dumps", "SELECT * FROM t")}
+    assert {rows[sha256]["state"] for sha256 in (short, pages, excel)} == {"loaded"}
+    assert rows[short]["reason"].startswith(
+        "approved: a test of short texts (held because median text length 2 is"
     )
-    decided = f"SELECT reason FROM t WHERE dump_sha256 = '{row['dump_sha256']}' AND state = 'loaded'"
-    [row] = wait_until(lambda: platform.query("dumps", decided), 90, "the approved dump was not loaded")
-    assert row["reason"].startswith("approved: a test of short texts (held because median text length 2 is")
-    follow(api, "review_dump", task["dag_run_id"], ignore_progress)
+    assert clean_tweets_of(platform, pages) == other_formats.expected("v2: ", labelled=False)
+    ids = platform.query("tweets_clean", f"SELECT tweet_id FROM t WHERE dump_sha256 = '{pages}'")
+    assert {row["tweet_id"] for row in ids} == set(map(other_formats.tweet_id, other_formats.TIMES))
+    assert clean_tweets_of(platform, excel) == other_formats.expected()
+    texts = platform.query("tweets_clean", "SELECT text FROM t WHERE safe_text LIKE '%canary%'")
+    assert len(texts) == 2 * len(other_formats.TEXTS)
+    assert not [row for row in texts if "@" in row["text"] or "://" in row["text"]]
+
+
+def failed_task(api, review):
+    """Return the failed task of a review and its last error line, '' if the run has not failed."""
+    run = api.run(REVIEW_DAG, run_of(review))
+    tasks = api.tasks(REVIEW_DAG, run_of(review))
+    return describe_failure(api, REVIEW_DAG, run_of(review), tasks) if run["state"] == "failed" else ""
+
+
+def test_answer_applies_to_later_dumps_until_it_is_withdrawn(platform):
+    api = platform.api()
+    later = platform.settings.folder("landing", "requested") / "later.csv"
+    later.write_bytes(other_formats.semicolons_of_excel("later: "))
+    # With 4 of 22 records in quarantine, the gate would hold it.
+    params = {"dump": str(later), "max_quarantined_share": 1}
+    follow(api, "ingest_tweets", api.trigger("ingest_tweets", params), ignore_progress)
+    [row] = platform.query("dumps", "SELECT * FROM t WHERE source = 'later.csv'")
+    assert (row["state"], row["questions"]) == ("loaded", None)
+    assert clean_tweets_of(platform, row["dump_sha256"]) == other_formats.expected("later: ")
+    stored = "SELECT * FROM t WHERE header LIKE '%target%'"
+    [mapping] = platform.query("mappings", stored)
+    assert (mapping["given_by"], mapping["withdrawn_at"]) == (ADMIN, None)
+    run_id = api.trigger("withdraw_mapping", {"header_sha256": mapping["header_sha256"]})
+    follow(api, "withdraw_mapping", run_id, ignore_progress)
+    [listed] = [task for task in api.tasks("withdraw_mapping", run_id) if task["task_id"] == "list_mappings"]
+    log = "\n".join(api.log_lines("withdraw_mapping", run_id, listed))
+    assert f"{mapping['header_sha256']} | {ADMIN} | " in log
+    [mapping] = platform.query("mappings", stored)
+    assert mapping["withdrawn_at"] is not None
+
+
+def test_mapping_of_the_trigger_form_is_given_by_the_user(platform):
+    api = platform.api()
+    dump = platform.settings.folder("landing", "requested") / "zero or one.csv"
+    dump.write_text("id,tweet,verdict\nFORM1,she will not take it,0\nFORM2,she took it today,1\n")
+    params = {"dump": str(dump), "mapping": {"label": "verdict", "labels": {"0": -1, "1": 1}}}
+    follow(api, "ingest_tweets", api.trigger("ingest_tweets", params), ignore_progress)
+    sql = "SELECT tweet_id, label FROM t WHERE tweet_id LIKE 'FORM%' ORDER BY tweet_id"
+    assert [row["label"] for row in platform.query("tweets_clean", sql)] == [-1, 1]
+    given = platform.query("mappings", "SELECT given_by FROM t WHERE header LIKE '%verdict%'")
+    assert given == [{"given_by": ADMIN}]
 
 
 def test_retracted_dump_leaves_the_tables(platform, hdfs):

@@ -67,14 +67,19 @@ def tables(spark: SparkSession, tmp_path: Path) -> Tables:
 
 def test_cleaned_tweets_have_the_schema_of_tweets_clean(tables: Tables, spark: SparkSession) -> None:
     text = "RT @nurse: the children's vaccinations &amp; #FluShots work 💉 https://example.org/a"
-    tables.log.append(Dump("d1", [Tweet("A1", text, 1.0, 2 / 3), Tweet("A2", "why?"), Tweet("A3", "")]))
+    written = datetime(2021, 3, 1, 8, 30)  # noqa: DTZ001 (Spark returns UTC without a zone)
+    first = Tweet("A1", text, 1.0, 2 / 3, written.replace(tzinfo=UTC), "en")
+    tables.log.append(Dump("d1", [first, Tweet("A2", "why?"), Tweet("A3", "")]))
     assert tables.run() == {"scope": "all", "insert": 3}
     expected = [
         (
             "A1",
             text,
+            "RT <user>: the children's vaccinations & #FluShots work 💉 <url>",
             1,
             2 / 3,
+            written,
+            "en",
             ["flushots"],
             ["💉"],
             "the childrens vaccinations work",
@@ -82,8 +87,8 @@ def test_cleaned_tweets_have_the_schema_of_tweets_clean(tables: Tables, spark: S
             "eval",
             "d1",
         ),
-        ("A2", "why?", None, None, [], [], "why", "", "unlabelled", "d1"),
-        ("A3", "", None, None, [], [], "", "", "unlabelled", "d1"),
+        ("A2", "why?", "why?", None, None, None, None, [], [], "why", "", "unlabelled", "d1"),
+        ("A3", "", "", None, None, None, None, [], [], "", "", "unlabelled", "d1"),
     ]
     without_group = StructType([field for field in TWEETS_CLEAN_SCHEMA if field.name != "text_group"])
     assert_df_equality(
@@ -92,6 +97,51 @@ def test_cleaned_tweets_have_the_schema_of_tweets_clean(tables: Tables, spark: S
         ignore_row_order=True,
     )
     assert tables.cleaned().schema == TWEETS_CLEAN_SCHEMA
+
+
+def test_time_and_language_are_the_latest_known_values(tables: Tables) -> None:
+    tables.log.append(Dump("d1", [Tweet("A1", "old", created_at=FIRST_DELIVERY, lang="en")]))
+    tables.run()
+    tables.log.append(Dump("d2", [Tweet("A1", "new")], 1))
+    assert tables.run() == {"scope": "changes", "update": 1}
+    [row] = tables.cleaned().collect()
+    assert (row.safe_text, row.lang) == ("new", "en")
+    assert row.created_at.replace(tzinfo=UTC) == FIRST_DELIVERY
+    assert drop_superseded_rows(tables.spark, tables.log.uri, FIRST_DELIVERY + timedelta(days=30)) == 0
+
+
+def test_tweets_raw_of_an_earlier_version_is_read(tables: Tables) -> None:
+    tables.log.append(Dump("d1", [Tweet("A1", "one")]))
+    earlier = tables.spark.read.format("delta").load(tables.log.uri).drop("created_at", "lang")
+    earlier.write.format("delta").save(f"{tables.log.uri}_before")
+    tables.log.uri += "_before"
+    assert tables.run() == {"scope": "all", "insert": 1}
+    assert tables.cleaned().first().created_at is None
+
+
+def test_column_is_added_to_a_table_of_an_earlier_version(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_text = StructType([field for field in TWEETS_CLEAN_SCHEMA if field.name != "text"])
+    tables.log.append(Dump("d1", [Tweet("A1", "@a: itâ€™s time", 1.0, 1.0), Tweet("A2", "why?")]))
+    with monkeypatch.context() as context:
+        context.setattr(clean_tweets, "TWEETS_CLEAN_SCHEMA", without_text)
+        context.setattr(clean_tweets, "RULES", "rules 2")
+        tables.run()
+    columns = [name for name in without_text.names if name != "clean_text"]
+    before = sorted(tables.cleaned().select(columns).collect())
+    assert tables.run() == {"scope": "all", "insert": 2, "added_columns": ["text"]}
+    assert sorted(tables.cleaned().select(columns).collect()) == before
+    rows = {row.tweet_id: (row.text, row.clean_text) for row in tables.cleaned().collect()}
+    assert rows == {"A1": ("<user>: it’s time", "its time"), "A2": ("why?", "why")}
+    # incremental runs write to the table as it is now
+    tables.log.append(Dump("d2", [Tweet("A2", "why not?"), Tweet("A3", "@b")], 2))
+    assert tables.run() == {"scope": "changes", "insert": 1, "update": 1}
+    assert {row.tweet_id: row.text for row in tables.cleaned().collect()} == {
+        "A1": "<user>: it’s time",
+        "A2": "why not?",
+        "A3": "<user>",
+    }
 
 
 def test_latest_delivery_wins_and_only_rows_that_differ_are_written(tables: Tables) -> None:

@@ -1,15 +1,17 @@
 """Files for download, and the drift of dumps, on small tables."""
 
 import csv
+from datetime import date
 from pathlib import Path
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from spark_jobs.scoring import drift_table, insights
+from spark_jobs.scoring import drift_table
 from spark_jobs.scoring.drift_table import measure_new_dumps
 from spark_jobs.scoring.exports import write_exports
+from spark_jobs.scoring.insights import aggregations
 from spark_jobs.storage.schemas import TWEETS_CLEAN_SCHEMA
 from tests.spark_jobs.scorable_models import model_with
 
@@ -17,14 +19,15 @@ FORMULAS = ["=1+1", "+1", "-1", "@A1", "\t=1", "\r=1", "\n=1", "＝1"]
 
 
 def scored(spark: SparkSession, *tweets: tuple[str, str, str, str]) -> DataFrame:
-    """Tweets of (tweet_id, safe_text, split, dump_sha256) with the same scores for all."""
+    """Tweets of (tweet_id, text, split, dump_sha256) with the same scores for all."""
     rows = spark.createDataFrame(
-        list(tweets), "tweet_id string, safe_text string, split string, dump_sha256 string"
+        list(tweets), "tweet_id string, text string, split string, dump_sha256 string"
     )
     columns = {
-        "clean_text": F.col("safe_text"),
+        "clean_text": F.col("text"),
+        "created_at": F.lit(None).cast("timestamp"),
         "hashtags": F.array(F.lit("flu")),
-        "text_group": F.col("safe_text"),
+        "text_group": F.col("text"),
         "p_negative": F.lit(0.1),
         "p_neutral": F.lit(0.2),
         "p_positive": F.lit(0.7),
@@ -34,7 +37,7 @@ def scored(spark: SparkSession, *tweets: tuple[str, str, str, str]) -> DataFrame
         "model_version": F.lit("1"),
         "scored_at": F.current_timestamp(),
     }
-    return rows.withColumns(columns).select(*insights.TWEETS, *insights.SCORES)
+    return rows.withColumns(columns).select(*aggregations.TWEETS, *aggregations.SCORES)
 
 
 def test_no_tweet_id_of_a_submission_is_a_formula_and_in_parquet_each_is_as_delivered(
@@ -62,23 +65,24 @@ def test_no_tweet_id_of_a_submission_is_a_formula_and_in_parquet_each_is_as_deli
     )
 
 
+def clean_row(**values: object) -> tuple[object, ...]:
+    """A row of tweets_clean. Columns without a value are null."""
+    return tuple(values.get(name) for name in TWEETS_CLEAN_SCHEMA.names)
+
+
 @pytest.fixture
 def clean_uri(spark: SparkSession, tmp_path: Path) -> str:
     """A table tweets_clean with a labelled dump `old`."""
     uri = str(tmp_path / "tweets_clean")
+    values = {"label": 1, "agreement": 1.0, "hashtags": ["flu"], "emoji": [], "stemmed_text": ""}
     rows = [
-        (
-            f"A{i}",
-            f"vaccines work {i % 7}",
-            1,
-            1.0,
-            ["flu"],
-            [],
-            f"vaccines work {i % 7}",
-            "",
-            "g",
-            "eval" if i % 5 == 0 else "train",
-            "old",
+        clean_row(
+            **values,
+            tweet_id=f"A{i}",
+            **dict.fromkeys(("safe_text", "text", "clean_text"), f"vaccines work {i % 7}"),
+            text_group="g",
+            split="eval" if i % 5 == 0 else "train",
+            dump_sha256="old",
         )
         for i in range(300)
     ]
@@ -89,7 +93,7 @@ def clean_uri(spark: SparkSession, tmp_path: Path) -> str:
 def with_dump(spark: SparkSession, clean_uri: str, dump: str, text: str, tweets: int) -> DataFrame:
     """The labelled tweets and a new dump of `tweets` unlabelled ones, scored."""
     labelled = [
-        (row.tweet_id, row.safe_text, row.split, row.dump_sha256)
+        (row.tweet_id, row.text, row.split, row.dump_sha256)
         for row in spark.read.format("delta").load(clean_uri).collect()
     ]
     new = [(f"{dump}-{i}", f"{text} {i % 7}", "unlabelled", dump) for i in range(tweets)]
@@ -131,25 +135,49 @@ def test_label_changes_between_two_champions(spark: SparkSession) -> None:
     before = now.where("tweet_id != 'A3'").withColumn(
         "label", F.when(F.col("tweet_id") == "A1", -1).otherwise(1)
     )
-    assert {(row.before, row.now): row.tweets for row in insights.label_changes(now, before).collect()} == {
+    assert {
+        (row.before, row.now): row.tweets for row in aggregations.label_changes(now, before).collect()
+    } == {
         (-1, 1): 1,
         (1, 1): 1,
     }
+
+
+def test_tweets_are_counted_by_the_utc_day_on_which_they_were_written(spark: SparkSession) -> None:
+    times = {
+        "A1": "2021-03-01T00:00:00Z",
+        "A2": "2021-03-01T23:59:59Z",
+        "A3": "2021-03-02T01:00:00+02:00",
+        "A4": "2021-03-02T00:00:00Z",
+        "A5": None,
+    }
+    time_of = F.create_map(*(F.lit(each) for pair in times.items() for each in pair))
+    tweets = scored(spark, *((tweet_id, "t", "train", "d") for tweet_id in times)).withColumn(
+        "created_at", time_of[F.col("tweet_id")].cast("timestamp")
+    )
+    tweets = tweets.withColumn("label", F.when(F.col("tweet_id") == "A2", -1).otherwise(1))
+    first, second = date(2021, 3, 1), date(2021, 3, 2)
+    assert {
+        row.day: (row.negative, row.neutral, row.positive)
+        for row in aggregations.day_counts(tweets).collect()
+    } == {first: (1, 0, 2), second: (0, 0, 1), None: (0, 0, 1)}
+    [halves] = aggregations.hashtag_halves(tweets, second, 5).collect()
+    assert halves.asDict() == {"hashtag": "flu", "before": 3, "after": 1}
 
 
 def test_copies_of_a_text_are_one_row_of_the_extremes(spark: SparkSession) -> None:
     tweets = scored(
         spark, *((f"A{i}", "copied", "train", "d") for i in range(3)), ("B1", "once", "train", "d")
     )
-    texts = insights.distinct_texts(tweets)
+    texts = aggregations.distinct_texts(tweets)
     assert [
         (row.text, row.tweets, row.positive, row.uncertain)
-        for row in insights.extremes(texts, "positive", 5).collect()
+        for row in aggregations.extremes(texts, "positive", 5).collect()
     ] == [
         ("copied", 3, 0.7, 0.7),
         ("once", 1, 0.7, 0.7),
     ]
-    assert [row.asDict() for row in insights.hashtag_counts(tweets, 5).collect()] == [
+    assert [row.asDict() for row in aggregations.hashtag_counts(tweets, 5).collect()] == [
         {
             "hashtag": "flu",
             "tweets": 4,

@@ -9,7 +9,8 @@ from deltalake.exceptions import CommitFailedError
 
 from contracts.tables import QUARANTINE
 from loading.tables import commits
-from loading.tables.commits import append_dump, remove_dump, retry_on_conflict
+from loading.tables.commits import append_dump, remove_dump
+from loading.tables.conflicts import retry_on_conflict
 from loading.tables.schemas import arrow_schema, create_table
 
 CONFLICT = CommitFailedError("Failed to commit transaction: Concurrent transaction failed.")

@@ -12,7 +12,11 @@ from tests.properties.loading_model import Store, moment
 
 LABELS = [-1, 0, 0, 0, 0, 1, 1, 1, 1]
 THRESHOLDS = Thresholds(
-    max_quarantined_share=0.05, max_label_distance=0.15, min_median_length=10, max_median_length=1000
+    max_quarantined_share=0.05,
+    max_label_distance=0.15,
+    min_median_length=10,
+    max_median_length=1000,
+    max_changed_texts_share=0.05,
 )
 
 
@@ -46,8 +50,8 @@ def test_dump_within_the_thresholds_is_loaded(store: Store) -> None:
     [
         ({"quarantined": 100}, "10.0% of the records are in quarantine, more than 5.0%"),
         (
-            {"labels": [1]},
-            "label shares differ by 0.556 from earlier dumps, more than 0.150",
+            {"labels": [-1, 0, *[1] * 7]},
+            "label shares differ by 0.333 from earlier dumps, more than 0.150",
         ),
         # the text column has numbers
         ({"text": "1.0"}, "median text length 3 is outside 10 to 1000 characters"),
@@ -84,9 +88,9 @@ def test_held_dumps_are_approved_and_rejected_with_a_reason(store: Store) -> Non
 
 def test_dump_is_compared_with_dumps_that_were_delivered_earlier(store: Store) -> None:
     # The order of loading does not matter.
-    assert add(store, 5, labels=[1])["label_distance"] is None
+    assert add(store, 5, labels=[-1, 0, *[1] * 7])["label_distance"] is None
     assert add(store, 3)["label_distance"] is None
-    assert add(store, 7)["label_distance"] == pytest.approx(5 / 18)
+    assert add(store, 7)["label_distance"] == pytest.approx(1 / 6)
 
 
 def test_small_dump_is_not_held_for_its_shares(store: Store) -> None:

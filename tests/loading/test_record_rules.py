@@ -1,28 +1,26 @@
 """Rules for valid records, and the detection of records that line breaks have split."""
 
 import doctest
-from functools import partial
+import io
 
 import pytest
 
 from loading.formats.csv_records import Records, find_records, read_records
+from loading.validated_dump import validate_dump
 from loading.validation import record_rules
-from loading.validation.record_rules import RefusedDumpError, read_header
-from loading.validation.records import may_continue, validate_records
+from tests.loading.canonical_reading import COLUMNS, canonical_reading
 
 
 def reasons(content: str) -> dict[int, str]:
     """Return the reason of each invalid record of a dump by its row number."""
-    header, _, body = content.partition("\n")
-    layout = read_header(header.encode())
-    found, first = {}, 1
-    for records in read_records([body.encode()], partial(may_continue, layout)):
-        invalid_records = validate_records(records, layout, first).invalid_records
-        found |= dict(
-            zip(invalid_records["row_number"].to_pylist(), invalid_records["reason"].to_pylist(), strict=True)
-        )
-        first += len(records)
-    return found
+    with canonical_reading(), validate_dump(lambda: io.BytesIO(content.encode()), COLUMNS) as dump:
+        return {
+            number: reason
+            for batch in dump.invalid_records()
+            for number, reason in zip(
+                batch["row_number"].to_pylist(), batch["reason"].to_pylist(), strict=True
+            )
+        }
 
 
 def test_docstring_examples() -> None:
@@ -44,7 +42,9 @@ def test_docstring_examples() -> None:
         ("A1,,0.0,1.0", "text is missing"),
         ('A1," \n ",0.0,1.0', "text is missing"),
         ("A1,text,0.5,1.0", "label is not -1, 0 or 1"),
-        ("A1,text,nan,1.0", "label is not -1, 0 or 1"),
+        ("A1,text,nan,1.0", None),
+        ("A1,text,Positive,NULL", None),
+        (" A1,text,,", None),
         ("A1,text,0_1,1.0", "label is not -1, 0 or 1"),
         ("A1,text,0.0,1.01", "agreement is not between 0 and 1"),
         ("A1,text,0.0,-0.1", "agreement is not between 0 and 1"),
@@ -127,17 +127,3 @@ def test_record_that_spans_many_blocks_is_scanned_in_linear_time(
     assert len(records) == 1
     # The scanned size doubles, so the sum is a few times the size of the file.
     assert sum(searched) < 6 * sum(map(len, blocks))
-
-
-@pytest.mark.parametrize(
-    ("header", "reason"),
-    [
-        (b"id,text", "no column tweet_id and safe_text"),
-        (b"tweet_id,\xff", "not UTF-8"),
-        ("tweet_id".encode("utf-16"), "UTF-16"),
-        (b"tweet_id,tweet_id,safe_text", "more than one column 'tweet_id'"),
-    ],
-)
-def test_unusable_header_is_refused(header: bytes, reason: str) -> None:
-    with pytest.raises(RefusedDumpError, match=reason):
-        read_header(header)

@@ -5,6 +5,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from loading.detection.csv_dialect import swallowed_lines
+from loading.mapping.ids import cure
+
 LINES = re.compile(rb"[^\r\n]*(?:\r\n|\n|\r|\Z)")
 
 
@@ -111,6 +114,9 @@ def check(record: Record, columns: int) -> tuple[str, tuple]:
     """Return why a record is invalid, or an empty string and its values."""
     if record.quoting == "unclosed":
         return "a quote is opened and never closed", ()
+    lines = swallowed_lines(tuple(record.fields), ",")
+    if lines and len(record.fields) == columns:
+        return f"a quote that is not closed has swallowed {lines} lines that look like records", ()
     if record.quoting == "malformed":
         return "there is text after a closing quote", ()
     try:
@@ -120,6 +126,7 @@ def check(record: Record, columns: int) -> tuple[str, tuple]:
     if len(values) != columns:
         return f"{len(values)} fields instead of {columns}", ()
     ident, text, *rest = values
+    ident = cure(ident)
     if not ident.strip():
         return "tweet_id is missing", ()
     if not is_id(ident):
@@ -128,12 +135,17 @@ def check(record: Record, columns: int) -> tuple[str, tuple]:
         return "text is missing", ()
     label = agreement = None
     if rest:
-        label, agreement = number(rest[0]), number(rest[1])
+        label, agreement = (missing_or_number(value) for value in rest)
+        label = {"positive": 1.0, "anti": -1.0}.get(rest[0].strip().lower(), label)
         if label not in (None, -1, 0, 1):
             return "label is not -1, 0 or 1", ()
         if agreement == "wrong" or (agreement is not None and not 0 <= agreement <= 1):
             return "agreement is not between 0 and 1", ()
     return "", (ident, text, label, agreement)
+
+
+def missing_or_number(field: str) -> float | str | None:
+    return None if field.strip().lower() in ("na", "nan", "none", "null") else number(field.replace(",", "."))
 
 
 def number(field: str) -> float | str | None:

@@ -23,8 +23,25 @@ WORDS = [
     "\r",
     " ",
 ]
-LABELS = ["0.0", "1.0", "-1.0", "1", "0", "-1", "", " 1 ", "-0.0", "2.0", "0.5", "positive", "1e0"]
-AGREEMENTS = ["0.3333333333333333", "0.6666666666666666", "1.0", "1", "", "0", "1.5", "-0.1", "high"]
+LABELS = [
+    "0.0",
+    "1.0",
+    "-1.0",
+    "1",
+    "0",
+    "-1",
+    "",
+    " 1 ",
+    "-0.0",
+    "2.0",
+    "0.5",
+    "Positive",
+    "anti",
+    "1e0",
+    "NA",
+    "nan",
+]
+AGREEMENTS = ["0.3333333333333333", "0.6666666666666666", "1.0", "1", "", "0", "1.5", "-0.1", "high", "None"]
 LINE_ENDS = ["\n", "\n", "\n", "\r\n", "\r"]
 
 texts = st.lists(st.sampled_from(WORDS), min_size=0, max_size=5).map(" ".join)
@@ -99,7 +116,7 @@ def dumps(draw: st.DrawFn, columns: int | None = None, *, wild: bool = True) -> 
     kinds = [proper_records(columns)] * 6 + [broken_records(columns)]
     if wild:
         kinds += [wild_records, stray_quotes]
-    records = draw(st.lists(st.one_of(kinds), max_size=12))
+    records = draw(st.lists(st.one_of(kinds), max_size=9))
     line_ends = draw(st.lists(st.sampled_from(LINE_ENDS), min_size=1, max_size=3))
     content = (
         ",".join(header)

@@ -8,11 +8,10 @@ import sys
 import time
 from pathlib import Path
 
-from tests.properties.loading_model import Store, moment
+from tests.properties.loading_model import TABLES, Store, moment
 
 REPOSITORY = Path(__file__).parents[2]
 START_LIMIT_SECONDS = 60
-TABLES = ("tweets_raw", "quarantine", "dumps")
 
 
 def dump_contents(seed: int) -> tuple[bytes, bytes]:
@@ -43,6 +42,7 @@ def command(store: Store) -> list[str]:
         "--max-label-distance=1",
         "--min-median-length=0",
         "--max-median-length=1000",
+        "--max-changed-texts-share=1",
     ]
     return [sys.executable, "-m", "loading.load_dumps", *folders, *places, *gate, "--run-id=run"]
 

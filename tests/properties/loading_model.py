@@ -1,7 +1,9 @@
 """A model of loading with dicts as tables, and a store with the real tables to compare with it."""
 
 import hashlib
+import re
 import resource
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,18 +15,29 @@ from deltalake import DeltaTable, QueryBuilder
 from hypothesis import event
 
 from loading import decide_dump
+from loading.description import describe_reasons
 from loading.files import DumpFiles
-from loading.loader import Loader
+from loading.inspection import Totals
+from loading.loader import Answer, Loader
 from loading.tables.schemas import Tables
-from loading.validation.dump import Progress
+from loading.validated_dump import Progress
 from loading.validation.quality_gate import Thresholds
 from tests.properties.csv_reference import read_expected
 
 # The gate holds dumps with more than a third of their records in quarantine.
 THRESHOLDS = Thresholds(
-    max_quarantined_share=0.34, max_label_distance=2.0, min_median_length=0.0, max_median_length=1e9
+    max_quarantined_share=0.34,
+    max_label_distance=2.0,
+    min_median_length=0.0,
+    max_median_length=1e9,
+    max_changed_texts_share=0.05,
 )
 FIRST_MOMENT = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+# Columns that the model does not have: times of processing, and how the dump was read.
+NOT_IN_MODEL = ("ingested_at", "run_id", "format", "mapping", "questions", "notes")
+TABLES = ("tweets_raw", "quarantine", "dumps", "mappings")
 
 
 def sha256_of(content: bytes) -> str:
@@ -45,7 +58,7 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         (folder / "delivered").mkdir(parents=True)
-        self.tables = Tables(*(str(folder / name) for name in ("tweets_raw", "quarantine", "dumps")))
+        self.tables = Tables(*(str(folder / name) for name in TABLES))
 
     def files(self) -> DumpFiles:
         return DumpFiles(str(self.folder / "delivered"), str(self.folder / "raw"))
@@ -58,26 +71,37 @@ class Store:
         path.write_bytes(content)
         return path
 
-    def loader(self, run_id: str = "run", thresholds: Thresholds | None = THRESHOLDS) -> Loader:
-        return Loader(self.tables, self.files(), run_id, thresholds, no_progress)
+    def loader(
+        self,
+        run_id: str = "run",
+        thresholds: Thresholds | None = THRESHOLDS,
+        answer: Answer | None = None,
+    ) -> Loader:
+        return Loader(self.tables, self.files(), run_id, thresholds, no_progress, answer=answer)
 
-    def load(self, thresholds: Thresholds | None = THRESHOLDS) -> list[dict[str, Any]]:
+    def load(
+        self, thresholds: Thresholds | None = THRESHOLDS, answer: Answer | None = None
+    ) -> list[dict[str, Any]]:
         """Process every delivery. Return their rows in `dumps`."""
-        loader = self.loader(thresholds=thresholds)
+        loader = self.loader(thresholds=thresholds, answer=answer)
         return [loader.process(delivery) for delivery in loader.files.deliveries()]
 
     def decide(
-        self, sha256: str, decision: str, run_id: str = "decision", reason: str = "checked by a person"
+        self,
+        sha256: str,
+        decision: str,
+        run_id: str = "decision",
+        reason: str = "checked by a person",
+        mapping: str = "",
     ) -> int:
-        places = [
-            f"--{name.replace('_', '-')}={getattr(self.tables, name)}"
-            for name in ("tweets_raw", "quarantine", "dumps")
-        ]
+        places = [f"--{name.replace('_', '-')}={getattr(self.tables, name)}" for name in TABLES]
         words = [
             f"--dump-sha256={sha256}",
             f"--decision={decision}",
             f"--reason={reason}",
             f"--run-id={run_id}",
+            f"--mapping={mapping}",
+            "--user=ann",
         ]
         with patch.object(resource, "setrlimit"):  # do not limit the memory of the test process
             return decide_dump.main([*words, f"--raw={self.folder / 'raw'}", *places])
@@ -115,9 +139,7 @@ class Store:
     def dumps(self) -> dict[str, dict[str, Any]]:
         rows = self.rows("dumps")
         found = {
-            row["dump_sha256"]: {
-                name: value for name, value in row.items() if name not in ("ingested_at", "run_id")
-            }
+            row["dump_sha256"]: {name: value for name, value in row.items() if name not in NOT_IN_MODEL}
             for row in rows
         }
         assert len(found) == len(rows)
@@ -156,7 +178,16 @@ class Model:
             for row in self.dumps.values()
             if row["state"] == "loaded" and (row["delivered_at"], row["dump_sha256"]) < (delivered_at, sha256)
         ]
-        known = {ident for row in earlier for of, ident in self.log if of == row["dump_sha256"]}
+        before = {row["dump_sha256"] for row in earlier}
+        known = {ident for of, ident in self.log if of in before}
+        texts = {(ident, values[0]) for (of, ident), values in self.log.items() if of in before}
+        same = {ident for ident, values in tweets.items() if (ident, values[0]) in texts}
+        raw = {number: record.decode("utf-8", "backslashreplace") for number, record in outcome.raw.items()}
+        quarantined_lines = sum(map(count_lines, raw.values()))
+        lines = quarantined_lines + sum(count_lines(text) for _, _, text, *_ in outcome.tweets)
+        found: dict[str, set[float]] = {}
+        for _, ident, _, label, _ in outcome.tweets:
+            found.setdefault(ident, set()).update([] if label is None else [label])
         row = {
             "dump_sha256": sha256,
             "source": source,
@@ -164,7 +195,12 @@ class Model:
             "bytes": len(content),
             "records": outcome.records,
             "accepted": len(tweets),
-            "known": 0,
+            "known": len(known & set(tweets)),
+            "changed_texts": len(known & set(tweets) - same),
+            "quarantined_lines": quarantined_lines,
+            "contradicting_ids": sum(len(labels) > 1 for labels in found.values()),
+            "first_created_at": None,
+            "last_created_at": None,
             "duplicates": len(outcome.tweets) - len(tweets),
             "quarantined": len(outcome.reasons),
             **dict(zip(("negative", "neutral", "positive"), counts, strict=True)),
@@ -175,22 +211,25 @@ class Model:
             ),
             "reason": None,
         }
-        share = len(outcome.reasons) / outcome.records if outcome.records else 0
+        breach = find_breach(row, quarantined_lines / max(lines, 1))
         if not outcome.records:
-            row |= {"state": "refused", "reason": "the file has a header but no records"}
-        elif share > THRESHOLDS.max_quarantined_share and held_before is None:
-            row |= {
-                "state": "held",
-                "reason": f"{share:.1%} of the records are in quarantine, more than 34.0%",
-            }
+            row |= {"state": "refused", "reason": "it has a header and no records"}
+        elif not tweets:
+            reasons = Counter(
+                re.sub(r"(?<= record) \d+$", "", reason) for _, reason in sorted(outcome.reasons.items())
+            )
+            listed = describe_reasons(Totals(reasons=reasons))
+            reason = f"none of the {outcome.records} records is a tweet: {listed}"
+            row |= {"state": "refused", "reason": reason}
+        elif breach and held_before is None:
+            row |= {"state": "held", "reason": breach}
         else:
             later = {ident for _, ident in self.log} & set(tweets) - known
             if later:
                 event("a dump is loaded after a later one that shares tweets with it")
             approved = held_before and f"approved: checked by a person (held because {held_before})"
-            row |= {"state": "loaded", "known": len(known & set(tweets)), "reason": approved}
+            row |= {"state": "loaded", "reason": approved}
             self.log |= {(sha256, ident): (*values, delivered_at) for ident, values in tweets.items()}
-        raw = {number: record.decode("utf-8", "backslashreplace") for number, record in outcome.raw.items()}
         self.quarantine |= {
             (sha256, number): (raw[number], reason) for number, reason in outcome.reasons.items()
         }
@@ -208,6 +247,27 @@ class Model:
         if decision == "retract":
             self.log = {key: values for key, values in self.log.items() if key[0] != sha256}
             self.quarantine = {key: values for key, values in self.quarantine.items() if key[0] != sha256}
+
+
+def count_lines(text: str) -> int:
+    return len(re.findall(r"\r\n|\r|\n", text)) + 1
+
+
+def find_breach(row: dict[str, Any], lines_share: float) -> str | None:
+    """Return why a dump is held, given its counts and the share of its lines in quarantine."""
+    share = row["quarantined"] / max(row["records"], 1)
+    if row["accepted"] < row["records"] / 2:
+        return (
+            f"{row['accepted']} of {row['records']} records can be loaded, less than half: "
+            f"{row['quarantined']} are in quarantine, {row['duplicates']} are duplicates"
+        )
+    if share > THRESHOLDS.max_quarantined_share:
+        return f"{share:.1%} of the records are in quarantine, more than 34.0%"
+    if lines_share > THRESHOLDS.max_quarantined_share:
+        return (
+            f"{lines_share:.1%} of the lines are in quarantined or suspiciously long records, more than 34.0%"
+        )
+    return None
 
 
 def distance(own: list[int], other: list[int]) -> float | None:

@@ -8,8 +8,9 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -22,6 +23,7 @@ from pyspark.sql import functions as F
 from spark_jobs import clean_tweets
 from spark_jobs.cleaning import rows
 from spark_jobs.cleaning.stems import WORD_CLASSES, stop_words
+from spark_jobs.cleaning.text_repair import repair_text
 from spark_jobs.cleaning.token_rules import apply_rules
 from spark_jobs.maintain_tables import drop_superseded_rows
 from tests.properties.tweet_log import FIRST_DELIVERY, Dump, Tweet, TweetLog
@@ -38,6 +40,8 @@ EXPECTED_AGREEMENTS = {0.333: 183, 0.667: 3_126, 1.0: 4_701}
 EXPECTED_LENGTHS = (3, 153)
 # SHA-256 of all "tweet_id text_group" in order, computed by the code of commit 981bcd8.
 EXPECTED_GROUPS = "a4f8ade4d08a5188e3668b0ab36ca1e93263457b6d292dd1de066536f4b002fa"
+# SHA-256 over `normalised` of 6,000 texts of PIECES by the rules of commit 1d61b86, which repaired no text.
+EXPECTED_NORMALISED = "538912f5bbfb66dcdf5ba51ffe9b0e2059d1e9ebfb8b2c8c180ee7f0e70433f4"
 TEXTS = 3_000
 # Texts that the rules match. Generated texts combine them with random characters.
 PIECES = [
@@ -125,27 +129,36 @@ def test_cleaning_a_text_equals_cleaning_its_tokens() -> None:
         assert whole.normalised == "".join(token.normalised for token in tokens)
         assert whole.hashtags == [tag for token in tokens for tag in token.hashtags]
         assert whole.emoji == [emoji for token in tokens for emoji in token.emoji]
+        assert whole.text == " ".join(token.text for token in tokens)
 
 
-class OwnStems(dict[str, str | None]):
-    """Stem each word to itself."""
-
-    def __missing__(self, word: str) -> str:
-        return word
+def clean_rows(texts: list[str]) -> list[dict[str, object]]:
+    """Return CLEANED_TEXT of each text, with each word as its own stem."""
+    chunks = rows.find_tokens("safe_text")([pa.record_batch([pa.array(texts, pa.string())], ["safe_text"])])
+    with_stems = (chunk.append_column("stems", chunk.column("words")) for chunk in chunks)
+    return [row for batch in rows.join_tokens(with_stems) for row in batch.to_pylist()]
 
 
 def test_rows_cleaned_in_arrow_equal_texts_cleaned_by_the_rules() -> None:
     texts = generated_texts()
-    columns = rows.cleaned_text(rows.clean_tokens(pa.array(texts, pa.string())), OwnStems())
-    cleaned = pa.record_batch(columns, rows.CLEANED_TEXT.names).to_pylist()
-    for text, row in zip(texts, cleaned, strict=True):
-        whole = apply_rules(text)
-        assert (whole.words, whole.normalised, whole.hashtags, whole.emoji) == (
+    for text, row in zip(texts, clean_rows(texts), strict=True):
+        whole = apply_rules(repair_text(text))
+        assert (whole.text, whole.words, whole.hashtags, whole.emoji) == (
+            row["text"],
             row["clean_text"],
-            row["normalised"],
             row["hashtags"],
             row["emoji"],
         ), text
+        assert row["normalised"] == apply_rules(text).normalised, text
+
+
+def test_normalised_texts_never_change() -> None:
+    # Tweets would change sides.
+    chance = random.Random(20261128)
+    texts = ["".join(chance.choices(PIECES, k=12)) for _ in range(TEXTS)]
+    damaged = [text.encode().decode("latin-1").replace("\n", r"\n") for text in texts]
+    normalised = "\n".join(str(row["normalised"]) for row in clean_rows([*texts, *damaged]))
+    assert hashlib.sha256(normalised.encode()).hexdigest() == EXPECTED_NORMALISED
 
 
 def is_in_a_word(character: str) -> bool:
@@ -178,6 +191,10 @@ TEXTS_OF_HISTORIES = (
 )
 
 
+# Text; latest label, agreement, created_at and lang; dump.
+Current = tuple[str, list[Any], str]
+
+
 def random_dump(chance: random.Random, history: int, number: int) -> Dump:
     """Return some of the five tweets of a history. A dump may lack label and agreement."""
     has_votes = chance.random() < 0.6
@@ -187,6 +204,8 @@ def random_dump(chance: random.Random, history: int, number: int) -> Dump:
             chance.choice(TEXTS_OF_HISTORIES),
             chance.choice([None, -1.0, 0.0, 1.0]) if has_votes else None,
             chance.choice([None, 0.5, 1.0]) if has_votes else None,
+            chance.choice([None, FIRST_DELIVERY, FIRST_DELIVERY + timedelta(days=1)]),
+            chance.choice([None, "en", "fr"]),
         )
         for tweet in chance.sample(range(5), chance.randint(1, 5))
     ]
@@ -194,24 +213,24 @@ def random_dump(chance: random.Random, history: int, number: int) -> Dump:
     return Dump(hashlib.sha256(f"{history} {number}".encode()).hexdigest(), tweets, chance.randint(0, 6))
 
 
-def current_tweets(dumps: Iterable[Dump]) -> dict[str, tuple[str, int | None, float | None, str]]:
-    """Return the expected text, label, agreement and dump of `tweets_clean` by tweet_id."""
-    current: dict[str, tuple[str, int | None, float | None, str]] = {}
+def current_tweets(dumps: Iterable[Dump]) -> dict[str, Current]:
+    """Return the expected values of `tweets_clean` by tweet_id."""
+    current: dict[str, Current] = {}
     for dump in sorted(dumps, key=lambda dump: (dump.day, dump.name)):
-        for tweet_id, text, label, agreement in dump.tweets:
-            _, old_label, old_agreement, _ = current.get(tweet_id, ("", None, None, ""))
-            current[tweet_id] = (
-                text,
-                old_label if label is None else int(label),
-                old_agreement if agreement is None else agreement,
-                dump.name,
-            )
+        for tweet_id, text, *new in dump.tweets:
+            _, earlier, _ = current.get(tweet_id, ("", [None] * len(new), ""))
+            values = [old if value is None else value for old, value in zip(earlier, new, strict=True)]
+            current[tweet_id] = (text, values, dump.name)
     return current
 
 
-def current_in(cleaned: Mapping[str, Row]) -> dict[str, tuple[str, int | None, float | None, str]]:
+def current_in(cleaned: Mapping[str, Row]) -> dict[str, Current]:
     return {
-        tweet_id: (row.safe_text, row.label, row.agreement, row.dump_sha256)
+        tweet_id: (
+            row.safe_text,
+            [row.label, row.agreement, row.created_at and row.created_at.astimezone(UTC), row.lang],
+            row.dump_sha256,
+        )
         for tweet_id, row in cleaned.items()
     }
 

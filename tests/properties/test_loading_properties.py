@@ -16,6 +16,7 @@ from loading.files import DumpFiles
 from loading.tables import commits
 from loading.tables import dumps as dumps_table
 from loading.validation import quality_gate
+from tests.loading.canonical_reading import canonical_reading
 from tests.properties.csv_reference import read_expected, records_of
 from tests.properties.dump_strategies import dumps, overlapping_dumps
 from tests.properties.loading_model import Model, Store, current_tweets, moment, sha256_of
@@ -92,7 +93,7 @@ def histories(draw: st.DrawFn) -> tuple[list, dict[int, bytes]]:
 def test_tables_equal_the_model_after_any_history(
     history: tuple[list, dict[int, bytes]],
 ) -> None:
-    with tempfile.TemporaryDirectory(dir=IN_MEMORY) as folder:
+    with tempfile.TemporaryDirectory(dir=IN_MEMORY) as folder, canonical_reading():
         check_history(Path(folder), *history)
 
 

@@ -21,6 +21,8 @@ class Tweet(NamedTuple):
     safe_text: str
     label: float | None = None
     agreement: float | None = None
+    created_at: datetime | None = None
+    lang: str | None = None
 
 
 class Dump(NamedTuple):

@@ -9,8 +9,8 @@ from pyspark.sql import functions as F
 from spark_jobs.exploring import findings
 
 COLUMNS = (
-    "tweet_id string, safe_text string, clean_text string, hashtags array<string>, emoji array<string>, "
-    "label int, agreement double, "
+    "tweet_id string, safe_text string, text string, clean_text string, hashtags array<string>, "
+    "emoji array<string>, label int, agreement double, "
     "text_group string, split string"
 )
 
@@ -18,7 +18,7 @@ COLUMNS = (
 def tweets(spark: SparkSession, *rows: dict[str, object]) -> DataFrame:
     """Rows of tweets_clean in what the counting looks at; what a row does not name is empty."""
     names = [column.split()[0] for column in COLUMNS.split(", ")]
-    usual = {"safe_text": "", "clean_text": "", "hashtags": [], "emoji": [], "split": "train"}
+    usual = {"safe_text": "", "text": "", "clean_text": "", "hashtags": [], "emoji": [], "split": "train"}
     complete = [{"tweet_id": str(i), "text_group": str(i)} | usual | row for i, row in enumerate(rows)]
     return spark.createDataFrame([tuple(row.get(name) for name in names) for row in complete], COLUMNS)
 
@@ -52,8 +52,8 @@ def test_copies_of_a_text_conflict_when_their_labels_differ(spark: SparkSession)
     given = tweets(
         spark,
         # the same text, two labels
-        {"text_group": "a", "label": 1, "safe_text": "x"},
-        {"text_group": "a", "label": -1, "safe_text": "X"},
+        {"text_group": "a", "label": 1, "safe_text": "@a x", "text": "<user> x"},
+        {"text_group": "a", "label": -1, "safe_text": "@b X", "text": "<user> X"},
         # an unlabelled copy contradicts nobody
         {"text_group": "b", "label": 0},
         {"text_group": "b"},
@@ -64,7 +64,7 @@ def test_copies_of_a_text_conflict_when_their_labels_differ(spark: SparkSession)
     assert collected(
         groups.select("text_group", "tweets", "labels", "negative", "neutral", "positive", "example")
     ) == [
-        ("a", 2, 2, 1, 0, 1, "X"),
+        ("a", 2, 2, 1, 0, 1, "<user> X"),
         ("b", 2, 1, 0, 1, 0, ""),
     ]
     assert collected(findings.duplicate_counts(groups)) == [(2, 4, 1, 2)]
@@ -91,7 +91,7 @@ def test_removed_characters_are_counted_by_rule(spark: SparkSession) -> None:
         # `a·&·b`
         "decode_html_entities": (1, 4),
         # `RT··:·get·#flu·shots·💉`
-        "strip_handles": (1, 5),
+        "strip_names": (1, 5),
         # `···:·get·#flu·shots·💉`
         "strip_retweet_markers": (1, 1),
         # `···:·get···shots·💉`

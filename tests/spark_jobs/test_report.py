@@ -134,7 +134,7 @@ def test_page_contains_the_numbers(page: str) -> None:
         "7 texts occur more than once, in 21 tweets",
         "2 of them have different labels, in 5 tweets",
         f"{1_000 - 10 * len(RULES)} of 1,000 characters remain",
-        "strip urls with scheme 4 0.4 % 10",
+        "strip names 4 0.4 % 10",
         "Compared with version 3: 1,030 added, 0 removed, 2 relabelled, 0 text changed, 48 unchanged.",
         "neutral 42 40 -2 84.0 % 50.0 %",
     ):

@@ -8,7 +8,16 @@ import pytest
 from spark_jobs.cleaning import rows
 from spark_jobs.cleaning.token_rules import apply_rules
 
-STEMS = {"the": None, "shots": "shot", "work": "work", "a": None, "and": None, "b": "b", "flu": "flu"}
+STEMS = {
+    "the": None,
+    "shots": "shot",
+    "work": "work",
+    "a": None,
+    "and": None,
+    "b": "b",
+    "flu": "flu",
+    "theflu": "flu",
+}
 
 
 def batch_of(texts: list[str]) -> pa.RecordBatch:
@@ -43,15 +52,32 @@ def words_asked_for(*texts: list[str]) -> list[list[str]]:
 
 def test_each_row_gets_what_the_rules_make_of_its_tokens_in_their_order() -> None:
     texts = ["The #Flu shots, #a;#b 💉 WORK!", "", "  the  ", "work💉💉shots", "#Flu"]
-    names = ("hashtags", "emoji", "clean_text", "stemmed_text", "normalised")
+    names = ("text", "hashtags", "emoji", "clean_text", "stemmed_text", "normalised")
     expected = [
-        (["Flu", "a", "b"], ["💉"], "The shots WORK", "shot work", "TheFlushotsabWORK"),
-        ([], [], "", "", ""),
-        ([], [], "the", "", "the"),
-        ([], ["💉", "💉"], "work shots", "work shot", "workshots"),
-        (["Flu"], [], "", "", "Flu"),
+        (texts[0], ["Flu", "a", "b"], ["💉"], "The shots WORK", "shot work", "TheFlushotsabWORK"),
+        ("", [], [], "", "", ""),
+        ("  the  ", [], [], "the", "", "the"),
+        ("work💉💉shots", [], ["💉", "💉"], "work shots", "work shot", "workshots"),
+        ("#Flu", ["Flu"], [], "", "", "Flu"),
     ]
     assert clean(batch_of(texts)) == [dict(zip(names, row, strict=True)) for row in expected]
+
+
+def test_handles_links_and_damage_are_removed_from_the_text_but_not_from_what_is_hashed() -> None:
+    texts = [r"@a @a: the\nshots https://t.co/a1 &amp;", "theâ€™flu b #worksâ€¦", "the flu"]
+    expected = [
+        # undamaged, `the\nshots` would be one token with a backslash
+        ("<user> <user>: the\nshots <url> &", [], "the shots", "shot", "thenshots"),
+        # the mojibake contains letters, which stay in the hashed text: the repaired tweet keeps its group
+        ("the’flu b #works…", ["works"], "theflu b", "flu b", "theâflubworksâ"),
+        ("the flu", [], "the flu", "flu", "theflu"),
+    ]
+    names = ("text", "hashtags", "clean_text", "stemmed_text", "normalised")
+    cleaned = clean(batch_of(texts))
+    assert [{name: row[name] for name in names} for row in cleaned] == [
+        dict(zip(names, row, strict=True)) for row in expected
+    ]
+    assert [row["normalised"] for row in cleaned] == [apply_rules(text).normalised for text in texts]
 
 
 def test_a_slice_of_a_batch_is_cleaned_by_itself() -> None:

@@ -6,8 +6,8 @@ from datetime import date
 import pytest
 
 from reporting.page import Section, render
-from spark_jobs.scoring import insight_report
-from spark_jobs.scoring.insight_report import Counts
+from spark_jobs.scoring.insights import opinion_sections
+from spark_jobs.scoring.insights.opinion_sections import Counts
 
 CONFUSION = [[60, 30, 10], [20, 160, 20], [10, 30, 160]]
 DUMPS = [
@@ -58,13 +58,12 @@ MEASURED = [
 @pytest.fixture(scope="module")
 def sections() -> list[Section]:
     return [
-        insight_report.shares_section(DUMPS, CONFUSION),
-        insight_report.time_section(DUMPS, CONFUSION),
-        insight_report.hashtags_section(HASHTAGS),
-        *insight_report.extremes_sections(RANKED),
-        insight_report.champions_section("tiny version 1", {(-1, -1): 80, (-1, 1): 5, (0, 0): 15}),
-        insight_report.drift_section(MEASURED),
-        insight_report.files_section({"submission-ab.csv": "ab"}, {"ab": "june.csv"}, "./run/files"),
+        opinion_sections.shares_section(DUMPS, CONFUSION),
+        opinion_sections.hashtags_section(HASHTAGS),
+        *opinion_sections.extremes_sections(RANKED),
+        opinion_sections.champions_section("tiny version 1", {(-1, -1): 80, (-1, 1): 5, (0, 0): 15}),
+        opinion_sections.drift_section(MEASURED),
+        opinion_sections.files_section({"submission-ab.csv": "ab"}, {"ab": "june.csv"}, "./run/files"),
     ]
 
 
@@ -78,18 +77,6 @@ def test_page_has_predicted_and_adjusted_shares_with_intervals(sections: list[Se
         assert re.search(rf"june.csv 1,000 {kind} \d+\.\d % \(\d+\.\d–\d+\.\d\)", text), kind
     assert re.search(r"june.csv 1,000 predicted 12\.0 % \(10\.\d–1[34]\.\d\) 50\.0 %", text)
     assert re.search(r"all 2,100 predicted 21\.4 %", text)
-
-
-def test_dumps_of_one_day_are_one_point_in_time() -> None:
-    text = text_of(insight_report.time_section(DUMPS, CONFUSION))
-    assert "2026-06-01 1,000 predicted" in text
-    assert "2026-07-01 1,100 predicted 30.0 %" in text
-
-
-def test_single_day_has_no_figure() -> None:
-    section = insight_report.time_section(DUMPS[:1], CONFUSION)
-    assert "There is only one day." in section.text
-    assert not section.pictures
 
 
 def test_page_has_the_numbers_of_hashtags_champions_and_drift(sections: list[Section]) -> None:
@@ -118,13 +105,13 @@ def test_files_are_download_links_with_the_name_of_their_dump(sections: list[Sec
 
 
 def test_section_without_data_has_a_sentence() -> None:
-    assert "No tweet has a hashtag." in text_of(insight_report.hashtags_section([]))
-    assert "This is the first champion" in text_of(insight_report.champions_section(None, {}))
-    assert "No dump is above a limit." in text_of(insight_report.drift_section([]))
-    assert "No dump is scored." in text_of(insight_report.files_section({}, {}, "."))
+    assert "No tweet has a hashtag." in text_of(opinion_sections.hashtags_section([]))
+    assert "This is the first champion" in text_of(opinion_sections.champions_section(None, {}))
+    assert "No dump is above a limit." in text_of(opinion_sections.drift_section([]))
+    assert "No dump is scored." in text_of(opinion_sections.files_section({}, {}, "."))
 
 
 def test_every_picture_has_a_text_alternative(sections: list[Section]) -> None:
     pictures = [picture for section in sections for picture in section.pictures]
-    assert [picture.name for picture in pictures] == ["shares", "over_time", "hashtags", "drift"]
+    assert [picture.name for picture in pictures] == ["shares", "hashtags", "drift"]
     assert all(len(picture.alt) > 60 for picture in pictures)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from spark_jobs.scoring import shares
-from spark_jobs.scoring.shares import adjusted_shares, predicted_shares
+from spark_jobs.scoring.insights import shares
+from spark_jobs.scoring.insights.shares import adjusted_shares, predicted_shares
 
 CONFUSION = [[60, 30, 10], [20, 160, 20], [10, 30, 160]]
 RATES = np.array(CONFUSION) / np.array(CONFUSION).sum(axis=1, keepdims=True)

@@ -19,6 +19,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 NEGATIVE = ["poison", "harm", "refuse", "never"]
 NEUTRAL = ["clinic", "sunday", "news", "map"]
 POSITIVE = ["thanks", "protects", "grateful", "works"]
+# A user name in the delivered texts, which no artifact may contain.
+CANARY = "canary_name_42"
 FILLER = ["the", "vaccine", "my", "child", "today", "<user>", "<url>", "we", "shot", "it"]
 
 
@@ -57,7 +59,8 @@ def invented_tweets(count: int = 240, seed: int = 7) -> pd.DataFrame:
         rows.append(
             {
                 "tweet_id": f"T{number:05d}",
-                "safe_text": text,
+                "safe_text": text.replace("<user>", f"@{CANARY}").replace("<url>", f"t.co/{CANARY}"),
+                "text": text,
                 "label": None if number % 10 == 9 else label,
                 "agreement": None if number % 10 == 9 else 1.0,
                 "clean_text": text.replace("<user>", "").replace("<url>", ""),
@@ -118,9 +121,7 @@ def checkpoint_of(one_thread: None, tmp_path_factory: pytest.TempPathFactory) ->
 
     @functools.cache
     def make(architecture: str) -> Path:
-        return MAKERS[architecture](
-            tmp_path_factory.mktemp(architecture), invented_tweets()["safe_text"].tolist()
-        )
+        return MAKERS[architecture](tmp_path_factory.mktemp(architecture), invented_tweets()["text"].tolist())
 
     return make
 

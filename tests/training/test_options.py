@@ -22,7 +22,7 @@ def test_a_preset_has_its_values() -> None:
         "epochs": 3,
         "learning_rate": PRESETS["minilm"].learning_rate,
     }
-    assert minilm.text_column == "safe_text"
+    assert minilm.text_column == "text"
 
 
 def test_presets_are_the_models_of_the_source_study_and_two_from_a_package_index() -> None:

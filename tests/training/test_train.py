@@ -21,6 +21,7 @@ import pytest
 from contracts.exit_status import BAD_INPUT, NOTHING_TO_DO
 from contracts.exported_model import ModelMetadata
 from contracts.labels import LABELS
+from tests.training.conftest import CANARY
 from training import train
 from training.fine_tuning import fine_tune as fine_tuning
 from training.models.presets import PRESETS
@@ -177,7 +178,7 @@ class TestWholeRun:
         tags = bert_run.run.data.tags
         assert {
             "preset": "bert",
-            "text_column": "safe_text",
+            "text_column": "text",
             "airflow_dag_id": "train_classifiers",
             "airflow_run_id": "manual__1",
         }.items() <= tags.items()
@@ -222,6 +223,21 @@ class TestWholeRun:
         )
         assert {metric.key for metric in model.metrics} >= {"eval_accuracy", "eval_macro_f1"}
 
+    def test_no_artifact_contains_a_user_name_of_the_dumps(self, bert_run) -> None:
+        (model,) = mlflow.search_logged_models(
+            experiment_ids=[bert_run.run.info.experiment_id], output_format="list"
+        )
+        uris = (bert_run.run.info.artifact_uri, model.model_uri)
+        folders = [bert_run.output, *(Path(mlflow.artifacts.download_artifacts(uri)) for uri in uris)]
+        files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+        assert {"confident_errors.csv", "eval_predictions.parquet", "model.onnx"} <= {
+            path.name for path in files
+        }
+        for path in files:
+            is_table = path.suffix == ".parquet"  # compressed
+            content = pd.read_parquet(path).to_csv().encode() if is_table else path.read_bytes()
+            assert CANARY.encode() not in content, path
+
     def test_the_logged_model_contains_the_export_with_its_metadata(self, bert_run) -> None:
         (model,) = mlflow.search_logged_models(
             experiment_ids=[bert_run.run.info.experiment_id], output_format="list"
@@ -238,7 +254,7 @@ class TestWholeRun:
         assert (metadata.architecture, metadata.padding_side, metadata.text_column) == (
             "bert",
             "right",
-            "safe_text",
+            "text",
         )
         assert metadata.max_length_tokens == 64  # the number of positions of the tiny model
         assert metadata.table_version == 0

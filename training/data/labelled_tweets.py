@@ -16,16 +16,16 @@ from training.command import TransientError
 
 CONNECT_TIMEOUT_SECONDS = 5
 VALIDATION_SHARE = 0.15  # of the train side
-COLUMNS = ["tweet_id", "text", "label", "agreement", "text_group"]
+COLUMNS = ["tweet_id", "text", "shown_text", "label", "agreement", "text_group"]
 
 
 @dataclass(frozen=True)
 class LabelledTweets:
     """The labelled rows of one table version in three parts. `train` and `validation` are the train side.
 
-    Each part has the columns COLUMNS and is ordered by tweet_id. `label` is -1, 0 or 1. `agreement` is the
-    share of annotators who gave the label, 1 if it is unknown. `dumps` has the SHA-256 of each dump that
-    contains a row.
+    Each part has the columns COLUMNS and is ordered by tweet_id. `text` is the model's input, `shown_text`
+    the text without user names for reports. `label` is -1, 0 or 1. `agreement` is the share of annotators who
+    gave the label, 1 if it is unknown. `dumps` has the SHA-256 of each dump that contains a row.
     """
 
     train: pd.DataFrame
@@ -59,7 +59,7 @@ def read_labelled_tweets(
 
     Args:
         uri: hdfs://host:port/path or a folder.
-        text_column: column that becomes `text`.
+        text_column: column of the model's input.
         version: Delta version, None for the latest.
         max_train_rows: size of the sample of each of train and validation, None for all rows.
 
@@ -69,7 +69,8 @@ def read_labelled_tweets(
         TransientError: HDFS does not answer.
     """
     table = open_table(uri, version)
-    columns = ["tweet_id", text_column, "label", "agreement", "split", "text_group", "dump_sha256"]
+    texts = list(dict.fromkeys(["text", text_column]))
+    columns = ["tweet_id", *texts, "label", "agreement", "split", "text_group", "dump_sha256"]
     present = {field.name for field in table.schema().fields}
     if missing := [column for column in columns if column not in present]:
         raise InputError(
@@ -78,7 +79,8 @@ def read_labelled_tweets(
         )
 
     rows = table.to_pyarrow_table(columns=columns, filters=[("split", "in", ["train", "eval"])]).to_pandas()
-    rows = rows[rows["label"].notna()].rename(columns={text_column: "text"}).fillna({"agreement": 1.0})
+    rows = rows[rows["label"].notna()].fillna({"agreement": 1.0})
+    rows = rows.assign(shown_text=rows["text"], text=rows[text_column])
     _validate(rows, uri, text_column)
 
     # OPTIMIZE changes the order of rows in files. The same rows must give the same batches.

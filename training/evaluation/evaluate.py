@@ -134,9 +134,10 @@ def confident_errors(rows: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFr
     """Return the MAX_CONFIDENT_ERRORS wrong predictions with the highest probabilities."""
     probabilities = predictions[list(PROBABILITY_COLUMNS)].to_numpy()
     predicted = np.asarray(LABELS)[probabilities.argmax(axis=1)]
-    table = rows[["tweet_id", "text", "label", "agreement"]].assign(
+    table = rows[["tweet_id", "shown_text", "label", "agreement"]].assign(
         predicted=predicted, probability=probabilities.max(axis=1)
     )
+    table = table.rename(columns={"shown_text": "text"})
     return table[table["predicted"] != table["label"]].nlargest(MAX_CONFIDENT_ERRORS, "probability")
 
 

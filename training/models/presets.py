@@ -8,7 +8,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, fields, replace
 
-TEXT_COLUMNS = ("safe_text", "clean_text", "stemmed_text")
+TEXT_COLUMNS = ("text", "safe_text", "clean_text", "stemmed_text")
 # Training target of a row: its label, or the votes of its annotators. With votes the label gets the agreement
 # and the other labels get equal parts of the rest.
 TARGETS = ("label", "votes")

@@ -9,7 +9,13 @@ from deltalake.exceptions import DeltaError
 from contracts.exit_status import InputError, NothingToDo
 from training.command import TransientError
 from training.data import labelled_tweets
-from training.data.labelled_tweets import LabelledTweets, is_validation, read_labelled_tweets, sample_rows
+from training.data.labelled_tweets import (
+    COLUMNS,
+    LabelledTweets,
+    is_validation,
+    read_labelled_tweets,
+    sample_rows,
+)
 
 
 def test_exactly_the_labelled_rows_of_both_sides_are_read(tweets, tweets_table) -> None:
@@ -19,12 +25,10 @@ def test_exactly_the_labelled_rows_of_both_sides_are_read(tweets, tweets_table) 
         ("train", pd.concat([read.train, read.validation]).sort_values("tweet_id")),
         ("eval", read.eval),
     ):
-        expected = labelled.loc[
-            labelled["split"] == side, ["tweet_id", "safe_text", "label", "agreement", "text_group"]
-        ]
-        expected = (
-            expected.rename(columns={"safe_text": "text"}).astype({"label": int}).reset_index(drop=True)
+        expected = labelled[labelled["split"] == side].assign(
+            text=labelled["safe_text"], shown_text=labelled["text"]
         )
+        expected = expected[COLUMNS].astype({"label": int}).reset_index(drop=True)
         pd.testing.assert_frame_equal(rows.reset_index(drop=True), expected)
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from contracts.exported_model import ModelMetadata, Precision
-from contracts.labels import LABELS
+from contracts.labels import LABELS, PROBABILITY_COLUMNS
 from training.data.labelled_tweets import LabelledTweets
 from training.evaluation import evaluate as evaluation
 
@@ -49,9 +49,14 @@ class FakeClassifier:
 
 def rows(texts: list[str]) -> pd.DataFrame:
     labels = [int(text[0]) - 1 for text in texts]
-    return pd.DataFrame(
-        {"tweet_id": texts, "text": texts, "label": labels, "agreement": 1.0, "text_group": texts}
-    )
+    columns = dict.fromkeys(["tweet_id", "text", "shown_text", "text_group"], texts)
+    return pd.DataFrame(columns | {"label": labels, "agreement": 1.0})
+
+
+def test_confident_errors_show_the_text_without_user_names() -> None:
+    wrong = rows(["0 @canary says no"]).assign(shown_text="0 <user> says no")
+    predictions = pd.DataFrame([[0.1, 0.1, 0.8]], columns=list(PROBABILITY_COLUMNS))
+    assert evaluation.confident_errors(wrong, predictions)["text"].tolist() == ["0 <user> says no"]
 
 
 @pytest.mark.parametrize(

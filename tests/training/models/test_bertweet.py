@@ -9,7 +9,7 @@ def test_the_ids_equal_those_of_the_slow_tokenizer(checkpoint_of) -> None:
     slow = BertweetTokenizer(str(folder / "vocab.txt"), str(folder / "bpe.codes"))
     fast = fast_bertweet_tokenizer(folder)
     texts = [
-        text.replace("<user>", "@USER").replace("<url>", "HTTPURL") for text in invented_tweets()["safe_text"]
+        text.replace("<user>", "@USER").replace("<url>", "HTTPURL") for text in invented_tweets()["text"]
     ]
     texts += ["", "a", "thanksx unknownword zzz", "protects works  twice"]
     assert fast(texts)["input_ids"] == slow(texts)["input_ids"]

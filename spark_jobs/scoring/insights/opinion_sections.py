@@ -1,4 +1,4 @@
-"""Sections of the insight report: opinions by dump, day and hashtag, examples, changes of model and data."""
+"""Sections of the insight report: opinions by dump and hashtag, examples, changes of model and data."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +13,7 @@ from reporting import charts
 from reporting.figures import draw_picture
 from reporting.page import Section, Table, format_share
 from spark_jobs.scoring.drift import LIMITS
-from spark_jobs.scoring.shares import Shares, adjusted_shares, predicted_shares
+from spark_jobs.scoring.insights.shares import Shares, adjusted_shares, predicted_shares
 
 SHARES_TEXT = (
     "Predicted: the share of tweets with each predicted label, with a 95 % bootstrap interval. "
@@ -50,14 +50,17 @@ def format_interval(shares: Shares, label: int) -> str:
 
 
 def shares_rows(
-    named: Mapping[str, Sequence[int]], confusion: Sequence[Sequence[int]]
+    named: Mapping[str, Sequence[int]], estimates: Mapping[str, Mapping[str, Shares]]
 ) -> list[tuple[Any, ...]]:
-    """Return two rows for each name: its predicted and its adjusted shares."""
-    rows = []
-    for name, labels in named.items():
-        for kind, shares in both_shares(labels, confusion).items():
-            rows.append((name, sum(labels), kind, *(format_interval(shares, label) for label in range(3))))
-    return rows
+    """Return two rows for each name: its predicted and its adjusted shares.
+
+    `named` has the tweets of each label, `estimates` the result of `both_shares`.
+    """
+    return [
+        (name, sum(labels), kind, *(format_interval(shares, label) for label in range(3)))
+        for name, labels in named.items()
+        for kind, shares in estimates[name].items()
+    ]
 
 
 def shares_section(dumps: Sequence[Counts], confusion: Sequence[Sequence[int]]) -> Section:
@@ -75,41 +78,11 @@ def shares_section(dumps: Sequence[Counts], confusion: Sequence[Sequence[int]]) 
         charts.interval_bars(CLASS_NAMES, bars, "% of the tweets"),
         height=2.6,
     )
-    rows = shares_rows({"all": total} | {dump.name: dump.labels for dump in dumps}, confusion)
+    named = {"all": total} | {dump.name: dump.labels for dump in dumps}
+    rows = shares_rows(named, {name: both_shares(labels, confusion) for name, labels in named.items()})
     return Section(
         "Opinions", SHARES_TEXT, [picture], [Table(("dump", "tweets", "estimate", *CLASS_NAMES), rows)]
     )
-
-
-def time_section(dumps: Sequence[Counts], confusion: Sequence[Sequence[int]]) -> Section:
-    """Return the section with the shares by the day on which dumps were delivered."""
-    by_day: dict[date, np.ndarray] = {}
-    for dump in dumps:
-        if dump.day is not None:
-            by_day[dump.day] = by_day.get(dump.day, np.zeros(3, int)) + np.asarray(dump.labels)
-    days = {f"{day:%Y-%m-%d}": by_day[day].tolist() for day in sorted(by_day)}
-    rows = shares_rows(days, confusion)
-    text = "By the day of delivery of the dump. The dumps contain no dates of tweets."
-    table = Table(("day", "tweets", "estimate", *CLASS_NAMES), rows)
-    if len(days) < 2:
-        return Section("Over time", f"{text} There is only one day.", [], [table])
-    adjusted = [adjusted_shares(labels, confusion) for labels in days.values()]
-    lines = {
-        name: (
-            np.array([each.shares[i] for each in adjusted]) * 100,
-            np.array([each.interval[:, i] for each in adjusted]).T * 100,
-        )
-        for i, name in enumerate(CLASS_NAMES)
-    }
-    alt = (
-        "One line with a band for each label: adjusted share by day. "
-        + "; ".join(f"{row[0]}: {', '.join(row[3:])}" for row in rows[1::2])
-        + "."
-    )
-    picture = draw_picture(
-        "over_time", alt, charts.interval_lines(list(days), lines, "% of the tweets, adjusted")
-    )
-    return Section("Over time", text, [picture], [table])
 
 
 def hashtags_section(hashtags: Sequence[Mapping[str, Any]]) -> Section:

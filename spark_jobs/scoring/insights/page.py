@@ -1,5 +1,6 @@
 """Publish the insight report of a champion and the files for download."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import PurePosixPath
@@ -10,15 +11,17 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from contracts.labels import CLASS_NAMES
-from reporting.page import render
-from spark_jobs.scoring import insight_report, insights
+from reporting.page import Section, render
 from spark_jobs.scoring.exports import HASH_DIGITS_SHOWN, write_exports
 from spark_jobs.scoring.increments import is_model
-from spark_jobs.scoring.insight_report import Counts
+from spark_jobs.scoring.insights import aggregations, opinion_sections, time_sections
+from spark_jobs.scoring.insights.opinion_sections import Counts
+from spark_jobs.scoring.insights.periods import second_half
 from spark_jobs.scoring.scorable_model import ScorableModel
 from spark_jobs.storage.publishing import log_to_mlflow, report_files, write_files
 
 HASHTAGS_SHOWN = 20
+HASHTAGS_COMPARED = 1_000
 TEXTS_SHOWN = 10
 # Only the latest dumps are exported. With daily dumps each run would otherwise write hundreds of files.
 MAX_DUMPS_EXPORTED = 20
@@ -36,13 +39,13 @@ class Places:
 
 
 def scored_tweets(spark: SparkSession, places: Places, model: ScorableModel) -> DataFrame:
-    """Return the current tweets with a model's scores: insights.TWEETS and insights.SCORES."""
-    tweets = spark.read.format("delta").load(places.tweets_clean).select(*insights.TWEETS)
+    """Return the current tweets with a model's scores: aggregations.TWEETS and aggregations.SCORES."""
+    tweets = spark.read.format("delta").load(places.tweets_clean).select(*aggregations.TWEETS)
     scores = (
         spark.read.format("delta")
         .load(places.tweets_scored)
         .where(is_model(model))
-        .select("tweet_id", *insights.SCORES)
+        .select("tweet_id", *aggregations.SCORES)
     )
     return tweets.join(scores, "tweet_id", how="inner")
 
@@ -58,7 +61,7 @@ def publish(
     delivered = read_deliveries(spark, places.dumps)
     position = {dump: number for number, dump in enumerate(delivered)}
     rows = sorted(
-        insights.label_counts(scored, "dump_sha256").collect(),
+        aggregations.label_counts(scored, "dump_sha256").collect(),
         key=lambda row: (position.get(row.dump_sha256, -1), row.dump_sha256),
     )
     counts = []
@@ -68,26 +71,26 @@ def publish(
     exported = [row.dump_sha256 for row in rows][-MAX_DUMPS_EXPORTED:]
     files = write_exports(
         scored.where(F.col("dump_sha256").isin(exported)).drop(
-            *set(insights.TWEETS) - {"tweet_id", "dump_sha256"}
+            *set(aggregations.TWEETS) - {"tweet_id", "dump_sha256"}
         ),
         places.report,
     )
-    texts = insights.distinct_texts(scored).persist()
+    texts = aggregations.distinct_texts(scored).persist()
     ranked = {
-        ranking: [row.asDict() for row in insights.extremes(texts, ranking, TEXTS_SHOWN).collect()]
-        for ranking in insights.RANKINGS
+        ranking: [row.asDict() for row in aggregations.extremes(texts, ranking, TEXTS_SHOWN).collect()]
+        for ranking in aggregations.RANKINGS
     }
-    hashtags = [row.asDict() for row in insights.hashtag_counts(scored, HASHTAGS_SHOWN).collect()]
+    hashtags = [row.asDict() for row in aggregations.hashtag_counts(scored, HASHTAGS_SHOWN).collect()]
     file_names = {dump: name for dump, (name, _) in delivered.items()}
     confusion = model.metadata.confusion_by_label
     sections = [
-        insight_report.shares_section(counts, confusion),
-        insight_report.time_section(counts, confusion),
-        insight_report.hashtags_section(hashtags),
-        *insight_report.extremes_sections(ranked),
-        insight_report.champions_section(*compare_champions(spark, places.tweets_scored, scored, model)),
-        insight_report.drift_section(read_drift(spark, places.drift, model, file_names)),
-        insight_report.files_section(files, file_names, f"./{quote(run_id, safe='')}/files"),
+        opinion_sections.shares_section(counts, confusion),
+        *sections_over_time(scored, counts, confusion),
+        opinion_sections.hashtags_section(hashtags),
+        *opinion_sections.extremes_sections(ranked),
+        opinion_sections.champions_section(*compare_champions(spark, places.tweets_scored, scored, model)),
+        opinion_sections.drift_section(read_drift(spark, places.drift, model, file_names)),
+        opinion_sections.files_section(files, file_names, f"./{quote(run_id, safe='')}/files"),
     ]
     texts.unpersist()
     total = [sum(each.labels[i] for each in counts) for i in range(len(CLASS_NAMES))]
@@ -95,12 +98,34 @@ def publish(
     page = render(f"Opinions about vaccines in {sum(total):,} tweets", facts, sections)
     written = report_files(page, sections)
     write_files(spark, places.report, written)
-    metrics = {"tweets": float(sum(total))} | insight_report.as_metrics(total, confusion)
+    metrics = {"tweets": float(sum(total))} | opinion_sections.as_metrics(total, confusion)
     # The model is not part of the key: if a run is cleared after a promotion, it scores with another
     # champion.
     key = {"airflow_dag_id": "score_tweets", "airflow_run_id": run_id}
     model_tags = {"model_name": model.name, "model_version": model.version}
     return log_to_mlflow(f"scores of {model}", written, metrics, {}, key, model_tags)
+
+
+def sections_over_time(
+    scored: DataFrame, dumps: Sequence[Counts], confusion: Sequence[Sequence[int]]
+) -> list[Section]:
+    """Return the sections by the date of the tweets, or by the delivery of `dumps` if no tweet has a date."""
+    labels = {
+        row.day: [row[name] for name in CLASS_NAMES] for row in aggregations.day_counts(scored).collect()
+    }
+    undated = sum(labels.pop(None, ()))
+    if not labels:
+        return [time_sections.delivery_section(dumps, confusion)]
+    tweets = {day: sum(counts) for day, counts in labels.items()}
+    start = second_half(tweets)
+    rows = [] if start is None else aggregations.hashtag_halves(scored, start, HASHTAGS_COMPARED).collect()
+    before = sum(count for day, count in tweets.items() if start is None or day < start)
+    return [
+        time_sections.time_section(labels, undated, confusion),
+        time_sections.trends_section(
+            [row.asDict() for row in rows], start, before, sum(tweets.values()) - before
+        ),
+    ]
 
 
 def read_deliveries(spark: SparkSession, dumps_uri: str) -> dict[str, tuple[str, date | None]]:
@@ -144,7 +169,9 @@ def compare_champions(
     earlier = others.where(
         (F.col("model_name") == last.model_name) & (F.col("model_version") == last.model_version)
     )
-    changes = {(row.before, row.now): row.tweets for row in insights.label_changes(scored, earlier).collect()}
+    changes = {
+        (row.before, row.now): row.tweets for row in aggregations.label_changes(scored, earlier).collect()
+    }
     return f"{last.model_name} version {last.model_version}", changes
 
 

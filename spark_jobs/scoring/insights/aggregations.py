@@ -3,12 +3,24 @@
 A scored tweet has the columns TWEETS and SCORES.
 """
 
+from datetime import date
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from contracts.labels import LABEL_NAMES, PROBABILITY_COLUMNS
 
-TWEETS = ("tweet_id", "safe_text", "clean_text", "hashtags", "text_group", "split", "dump_sha256")
+# Without `safe_text`, which contains user names.
+TWEETS = (
+    "tweet_id",
+    "text",
+    "clean_text",
+    "created_at",
+    "hashtags",
+    "text_group",
+    "split",
+    "dump_sha256",
+)
 SCORES = (*PROBABILITY_COLUMNS, "label", "score", "model_name", "model_version", "scored_at")
 # Columns of `distinct_texts` that rank texts, and their order.
 RANKINGS = {"negative": F.desc, "positive": F.desc, "uncertain": F.asc}
@@ -38,12 +50,30 @@ def hashtag_counts(scored: DataFrame, limit: int) -> DataFrame:
     return counts.orderBy(F.desc("tweets"), "hashtag").limit(limit)
 
 
+def day_counts(scored: DataFrame) -> DataFrame:
+    """Return the tweets by `day` of `created_at` (UTC, null without a date), as `label_counts`."""
+    return label_counts(scored.withColumn("day", F.to_date("created_at")), "day")
+
+
+def hashtag_halves(scored: DataFrame, start: date, limit: int) -> DataFrame:
+    """Return the most frequent hashtags of dated tweets: `hashtag`, its tweets `before` and `after` a day.
+
+    `start` is the first day of `after`.
+    """
+    dated = scored.where("created_at is not null").withColumn("is_after", F.to_date("created_at") >= start)
+    tags = dated.select(F.explode(F.array_distinct("hashtags")).alias("hashtag"), "is_after")
+    counts = tags.groupBy("hashtag").agg(
+        F.count_if(~F.col("is_after")).alias("before"), F.count_if("is_after").alias("after")
+    )
+    return counts.orderBy(F.desc(F.col("before") + F.col("after")), "hashtag").limit(limit)
+
+
 def distinct_texts(scored: DataFrame) -> DataFrame:
     """Return one row for each text_group: `text`, `tweets`, `score`, and the columns of RANKINGS."""
-    text = F.min(F.struct("safe_text", "score", "p_negative", "p_positive", confidence().alias("confidence")))
+    text = F.min(F.struct("text", "score", "p_negative", "p_positive", confidence().alias("confidence")))
     groups = scored.groupBy("text_group").agg(F.count("*").alias("tweets"), text.alias("one"))
     return groups.select(
-        F.col("one.safe_text").alias("text"),
+        "one.text",
         "tweets",
         "one.score",
         F.col("one.p_negative").alias("negative"),

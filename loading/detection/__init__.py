@@ -1,0 +1,1 @@
+"""From bytes to the description of a dump: container, encoding, format and CSV dialect."""
