@@ -44,10 +44,22 @@ def run_of(review: dict[str, Any]) -> str:
 
 
 def answer(api: AirflowApi, review: dict[str, Any], option: str, **fields: Any) -> None:
-    """Fill in the form of a review and submit it."""
+    """Fill in the form of a review and submit it, again if the form comes back.
+
+    Airflow 3.3 can lose an answer that is given within seconds after the form has appeared: the executor
+    reports the end of the process that showed the form after the task has been queued with the answer, the
+    scheduler takes this for a failure, and the retry shows the form again (apache/airflow#72716).
+    """
     run = f"/api/v2/dags/{REVIEW_DAG}/dagRuns/{quote(run_of(review), safe='')}"
     body = {"chosen_options": [option], "params_input": fields}
-    api.call("PATCH", f"{run}/taskInstances/decide/-1/hitlDetails", json=body)
+
+    def is_accepted() -> bool:
+        task = api.call("GET", f"{run}/taskInstances/decide")
+        if task["state"] == "awaiting_input":
+            api.call("PATCH", f"{run}/taskInstances/decide/-1/hitlDetails", json=body)
+        return task["state"] in ("success", "failed")
+
+    wait_until(is_accepted, REVIEW_SECONDS, "Airflow accepts no answer", pause_seconds=1)
 
 
 def clear_decision(api: AirflowApi, review: dict[str, Any]) -> None:
