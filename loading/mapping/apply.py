@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from loading.formats.dump_bytes import RefusedDumpError
 from loading.mapping.dates import to_times
 from loading.mapping.ids import cure_column, snowflake_times, text_ids
 from loading.mapping.labels import translate_labels
@@ -97,18 +98,23 @@ def map_batches(
 
 
 def map_batch(batch: RawBatch, mapping: ColumnMapping, layout: Layout | None) -> MappedBatch:
-    """Return the tweets and the rejected records of a batch."""
+    """Return the tweets and the rejected records of a batch.
+
+    Raises:
+        RefusedDumpError: the batch contains a header with another order of columns.
+    """
     texts = batch.columns[mapping.text].fill_null("")
     if mapping.tweet_id == TEXT_ID:
         ids, good = text_ids(texts), np.ones(len(texts), dtype=bool)
     else:
         ids, good = cure_column(batch.columns[mapping.tweet_id].fill_null(""))
     labels, values = translate_labels(_column(batch, mapping.label), mapping.labels)
+    headers = _find_headers(batch, mapping, layout)
     agreements = _clean_numbers(_column(batch, mapping.agreement))
     is_valid, numbers = validate_values(texts, labels, agreements)
     good &= is_valid
     fields = [ids, texts, labels, agreements]
-    reasons = dict(batch.rejected)
+    reasons = dict(batch.rejected) | dict.fromkeys(headers, "it is the header again")
     for row in np.flatnonzero(~good).tolist():
         reason = CANONICAL.find_error([str(column[row].as_py()) for column in fields])
         reasons[int(batch.positions[row])] = reason or "it is not a tweet"
@@ -183,6 +189,28 @@ def _pieces(
         i: f"{error.reason} {(error.other_record or 0) + batch.first_row_number}"
         for i, error in find_split_records(layout, fields_of, sorted(suspects)).items()
     }
+
+
+def _find_headers(batch: RawBatch, mapping: ColumnMapping, layout: Layout | None) -> list[int]:
+    """Return the positions of records whose id and text are names of columns: a header in other bytes.
+
+    Raises:
+        RefusedDumpError: its columns have another order, so that the records after it are misread.
+    """
+    if layout is None:
+        return []
+    names = pa.array(layout.columns, pa.string())
+    cells = [pc.utf8_trim_whitespace(batch.columns[name]) for name in (mapping.tweet_id, mapping.text)]
+    rows = np.flatnonzero(pc.and_(*(pc.is_in(column, names) for column in cells)))
+    positions = [int(batch.positions[row]) for row in rows]
+    for row, position in zip(rows.tolist(), positions, strict=True):
+        found = [column[row].as_py() for column in cells]
+        if found != [mapping.tweet_id, mapping.text]:
+            raise RefusedDumpError(
+                f"record {position + batch.first_row_number:,} is a second header with another order of "
+                "columns; deliver the parts as separate files"
+            )
+    return positions
 
 
 def _times(batch: RawBatch, mapping: ColumnMapping, ids: pa.Array) -> tuple[pa.Array, int]:

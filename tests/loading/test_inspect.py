@@ -331,3 +331,17 @@ def test_proposal_leaves_label_values_that_are_asked_about_open(
     assert mapping["labels"] == labels
     assert inspect.main([str(path), f"--mapping={json.dumps(mapping)}"]) == 65
     assert "'labels' must be" in capsys.readouterr().out
+
+
+def test_second_header_with_another_order_is_refused() -> None:
+    first = "".join(f"A{i},tweet about vaccines {i},0\n" for i in range(20))
+    second = "".join(f"tweet about vaccines {i},0,B{i}\n" for i in range(20))
+    found = report("id,text,label\n" + first + "text,label,id\n" + second)
+    assert found["outcome"] == "refuse"
+    assert "record 21 is a second header with another order of columns; deliver the parts" in found["message"]
+
+
+def test_second_header_in_other_quotes_is_quarantined() -> None:
+    part = "".join(f"A{i},tweet about vaccines {i}\n" for i in range(20))
+    found = report("id,text\n" + part + '"id","text"\n' + part.replace("A", "B"))
+    assert (found["outcome"], found["accepted"], found["quarantined"]) == ("load", 40, 1)
