@@ -342,7 +342,7 @@ def test_refused_dump_fails_without_retry_and_changes_no_tweet(platform):
     finished = platform.make("run", f"DUMP={wrong}", check=False)
     assert finished.returncode != 0
     assert "ingest_tweets.report failed" in finished.stderr
-    assert "safe_text" in finished.stderr  # the missing column
+    assert "it has no column with texts" in finished.stderr
     api = platform.api()
     [report] = [
         task
@@ -444,6 +444,7 @@ def test_pipeline_loads_and_cleans_a_new_dump_after_the_kills(platform, tmp_path
     after = platform.rows()
     assert {name: after[name] - rows for name, rows in before.items()} == {
         "dumps": 1,
+        "mappings": 0,
         "tweets_raw": 1,
         "quarantine": 0,
         "tweets_clean": 1,

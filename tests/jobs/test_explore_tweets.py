@@ -65,6 +65,7 @@ def test_report_is_in_the_folder_and_in_mlflow_and_a_retry_writes_the_same(
 ) -> None:
     tables.dump(("A1", "vaccines work #flu 💉", 1.0), ("A2", "no vaccines", -1.0), ("A3", "who knows", None))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")  # a test before may have set another
     monkeypatch.chdir(tmp_path)
     run_job()
     run_job()
