@@ -79,8 +79,8 @@ test-unit: install ## run the unit tests of all packages
 	$(PYTEST) $(IN_TWO_WORKERS) $(UNIT)
 
 .PHONY: fuzz
-fuzz: install ## test the properties with 10,000 generated dumps instead of 2,000
-	VAXPULSE_FUZZ_DUMPS=10000 $(PYTEST) tests/properties
+fuzz: install ## test the properties with 10,000 generated dumps, and 10,000 hostile records
+	VAXPULSE_FUZZ_DUMPS=10000 VAXPULSE_HOSTILE_RECORDS=10000 $(PYTEST) tests/properties tests/jobs/test_hostile_records.py
 
 .PHONY: faults
 faults: install ## kill the loader at a hundred random times: VAXPULSE_FAULT_SEED=1

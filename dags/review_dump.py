@@ -48,7 +48,7 @@ from vaxpulse_dags.tasks import (
     tags=["ingest"],
     params={
         "dump_sha256": reviews.SHA256_PARAM,
-        "max_decompressed_gib": LIMITS["max_decompressed_gib"],
+        **{name: LIMITS[name] for name in reviews.READING_LIMITS},
     },
 )
 def review_dump() -> None:
@@ -90,6 +90,7 @@ def review_dump() -> None:
         | {
             "dump-sha256": "{{ params.dump_sha256 }}",
             "max-decompressed-gib": "{{ params.max_decompressed_gib }}",
+            "max-text-length": "{{ params.max_text_length }}",
             "decision": "{{ ti.xcom_pull(task_ids='read_decision')['decision'] }}",
             "reason": "{{ ti.xcom_pull(task_ids='read_decision')['reason'] }}",
             "mapping": "{{ ti.xcom_pull(task_ids='read_decision')['mapping'] }}",

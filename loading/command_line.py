@@ -37,6 +37,13 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="refuse a dump that expands to more (default: %(default)s)",
     )
+    parser.add_argument(
+        "--max-text-length",
+        type=int,
+        default=Limits.max_text_length,
+        metavar="CHARACTERS",
+        help="quarantine records with longer texts (default: %(default)s)",
+    )
 
 
 def read_tables(options: argparse.Namespace) -> Tables:
@@ -45,8 +52,8 @@ def read_tables(options: argparse.Namespace) -> Tables:
 
 
 def read_limits(options: argparse.Namespace) -> Limits:
-    """Return the bounds on decompression."""
-    return Limits(int(options.max_decompressed_gib * 2**30))
+    """Return the bounds on what is read."""
+    return Limits(int(options.max_decompressed_gib * 2**30), max_text_length=options.max_text_length)
 
 
 def read_answer(options: argparse.Namespace, source: str) -> Answer | None:

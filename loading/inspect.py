@@ -167,13 +167,23 @@ def arg_parser() -> argparse.ArgumentParser:
         default=Limits.max_ratio,
         help="bound on the decompressed size relative to the file (default: %(default)s)",
     )
+    parser.add_argument(
+        "--max-text-length",
+        type=int,
+        default=Limits.max_text_length,
+        help="quarantine records with longer texts, in characters (default: %(default)s)",
+    )
     return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit status."""
     options = arg_parser().parse_args(arguments)
-    limits = Limits(int(options.max_decompressed_gib * 2**30), options.max_decompression_ratio)
+    limits = Limits(
+        int(options.max_decompressed_gib * 2**30),
+        options.max_decompression_ratio,
+        max_text_length=options.max_text_length,
+    )
     try:
         given = GivenMapping.parse(options.mapping)
         result = report(lambda: options.file.open("rb"), given, limits)

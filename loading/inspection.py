@@ -133,7 +133,7 @@ def read_dump(
         opener: opens the dump at its beginning. It is called again if the beginning of the dump has been
             misleading.
         given: what a user has said about the dump.
-        limits: bounds on decompression.
+        limits: bounds on what is read.
         create_totals: creates what receives each batch (`add`), once for each reading.
         recall: returns the mapping that a user gave earlier for a header. `given` takes precedence. It is
             ignored if it does not fit the dump.
@@ -166,7 +166,8 @@ def _read_mapped(
     totals = create_totals()
     layout = layout_of(dump.header, proposal.mapping)
     batches = dump.batches(proposal.mapping.columns(), joined_test(layout))
-    for batch in map_batches(batches, proposal.mapping, layout):
+    max_text_length = (limits or Limits()).max_text_length
+    for batch in map_batches(batches, proposal.mapping, layout, max_text_length):
         totals.add(batch)
     if not totals.records:
         raise RefusedDumpError("it has a header and no records")

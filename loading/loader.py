@@ -57,7 +57,7 @@ class Loader:
         run_id: Airflow's run, for the table `dumps`.
         thresholds: limits of the data-quality gate. None disables the gate.
         progress: takes a dump's source and size in bytes. Returns a function that reports how much is read.
-        limits: bounds on decompression.
+        limits: bounds on what is read.
         answer: a mapping that the user of this run gave. It applies to the delivery with its source.
     """
 

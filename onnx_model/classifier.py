@@ -10,6 +10,7 @@ import numpy.typing as npt
 from contracts.exit_status import InputError
 from contracts.exported_model import GRAPH_FILES, TOKENIZER_FILE, ModelMetadata, Precision
 from contracts.labels import LABELS
+from contracts.texts import MAX_TEXT_CHARACTERS
 
 # Rows of one inference. Larger batches leave the processor's cache and contain more padding.
 BATCH_ROWS = 8
@@ -52,7 +53,7 @@ class OnnxClassifier:
 
     def probabilities(self, texts: Sequence[str]) -> npt.NDArray[np.float64]:
         """Return (texts, 3) probabilities of LABELS, in the order of the texts."""
-        encodings = self._tokenizer.encode_batch(list(texts))
+        encodings = self._tokenizer.encode_batch([text[:MAX_TEXT_CHARACTERS] for text in texts])
         # Texts of similar length share a batch, so that it contains little padding.
         by_length = sorted(range(len(texts)), key=lambda row: len(encodings[row]))
         logits = np.empty((len(texts), len(LABELS)))

@@ -4,6 +4,7 @@ The names in the arguments are the names of labels (and "unlabelled", "all"): th
 """
 
 import io
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
@@ -19,6 +20,7 @@ from wordcloud import WordCloud
 from reporting.figures import Draw
 from reporting.page import Picture
 
+MAX_CLOUD_WORD = 30  # characters
 # A word cloud is one picture for light and dark pages: these colours are legible on white and on black.
 CLOUD_COLOURS = {"negative": "#e06a10", "neutral": "#858585", "positive": "#2b8fd0", "all": "#8a6fc0"}
 CLOUD_SIZE = (900, 420)  # pixels
@@ -230,7 +232,13 @@ def limit_bars(
 
 
 def draw_word_cloud(name: str, alt: str, frequencies: Mapping[str, int], colour: str) -> Picture:
-    """Return a word cloud of `frequencies`, as the same PNG for light and dark pages."""
+    """Return a word cloud of `frequencies`, as the same PNG for light and dark pages.
+
+    Long words are abbreviated: wordcloud raises ValueError if a word is wider than the picture.
+    """
+    abbreviated: Counter[str] = Counter()
+    for word, count in frequencies.items():
+        abbreviated[shorten(word)] += count
     cloud = WordCloud(
         width=CLOUD_SIZE[0],
         height=CLOUD_SIZE[1],
@@ -241,8 +249,17 @@ def draw_word_cloud(name: str, alt: str, frequencies: Mapping[str, int], colour:
         font_path=mpl.font_manager.findfont("DejaVu Sans"),
         random_state=1,
         prefer_horizontal=0.95,
-    ).generate_from_frequencies(frequencies)
+    ).generate_from_frequencies(abbreviated)
     buffer = io.BytesIO()
     cloud.to_image().save(buffer, format="png")
     content = buffer.getvalue()
     return Picture(name, alt, content, content, content, is_svg=False)
+
+
+def shorten(word: str) -> str:
+    """Return a word with at most MAX_CLOUD_WORD characters.
+
+    >>> shorten("y" * 300)[-3:]
+    'yy…'
+    """
+    return word if len(word) <= MAX_CLOUD_WORD else word[: MAX_CLOUD_WORD - 1] + "…"

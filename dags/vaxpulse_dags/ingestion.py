@@ -6,6 +6,7 @@ from airflow.sdk import Param
 
 from contracts import hdfs_paths
 from contracts.tables import REFUSED
+from contracts.texts import MAX_TEXT_CHARACTERS
 from vaxpulse_dags.assets import HDFS
 from vaxpulse_dags.tables import read_json
 from vaxpulse_dags.untrusted import mask
@@ -33,6 +34,13 @@ LIMITS = {
         "Maximum share of changed texts",
         "0 to 1, of the accepted tweets: the id is in an earlier dump, with another text.",
         maximum=1,
+    ),
+    "max_text_length": Param(
+        MAX_TEXT_CHARACTERS,
+        type="integer",
+        minimum=1,
+        title="Maximum text length",
+        description="In characters. Records with longer texts are quarantined.",
     ),
     "max_decompressed_gib": limit(20, "Maximum decompressed size", "In GiB.", state="refused"),
 }

@@ -16,6 +16,8 @@ REASON_PARAM = Param(type="string", **REASON)
 # Null until a user answers: Airflow validates the params of a task when the task starts.
 ANSWER_PARAM = Param(None, type=["null", "string"], **REASON)
 
+# Params of `ingest_tweets` that also apply when the dump is read again for its approval.
+READING_LIMITS = ("max_decompressed_gib", "max_text_length")
 # Options in the form, and the decisions of `loading.decide_dump`.
 DECISIONS = {"Approve": "approve", "Reject": "reject"}
 
@@ -53,14 +55,14 @@ def build_review_runs(held: list[dict[str, Any]], params: Mapping[str, Any]) -> 
 
     Args:
         held: rows of `dumps`.
-        params: values of the form of `ingest_tweets`. The limit on decompression also applies to the review.
+        params: values of the form of `ingest_tweets`. The limits in READING_LIMITS also apply to the review.
     """
     return [
         {
             "trigger_run_id": f"held__{dump['dump_sha256'][:16]}__{dump['delivered_at']:%Y%m%dT%H%M%S}",
             "conf": {
                 "dump_sha256": dump["dump_sha256"],
-                "max_decompressed_gib": params["max_decompressed_gib"],
+                **{name: params[name] for name in READING_LIMITS},
             },
         }
         for dump in held

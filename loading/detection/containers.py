@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from tempfile import TemporaryFile
 from typing import IO, cast
 
+from contracts.texts import MAX_TEXT_CHARACTERS
 from loading.detection.content import TAR_MAGIC_OFFSET
 from loading.formats.dump_bytes import RefusedDumpError
 
@@ -28,17 +29,19 @@ ReadableFile = IO[bytes] | io.BufferedIOBase | io.RawIOBase
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds on decompression, against archives that expand without end.
+    """Bounds on what is read, against archives that expand without end and texts that are no tweets.
 
     Attributes:
         max_bytes: decompressed bytes of a dump.
         max_ratio: decompressed bytes for each compressed byte that was read.
         min_bytes: decompressed bytes that are always allowed, because the ratio of small files varies.
+        max_text_length: characters of a text. A record with a longer text is quarantined.
     """
 
     max_bytes: int = 20 * 2**30
     max_ratio: int = 200
     min_bytes: int = 2**20
+    max_text_length: int = MAX_TEXT_CHARACTERS
 
 
 class CountingReader(io.RawIOBase):

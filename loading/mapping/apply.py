@@ -27,6 +27,7 @@ from loading.validation.records import (
     UNCLOSED_QUOTE,
     count_all_line_breaks,
     count_line_breaks,
+    find_long_texts,
     find_number_texts,
     validate_values,
 )
@@ -91,13 +92,15 @@ def joined_test(layout: Layout | None) -> RecordsAreJoined | None:
 
 
 def map_batches(
-    batches: Iterable[RawBatch], mapping: ColumnMapping, layout: Layout | None
+    batches: Iterable[RawBatch], mapping: ColumnMapping, layout: Layout | None, max_text_length: int
 ) -> Iterator[MappedBatch]:
     """Yield mapped batches in the order of the dump; the work is done in threads."""
-    return map_in_threads(lambda batch: map_batch(batch, mapping, layout), batches)
+    return map_in_threads(lambda batch: map_batch(batch, mapping, layout, max_text_length), batches)
 
 
-def map_batch(batch: RawBatch, mapping: ColumnMapping, layout: Layout | None) -> MappedBatch:
+def map_batch(
+    batch: RawBatch, mapping: ColumnMapping, layout: Layout | None, max_text_length: int
+) -> MappedBatch:
     """Return the tweets and the rejected records of a batch.
 
     Raises:
@@ -118,6 +121,10 @@ def map_batch(batch: RawBatch, mapping: ColumnMapping, layout: Layout | None) ->
     for row in np.flatnonzero(~good).tolist():
         reason = CANONICAL.find_error([str(column[row].as_py()) for column in fields])
         reasons[int(batch.positions[row])] = reason or "it is not a tweet"
+    reasons |= dict.fromkeys(
+        batch.positions[find_long_texts(texts, max_text_length)].tolist(),
+        f"the text has more than {max_text_length:,} characters",
+    )
     reasons |= _pieces(batch, texts, reasons, layout)
     good &= ~are_in(batch.positions, reasons, batch.size)
     keep = pa.array(good)

@@ -112,7 +112,7 @@ def open_dump(
     Args:
         file: the dump as delivered, at its beginning.
         header: names of the columns of a dump without header.
-        limits: bounds on decompression.
+        limits: bounds on what is read.
 
     Raises:
         RefusedDumpError: the file contains no readable table or JSON objects. The message names its content.

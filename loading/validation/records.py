@@ -67,6 +67,15 @@ def find_number_texts(texts: pa.Array) -> npt.NDArray[np.int64]:
     return found
 
 
+def find_long_texts(texts: pa.Array, max_characters: int) -> npt.NDArray[np.int64]:
+    """Return the rows whose text has more characters."""
+    long = np.flatnonzero(_to_numpy(pc.binary_length(texts)) > max_characters)
+    found: npt.NDArray[np.int64] = long[
+        _to_numpy(pc.utf8_length(texts.take(pa.array(long)))) > max_characters
+    ]
+    return found
+
+
 def count_line_breaks(texts: pa.Array) -> npt.NDArray[np.int64]:
     """Return the number of line breaks (LF, CRLF or CR) in each text."""
     breaks = _to_numpy(pc.count_substring(texts, "\n")).astype(np.int64)

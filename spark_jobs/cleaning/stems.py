@@ -10,7 +10,10 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 # Increase it with every change of a stem, so that `clean_tweets` cleans all tweets again.
-STEMS_VERSION = 2
+STEMS_VERSION = 3
+# The stemmer recurses for each letter, and overflows the stack of the JVM at some thousand. Longer words are
+# their own stem.
+MAX_STEMMED_LENGTH = 64
 
 # Words with the same stem. `childrens` is `children's` without its apostrophe.
 WORD_CLASSES = {
@@ -53,8 +56,10 @@ def stem_key(word: str) -> str | None:
 
     The JVM converts non-ASCII words to lower case, because Python treats a final sigma differently. A word
     without a Latin letter and without upper case is its own stem. So tasks do not cache numbers and Chinese
-    texts, which rarely repeat.
+    texts, which rarely repeat. Words with more than MAX_STEMMED_LENGTH characters are not stemmed.
     """
+    if len(word) > MAX_STEMMED_LENGTH:
+        return None
     if word.isascii():
         return None if word.isdigit() or not word else word.lower()
     return word if LATIN_LETTER.search(word) or word.lower() != word else None

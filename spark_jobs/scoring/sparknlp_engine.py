@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 
 from contracts.exported_model import TOKENIZER_FILE
 from contracts.labels import LABELS, PROBABILITY_COLUMNS
+from contracts.texts import MAX_TEXT_CHARACTERS
 from spark_jobs.scoring import onnx_engine
 from spark_jobs.scoring.scorable_model import ScorableModel
 from spark_jobs.storage.hadoop_files import copy_to_local
@@ -41,7 +42,8 @@ def score(texts: DataFrame, model: ScorableModel) -> DataFrame:
         KeyError: the architecture is not in CLASSIFIERS.
     """
     is_split_equally = F.col("text").rlike(r"\S") & ~F.col("text").rlike(SPLIT_DIFFERENTLY)
-    scored = build_pipeline(texts.sparkSession, model).transform(texts.where(is_split_equally))
+    shortened = texts.withColumn("text", F.substring("text", 1, MAX_TEXT_CHARACTERS))
+    scored = build_pipeline(texts.sparkSession, model).transform(shortened.where(is_split_equally))
     # A document has one annotation. The probability of each label is a string in its metadata.
     probability_of = F.col("annotations")[0]["metadata"]
     probabilities = [

@@ -70,7 +70,7 @@ def test_mapping_is_passed_to_the_command_as_json(dag_bag):
 def test_every_limit_of_the_form_is_passed_to_the_command(dag_bag):
     dag = dag_bag.dags["ingest_tweets"]
     limits = [name for name in dag.params if name.startswith(("max_", "min_"))]
-    assert {"max_changed_texts_share", "max_decompressed_gib"} < set(limits)
+    assert {"max_changed_texts_share", "max_decompressed_gib", "max_text_length"} < set(limits)
     command = [render(word, dag, **dict.fromkeys(limits, 7)) for word in dag.get_task("load_dumps").command]
     assert {f"--{name.replace('_', '-')}=7" for name in limits} < set(command)
 
@@ -93,10 +93,11 @@ def test_held_dumps_are_in_the_log_with_their_questions_and_get_a_review(
         "reason": "Which column contains the texts? 'hello @ann_canary'",
     }
     monkeypatch.setattr(module, "read_dumps", lambda condition: [held])
-    monkeypatch.setattr(module, "get_current_context", lambda: {"params": {"max_decompressed_gib": 40}})
+    params = {"max_decompressed_gib": 40, "max_text_length": 500}
+    monkeypatch.setattr(module, "get_current_context", lambda: {"params": params})
     with caplog.at_level(logging.WARNING):
         [run] = dag_bag.dags["ingest_tweets"].get_task("find_held").python_callable()
-    assert run["conf"] == {"dump_sha256": "ab" * 32, "max_decompressed_gib": 40}
+    assert run["conf"] == {"dump_sha256": "ab" * 32} | params
     assert caplog.messages == [
         "june.csv is held until a user decides: Which column contains the texts? 'hello <user>'"
     ]

@@ -262,7 +262,7 @@ def test_answer_without_a_reason_is_an_error(dag_bag, fields):
 
 
 def test_every_delivery_of_a_held_dump_has_one_review():
-    params = {"max_decompressed_gib": 40}
+    params = {"max_decompressed_gib": 40, "max_text_length": 500}
     [first] = reviews.build_review_runs([DUMP], params)
     assert reviews.build_review_runs([DUMP], params) == [first]
     [second] = reviews.build_review_runs(
@@ -274,8 +274,8 @@ def test_every_delivery_of_a_held_dump_has_one_review():
 
 def test_limit_on_decompression_of_the_ingestion_applies_to_the_approval(dag_bag):
     dag = dag_bag.dags["review_dump"]
-    [run] = reviews.build_review_runs([DUMP], {"max_decompressed_gib": 40})
+    [run] = reviews.build_review_runs([DUMP], {"max_decompressed_gib": 40, "max_text_length": 500})
     assert run["conf"].keys() == dag.params.keys()
     command = [render(word, dag, **run["conf"]) for word in dag.get_task("apply_decision").command]
-    assert "--max-decompressed-gib=40" in command
+    assert {"--max-decompressed-gib=40", "--max-text-length=500"} < set(command)
     assert f"--dump-sha256={SHA256}" in command

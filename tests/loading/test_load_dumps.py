@@ -228,9 +228,12 @@ def test_byte_order_mark_inside_the_file_belongs_to_the_text(
     assert current_tweets(store.log())["A1"][0] == "\ufefftext that begins with a mark"
 
 
-def test_long_text_is_loaded_completely(store: Store) -> None:
-    long_text = "vaccine, " * 40_000
-    load(store, f'{HEADER}A1,"{long_text}",0.0,1.0\n')
+def test_long_text_is_loaded_completely_or_quarantined(store: Store) -> None:
+    long_text = "vaccine, " * 1_111 + "\U0001f489"  # 10,000 characters
+    load(store, f'{HEADER}A1,"{long_text}",0.0,1.0\nA2,"{long_text}s",0.0,1.0\n')
+    assert [reason for _, reason in store.quarantine().values()] == [
+        "the text has more than 10,000 characters"
+    ]
     assert current_tweets(store.log())["A1"][0] == long_text
 
 

@@ -11,6 +11,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from contracts.exit_status import InputError
 from contracts.exported_model import GRAPH_FILES, TOKENIZER_FILE, ModelMetadata
+from contracts.texts import MAX_TEXT_CHARACTERS
 from onnx_model.classifier import BATCH_ROWS, OnnxClassifier, pad, softmax
 
 # Each word adds its logits, one per class id. The class ids have another order than LABELS.
@@ -137,3 +138,10 @@ def test_rows_are_padded_on_one_side(left: bool, rows: list[list[int]]) -> None:
 def test_softmax_does_not_overflow() -> None:
     probabilities = softmax(np.array([[1000.0, 1000.0, -1000.0], [0.0, np.log(2), np.log(5)]]))
     np.testing.assert_allclose(probabilities, [[0.5, 0.5, 0.0], [1 / 8, 2 / 8, 5 / 8]], atol=1e-7)
+
+
+def test_words_after_the_longest_text_are_not_read(tmp_path: Path) -> None:
+    classifier = OnnxClassifier(write_model(tmp_path))
+    blanks = " " * (MAX_TEXT_CHARACTERS - len("map") - len("bad"))
+    found = classifier.probabilities([f"map{blanks}bad", f"map{blanks} bad"])
+    assert found.tolist() == [pytest.approx(expected(text, "right")) for text in ("map bad", "map ba")]

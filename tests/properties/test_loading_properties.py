@@ -23,7 +23,8 @@ from tests.properties.loading_model import Model, Store, current_tweets, moment,
 
 # Thousands of small tables are created. On a disk, most of the time would be I/O.
 IN_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-EXAMPLES = int(os.environ.get("VAXPULSE_FUZZ_DUMPS", "2000"))
+# A history has several dumps.
+HISTORIES = int(os.environ.get("VAXPULSE_FUZZ_DUMPS", "2000")) // 4
 REPOSITORY = Path(__file__).parents[2]
 TRAIN, TEST = (REPOSITORY.parent / "shared/data" / name for name in ("Train.csv", "Test.csv"))
 needs_real_data = pytest.mark.skipif(
@@ -88,7 +89,7 @@ def histories(draw: st.DrawFn) -> tuple[list, dict[int, bytes]]:
     }
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=HISTORIES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(history=histories())
 def test_tables_equal_the_model_after_any_history(
     history: tuple[list, dict[int, bytes]],

@@ -67,3 +67,9 @@ def test_a_word_that_is_its_own_stem_is_not_looked_up(
     assert stems.stem_key(word) == key
     if key is None:
         assert stem_of(spark, word) == {word: word}
+
+
+def test_words_on_which_the_stemmer_would_recurse_too_deeply_are_their_own_stem() -> None:
+    assert stems.stem_key("y" * stems.MAX_STEMMED_LENGTH) == "y" * stems.MAX_STEMMED_LENGTH
+    assert stems.stem_key("y" * (stems.MAX_STEMMED_LENGTH + 1)) is None
+    assert stems.stem_key("é" * 40_000) is None

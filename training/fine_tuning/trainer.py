@@ -15,6 +15,7 @@ from transformers import (
     TrainingArguments,
 )
 
+from contracts.texts import MAX_TEXT_CHARACTERS
 from training.fine_tuning.batches import ShuffledLengthBatches
 from training.fine_tuning.targets import class_shares
 
@@ -23,7 +24,8 @@ class TokenisedTweets(Dataset[dict[str, Any]]):
     """Rows with input_ids and attention_mask (int, not padded) and labels (3 float: class shares)."""
 
     def __init__(self, rows: pd.DataFrame, targets: str, tokenizer: PreTrainedTokenizerBase) -> None:
-        self._encodings = tokenizer(rows["text"].tolist(), truncation=True)
+        texts = rows["text"].str.slice(stop=MAX_TEXT_CHARACTERS)
+        self._encodings = tokenizer(texts.tolist(), truncation=True)
         self._class_shares = class_shares(rows, targets).tolist()
 
     def __len__(self) -> int:
