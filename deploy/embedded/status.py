@@ -47,7 +47,7 @@ def read_status(settings: Settings) -> dict[str, Any]:
 
 
 def service_state(settings: Settings, name: str, supervised: str) -> str:
-    """Return "healthy" or the problem of a service. A healthy service is STARTING for 3 s in supervisor."""
+    """Return "healthy" or the problem of a service. A healthy service is STARTING for 30 s in supervisor."""
     if supervised not in {"RUNNING", "STARTING"}:
         return supervised.lower()
     return SERVICES[name].health_problem(settings) or "healthy"
