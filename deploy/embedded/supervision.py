@@ -187,12 +187,10 @@ def wait_for_health(settings: Settings, names: list[str], report: Callable[[str]
     waiting = {name: SERVICES[name] for name in names}
     deadline = time.monotonic() + HEALTHY_SECONDS
     while waiting:
-        current = states(settings)
         problems = {name: service.health_problem(settings) for name, service in waiting.items()}
-        gave_up = [name for name in problems if current.get(name) == "FATAL"]
         waiting = {name: service for name, service in waiting.items() if problems[name]}
-        if waiting and (gave_up or time.monotonic() > deadline):
-            name = (gave_up or list(waiting))[0]
+        if waiting and time.monotonic() > deadline:
+            name = next(iter(waiting))
             log = settings.home / "logs" / f"{name}.log"
             raise CommandError(
                 f"{SERVICES[name].title} {problems[name]}: {last_log_line(settings, name)} (log: {log})"
