@@ -49,10 +49,10 @@ chmod=0700
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 """
-# Supervisor waits one second longer after each start that fails (after a day of failures: 7 minutes). It never
-# gives up, because the cause, for example a full disk, may disappear. A service that ends within `startsecs`
-# has failed to start. Many faults become visible only after some seconds; with a smaller number Supervisor would
-# restart such a service at full speed.
+# Supervisor waits one second longer after each start that fails (after a day of failures: 7 minutes). It
+# never gives up, because the cause, for example a full disk, may disappear. A service that ends within
+# `startsecs` has failed to start. Many faults become visible only after some seconds; with a smaller number
+# Supervisor would restart such a service at full speed.
 PROGRAM_CONFIGURATION = """
 [program:{name}]
 command={python} -m deploy.embedded.guard {name}
