@@ -76,8 +76,10 @@ def record_metrics(airflow: Airflow, query: Query, uri: Callable[[Table], str], 
     columns = ", ".join((*PIPELINE_METRICS.key, "ended_at"))
     known = query(PIPELINE_METRICS, f"SELECT {columns} FROM t")  # noqa: S608 (constants)
     recorded = {tuple(row[name] for name in PIPELINE_METRICS.key): row["ended_at"] for row in known}
+    # During the first start, Airflow may not have parsed all DAG files.
+    present = {dag["dag_id"] for dag in airflow("/api/v2/dags", {"limit": 100})["dags"]}
     new: list[Row] = []
-    for stage in STAGES:
+    for stage in (stage for stage in STAGES if stage.dag_id in present):
         times = [row["ended_at"] for row in known if row["dag_id"] == stage.dag_id]
         for run, row in read_tasks(airflow, stage, max(times, default=now - FIRST_PASS)):
             if recorded.get(tuple(row[name] for name in PIPELINE_METRICS.key)) != row["ended_at"]:
@@ -90,7 +92,9 @@ def record_metrics(airflow: Airflow, query: Query, uri: Callable[[Table], str], 
 def read_tasks(airflow: Airflow, stage: Stage, since: datetime) -> Iterator[tuple[Row, Row]]:
     """Yield run and row, without figures, of each task of a stage whose run ended after a time."""
     path = f"/api/v2/dags/{stage.dag_id}/dagRuns"
-    query = {"end_date_gte": since.isoformat(), "order_by": "end_date", "limit": MAX_RUNS}
+    # Without `state`, Airflow also returns running runs, which have no end.
+    query = {"state": ["success", "failed"], "end_date_gte": since.isoformat()}
+    query |= {"order_by": "end_date", "limit": MAX_RUNS}
     for run in airflow(path, query)["dag_runs"]:
         tasks = airflow(f"{path}/{run['dag_run_id']}/taskInstances", {"limit": 100})["task_instances"]
         for task in tasks:

@@ -83,10 +83,10 @@ class Platform:
             return {"task_instances": self.tasks[path.split("/")[-2]]}
         found = [run for run in self.runs if run["dag_id"] == path.split("/")[4]]
         if "state" in query:
-            found = [run for run in found if run["state"] == query["state"]]
-        if "end_date_gte" in query:
-            found = [run for run in found if run["end_date"] >= query["end_date_gte"]]
-        found.sort(key=lambda run: run["end_date"], reverse=query["order_by"].startswith("-"))
+            found = [run for run in found if run["state"] in query["state"]]
+        if "end_date_gte" in query:  # Airflow takes the current time for a run without an end
+            found = [run for run in found if (run["end_date"] or "9") >= query["end_date_gte"]]
+        found.sort(key=lambda run: run["end_date"] or "9", reverse=query["order_by"].startswith("-"))
         return {"dag_runs": found[: query["limit"]]}
 
     def query(self, table, sql):

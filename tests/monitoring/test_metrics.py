@@ -145,6 +145,12 @@ def test_mapped_trainings_have_a_row_each(platform, store, record):
     assert [(row["map_index"], row["seconds"]) for row in store.metrics()] == [(0, 10), (1, 11)]
 
 
+def test_running_run_has_no_row(platform, store, record):
+    _, run = add_task(platform, "explore_tweets", "explore_tweets", 10, 20)
+    run |= {"state": "running", "end_date": None}
+    assert record() == 0
+
+
 def test_task_that_never_started_has_no_row(platform, store, record):
     task, _ = add_task(platform, "explore_tweets", "explore_tweets", 10, 20)
     task["start_date"] = None
