@@ -93,7 +93,7 @@ def read_tasks(airflow: Airflow, stage: Stage, since: datetime) -> Iterator[tupl
     """Yield run and row, without figures, of each task of a stage whose run ended after a time."""
     path = f"/api/v2/dags/{stage.dag_id}/dagRuns"
     # Without `state`, Airflow also returns running runs, which have no end.
-    query = {"state": ["success", "failed"], "end_date_gte": since.isoformat()}
+    query: dict[str, Any] = {"state": ["success", "failed"], "end_date_gte": since.isoformat()}
     query |= {"order_by": "end_date", "limit": MAX_RUNS}
     for run in airflow(path, query)["dag_runs"]:
         tasks = airflow(f"{path}/{run['dag_run_id']}/taskInstances", {"limit": 100})["task_instances"]
