@@ -42,11 +42,12 @@ def find_receiver() -> "Callable[[Alert], None] | None":
                 f'the extra of the Connection {CONNECTION} needs "to": the address that gets alerts'
             )
         return lambda alert: send_mail(receivers, alert)
-    if not (connection.password or "").startswith(("http://", "https://")):
+    url = connection.password or ""
+    if not url.startswith(("http://", "https://")):
         raise ValueError(
             f"the password of the Connection {CONNECTION} must be the http(s) URL of the webhook"
         )
-    return lambda alert: post(connection.password, alert)
+    return lambda alert: post(url, alert)
 
 
 def post(url: str, alert: "Alert") -> None:
