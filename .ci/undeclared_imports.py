@@ -15,11 +15,11 @@ ALL = "all extras"
 # Folders by the extra that contains their imports. A shared package is checked with the extras of its users.
 FOLDERS = {
     "": ["contracts"],
-    "airflow": ["dags", "plugins"],
+    "airflow": ["dags", "plugins", "monitoring"],
     "loading": ["loading"],
     "spark": ["spark_jobs", "onnx_model", "reporting"],
     "training": ["training", "onnx_model", "reporting"],
-    "embedded": ["deploy"],
+    "embedded": ["deploy", "monitoring"],
     ALL: ["benchmarks", "docs", "tests"],
 }
 FIRST_PARTY = sorted({*itertools.chain(*FOLDERS.values()), "vaxpulse_airflow", "vaxpulse_dags"})

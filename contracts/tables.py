@@ -102,6 +102,8 @@ DUMPS = Table(
 )
 # States of a dump.
 LOADED, HELD, REFUSED, REJECTED, RETRACTED = "loaded", "held", "refused", "rejected", "retracted"
+# A dump that could not be read or stored.
+FAILED = "failed"
 # Characters of a user's reason for a decision about a dump, which becomes the row's `reason`.
 MIN_REASON_LENGTH = 10
 
@@ -180,4 +182,37 @@ DRIFT = Table(
     ),
 )
 
-TABLES = (DUMPS, MAPPINGS, TWEETS_RAW, QUARANTINE, TWEETS_CLEAN, TWEETS_SCORED, DRIFT)
+# One row for the latest try of each task that runs a stage of the pipeline. rows_in: records of the dumps, or
+# rows of the source table when the task started. rows_out and bytes: what the task has written to its table
+# (loading: bytes of the dumps). lag_seconds: greatest time from the delivery of a dump to its first score. A
+# figure that does not exist for a stage is null.
+PIPELINE_METRICS = Table(
+    "pipeline_metrics",
+    key=("dag_id", "run_id", "task_id", "map_index"),
+    columns=(
+        Column("dag_id", "string"),
+        Column("run_id", "string"),
+        Column("task_id", "string"),
+        Column("map_index", "int"),
+        Column("state", "string"),
+        Column("tries", "int"),
+        Column("started_at", "timestamp"),
+        Column("ended_at", "timestamp"),
+        Column("seconds", "double"),
+        Column("rows_in", "long", nullable=True),
+        Column("rows_out", "long", nullable=True),
+        Column("bytes", "long", nullable=True),
+        Column("lag_seconds", "double", nullable=True),
+    ),
+)
+
+TABLES = (
+    DUMPS,
+    MAPPINGS,
+    TWEETS_RAW,
+    QUARANTINE,
+    TWEETS_CLEAN,
+    TWEETS_SCORED,
+    DRIFT,
+    PIPELINE_METRICS,
+)

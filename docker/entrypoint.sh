@@ -11,6 +11,9 @@ if [ -n "${REDIS_PASSWORD:-}" ]; then
   export AIRFLOW__CELERY__RESULT_BACKEND="redis://:$REDIS_PASSWORD@redis:6379/1"
   unset REDIS_PASSWORD
 fi
+if [ -n "${AIRFLOW_WATCH_PASSWORD:-}" ]; then
+  export AIRFLOW_CONN_VAXPULSE_API="{\"conn_type\": \"generic\", \"login\": \"watch\", \"password\": \"$AIRFLOW_WATCH_PASSWORD\"}"
+fi
 # The images of Spark and Airflow contain contracts/, which defines the paths in HDFS. A single container, for
 # example a Spark worker on another server, may have no VAXPULSE_HDFS.
 if [ -d contracts ] && [ -n "${VAXPULSE_HDFS:-}" ]; then

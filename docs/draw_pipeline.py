@@ -43,6 +43,7 @@ PLACES = {
     "tune_classifier": Place(4, 5),
     "tweets_scored": Place(5, 3, "Delta table"),
     "maintain_tables": Place(2, 4),
+    "watch_platform": Place(2, 5),
 }
 
 PICTURE = Template(Path(__file__).with_name("pipeline.svg.j2").read_text(), trim_blocks=True)

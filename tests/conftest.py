@@ -20,6 +20,7 @@ LOOPBACK_FOLDERS = {
     "jobs",
     "properties",
     "faults",
+    "monitoring",  # health pages and webhooks of the tests
     "integration",  # all services of the embedded platform
 }
 

@@ -3,7 +3,8 @@
 import json
 from typing import Any
 
-from vaxpulse_dags.assets import DRIFT_TABLE, DUMPS, MAPPINGS, QUARANTINE
+from contracts.tables import Table
+from vaxpulse_dags.assets import DRIFT_TABLE, DUMPS, MAPPINGS, QUARANTINE, table_uri
 
 
 def latest_version(uri: str) -> int | None:
@@ -23,6 +24,11 @@ def query(uri: str, sql: str) -> list[dict[str, Any]]:
     rows = QueryBuilder().register("t", DeltaTable(uri)).execute(sql).read_all()
     found: list[dict[str, Any]] = pyarrow.table(rows).to_pylist()
     return found
+
+
+def query_table(table: Table, sql: str) -> list[dict[str, Any]]:
+    """Return the rows of an SQL query on a table of `contracts.tables`."""
+    return query(table_uri(table), sql)
 
 
 def read_dumps(condition: str) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """Client of Airflow's REST API with the calls that the deployments need."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ DAG_IDS = (
     "cross_validate",
     "score_tweets",
     "maintain_tables",
+    "watch_platform",
 )
 TIMEOUT_SECONDS = 30
 
@@ -38,6 +40,10 @@ class AirflowApi:
         login = {"username": ADMIN, "password": deployment.secrets["airflow_password"]}
         token = self.call("POST", "/auth/token", json=login)["access_token"]
         self.session.headers["Authorization"] = f"Bearer {token}"
+
+    def get(self, path: str, query: Mapping[str, Any]) -> Any:
+        """Return the decoded JSON response to a GET, as `monitoring` reads from Airflow."""
+        return self.call("GET", path, params=query)
 
     def call(self, method: str, path: str, **arguments: Any) -> Any:
         """Return the decoded JSON response.

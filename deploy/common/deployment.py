@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+WATCHER = "watch"  # user of the DAG watch_platform in Airflow, with the role Viewer
 ADMIN = "admin"  # user name in Airflow, and in MLflow where it requires a login
 
 

@@ -9,7 +9,7 @@ import pyarrow
 from deltalake import DeltaTable, QueryBuilder
 
 from contracts import hdfs_paths, mlflow_names
-from contracts.tables import TABLES
+from contracts.tables import TABLES, Table
 from deploy.common.deployment import Deployment
 
 if TYPE_CHECKING:
@@ -30,6 +30,12 @@ def query(table: DeltaTable, sql: str) -> list[dict[str, Any]]:
     batches = QueryBuilder().register("t", table).execute(sql).read_all()
     rows: list[dict[str, Any]] = pyarrow.table(batches).to_pylist()
     return rows
+
+
+def query_table(deployment: Deployment, table: Table, sql: str) -> list[dict[str, Any]]:
+    """Return the rows of an SQL query on a table, empty if it does not exist."""
+    opened = open_table(deployment, table.name)
+    return query(opened, sql) if opened else []
 
 
 def row_counts(deployment: Deployment) -> dict[str, int]:

@@ -1,10 +1,8 @@
 """Commands and health checks of the embedded platform's services."""
 
-import functools
 import json
 import os
 import signal
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 
 from deploy.common.checkout import CONFIGURATION, ENVIRONMENT, JARS, site_packages
 from deploy.embedded.settings import HOST, POSTGRES_USER, Settings
+from monitoring import health
 
 DAEMON_HEAP = "256m"  # an HDFS daemon needs 220 MB of memory in total
 
@@ -138,60 +137,24 @@ def connect_postgres(settings: Settings, database: str) -> Any:
     return connection
 
 
-def namenode_problem(settings: Settings) -> str:
-    """Return why the file system is not writable, or ''. It needs a live DataNode and no safe mode."""
-    state = java_beans(settings, "namenode", "Hadoop:service=NameNode,name=FSNamesystemState")
-    if state.get("FSState") != "Operational":
-        return f"is in state {state.get('FSState', 'unknown')}"
-    return "" if state.get("NumLiveDataNodes") else "has no live DataNode"
-
-
 def datanode_problem(settings: Settings) -> str:
     """Return why the DataNode serves no blocks, or ''. It must be registered with the NameNode."""
-    beans = java_beans(settings, "datanode_http", "Hadoop:service=DataNode,name=DataNodeInfo")
+    beans = health.read_bean(settings.url("datanode_http"), "Hadoop:service=DataNode,name=DataNodeInfo")
     if "DatanodeHostname" not in beans:
-        return "does not respond"
+        return health.NO_ANSWER
     actors = json.loads(beans.get("BPServiceActorInfo") or "[]")
     registered = any(actor["ActorState"] == "RUNNING" for actor in actors)
     return "" if registered else "is not registered with the NameNode"
 
 
-def java_beans(settings: Settings, name: str, query: str) -> dict[str, Any]:
-    """Return the first JMX bean of a Hadoop daemon that matches a query, empty if it does not respond."""
-    response = fetch_json(f"{settings.url(name)}/jmx?qry={query}")
-    beans = (response or {}).get("beans") or [{}]
-    return dict(beans[0])
+def airflow_check(part: str) -> Callable[[Settings], str]:
+    """Return a health check of an Airflow component."""
+    return lambda settings: health.airflow_problem(settings.url("airflow"), part)
 
 
-def airflow_problem(settings: Settings, part: str) -> str:
-    """Return the problem of an Airflow component according to Airflow's health page, or ''."""
-    health = fetch_json(f"{settings.url('airflow')}/api/v2/monitor/health")
-    if health is None:
-        return "does not respond"
-    status = (health.get(part) or {}).get("status")
-    return "" if status == "healthy" else f"is {status}"
-
-
-def page_problem(name: str, path: str) -> Callable[[Settings], str]:
+def page_check(name: str, path: str) -> Callable[[Settings], str]:
     """Return a health check that requests a page."""
-
-    def problem(settings: Settings) -> str:
-        try:
-            with urllib.request.urlopen(settings.url(name) + path, timeout=5) as response:  # noqa: S310 (loopback)
-                return "" if response.status == 200 else f"responds with {response.status}"
-        except OSError:
-            return "does not respond"
-
-    return problem
-
-
-def fetch_json(url: str) -> Any:
-    """Return the decoded JSON response of a loopback URL, or None."""
-    try:
-        with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 (loopback)
-            return json.load(response)
-    except (OSError, ValueError):
-        return None
+    return lambda settings: health.page_problem(settings.url(name) + path)
 
 
 # In the order of the start.
@@ -204,7 +167,10 @@ SERVICES: dict[str, Service] = {
         stop_signal=signal.SIGINT,  # "fast shutdown": closes open connections
     ),
     "namenode": Service(
-        "HDFS NameNode", ("namenode", "namenode_rpc"), hdfs_daemon("namenode.NameNode"), namenode_problem
+        "HDFS NameNode",
+        ("namenode", "namenode_rpc"),
+        hdfs_daemon("namenode.NameNode"),
+        lambda settings: health.namenode_problem(settings.url("namenode")),
     ),
     "datanode": Service(
         "HDFS DataNode",
@@ -216,32 +182,32 @@ SERVICES: dict[str, Service] = {
         "Airflow",
         ("airflow",),
         airflow("api-server"),
-        functools.partial(airflow_problem, part="metadatabase"),
+        airflow_check("metadatabase"),
     ),
     # The components share a log folder, so they need no log servers.
     "airflow-scheduler": Service(
         "Airflow scheduler",
         (),
         airflow("scheduler", "--skip-serve-logs"),
-        functools.partial(airflow_problem, part="scheduler"),
+        airflow_check("scheduler"),
     ),
     "airflow-dag-processor": Service(
         "Airflow DAG processor",
         (),
         airflow("dag-processor"),
-        functools.partial(airflow_problem, part="dag_processor"),
+        airflow_check("dag_processor"),
     ),
     "airflow-triggerer": Service(
         "Airflow triggerer",
         (),
         airflow("triggerer", "--skip-serve-logs"),
-        functools.partial(airflow_problem, part="triggerer"),
+        airflow_check("triggerer"),
     ),
-    "mlflow": Service("MLflow", ("mlflow",), mlflow_server, page_problem("mlflow", "/health")),
+    "mlflow": Service("MLflow", ("mlflow",), mlflow_server, page_check("mlflow", "/health")),
     "spark-history": Service(
         "Spark History Server",
         ("spark_history",),
         spark_history_server,
-        page_problem("spark_history", "/api/v1/version"),
+        page_check("spark_history", "/api/v1/version"),
     ),
 }

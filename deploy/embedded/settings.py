@@ -7,7 +7,7 @@ import secrets
 import shutil
 from base64 import urlsafe_b64encode
 from collections.abc import MutableMapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -16,14 +16,16 @@ from urllib.parse import quote
 
 from contracts import hdfs_paths
 from deploy.common.checkout import CONFIGURATION, ENVIRONMENT, REPOSITORY
-from deploy.common.deployment import ADMIN
+from deploy.common.deployment import ADMIN, WATCHER
 from deploy.common.errors import CommandError
 from deploy.common.files import write_private
 from deploy.installation.class_archive import CLASS_ARCHIVE, class_archive_is_current, spark_class_path
 from deploy.installation.java import find_java_home
+from monitoring.health import Watched
 
 HOST = "127.0.0.1"
 POSTGRES_USER = "vaxpulse"
+AIRFLOW_USERS = {ADMIN: "airflow_password", WATCHER: "airflow_watch_password"}  # and their secrets
 
 # VAXPULSE_<NAME>_PORT overrides a port. var/ports.json saves it for the next start.
 DEFAULT_PORTS = {
@@ -85,6 +87,15 @@ class Settings:
         """Return the NameNode's page that shows the platform's folder."""
         return f"{self.url('namenode')}/explorer.html#{hdfs_paths.ROOT}"
 
+    @property
+    def watched(self) -> Watched:
+        """Return the services and disks that `make status` and the DAG watch_platform check."""
+        pages = {
+            "MLflow": f"{self.url('mlflow')}/health",
+            "Spark History Server": f"{self.url('spark_history')}/api/v1/version",
+        }
+        return Watched(self.url("airflow"), self.url("namenode"), pages, (str(self.home),))
+
     @cached_property
     def java_home(self) -> Path:
         """Return the JDK of all services."""
@@ -96,10 +107,8 @@ class Settings:
         path = self.home / "run" / "secrets.json"
         if not path.exists():
             self.folder("run")
-            generated = {
-                name: secrets.token_urlsafe(24)
-                for name in ("airflow_password", "postgres_password", "airflow_secret_key")
-            }
+            names = ("airflow_password", "airflow_watch_password", "postgres_password", "airflow_secret_key")
+            generated = {name: secrets.token_urlsafe(24) for name in names}
             generated["airflow_jwt_secret"] = secrets.token_hex(32)
             generated["airflow_fernet_key"] = urlsafe_b64encode(secrets.token_bytes(32)).decode()
             write_private(path, json.dumps(generated))
@@ -147,7 +156,7 @@ class Settings:
             # A Spark job uses all cores. Four processes allow short tasks at the same time.
             "CORE__PARALLELISM": 4,
             "CORE__FERNET_KEY": self.secrets["airflow_fernet_key"],
-            "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{ADMIN}:admin",
+            "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{ADMIN}:admin,{WATCHER}:viewer",
             "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": self.home / "run" / "airflow-passwords.json",
             "CORE__EXECUTION_API_SERVER_URL": f"{self.url('airflow')}/execution/",
             "DATABASE__SQL_ALCHEMY_CONN": self.database_uri("airflow"),
@@ -166,6 +175,11 @@ class Settings:
                 "host": HOST,
                 "port": self.ports["namenode"],
                 "login": getpass.getuser(),
+            },
+            "VAXPULSE_API": {
+                "conn_type": "generic",
+                "login": WATCHER,
+                "password": self.secrets[AIRFLOW_USERS[WATCHER]],
             },
         }
         path = os.environ.get("PATH", "/usr/bin:/bin")
@@ -188,6 +202,7 @@ class Settings:
             "VAXPULSE_DATANODE_HOSTNAME": HOST,
             "VAXPULSE_LANDING": str(self.folder("landing")),
             "VAXPULSE_FIRST_DAY": self.first_day,
+            "VAXPULSE_WATCHED": json.dumps(asdict(self.watched)),
             "VAXPULSE_MLFLOW_URL": self.url("mlflow"),
             "VAXPULSE_HDFS_URL": self.explorer_url,
             "VAXPULSE_SPARK_URL": self.url("spark_history"),
@@ -215,10 +230,8 @@ class Settings:
         (spark / "spark-defaults.conf").write_text(
             defaults + "".join(f"{key} {value}\n" for key, value in self.driver_settings().items())
         )
-        write_private(
-            self.home / "run" / "airflow-passwords.json",
-            json.dumps({ADMIN: self.secrets["airflow_password"]}),
-        )
+        passwords = {user: self.secrets[name] for user, name in AIRFLOW_USERS.items()}
+        write_private(self.home / "run" / "airflow-passwords.json", json.dumps(passwords))
         self.save()
 
     def driver_settings(self) -> dict[str, str]:

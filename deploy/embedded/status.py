@@ -1,7 +1,9 @@
-"""`make status`: services, last run of each DAG, rows of each table, champion."""
+"""`make status`: services, problems, last run of each DAG, rows of each table, champion."""
 
+import functools
 import json
-from datetime import datetime
+from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
@@ -14,6 +16,7 @@ from deploy.embedded import supervision
 from deploy.embedded.progress import state_text
 from deploy.embedded.services import SERVICES
 from deploy.embedded.settings import Settings
+from monitoring.problems import find_problems
 
 
 def status(settings: Settings, console: Console, *, as_json: bool) -> int:
@@ -43,11 +46,25 @@ def read_status(settings: Settings) -> dict[str, Any]:
         "dags": last_runs(settings) if "airflow-api-server" in healthy else {},
         "tables": summary.row_counts(settings) if {"namenode", "datanode"} <= healthy else {},
         "champion": summary.champion(settings) if "mlflow" in healthy else None,
+        **read_problems(settings),
     }
 
 
+def read_problems(settings: Settings) -> dict[str, Any]:
+    """Return the problems that watch_platform reports, and the causes that could not be checked."""
+    log_in = functools.cache(lambda: AirflowApi(settings))
+    found = find_problems(
+        settings.watched,
+        lambda path, query: log_in().get(path, query),
+        functools.partial(summary.query_table, settings),
+        settings.url("airflow"),
+        datetime.now(UTC),
+    )
+    return {"problems": [asdict(problem) for problem in found.problems], "unchecked": found.unchecked}
+
+
 def service_state(settings: Settings, name: str, supervised: str) -> str:
-    """Return "healthy" or the problem of a service. A healthy service is STARTING for 3 s in supervisor."""
+    """Return "healthy" or the problem of a service. A healthy service is STARTING for 30 s in supervisor."""
     if supervised not in {"RUNNING", "STARTING"}:
         return supervised.lower()
     return SERVICES[name].health_problem(settings) or "healthy"
@@ -90,6 +107,11 @@ def print_status(console: Console, found: dict[str, Any]) -> None:
         for name, rows in found["tables"].items():
             tables.add_row(name, f"{rows:,}")
         console.print(tables)
+    for problem in found["problems"]:
+        console.print(Text(f"✗ {problem['title']}", "red"))
+        console.print(Text(f"  {problem['advice']} {problem['link']}"))
+    for cause, reason in found["unchecked"].items():
+        console.print(Text(f"✗ not checked: {cause}: {reason}", "red"))
     champion = found["champion"]
     console.print(
         f"champion: {champion['name']} version {champion['version']}" if champion else "champion: none yet"

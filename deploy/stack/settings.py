@@ -32,7 +32,13 @@ def new_environment(*, gpu: bool) -> dict[str, str]:
         gpu: Docker has the NVIDIA runtime. Otherwise trainings use the CPU.
     """
     databases = ("AIRFLOW_DATABASE_PASSWORD", "MLFLOW_DATABASE_PASSWORD", "STUDIES_DATABASE_PASSWORD")
-    passwords = ("POSTGRES_PASSWORD", *databases, "REDIS_PASSWORD", "AIRFLOW_PASSWORD")
+    passwords = (
+        "POSTGRES_PASSWORD",
+        *databases,
+        "REDIS_PASSWORD",
+        "AIRFLOW_PASSWORD",
+        "AIRFLOW_WATCH_PASSWORD",
+    )
     cpu = {"COMPOSE_FILE": "docker-compose.yaml:docker-compose.cpu.yaml"}
     return {
         **({"COMPOSE_PROFILES": "gpu"} if gpu else cpu),

@@ -17,6 +17,7 @@ os.environ |= {
     "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
     "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__API__BASE_URL": "http://airflow:8080",
     "VAXPULSE_HDFS": "hdfs://namenode:8020",
     "VAXPULSE_LANDING": "/landing",
     "VAXPULSE_FIRST_DAY": "2026-11-01",

@@ -4,10 +4,13 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 
 from contracts.tables import TABLES
 from deploy.common import summary
 from deploy.embedded import status
+from deploy.embedded.settings import DEFAULT_PORTS, Settings
+from monitoring.problems import Findings, Problem
 
 
 @pytest.mark.parametrize(
@@ -46,3 +49,36 @@ def test_status_shows_every_table(monkeypatch):
     monkeypatch.setattr(summary, "query", lambda name, sql: [{"rows": len(name)}])
     assert summary.row_counts(None) == {table.name: len(table.name) for table in TABLES}
     assert "drift" in summary.row_counts(None)
+
+
+def test_status_lists_the_problems_that_the_watching_dag_reports(monkeypatch, tmp_path, capsys):
+    found = Findings(
+        [
+            Problem(
+                "dump", "dump a", "Dump june.csv is held", "Approve or reject it.", "http://airflow/actions"
+            )
+        ],
+        {"drift": "HDFS is in state safeMode"},
+    )
+    called = []
+    monkeypatch.setattr(status, "find_problems", lambda *arguments: called.append(arguments) or found)
+    settings = Settings(tmp_path, dict(DEFAULT_PORTS))
+    problems = status.read_problems(settings)
+    assert problems == {
+        "problems": [
+            {
+                "cause": "dump",
+                "key": "dump a",
+                "title": "Dump june.csv is held",
+                "advice": "Approve or reject it.",
+                "link": "http://airflow/actions",
+            }
+        ],
+        "unchecked": {"drift": "HDFS is in state safeMode"},
+    }
+    assert called[0][0] == settings.watched
+    rest = {"services": {}, "dags": {}, "tables": {}, "champion": None}
+    status.print_status(Console(width=200), problems | rest)
+    shown = capsys.readouterr().out
+    assert "Dump june.csv is held\n  Approve or reject it. http://airflow/actions" in shown
+    assert "not checked: drift: HDFS is in state safeMode" in shown

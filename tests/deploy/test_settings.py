@@ -9,6 +9,7 @@ from deploy.common.errors import CommandError
 from deploy.embedded import ports
 from deploy.embedded import settings as module
 from deploy.embedded.settings import DEFAULT_PORTS, Settings
+from monitoring.health import Watched
 
 
 @pytest.fixture
@@ -49,6 +50,17 @@ def test_secrets_are_generated_once_in_a_private_file(home):
     assert Settings.load().secrets == first
     assert (home / "run" / "secrets.json").stat().st_mode & 0o777 == 0o600
     assert min(map(len, first.values())) >= 32
+
+
+def test_watching_dag_has_a_login_that_may_only_read(home):
+    settings = Settings.load()
+    settings.write_configuration()
+    environment = settings.environment()
+    assert environment["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"] == "admin:admin,watch:viewer"
+    login = json.loads(environment["AIRFLOW_CONN_VAXPULSE_API"])
+    passwords = json.loads((home / "run" / "airflow-passwords.json").read_text())
+    assert login["password"] == passwords[login["login"]] != passwords["admin"]
+    assert Watched.from_json(environment["VAXPULSE_WATCHED"]) == settings.watched
 
 
 def test_two_platforms_share_no_secret(home, tmp_path):

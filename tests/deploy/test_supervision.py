@@ -30,7 +30,7 @@ class FakeSupervisor:
     def startProcess(self, name, _wait):
         if self.states[name] in ("RUNNING", "STARTING", "BACKOFF"):
             raise xmlrpc.client.Fault(60, f"ALREADY_STARTED: {name}")
-        self.states[name] = "FATAL" if name in self.broken else "RUNNING"
+        self.states[name] = "BACKOFF" if name in self.broken else "RUNNING"
 
     def stopProcess(self, name, _wait):
         if self.states[name] in ("STOPPED", "FATAL"):
@@ -99,7 +99,8 @@ def test_interrupted_second_start_stops_no_running_service(supervised, settings)
     assert fake.running() == set(SERVICES)
 
 
-def test_second_start_that_fails_stops_no_running_service(supervised, settings):
+def test_second_start_that_fails_stops_no_running_service(supervised, settings, monkeypatch):
+    monkeypatch.setattr(supervision, "HEALTHY_SECONDS", 0)
     alive = set(SERVICES) - {"mlflow", "spark-history"}
     fake = supervised(running=alive, broken=["mlflow"])
     settings.save()

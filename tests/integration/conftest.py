@@ -52,12 +52,13 @@ class Platform:
         return summary.query(delta, sql) if delta else []
 
     def rows(self) -> dict[str, int]:
-        """Return the row count of each table, except those that score_tweets writes later.
+        """Return the row count of each table, except those that score_tweets and watch_platform write later.
 
         The counts are those of `make status`, which takes some seconds of CPU time to start.
         """
         counts = summary.row_counts(self.settings)
-        return {name: rows for name, rows in counts.items() if name not in ("tweets_scored", "drift")}
+        later = ("tweets_scored", "drift", "pipeline_metrics")
+        return {name: rows for name, rows in counts.items() if name not in later}
 
 
 def free_ports(count: int) -> list[int]:

@@ -19,7 +19,7 @@ from hdfs import InsecureClient
 from contracts import hdfs_paths, mlflow_names
 from deploy.common import summary
 from deploy.common.airflow_api import REVIEW_DAG
-from deploy.common.dag_runs import describe_failure, follow
+from deploy.common.dag_runs import RunFailed, describe_failure, follow
 from deploy.common.deployment import ADMIN
 from deploy.common.steps import wait_until
 from deploy.embedded import supervision
@@ -27,6 +27,7 @@ from deploy.embedded.guard import leftover_processes
 from deploy.embedded.services import SERVICES
 from tests.integration import other_formats
 from tests.integration.deliveries import answer, clear_decision, land, run_of, wait_for_review
+from tests.monitoring.platform import Server
 from vaxpulse_airflow.webhdfs import is_closed
 
 pytestmark = pytest.mark.timeout(600)
@@ -130,6 +131,55 @@ def test_report_is_in_mlflow(platform):
     assert {"report.html", "labels.png", "figures.json"} <= {
         file.path for file in client.list_artifacts(run.info.run_id)
     }
+
+
+@pytest.fixture
+def webhook(platform):
+    """A server on loopback that the Connection vaxpulse_alerts names. `requests` has what it got."""
+    server = Server()
+    server.answers["/hook"] = (200, {})
+    connection = {
+        "connection_id": "vaxpulse_alerts",
+        "conn_type": "generic",
+        "password": f"{server.url}/hook",
+    }
+    platform.api().call("POST", "/api/v2/connections", json=connection)
+    yield server
+    platform.api().session.delete(f"{platform.api().url}/api/v2/connections/vaxpulse_alerts", timeout=30)
+    server.close()
+
+
+def test_failed_run_arrives_once_at_a_webhook_and_is_in_the_status(platform, webhook):
+    api = platform.api()
+    params = {"dump_sha256": "0" * 64, "reason": "there is no such dump"}
+    failed = api.trigger("retract_dump", params)
+    with pytest.raises(RunFailed):
+        follow(api, "retract_dump", failed, ignore_progress)
+    for _ in range(2):
+        follow(api, "watch_platform", api.trigger("watch_platform", {}), ignore_progress)
+    [alert] = [request for request in webhook.requests if request["cause"] == "failed run"]
+    assert alert["title"] == "A run of retract_dump failed"
+    assert alert["link"] == f"{api.url}/dags/retract_dump/runs/{failed}"
+    status = json.loads(platform.make("status", "FORMAT=json").stdout)
+    assert status["unchecked"] == {}
+    assert [(problem["title"], problem["link"]) for problem in status["problems"]] == [
+        (alert["title"], alert["link"])
+    ]
+
+
+def test_each_stage_of_the_first_run_has_metrics(platform):
+    succeeded = "SELECT * FROM t WHERE state = 'success'"
+    rows = {row["task_id"]: row for row in platform.query("pipeline_metrics", succeeded)}
+    assert rows.keys() >= {"load_dumps", "clean_tweets", "explore_tweets", "score_tweets", "train"}
+    [dump] = platform.query("dumps", "SELECT * FROM t")
+    loading = rows["load_dumps"]
+    assert [loading[name] for name in ("rows_in", "rows_out", "bytes")] == [
+        dump[name] for name in ("records", "accepted", "bytes")
+    ]
+    cleaning, scoring = rows["clean_tweets"], rows["score_tweets"]
+    assert cleaning["rows_in"] == cleaning["rows_out"] == scoring["rows_out"] == dump["accepted"]
+    assert cleaning["bytes"] > 0
+    assert scoring["lag_seconds"] > rows["clean_tweets"]["seconds"]
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 from unittest.mock import Mock, call
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -12,6 +13,7 @@ import yaml
 from contracts import hdfs_paths
 from deploy.common.errors import CommandError
 from deploy.stack import create_hdfs_folders, settings
+from monitoring.health import Watched
 
 REPOSITORY = Path(__file__).parents[2]
 COMPOSE = REPOSITORY / "docker-compose.yaml"
@@ -197,3 +199,17 @@ def test_entrypoint_adds_the_variables_with_paths_in_hdfs(given, expected):
         command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout.splitlines()) == (0, expected), done.stderr
+
+
+def test_worker_watches_the_services_of_the_stack_with_a_login_of_its_own(compose):
+    worker = compose["services"]["airflow-worker"]
+    watched = Watched.from_json(worker["environment"]["VAXPULSE_WATCHED"])
+    addresses = [watched.airflow, watched.namenode, *watched.pages.values()]
+    assert {urlsplit(address).hostname for address in addresses} == {
+        "airflow-apiserver",
+        "namenode",
+        "mlflow",
+        "spark-master",
+        "spark-history",
+    }
+    assert {"source": "airflow_watch_password", "target": "AIRFLOW_WATCH_PASSWORD"} in worker["secrets"]

@@ -14,7 +14,7 @@ import uuid
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 from urllib.parse import quote
 
@@ -26,6 +26,8 @@ from deploy.common.deployment import Deployment
 from deploy.common.errors import CommandError
 from deploy.common.steps import step, wait_until
 from deploy.stack.create_hdfs_folders import NAMENODE
+from monitoring.health import Watched
+from monitoring.problems import find_problems
 
 TRAINING_DAG = "train_classifiers"
 EVENT_SECONDS = 300  # the trigger usually sees a new dump after 30 s
@@ -114,6 +116,22 @@ def land_and_check(network: Network, name: str, content: bytes, *, train: bool) 
     sha256 = hashlib.sha256(content).hexdigest()
     runs = follow_loading_run(network, api, sha256, run_id)
     check(network, api, find_loaded_dump(network, sha256), runs, train=train)
+    for line in describe_problems(network, api):
+        print(line)
+
+
+def describe_problems(network: Network, api: AirflowApi) -> list[str]:
+    """Return a line for each problem that watch_platform reports, and for each cause that it cannot check."""
+    found = find_problems(
+        Watched.from_json(os.environ["VAXPULSE_WATCHED"]),
+        api.get,
+        partial(summary.query_table, network),
+        os.environ["AIRFLOW__API__BASE_URL"],
+        datetime.now(UTC),
+    )
+    lines = [f"problem: {problem.title}. {problem.advice} {problem.link}" for problem in found.problems]
+    lines += [f"not checked: {cause}: {reason}" for cause, reason in found.unchecked.items()]
+    return lines or ["problems: none"]
 
 
 def land(name: str, content: bytes) -> None:
