@@ -122,11 +122,12 @@ bench-score: install ## measure both scoring engines in rows/s against transform
 	.venv/bin/python -m benchmarks.score copies --tweets 20000
 
 .PHONY: check
-check: packages ## what CI checks: format, lint, import rules, undeclared imports, types, scripts, schemas
+check: packages ## what CI checks: format, lint, import rules, undeclared imports, licences, types, scripts, schemas
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	PYTHONPATH=plugins:dags .venv/bin/lint-imports --no-logo --no-cache
 	.venv/bin/python .ci/undeclared_imports.py
+	.venv/bin/python .ci/sbom.py --packages
 	.venv/bin/shellcheck .ci/run docker/*.sh deploy/conf/spark/spark-env.sh
 	.venv/bin/hadolint docker/Dockerfile
 	.venv/bin/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yaml
@@ -134,6 +135,10 @@ check: packages ## what CI checks: format, lint, import rules, undeclared import
 	.venv/bin/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/*.yml
 	.venv/bin/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
 	.venv/bin/mypy
+
+.PHONY: sbom
+sbom: install ## write a software bill of materials (sbom.cdx.json) and licenses.csv, and check all licences
+	.venv/bin/python .ci/sbom.py
 
 .PHONY: coverage
 coverage: install ## coverage of the unit tests

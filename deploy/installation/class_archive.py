@@ -12,18 +12,19 @@ CLASS_ARCHIVE = JARS / "spark-classes.jsa"
 
 
 def spark_class_path() -> str:
-    """Return the class path of Spark and the jars of `.jars/spark` and `.jars/scoring`.
+    """Return the class path of Spark and the jars of `.jars/arrow`, `.jars/spark` and `.jars/scoring`.
 
-    Java uses an archive of classes only with the class path of its creation. Spark's own jars are first:
+    Java uses an archive of classes only with the class path of its creation. Spark's own jars are in it:
     otherwise Spark puts its configuration folder before them, and Java does not archive classes after a
-    folder.
+    folder. `.jars/arrow` precedes them, because it replaces classes that fail on Java 21.
     """
-    jars = [
-        str(jar)
-        for configuration in ("spark", "scoring")
-        for jar in sorted((JARS / configuration).glob("*.jar"))
-    ]
-    return os.pathsep.join([str(site_packages() / "pyspark" / "jars" / "*"), *jars])
+    spark = str(site_packages() / "pyspark" / "jars" / "*")
+    return os.pathsep.join([*jars_of("arrow"), spark, *jars_of("spark"), *jars_of("scoring")])
+
+
+def jars_of(configuration: str) -> list[str]:
+    """Return the jars of a configuration of ivy.xml."""
+    return [str(jar) for jar in sorted((JARS / configuration).glob("*.jar"))]
 
 
 def create_class_archive(java_home: Path) -> None:

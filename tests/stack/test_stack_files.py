@@ -1,5 +1,6 @@
 """Checks of the stack's files without Docker. `make stack-smoke` checks the running stack."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -114,6 +115,21 @@ def test_images_are_pinned_and_do_not_run_as_root(compose):
     for target in targets:
         stage = dockerfile.partition(f" AS {target}\n")[2].partition("\nFROM ")[0]
         assert "\nUSER 1000" in stage, target
+
+
+def test_base_images_have_a_digest_and_can_be_replaced(compose):
+    pinned = {name: compose["services"][name]["image"] for name in OFFICIAL}
+    dockerfile = (REPOSITORY / "docker" / "Dockerfile").read_text()
+    [default] = re.findall(r"^ARG VAXPULSE_DEBIAN_IMAGE=(.+)$", dockerfile, flags=re.MULTILINE)
+    pinned["debian"] = f"${{VAXPULSE_DEBIAN_IMAGE:-{default}}}"
+    for name, image in pinned.items():
+        variable = f"VAXPULSE_{name.upper()}_IMAGE"
+        assert re.fullmatch(rf"\$\{{{variable}:-{name}:[\w-]+@sha256:[0-9a-f]{{64}}\}}", image), name
+    stages = re.findall(r"^FROM (\S+)(?: AS (\S+))?$", dockerfile, flags=re.MULTILINE)
+    assert {image for image, _ in stages} - {stage for _, stage in stages} == {"${VAXPULSE_DEBIAN_IMAGE}"}
+    for service in compose["services"].values():
+        if "build" in service:  # an argument without a value is taken from the environment
+            assert service["build"]["args"].get("VAXPULSE_DEBIAN_IMAGE", "missing") is None
 
 
 def test_environment_file_is_private(tmp_path, variables, monkeypatch):

