@@ -79,7 +79,7 @@ test-unit: install ## run the unit tests of all packages
 	$(PYTEST) $(IN_TWO_WORKERS) $(UNIT)
 
 .PHONY: fuzz
-fuzz: install ## test the properties with 10,000 generated dumps instead of 2,000
+fuzz: install ## test the properties with 10,000 generated dumps and URLs, load 300 dumps with hostile names
 	VAXPULSE_FUZZ_DUMPS=10000 $(PYTEST) tests/properties
 
 .PHONY: faults

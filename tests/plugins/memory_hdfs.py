@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+import unicodedata
 from contextlib import contextmanager
 
 from hdfs import HdfsError
@@ -76,6 +77,7 @@ class MemoryHdfs:
         return [(name, self.status(f"{folder}/{name}")) for name in names] if status else names
 
     def checksum(self, path):
+        path = unicodedata.normalize("NFC", path)  # as the web server of a DataNode
         self.status(path)
         if path in self.open_files:
             raise HdfsError(f"Fail to get checksum, since file {path} is under construction.")

@@ -267,6 +267,17 @@ def test_dump_at_another_path_in_hdfs_is_copied(hdfs):
     assert hdfs.files["/elsewhere/june.csv"] == CONTENT
 
 
+def test_file_with_a_decomposed_name_is_delivered_when_it_is_closed(hdfs):
+    name = "re\u0301sume\u0301.csv"  # as macOS writes it
+    hdfs.put(f"{LANDING}/{name}", CONTENT)
+    hdfs.open_files.add(f"{LANDING}/{name}")
+    assert deliver_landed(hdfs) == ([], [])
+    hdfs.open_files.clear()
+    assert deliver_landed(hdfs) == ([name], [])
+    with pytest.raises(ValueError, match="WebHDFS can read only names in"):
+        deliver_dump(hdfs, f"{HDFS}/elsewhere/{name}", None, HDFS, LIMITS)
+
+
 @pytest.mark.parametrize("name", ["#LATEST", "a#b?c%20.csv", "..."])
 def test_name_in_an_hdfs_uri_is_literal(hdfs, name):
     hdfs.put(f"/elsewhere/{name}", CONTENT)
