@@ -79,7 +79,7 @@ test-unit: install ## run the unit tests of all packages
 	$(PYTEST) $(IN_TWO_WORKERS) $(UNIT)
 
 .PHONY: fuzz
-fuzz: install ## test the properties with 10,000 generated dumps, and 10,000 hostile records
+fuzz: install ## test the properties with 10,000 dumps and URLs, 10,000 hostile records and 300 hostile names
 	VAXPULSE_FUZZ_DUMPS=10000 VAXPULSE_HOSTILE_RECORDS=10000 $(PYTEST) tests/properties tests/jobs/test_hostile_records.py
 
 .PHONY: faults

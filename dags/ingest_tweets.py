@@ -31,11 +31,10 @@ from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOpe
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag, get_current_context, task
 
 from vaxpulse_airflow import landing
-from vaxpulse_airflow.names import recorded_source
+from vaxpulse_airflow.download import Limits
 from vaxpulse_airflow.webhdfs import TimedWebHDFSHook
 from vaxpulse_dags.assets import HDFS, LANDED_DUMPS, LOADING_OPTIONS, TWEETS_RAW
-from vaxpulse_dags.ingestion import DUMP_PARAM, INGESTION_OPTIONS, LIMITS, describe_held, find_problems
-from vaxpulse_dags.mappings import MAPPING_PARAM
+from vaxpulse_dags.ingestion import INGESTION_OPTIONS, PARAMS, describe_held, find_problems
 from vaxpulse_dags.reviews import build_review_runs
 from vaxpulse_dags.tables import read_dumps
 from vaxpulse_dags.tasks import (
@@ -61,7 +60,7 @@ log = logging.getLogger(__name__)
     default_args=DEFAULT_ARGS,
     doc_md=__doc__,
     tags=["ingest"],
-    params={"dump": DUMP_PARAM, "mapping": MAPPING_PARAM} | LIMITS,
+    params=PARAMS,
 )
 def ingest_tweets() -> None:
     """Deliver dumps, load them, start reviews, and report refused dumps."""
@@ -76,11 +75,12 @@ def ingest_tweets() -> None:
             if not params["dump"]:
                 landing.deliver_everything(client, local)
                 return None
-            source = landing.deliver_dump(client, params["dump"], local, HDFS)
+            limits = Limits(params["max_download_gib"], params["max_download_minutes"])
+            source = landing.deliver_dump(client, params["dump"], local, HDFS, limits)
         except ValueError as error:
             fail_without_retry(str(error))
         log.info("delivered: %s", source)
-        return recorded_source(source)
+        return source
 
     @task(trigger_rule="all_done")  # also if another dump could not be delivered or loaded
     def find_held() -> list[dict[str, Any]]:

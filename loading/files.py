@@ -1,20 +1,19 @@
 """Files of dumps in HDFS or a local folder: delivered files, and each content once under its hash.
 
-The name of a delivered file is <time of delivery>-<source>, for example 20261124T230825.123Z-june.csv. The
-source is percent-encoded: `/`, `:` and `%` become %2F, %3A and %25. Hidden files are uploads in progress.
+`contracts.delivered_names` defines the names of delivered files. Hidden files are uploads in progress.
 """
 
-import re
 import socket
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import IO
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from deltalake.fs import DeltaStorageHandler
 from pyarrow.fs import FileSelector, FileSystem, FileType, PyFileSystem
 
-DELIVERED_NAME = re.compile(r"(\d{8}T\d{6}\.\d{3})Z-(.+)\Z", re.DOTALL)
+from contracts.delivered_names import parse_name, show_source
+
 HIDDEN_PREFIXES = (".", "_")
 CONNECT_SECONDS = 10
 # Each read of a file in HDFS is a request of some milliseconds, independent of its size.
@@ -23,7 +22,13 @@ BUFFER_BYTES = 16 * 2**20
 
 @dataclass(frozen=True, order=True)
 class Delivery:
-    """A delivered dump. Deliveries are ordered by their time."""
+    """A delivered dump. Deliveries are ordered by their time.
+
+    Attributes:
+        delivered_at: time of delivery, in whole milliseconds.
+        source: original name, with invisible characters as escapes.
+        path: path in the file system.
+    """
 
     delivered_at: datetime
     source: str
@@ -59,20 +64,15 @@ class DumpFiles:
     def deliveries(self) -> list[Delivery]:
         """Return the deliveries that are not processed yet, in the order of delivery.
 
-        If the name of a file contains no delivery time, its mtime is used.
+        A file with another name than those of `contracts.delivered_names` has its mtime as delivery time.
         """
         found = []
         for info in self._files.get_file_info(FileSelector(self._delivered, allow_not_found=True)):
             if info.type == FileType.File and not info.base_name.startswith(HIDDEN_PREFIXES):
-                named = DELIVERED_NAME.match(info.base_name)
-                moment = (
-                    datetime.strptime(named[1], "%Y%m%dT%H%M%S.%f").replace(tzinfo=UTC)
-                    if named
-                    else info.mtime
-                )
+                moment, source = parse_name(info.base_name) or (info.mtime, info.base_name)
                 # Delta's statistics have whole milliseconds.
                 moment = moment.replace(microsecond=moment.microsecond // 1000 * 1000)
-                found.append(Delivery(moment, unquote(named[2]) if named else info.base_name, info.path))
+                found.append(Delivery(moment, show_source(source), info.path))
         return sorted(found)
 
     def raw_path(self, sha256: str) -> str:

@@ -8,8 +8,9 @@ from contracts import hdfs_paths
 from contracts.tables import REFUSED
 from contracts.texts import MAX_TEXT_CHARACTERS
 from vaxpulse_dags.assets import HDFS
+from vaxpulse_dags.mappings import MAPPING_PARAM
 from vaxpulse_dags.tables import read_json
-from vaxpulse_dags.untrusted import mask
+from vaxpulse_dags.untrusted import mask, reveal
 
 
 def limit(default: float, title: str, description: str, *, state: str = "held", **bounds: Any) -> Param:
@@ -45,6 +46,24 @@ LIMITS = {
     "max_decompressed_gib": limit(20, "Maximum decompressed size", "In GiB.", state="refused"),
 }
 
+DOWNLOAD_LIMITS = {
+    "max_download_gib": Param(
+        20,
+        type="number",
+        minimum=0,
+        title="Maximum download size",
+        description="In GiB, of a dump with an http(s) URL. A larger file is not delivered.",
+    ),
+    "max_download_minutes": Param(
+        60,
+        type="number",
+        minimum=0,
+        maximum=110,  # before the timeout of the task, which does not name the cause
+        title="Maximum download time",
+        description="In minutes, of a dump with an http(s) URL. A slower download is not delivered.",
+    ),
+}
+
 DUMP_PARAM = Param(
     None,
     type=["null", "string"],
@@ -56,6 +75,9 @@ DUMP_PARAM = Param(
     "labels, agreement, dates and languages are read if present. "
     f"If empty, all files in the landing folders are ingested (in HDFS: `{hdfs_paths.LANDING}`).",
 )
+
+# The trigger form, in this order.
+PARAMS = {"dump": DUMP_PARAM, "mapping": MAPPING_PARAM} | LIMITS | DOWNLOAD_LIMITS
 
 INGESTION_OPTIONS = {
     "delivered": hdfs_paths.uri(HDFS, hdfs_paths.DELIVERED),
@@ -72,7 +94,7 @@ INGESTION_OPTIONS = {
 
 def describe_held(held: list[dict[str, Any]]) -> list[str]:
     """Return a message for each held dump. The reason contains the questions about the dump."""
-    return [mask(f"{dump['source']} is held until a user decides: {dump['reason']}") for dump in held]
+    return [reveal(mask(f"{dump['source']} is held until a user decides: {dump['reason']}")) for dump in held]
 
 
 def find_problems(dumps: list[dict[str, Any]], failed: list[str]) -> list[str]:
@@ -80,7 +102,11 @@ def find_problems(dumps: list[dict[str, Any]], failed: list[str]) -> list[str]:
     return [
         *(f"{source} could not be loaded: see the log of load_dumps" for source in failed),
         *(
-            mask(": ".join([f"{dump['source']} is refused", dump["reason"], *read_json(dump, "notes", [])]))
+            reveal(
+                mask(
+                    ": ".join([f"{dump['source']} is refused", dump["reason"], *read_json(dump, "notes", [])])
+                )
+            )
             for dump in dumps
             if dump["state"] == REFUSED
         ),

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable, Sequence
 
+from contracts.delivered_names import show_source
+
 MAX_LENGTH = 80
 LINK = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
 HANDLE = re.compile(r"@(?!text\b)\w+")  # @text is a value of a mapping
@@ -11,6 +13,7 @@ SPECIAL = re.compile(r"[\\`*\[\]|<>&~#!{}]|(?<![^\W_])_|_(?![^\W_])")
 # Markdown turns addresses into links, also if their characters are escaped. An invisible space prevents it.
 AUTOMATIC_LINK = re.compile(r"(?=://)|(?<=www)(?=\.)|(?=@)", re.IGNORECASE)
 INVISIBLE_SPACE = "\u200b"
+JOINERS = "\u200c\u200d"  # part of emoji and of words in Persian and Indian scripts
 
 
 def mask(text: str) -> str:
@@ -22,9 +25,18 @@ def mask(text: str) -> str:
     return HANDLE.sub("<user>", LINK.sub("<url>", text))
 
 
+def reveal(text: str) -> str:
+    r"""Return a text with its control, bidirectional and other invisible characters as escapes.
+
+    >>> reveal("a\x1b[2J \u202egpj.exe")
+    'a\\x1b[2J \\u202egpj.exe'
+    """
+    return "".join(c if c in JOINERS else show_source(c) for c in text)
+
+
 def shorten(value: object, length: int = MAX_LENGTH) -> str:
     """Return a value on one line with at most `length` characters."""
-    text = " ".join(str(value).split())
+    text = reveal(" ".join(str(value).split()))
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
@@ -34,7 +46,7 @@ def escape(text: str) -> str:
     >>> escape("a|b <i>`x` my_id")
     'a&#124;b &#60;i&#62;&#96;x&#96; my_id'
     """
-    text = AUTOMATIC_LINK.sub(INVISIBLE_SPACE, " ".join(text.split()))
+    text = AUTOMATIC_LINK.sub(INVISIBLE_SPACE, reveal(" ".join(text.split())))
     return SPECIAL.sub(lambda found: f"&#{ord(found[0])};", text)
 
 

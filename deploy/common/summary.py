@@ -1,5 +1,6 @@
 """Read the state of a platform: row counts of the tables, the row of a dump in `dumps`, models in MLflow."""
 
+import re
 import socket
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ import pyarrow
 from deltalake import DeltaTable, QueryBuilder
 
 from contracts import hdfs_paths, mlflow_names
+from contracts.delivered_names import show_source
 from contracts.tables import TABLES, Table
 from deploy.common.deployment import Deployment
 
@@ -57,19 +59,21 @@ def dump_record(deployment: Deployment, run_id: str, source: str) -> dict[str, A
 
 
 def recorded_source(source: str) -> str:
-    """Return `source` as `dumps` stores it: file name, path in HDFS, or URL without credentials and query.
+    """Return `source` as `dumps` stores it: file name, path in HDFS, or URL without query and fragment.
 
-    >>> recorded_source("https://ann:secret@example.org:8443/a.csv?signature=1")
+    >>> recorded_source("https://example.org:8443/a.csv?signature=1")
     'https://example.org:8443/a.csv'
+    >>> recorded_source("hdfs://namenode:8020/a#1.csv")
+    '/a#1.csv'
     >>> recorded_source("dumps/a.csv")
     'a.csv'
     """
-    address = urlsplit(source)
-    if not address.scheme:
-        return PurePosixPath(source).name
-    if address.scheme == "hdfs":
-        return address.path
-    return address._replace(netloc=address.netloc.rpartition("@")[2], query="", fragment="").geturl()
+    scheme, separator, rest = source.partition("://")
+    if not separator:
+        return show_source(PurePosixPath(source).name)
+    if scheme == "hdfs":
+        return show_source("/" + rest.partition("/")[2])
+    return re.split(r"[?#]", source, maxsplit=1)[0]
 
 
 def split_counts(deployment: Deployment) -> dict[str, int]:

@@ -1,10 +1,11 @@
 """WebHDFS with timeouts, reads that avoid dead DataNodes, and complete uploads."""
 
 import logging
+import posixpath
+import unicodedata
 import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -26,12 +27,17 @@ UPLOAD_PREFIX = ".uploading-"
 
 
 class TimedWebHDFSHook(WebHDFSHook):
-    """WebHDFSHook with TIMEOUT_SECONDS, which repeats reads that were redirected to a dead DataNode."""
+    """WebHDFSHook with TIMEOUT_SECONDS and literal paths.
+
+    Its client repeats reads that were redirected to a dead DataNode.
+    """
 
     def _get_client(self, *arguments: Any) -> "Client":
         client = super()._get_client(*arguments)
         client._timeout = TIMEOUT_SECONDS  # an argument of the client that the hook does not pass
         client._request = partial(request_from_live_datanode, client._request)
+        # HdfsCLI's own method replaces `#LATEST` in a path by the name of the latest file.
+        client.resolve = posixpath.normpath
         return client
 
 
@@ -82,20 +88,26 @@ def block_locations(send: Callable[..., requests.Response], url: str) -> set[tup
 def path_in_file_system(uri: str, file_system: str) -> str:
     """Return the path of an hdfs:// URI.
 
+    As in Hadoop, the path is not percent-decoded, and it may contain `?` and `#`.
+
     >>> path_in_file_system("hdfs://namenode:8020/june.csv", "hdfs://namenode:8020")
     '/june.csv'
     >>> path_in_file_system("hdfs:///june.csv", "hdfs://namenode:8020")
     '/june.csv'
 
     Raises:
-        ValueError: the URI names another file system.
+        ValueError: the URI names another file system, or the path cannot be read by WebHDFS.
     """
-    parts = urlsplit(uri)
-    if parts.netloc not in ("", urlsplit(file_system).netloc):
+    server, _, path = uri.removeprefix("hdfs://").partition("/")
+    if server not in ("", urlsplit(file_system).netloc):
         raise ValueError(
             f"{uri} is not in {file_system}: copy it there (hadoop distcp), or use an http(s) URL"
         )
-    return str(PurePosixPath(parts.path))
+    if not unicodedata.is_normalized("NFC", path) or "\0" in path:
+        raise ValueError(
+            f"WebHDFS can read only names in Unicode's form NFC and without NUL: rename {path!r}"
+        )
+    return posixpath.normpath("/" + path.lstrip("/"))
 
 
 def find_status(client: "Client", path: str) -> dict[str, Any] | None:
@@ -141,7 +153,7 @@ def upload(
         blocks: content.
         expected_bytes: length of the content, or None if it is unknown.
         folder: target folder.
-        name: a name that `names.delivered_name` has built.
+        name: a name of `contracts.delivered_names`.
 
     Raises:
         OSError: the source or the stored file has another length.
@@ -159,7 +171,10 @@ def upload(
         client.write(path, data=count())
         stored_bytes = client.status(path)["length"]
         if expected_bytes is not None and sent_bytes != expected_bytes:
-            raise OSError(f"only {sent_bytes:,} of {expected_bytes:,} bytes were received")
+            raise OSError(
+                f"{sent_bytes:,} bytes were received instead of {expected_bytes:,}: the transfer was "
+                "interrupted, or the file is still being written"
+            )
         if stored_bytes != sent_bytes:
             raise OSError(f"HDFS has stored {stored_bytes:,} of {sent_bytes:,} bytes")
         while find_status(client, f"{folder}/{name}") is not None:

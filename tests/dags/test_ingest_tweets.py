@@ -36,7 +36,7 @@ def deliver(dag_bag, dag_module, monkeypatch, tmp_path):
     monkeypatch.setenv("VAXPULSE_LANDING", str(tmp_path))
 
     def run(**params):
-        params = {"dump": None, "mapping": None} | params
+        params = dag_bag.dags["ingest_tweets"].params.dump() | params
         monkeypatch.setattr(module, "get_current_context", lambda: {"params": params})
         return dag_bag.dags["ingest_tweets"].get_task("deliver").python_callable()
 
@@ -54,9 +54,13 @@ def test_mapping_without_a_dump_fails_without_a_retry(deliver):
         deliver(mapping=MAPPING)
 
 
-def test_source_of_the_delivered_dump_is_returned_as_loading_records_it(deliver, dag_module, monkeypatch):
-    monkeypatch.setattr(dag_module("ingest_tweets").landing, "deliver_dump", lambda *arguments: "é" * 300)
-    assert deliver(dump="june.csv", mapping=MAPPING) == "…" + "é" * 110
+def test_source_of_the_delivered_dump_is_returned_and_the_limits_of_the_form_apply(
+    deliver, dag_module, monkeypatch
+):
+    monkeypatch.setattr(
+        dag_module("ingest_tweets").landing, "deliver_dump", lambda *arguments: repr(arguments[-1])
+    )
+    assert deliver(dump="june.csv", mapping=MAPPING) == "Limits(max_gib=20, max_minutes=60)"
 
 
 def test_mapping_is_passed_to_the_command_as_json(dag_bag):
@@ -69,7 +73,11 @@ def test_mapping_is_passed_to_the_command_as_json(dag_bag):
 
 def test_every_limit_of_the_form_is_passed_to_the_command(dag_bag):
     dag = dag_bag.dags["ingest_tweets"]
-    limits = [name for name in dag.params if name.startswith(("max_", "min_"))]
+    limits = [
+        name
+        for name in dag.params
+        if name.startswith(("max_", "min_")) and not name.startswith("max_download")
+    ]
     assert {"max_changed_texts_share", "max_decompressed_gib", "max_text_length"} < set(limits)
     command = [render(word, dag, **dict.fromkeys(limits, 7)) for word in dag.get_task("load_dumps").command]
     assert {f"--{name.replace('_', '-')}=7" for name in limits} < set(command)
@@ -90,7 +98,7 @@ def test_held_dumps_are_in_the_log_with_their_questions_and_get_a_review(
         "source": "june.csv",
         "dump_sha256": "ab" * 32,
         "delivered_at": datetime(2026, 11, 24, tzinfo=UTC),
-        "reason": "Which column contains the texts? 'hello @ann_canary'",
+        "reason": "Which column contains the texts? 'hello @ann_canary \n\x1b[2J\u202e'",
     }
     monkeypatch.setattr(module, "read_dumps", lambda condition: [held])
     params = {"max_decompressed_gib": 40, "max_text_length": 500}
@@ -99,7 +107,8 @@ def test_held_dumps_are_in_the_log_with_their_questions_and_get_a_review(
         [run] = dag_bag.dags["ingest_tweets"].get_task("find_held").python_callable()
     assert run["conf"] == {"dump_sha256": "ab" * 32} | params
     assert caplog.messages == [
-        "june.csv is held until a user decides: Which column contains the texts? 'hello <user>'"
+        "june.csv is held until a user decides: Which column contains the texts? "
+        "'hello <user> \\n\\x1b[2J\\u202e'"
     ]
 
 

@@ -54,7 +54,10 @@ ASKED = DUMP | {
     "changed_texts": 1234,
 }
 # Every value that a dump can contain, and its name.
-HOSTILE = "x | y `z` <script>alert(1)</script>\n# @ann_canary [click](https://example.org/token) **b** _i_"
+HOSTILE = (
+    "x | y `z` <script>alert(1)</script>\n# @ann_canary [click](https://example.org/token) **b** _i_ "
+    "![p](//example.org/p) \u202egpj \u2066 \x1b[2J \x00 \ufeff &lt; ~~s~~ \\"
+)
 REASON = "the sender warned us"
 
 
@@ -151,6 +154,11 @@ def test_values_of_a_dump_cannot_change_the_page_and_user_names_are_masked():
     assert "**b**" not in page
     assert "https://" not in page
     assert "_i_" not in page
+    assert "~~" not in page
+    assert "&lt;" not in page
+    invisible = {c for c in page if not c.isprintable()} - {"\n", "\u200b"}
+    assert invisible == set()
+    assert "&#92;u202egpj" in page
     # The source is the address that a user has entered; it is not masked.
     assert page.count("canary") == 1
     heights = {

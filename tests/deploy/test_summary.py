@@ -52,12 +52,12 @@ def test_reason_is_shown_for_a_dump_that_is_not_loaded():
 @pytest.mark.parametrize(
     ("source", "recorded"),
     [
-        ("https://ann:secret@example.org:8443/a.csv?signature=1#x", "https://example.org:8443/a.csv"),
-        ("hdfs://namenode:8020/dumps/a.csv", "/dumps/a.csv"),
-        ("/a folder/what?.csv", "what?.csv"),
+        ("https://example.org:8443/a.csv?signature=1#x", "https://example.org:8443/a.csv"),
+        ("hdfs://namenode:8020/dumps/a#1.csv", "/dumps/a#1.csv"),
+        ("/a folder/what?\t.csv", "what?\\t.csv"),
     ],
 )
-def test_recorded_source_has_no_credentials(source, recorded):
+def test_recorded_source_has_no_secret_part_and_no_control_characters(source, recorded):
     assert summary.recorded_source(source) == recorded
 
 

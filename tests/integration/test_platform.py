@@ -6,6 +6,7 @@ import getpass
 import hashlib
 import json
 import os
+import posixpath
 import subprocess
 import time
 from datetime import UTC, datetime
@@ -223,7 +224,9 @@ def test_ten_simultaneous_runs_succeed(platform):
 
 @pytest.fixture
 def hdfs(platform):
-    return InsecureClient(platform.settings.url("namenode"), user=getpass.getuser())
+    client = InsecureClient(platform.settings.url("namenode"), user=getpass.getuser())
+    client.resolve = posixpath.normpath  # HdfsCLI expands #LATEST
+    return client
 
 
 def last_landing(api):
@@ -258,9 +261,16 @@ def test_dump_that_lands_in_hdfs_is_picked_up_within_a_minute_and_loaded(platfor
     )
 
 
-def test_known_content_that_lands_again_changes_no_table(platform, hdfs):
+def test_known_content_that_lands_again_under_hostile_names_changes_no_table(platform, hdfs):
     before = platform.rows()
-    land(hdfs, "june again.csv", LANDED)
+    # The last name has 254 bytes in UTF-8.
+    for name in (
+        "june again.csv",
+        "#LATEST{2}",
+        "20269924T000000.000Z-\t\n\u202e%2F\\<b>",
+        "疫é" * 50 + "june",
+    ):
+        land(hdfs, name, LANDED)
     folders = (hdfs_paths.LANDING, hdfs_paths.DELIVERED)
     wait_until(lambda: not any(map(hdfs.list, folders)), 90, "the delivery was not processed")
     assert platform.rows() == before

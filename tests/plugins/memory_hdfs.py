@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+import unicodedata
 from contextlib import contextmanager
 
 from hdfs import HdfsError
@@ -48,8 +49,10 @@ class MemoryHdfs:
 
     def write(self, path, data):
         self.uploads.append(path)
-        content = b"".join(data)
-        self.put(path, content[: len(content) - self.lost_bytes])
+        self.put(path, b"")
+        for block in data:
+            self.files[path] += block  # a write that is interrupted leaves a partial file
+        self.files[path] = self.files[path][: len(self.files[path]) - self.lost_bytes]
 
     @contextmanager
     def read(self, path, chunk_size=0):
@@ -74,6 +77,7 @@ class MemoryHdfs:
         return [(name, self.status(f"{folder}/{name}")) for name in names] if status else names
 
     def checksum(self, path):
+        path = unicodedata.normalize("NFC", path)  # as the web server of a DataNode
         self.status(path)
         if path in self.open_files:
             raise HdfsError(f"Fail to get checksum, since file {path} is under construction.")

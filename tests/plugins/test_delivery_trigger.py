@@ -68,4 +68,4 @@ def test_file_that_cannot_be_delivered_is_logged_and_the_others_are_events(hdfs,
     hdfs.put(f"{LANDING}/b.csv", b"b")
     hdfs.checksum = lambda path: (_ for _ in ()).throw(HdfsError("missing block")) if "/a.csv" in path else {}
     assert [event["source"] for event in first_events(1)] == ["b.csv"]
-    assert "cannot deliver a.csv: missing block" in capsys.readouterr().out
+    assert "cannot deliver a.csv: HdfsError: missing block" in capsys.readouterr().out

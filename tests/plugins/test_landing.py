@@ -6,16 +6,19 @@ import pytest
 import requests
 from hdfs import HdfsError
 
+from contracts.delivered_names import parse_name, show_source
 from contracts.hdfs_paths import DELIVERED, LANDING
-from loading.files import DELIVERED_NAME, DumpFiles
+from loading.files import DumpFiles
 from tests.plugins.memory_hdfs import MemoryHdfs
-from vaxpulse_airflow import landing
+from vaxpulse_airflow import landing, local_landing
+from vaxpulse_airflow.download import Limits
 from vaxpulse_airflow.landing import deliver_dump, deliver_everything, deliver_landed
 from vaxpulse_airflow.names import is_finished
 from vaxpulse_airflow.webhdfs import find_status
 
 CONTENT = b"tweet_id,safe_text\r\nA1,hello\r\n" * 100_000
 HDFS = "hdfs://namenode:8020"
+LIMITS = Limits(max_gib=1, max_minutes=1)
 
 
 @pytest.fixture
@@ -26,7 +29,7 @@ def hdfs():
 def sources(hdfs):
     """Return the sources in the names of the delivered files, in the order of delivery."""
     return [
-        DELIVERED_NAME.match(path.rpartition("/")[2])[2]
+        parse_name(path.rpartition("/")[2])[1]
         for path in sorted(hdfs.files)
         if path.startswith(f"{DELIVERED}/")
     ]
@@ -34,9 +37,9 @@ def sources(hdfs):
 
 def is_recent(path):
     """Return whether the name of a delivered file has a time within the last 30 seconds."""
-    moment = DELIVERED_NAME.match(path.rpartition("/")[2])[1]
+    moment, _ = parse_name(path.rpartition("/")[2])
     now = datetime.now(UTC)
-    return f"{now - timedelta(seconds=30):%Y%m%dT%H%M%S}" <= moment <= f"{now:%Y%m%dT%H%M%S.%f}"
+    return now - timedelta(seconds=30) <= moment <= now
 
 
 def test_landed_file_is_renamed_to_time_and_source_without_reading_it(hdfs):
@@ -136,35 +139,96 @@ def test_open_file_is_not_delivered_even_if_its_mtime_is_old(hdfs):
     assert deliver_landed(hdfs) == ([], [])
     assert path in hdfs.files
     with pytest.raises(ValueError, match=r"june\.csv in HDFS is open for writing"):
-        deliver_dump(hdfs, f"{HDFS}{path}", None, HDFS)
+        deliver_dump(hdfs, f"{HDFS}{path}", None, HDFS, LIMITS)
 
 
 def test_loading_can_read_the_name_of_every_delivered_file(hdfs, tmp_path):
-    names = ["x" * 250 + ".csv", "ü 疫苗 100% a+b?.csv", "疫" * 80 + ".csv", "-.csv"]
+    names = [
+        "x" * 220 + ".csv",
+        "ü 疫苗 100% a+b?.csv",
+        "-.csv",
+        "20269924T000000.000Z-x.csv",
+        "a\tb\n.csv",
+        "~%2F",
+    ]
     for seconds_ago, name in enumerate(names, start=60):
         hdfs.put(f"{LANDING}/{name}", CONTENT, seconds_ago)
     assert deliver_landed(hdfs).problems == []
     (tmp_path / "delivered").mkdir()
     for path in hdfs.files:
-        name = path.removeprefix(f"{DELIVERED}/")
-        assert len(name.encode()) <= 255
-        (tmp_path / "delivered" / name).touch()
-    found = [
-        delivery.source
-        for delivery in DumpFiles(str(tmp_path / "delivered"), str(tmp_path / "raw")).deliveries()
-    ]
-    assert found[0] == names[3]
-    assert found[2] == names[1]
-    assert found[1].startswith("…疫")
-    assert found[3].endswith("x.csv")
+        (tmp_path / "delivered" / path.removeprefix(f"{DELIVERED}/")).touch()
+    found = DumpFiles(str(tmp_path / "delivered"), str(tmp_path / "raw")).deliveries()
+    assert [delivery.source for delivery in found] == [show_source(name) for name in reversed(names)]
 
 
 def test_file_that_cannot_be_renamed_does_not_stop_the_others(hdfs):
     hdfs.put(f"{LANDING}/bad.csv", CONTENT, seconds_ago=90)
     hdfs.put(f"{LANDING}/good.csv", CONTENT)
     hdfs.checksum = lambda path: (_ for _ in ()).throw(HdfsError("missing block")) if "bad" in path else {}
-    assert deliver_landed(hdfs) == (["good.csv"], ["bad.csv: missing block"])
+    assert deliver_landed(hdfs) == (["good.csv"], ["bad.csv: HdfsError: missing block"])
     assert f"{LANDING}/bad.csv" in hdfs.files
+
+
+@pytest.mark.parametrize("step", ["checksum", "rename", "status"])
+@pytest.mark.parametrize(
+    "error", [HdfsError("safe mode"), RecursionError(), KeyError("FileChecksum"), ValueError()]
+)
+def test_no_error_of_one_file_stops_the_others(hdfs, monkeypatch, step, error):
+    for name in ("bad\u202e.csv", "good.csv"):
+        hdfs.put(f"{LANDING}/{name}", CONTENT)
+    real = getattr(hdfs, step)
+
+    def fail(path, *arguments):
+        if path == f"{LANDING}/bad\u202e.csv":
+            raise error
+        return real(path, *arguments)
+
+    monkeypatch.setattr(
+        hdfs,
+        "list",
+        lambda folder, status: [
+            (path.rpartition("/")[2], {"type": "FILE", "modificationTime": 0})
+            for path in hdfs.files
+            if path.startswith(folder)
+        ],
+    )
+    monkeypatch.setattr(hdfs, step, fail)
+    delivered, problems = deliver_landed(hdfs)
+    assert "good.csv" in delivered
+    assert [problem.split(":")[0] for problem in problems] == ["bad\\u202e.csv"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["june.csv", "a\tb.csv", "a\\b.csv", "20269924T230825.123Z-june.csv", "20261124T230825.123Z-a b.csv"],
+)
+def test_file_that_another_program_puts_into_delivered_gets_a_name_that_loading_can_list(hdfs, name):
+    hdfs.put(f"{DELIVERED}/{name}", CONTENT)
+    hdfs.put(f"{LANDING}/good.csv", CONTENT)
+    deliver_landed(hdfs)
+    deliver_landed(hdfs)
+    assert sorted(sources(hdfs)) == sorted([name, "good.csv"])
+
+
+def test_folder_that_another_program_puts_into_delivered_is_reported(hdfs, monkeypatch):
+    names = ("a folder", ".a\tb", ".20261124T230825.123Z-a%09b")
+    listed = [(name, {"type": "DIRECTORY"}) for name in names]
+    monkeypatch.setattr(hdfs, "list", lambda folder, status: listed)
+    renamed = []
+    monkeypatch.setattr(hdfs, "rename", lambda source, target: renamed.append(source))
+    monkeypatch.setattr(landing, "still_exists", lambda *_: True)
+    [problem] = deliver_landed(hdfs).problems
+    assert problem.endswith("it is a folder: move /vaxpulse/delivered/.20261124T230825.123Z-a%09b away")
+    assert renamed == [f"{DELIVERED}/.a\tb", f"{DELIVERED}/a folder"]
+
+
+def test_local_files_are_delivered_if_the_landing_folder_in_hdfs_cannot_be_read(hdfs, tmp_path, monkeypatch):
+    monkeypatch.setattr(local_landing, "MIN_AGE_SECONDS", 0)
+    (tmp_path / "c.csv").write_bytes(b"c")
+    hdfs.faults[LANDING] = RecursionError()
+    with pytest.raises(RuntimeError, match="/vaxpulse/landing: RecursionError"):
+        deliver_everything(hdfs, tmp_path)
+    assert sources(hdfs) == ["c.csv"]
 
 
 def test_file_that_another_process_delivers_is_not_a_problem(hdfs):
@@ -198,9 +262,26 @@ def test_missing_landing_folder_has_no_files(hdfs):
 
 def test_dump_at_another_path_in_hdfs_is_copied(hdfs):
     hdfs.put("/elsewhere/june.csv", CONTENT)
-    assert deliver_dump(hdfs, f"{HDFS}/elsewhere/june.csv", None, HDFS) == "/elsewhere/june.csv"
-    assert sources(hdfs) == ["%2Felsewhere%2Fjune.csv"]
+    assert deliver_dump(hdfs, f"{HDFS}/elsewhere/june.csv", None, HDFS, LIMITS) == "/elsewhere/june.csv"
+    assert sources(hdfs) == ["/elsewhere/june.csv"]
     assert hdfs.files["/elsewhere/june.csv"] == CONTENT
+
+
+def test_file_with_a_decomposed_name_is_delivered_when_it_is_closed(hdfs):
+    name = "re\u0301sume\u0301.csv"  # as macOS writes it
+    hdfs.put(f"{LANDING}/{name}", CONTENT)
+    hdfs.open_files.add(f"{LANDING}/{name}")
+    assert deliver_landed(hdfs) == ([], [])
+    hdfs.open_files.clear()
+    assert deliver_landed(hdfs) == ([name], [])
+    with pytest.raises(ValueError, match="WebHDFS can read only names in"):
+        deliver_dump(hdfs, f"{HDFS}/elsewhere/{name}", None, HDFS, LIMITS)
+
+
+@pytest.mark.parametrize("name", ["#LATEST", "a#b?c%20.csv", "..."])
+def test_name_in_an_hdfs_uri_is_literal(hdfs, name):
+    hdfs.put(f"/elsewhere/{name}", CONTENT)
+    assert deliver_dump(hdfs, f"hdfs:///elsewhere/{name}", None, HDFS, LIMITS) == f"/elsewhere/{name}"
 
 
 @pytest.mark.parametrize(
@@ -209,16 +290,17 @@ def test_dump_at_another_path_in_hdfs_is_copied(hdfs):
         ("hdfs://other:8020/june.csv", r"hdfs://other:8020/june\.csv is not in hdfs://namenode:8020"),
         (f"{HDFS}/no/such.csv", "HDFS has no file /no/such.csv"),
         ("ftp://example.org/dump.csv", "cannot read ftp://"),
+        ("http://[::1/x", "invalid host"),
     ],
 )
 def test_dump_that_cannot_be_read_is_an_error(hdfs, dump, message):
     hdfs.put("/june.csv", CONTENT)
     with pytest.raises(ValueError, match=message):
-        deliver_dump(hdfs, dump, None, HDFS)
+        deliver_dump(hdfs, dump, None, HDFS, LIMITS)
 
 
 def test_both_landing_folders_are_delivered(hdfs, tmp_path, monkeypatch):
-    monkeypatch.setattr(landing, "MIN_AGE_SECONDS", 0)
+    monkeypatch.setattr(local_landing, "MIN_AGE_SECONDS", 0)
     (tmp_path / "c.csv").write_bytes(b"c")
     hdfs.put(f"{LANDING}/b.csv", b"b", seconds_ago=60)
     hdfs.put(f"{LANDING}/a.csv", b"a", seconds_ago=90)
@@ -233,8 +315,11 @@ def test_both_landing_folders_are_delivered(hdfs, tmp_path, monkeypatch):
 def test_file_that_cannot_be_delivered_is_an_error_after_the_others_were_delivered(hdfs, tmp_path):
     hdfs.put(f"{LANDING}/a.csv", b"a")
     (tmp_path / "uploading").mkdir(mode=0o700)
-    (tmp_path / "uploading" / "a folder").mkdir()
-    with pytest.raises(RuntimeError, match=r"could not be delivered: a folder: IsADirectoryError"):
+    (tmp_path / "uploading" / "a file").touch()
+    with pytest.raises(
+        RuntimeError,
+        match=r"could not be delivered: a file: ValueError: it was not created .* next run tries",
+    ):
         deliver_everything(hdfs, tmp_path)
     assert sources(hdfs) == ["a.csv"]
 

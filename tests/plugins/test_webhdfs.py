@@ -135,3 +135,12 @@ def test_request_has_a_timeout(connect):
     client, namenode = connect()
     read(client)
     assert namenode.timeouts == {(10, 60)}
+
+
+@pytest.mark.parametrize("path", ["/landing/#LATEST", "/landing/#LATEST{2}", "/a#LATEST/b"])
+def test_path_is_literal(connect, path):
+    client, namenode = connect()
+    client.checksum(path)
+    assert namenode.requested == ["GETFILECHECKSUM"]  # no listing to find the latest file
+    assert client.resolve(path) == path
+    assert client.resolve("/a/../../jmx") == "/jmx"  # stays below /webhdfs/v1
