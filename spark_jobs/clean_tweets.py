@@ -3,8 +3,9 @@
     spark-submit spark_jobs/clean_tweets.py --tweets-raw URI --tweets-clean URI
 
 `tweets_clean` is a function of the current tweets (cleaning/current_tweets.py) and of the rules
-(cleaning/token_rules.py). The change data feed of `tweets_raw` names the tweets that may have changed. Only
-rows that differ are written. If the rules changed (RULES), all tweets are cleaned again. A retry is a no-op.
+(cleaning/token_rules.py). The change data feed of `tweets_raw` names the tweets that may have changed. If it
+cannot be used (storage/read_position.py), all tweets are compared. Only rows that differ are written. If the
+rules changed (RULES), all tweets are cleaned again. A retry is a no-op.
 The last line of the output is JSON.
 """
 
@@ -28,11 +29,12 @@ from spark_jobs.cleaning.current_tweets import CURRENT_TWEET, current_tweets
 from spark_jobs.session import open_session
 from spark_jobs.storage.read_position import (
     ReadPosition,
-    can_read_changes,
+    can_continue,
     changed_keys,
     commit_metadata,
     file_statistics,
     idempotent_write,
+    is_up_to_date,
     last_position,
     newest_snapshot,
     position_at,
@@ -127,12 +129,7 @@ def clean_all(log: DataFrame, files: Sequence[Mapping[str, Any]], clean_uri: str
         log: all rows of `tweets_raw`.
         files: file statistics of `tweets_raw`.
         clean_uri: URI of `tweets_clean`.
-
-    Raises:
-        InputError: `tweets_raw` has no rows.
     """
-    if not any(file.get("numRecords", 1) for file in files):
-        raise InputError("tweets_raw has no rows: ingest a dump first")
     cleaned = clean(log if is_one_dump(files) else current_tweets(log))
     # mergeSchema adds columns that are new in contracts.tables.
     cleaned.write.format("delta").mode("overwrite").option("mergeSchema", "true").save(clean_uri)
@@ -150,30 +147,30 @@ def is_one_dump(files: Iterable[Mapping[str, Any]]) -> bool:
 
 
 def clean_changes(
-    spark: SparkSession, log: DataFrame, touched: DataFrame, clean_uri: str, position: ReadPosition
+    spark: SparkSession, log: DataFrame, touched: DataFrame | None, clean_uri: str, position: ReadPosition
 ) -> dict[str, int]:
     """Update the rows of the tweets whose ids are `touched`, and return the number of rows by change.
 
-    New tweets are appended, then corrections are merged. The last commit carries the position. If a run dies
-    between the two commits, its retry finds only the corrections. If a stale run overlaps its retry, only one
-    append succeeds.
+    If `touched` is None, compare all tweets. New tweets are appended, then corrections are merged. The last
+    commit carries the position. If a run dies between the two commits, its retry finds only the corrections.
+    If a stale run overlaps its retry, only one append succeeds.
     """
     version = newest_snapshot(spark, clean_uri).version()
-    touched = touched.persist()
-    # Fill the cache. Spark then knows the size of `touched` and broadcasts it if it is small. Otherwise a
-    # join would shuffle the log.
-    touched.count()
-    before = spark.read.format("delta").load(clean_uri).join(touched, "tweet_id", how="left_semi")
+    before = spark.read.format("delta").load(clean_uri)
+    if touched is not None:
+        touched = touched.persist()
+        # Fill the cache. Spark then knows the size of `touched` and broadcasts it if it is small. Otherwise a
+        # join would shuffle the log.
+        touched.count()
+        before, log = (rows.join(touched, "tweet_id", how="left_semi") for rows in (before, log))
     # Not persist(): the first commit to the table would invalidate the cache.
-    changes = compare(
-        current_tweets(log.join(touched, "tweet_id", how="left_semi")), before
-    ).localCheckpoint()
+    changes = compare(current_tweets(log), before).localCheckpoint()
     counts = {row.change: int(row["count"]) for row in changes.groupBy("change").count().collect()}
     require_version(spark, clean_uri, version)
     new = changes.where("change = 'insert'")
     corrections = sum(count for change, count in counts.items() if change != "insert")
     if "insert" in counts and corrections:
-        with idempotent_write(spark, position):
+        with idempotent_write(spark, STAGE, version):
             append(clean(new), clean_uri)
     with commit_metadata(spark, position):
         if corrections:
@@ -183,11 +180,12 @@ def clean_changes(
                 is_small=corrections <= MAX_BROADCAST_ROWS,
             )
         elif "insert" in counts:
-            with idempotent_write(spark, position):
+            with idempotent_write(spark, STAGE, version):
                 append(clean(new), clean_uri)
         else:
             record_position(spark, clean_uri)
-    touched.unpersist()
+    if touched is not None:
+        touched.unpersist()
     return counts
 
 
@@ -232,17 +230,17 @@ def clean_tweets(spark: SparkSession, raw_uri: str, clean_uri: str) -> dict[str,
         "scope": "nothing",
         "tweets_raw_version": current.source_version,
     }
-    if last == current:
+    if is_up_to_date(last, current):
         return summary
     log = add_missing_columns(read_version(spark, raw_uri, current.source_version), TWEETS_RAW)
-    if (
-        last is not None
-        and (last.rules, last.source_id) == (current.rules, current.source_id)
-        and can_read_changes(snapshot, last.source_version, datetime.now(UTC))
-    ):
+    if last is not None and can_continue(snapshot, last, current, datetime.now(UTC)):
         touched = changed_keys(spark, raw_uri, last.source_version, current.source_version, key="tweet_id")
         counts = clean_changes(spark, log, touched, clean_uri, current)
         return summary | {"scope": "changes", **counts}
+    if not any(file.get("numRecords", 1) for file in file_statistics(snapshot)):
+        raise InputError("tweets_raw has no rows: ingest a dump first")
+    if last is not None and last.rules == current.rules:
+        return summary | {"scope": "all", **clean_changes(spark, log, None, clean_uri, current)}
     if DeltaTable.isDeltaTable(spark, clean_uri):
         before = DeltaTable.forPath(spark, clean_uri).toDF().columns
         if added := [name for name in TWEETS_CLEAN_SCHEMA.names if name not in before]:

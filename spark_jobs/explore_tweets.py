@@ -209,8 +209,10 @@ def main() -> None:
         f"tweets_clean version {versions[0]}",
         files,
         metrics,
-        {"tweets_clean_version": versions[0]},
+        {},
         {"airflow_dag_id": STAGE, "airflow_run_id": arguments.run_id},
+        # Not a parameter: clean_tweets may commit between two attempts of a run.
+        {"tweets_clean_version": str(versions[0])},
     )
     spark.stop()
     seconds = round(time.monotonic() - started, 1)

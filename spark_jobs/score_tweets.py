@@ -16,6 +16,7 @@ import json
 import sys
 import time
 from dataclasses import fields
+from typing import Any
 
 from pyspark.sql import SparkSession
 
@@ -28,7 +29,7 @@ from spark_jobs.scoring.insights.page import Places, publish, scored_tweets
 from spark_jobs.scoring.registry import copy_to_file_system, find_by_alias
 from spark_jobs.scoring.scorable_model import ScorableModel, read_model
 from spark_jobs.session import open_session
-from spark_jobs.storage.read_position import last_position, newest_snapshot, position_at
+from spark_jobs.storage.read_position import is_up_to_date, last_position, newest_snapshot, position_at
 from spark_jobs.storage.table_versions import require_table
 
 STAGE = "score_tweets"
@@ -70,7 +71,7 @@ def arg_parser() -> argparse.ArgumentParser:
 
 def score_tweets(
     spark: SparkSession, clean_uri: str, scored_uri: str, model: ScorableModel, origin: str, engine: str
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Update the model's rows of `tweets_scored` and return a summary.
 
     The summary has the engine and the tweets inserted, updated and deleted. `origin` is a unique id of the
@@ -88,7 +89,7 @@ def score_tweets(
         last_position(spark, scored_uri, stage),
         position_at(newest_snapshot(spark, clean_uri), stage, origin),
     )
-    summary: dict[str, object] = {
+    summary: dict[str, Any] = {
         "job": STAGE,
         "model_name": model.name,
         "model_version": model.version,
@@ -96,7 +97,7 @@ def score_tweets(
         "precision": model.metadata.precision,
         "tweets_clean_version": current.source_version,
     }
-    if last == current:
+    if is_up_to_date(last, current):
         return summary | {"texts": 0}
     create_table(spark, scored_uri)
     version = newest_snapshot(spark, scored_uri).version()
@@ -107,13 +108,17 @@ def score_tweets(
     )
 
 
-def report(spark: SparkSession, places: Places, model: ScorableModel, run_id: str) -> dict[str, object]:
+def report(
+    spark: SparkSession, places: Places, model: ScorableModel, run_id: str, version: int
+) -> dict[str, object]:
     """Measure the drift of new dumps, publish the report on all scored tweets, and return a summary.
+
+    `version` is the version of `tweets_clean` that was scored.
 
     Raises:
         InputError: the model has scored no tweet.
     """
-    scored = scored_tweets(spark, places, model).persist()
+    scored = scored_tweets(spark, places, model, version).persist()
     if scored.isEmpty():
         raise InputError(f"{places.tweets_clean} has no rows: ingest a dump first")
     measured = measure_new_dumps(spark, places.drift, places.tweets_clean, scored, model)
@@ -134,7 +139,7 @@ def main() -> None:
         spark, arguments.tweets_clean, arguments.tweets_scored, model, registered.source, arguments.engine
     )
     places = Places(**{field.name: vars(arguments)[field.name] for field in fields(Places)})
-    summary |= report(spark, places, model, arguments.run_id)
+    summary |= report(spark, places, model, arguments.run_id, summary["tweets_clean_version"])
     summary["seconds"] = round(time.monotonic() - started, 1)
     spark.stop()
     print(json.dumps(summary))

@@ -1,7 +1,8 @@
 """Find the tweets that a model has not scored, and write their scores to `tweets_scored`.
 
 The commit of a model's scores carries its read position. If two runs of the same model overlap, only one
-commit succeeds, because both have the same transaction id.
+commit succeeds, because both have the same transaction id. If a position cannot be used
+(storage/read_position.py), all tweets are scored again: `tweets_scored` does not contain the texts.
 """
 
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from contracts.labels import LABELS, PROBABILITY_COLUMNS
 from spark_jobs.scoring.scorable_model import ScorableModel
 from spark_jobs.storage.read_position import (
     ReadPosition,
-    can_read_changes,
+    can_continue,
     changed_keys,
     commit_metadata,
     idempotent_write,
@@ -85,7 +86,7 @@ def changes_since(
     """
     text_column = model.metadata.text_column
     now = read_texts(spark, clean_uri, current.source_version, text_column)
-    if last is not None and can_continue(spark, clean_uri, last, current):
+    if last is not None and can_compare(spark, clean_uri, last, current):
         touched = changed_keys(
             spark, clean_uri, last.source_version, current.source_version, key="tweet_id"
         ).persist()
@@ -108,11 +109,10 @@ def changes_since(
     return both.where(~F.coalesce(is_same, F.lit(False))).select("tweet_id", "text", change.alias("change"))
 
 
-def can_continue(spark: SparkSession, clean_uri: str, last: ReadPosition, current: ReadPosition) -> bool:
-    """Return whether the positions have the same model and table, and the changes are still readable."""
+def can_compare(spark: SparkSession, clean_uri: str, last: ReadPosition, current: ReadPosition) -> bool:
+    """Return whether the changes since the last position, and the texts before them, are still readable."""
     return (
-        (last.rules, last.source_id) == (current.rules, current.source_id)
-        and can_read_changes(newest_snapshot(spark, clean_uri), last.source_version, datetime.now(UTC))
+        can_continue(newest_snapshot(spark, clean_uri), last, current, datetime.now(UTC))
         # VACUUM also removes files that OPTIMIZE replaced, even if all later changes are still readable.
         and read_if_available(spark, clean_uri, last.source_version) is not None
     )
@@ -147,7 +147,7 @@ def score_changes(
     tasks = max(spark.sparkContext.defaultParallelism, -(-counts["texts"] // TEXTS_PER_TASK))
     scores = score_rows(score(repartition_by_text(texts, tasks)), model)
     require_version(spark, scored_uri, scored_version)
-    with commit_metadata(spark, position), idempotent_write(spark, position):
+    with commit_metadata(spark, position), idempotent_write(spark, position.stage, scored_version):
         if len(counts) == 1:
             record_position(spark, scored_uri)
         elif counts.keys() == {"insert", "texts"}:

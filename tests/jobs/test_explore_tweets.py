@@ -87,6 +87,20 @@ def test_report_is_in_the_folder_and_in_mlflow_and_a_retry_writes_the_same(
     assert {file.path for file in mlflow.artifacts.list_artifacts(run_id=run.info.run_id)} == left
 
 
+def test_retry_after_a_commit_of_clean_tweets_reports_the_new_version(
+    tables, run_job, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.chdir(tmp_path)
+    tables.dump(("A1", "vaccines work", 1.0))
+    run_job()
+    tables.dump(("A2", "no vaccines", -1.0))
+    run_job()
+    [run] = mlflow.search_runs(experiment_names=[REPORTS_EXPERIMENT], output_format="list")
+    assert run.data.metrics["tweets"] == 2
+    assert run.data.tags["tweets_clean_version"] == str(tables.versions()[0])
+
+
 def test_report_without_a_tracking_server(tables, run_job, monkeypatch, capsys) -> None:
     tables.dump(("A1", "vaccines work", 1.0))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)

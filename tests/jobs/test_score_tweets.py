@@ -332,6 +332,25 @@ def test_champion_of_the_registry_scores(tables: Tables, tiny: TinyModel, run_jo
     } == {"A1", "A2"}
 
 
+def test_report_is_about_the_version_that_was_scored(
+    tables: Tables, tiny: TinyModel, run_job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # clean_tweets may commit while score_tweets runs. The new dump repeats a tweet that has a score.
+    register(tiny.exported.folder)
+    tables.dump(("A1", TEXTS[0]), ("A2", TEXTS[1]))
+    score = score_tweets.score_tweets
+
+    def score_and_clean(*arguments: object) -> dict[str, object]:
+        summary = score(*arguments)  # type: ignore[arg-type]
+        tables.dump(("A1", TEXTS[0]), ("A3", TEXTS[2]))
+        return summary
+
+    monkeypatch.setattr(score_tweets, "score_tweets", score_and_clean)
+    run_job()
+    assert "Opinions about vaccines in 2 tweets" in (tables.report / "report.html").read_text()
+    assert [file.name for file in tables.report.glob("submission-*")] == ["submission-d1.csv"]
+
+
 @pytest.mark.parametrize("registered", ["nothing", "another alias"])
 def test_run_without_a_champion_has_nothing_to_do(tables: Tables, run_job, registered: str) -> None:
     if registered == "another alias":

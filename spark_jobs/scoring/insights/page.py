@@ -19,6 +19,7 @@ from spark_jobs.scoring.insights.opinion_sections import Counts
 from spark_jobs.scoring.insights.periods import second_half
 from spark_jobs.scoring.scorable_model import ScorableModel
 from spark_jobs.storage.publishing import log_to_mlflow, report_files, write_files
+from spark_jobs.storage.table_versions import read_version
 
 HASHTAGS_SHOWN = 20
 HASHTAGS_COMPARED = 1_000
@@ -38,9 +39,13 @@ class Places:
     report: str
 
 
-def scored_tweets(spark: SparkSession, places: Places, model: ScorableModel) -> DataFrame:
-    """Return the current tweets with a model's scores: aggregations.TWEETS and aggregations.SCORES."""
-    tweets = spark.read.format("delta").load(places.tweets_clean).select(*aggregations.TWEETS)
+def scored_tweets(spark: SparkSession, places: Places, model: ScorableModel, version: int) -> DataFrame:
+    """Return the tweets with a model's scores: aggregations.TWEETS and aggregations.SCORES.
+
+    `version` is the version of `tweets_clean` that was scored. A later version may contain a dump of which
+    only the tweets of earlier dumps have scores. Its drift would be measured on these, and never again.
+    """
+    tweets = read_version(spark, places.tweets_clean, version).select(*aggregations.TWEETS)
     scores = (
         spark.read.format("delta")
         .load(places.tweets_scored)
