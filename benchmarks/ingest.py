@@ -73,7 +73,12 @@ def load_dumps(store: str) -> Loaded:
     """Run load_dumps on a folder or HDFS URI that contains delivered dumps."""
     places = [f"--{name}={store}/{name}" for name in ("delivered", "raw")]
     places += [f"--{name.replace('_', '-')}={store}/tables/{name}" for name in TABLES]
-    gate = ["--max-quarantined-share=1", "--max-label-distance=1", "--max-changed-texts-share=1"]
+    gate = [
+        "--max-quarantined-share=1",
+        "--max-label-distance=1",
+        "--max-changed-texts-share=1",
+        "--max-tries=1",
+    ]
     gate += ["--min-median-length=0", "--max-median-length=1e9"]
     command = [sys.executable, "-m", "loading.load_dumps", *places, *gate, "--run-id=benchmark"]
     os.sync()  # flush earlier writes, so that they do not slow down the measurement

@@ -5,6 +5,7 @@
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
 
 Type = Literal["string", "double", "int", "long", "timestamp", "array<string>"]
@@ -102,8 +103,11 @@ DUMPS = Table(
 )
 # States of a dump.
 LOADED, HELD, REFUSED, REJECTED, RETRACTED = "loaded", "held", "refused", "rejected", "retracted"
-# A dump that could not be read or stored.
+# A dump that could not be read or stored. If its bytes cannot be read, its key is the SHA-256 of the name of
+# the delivered file.
 FAILED = "failed"
+# Clocks of two machines may differ by this time. A later time of delivery is an error.
+MAX_CLOCK_DIFFERENCE = timedelta(minutes=1)
 # Characters of a user's reason for a decision about a dump, which becomes the row's `reason`.
 MIN_REASON_LENGTH = 10
 

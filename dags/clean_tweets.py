@@ -16,7 +16,7 @@ last commit.
 from airflow.sdk import dag
 
 from vaxpulse_dags.assets import TWEETS_CLEAN, TWEETS_RAW
-from vaxpulse_dags.tasks import CLEAN, DEFAULT_ARGS, START_DATE, spark_job, writes_tables
+from vaxpulse_dags.tasks import CLEAN_WRITES, DEFAULT_ARGS, START_DATE, spark_job, takes_slot
 
 
 @dag(
@@ -34,7 +34,7 @@ def clean_tweets() -> None:
         "clean_tweets",
         {"tweets-raw": TWEETS_RAW.uri, "tweets-clean": TWEETS_CLEAN.uri},
         outlets=[TWEETS_CLEAN],
-        **writes_tables(CLEAN),
+        **takes_slot(CLEAN_WRITES),
     )
 
 

@@ -16,7 +16,7 @@ same files.
 from airflow.sdk import dag
 
 from vaxpulse_dags.assets import TWEETS_CLEAN, report_uri
-from vaxpulse_dags.tasks import DEFAULT_ARGS, START_DATE, spark_job
+from vaxpulse_dags.tasks import DEFAULT_ARGS, SCORED_WRITES, START_DATE, spark_job, takes_slot
 
 
 @dag(
@@ -38,6 +38,7 @@ def explore_tweets() -> None:
             "report": "{{ report_uri(dag.dag_id, run_id) }}",
             "run-id": "{{ run_id }}",
         },
+        **takes_slot(SCORED_WRITES),
     )
 
 

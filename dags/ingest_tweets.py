@@ -1,11 +1,12 @@
 """### Ingest dumps of tweets into HDFS and the table `tweets_raw`
 
-**What.** Dumps are moved out of the landing folders, and then validated. Each dump gets one of three states:
+**What.** Dumps are moved out of the landing folders, and then validated. Each dump gets one of four states:
 
 - `loaded`: its tweets are in `tweets_raw`. If a tweet is in several dumps, the latest delivery wins.
 - `held`: columns, ids, labels or dates are ambiguous, or the data-quality gate found a problem. A user
   decides in a run of `review_dump`; until then nothing is loaded.
 - `refused`: no record can be read.
+- `failed`: it could not be read or stored in *Maximum number of tries* tries, or its *Mapping* does not fit.
 
 Dumps may have other formats than CSV, and other columns: see *Dump* and *Mapping*. Records that break a rule
 go to `quarantine` with the reason. The table `dumps` has one row per dump. The file stays in HDFS under its
@@ -13,37 +14,37 @@ SHA-256.
 
 **When.** Within 30 seconds after a file has arrived in the landing folder in HDFS. Every day at midnight UTC,
 also for missed days. On *Trigger*, with or without the address of a dump and its *Mapping*. If the content is
-already loaded, nothing changes: `load_dumps` is skipped and the run succeeds.
+loaded, rejected or retracted, nothing changes: `load_dumps` is skipped and the run succeeds.
 
 **Needs.** The connection `webhdfs_default`, and `VAXPULSE_LANDING`, the landing folder that all workers
 share. Write files to a hidden or `.part` name, and rename them when they are complete.
 
 **If it fails.** The last line of the failed task's log gives the reason. A failed `report` names the refused
-dumps. No delivery is lost: the next run finds unfinished ones. Clear the task to retry now.
+and failed dumps: `reopen_dump` processes them again. No delivery is lost: the next run finds unfinished ones.
+Clear the task to retry now.
 """
 
 import logging
 import os
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag, get_current_context, task
 
 from vaxpulse_airflow import landing
 from vaxpulse_airflow.download import Limits
 from vaxpulse_airflow.webhdfs import TimedWebHDFSHook
 from vaxpulse_dags.assets import HDFS, LANDED_DUMPS, LOADING_OPTIONS, TWEETS_RAW
-from vaxpulse_dags.ingestion import INGESTION_OPTIONS, PARAMS, describe_held, find_problems
-from vaxpulse_dags.reviews import build_review_runs
+from vaxpulse_dags.ingestion import INGESTION_OPTIONS, PARAMS, find_problems
+from vaxpulse_dags.reviews import start_reviews
 from vaxpulse_dags.tables import read_dumps
 from vaxpulse_dags.tasks import (
     DEFAULT_ARGS,
-    LOAD,
+    RAW_WRITES,
     START_DATE,
     fail_without_retry,
     loading_task,
-    writes_tables,
+    takes_slot,
 )
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ log = logging.getLogger(__name__)
     params=PARAMS,
 )
 def ingest_tweets() -> None:
-    """Deliver dumps, load them, start reviews, and report refused dumps."""
+    """Deliver dumps, load them, start reviews, and report refused and failed dumps."""
 
     @task
     def deliver() -> str | None:
@@ -82,19 +83,11 @@ def ingest_tweets() -> None:
         log.info("delivered: %s", source)
         return source
 
-    @task(trigger_rule="all_done")  # also if another dump could not be delivered or loaded
-    def find_held() -> list[dict[str, Any]]:
-        held = read_dumps("state = 'held'")
-        for message in describe_held(held):
-            log.warning(message)
-        return build_review_runs(held, get_current_context()["params"])
-
     @task(trigger_rule="none_failed")  # also if nothing was loaded
     def report() -> None:
         context = get_current_context()
-        dumps = [dump for dump in read_dumps("true") if dump["run_id"] == context["run_id"]]
-        failed = (context["ti"].xcom_pull(task_ids="load_dumps") or {}).get("failed", [])
-        if problems := find_problems(dumps, failed):
+        errors = (context["ti"].xcom_pull(task_ids="load_dumps") or {}).get("errors", [])
+        if problems := find_problems(read_dumps("true"), context["run_id"], errors, datetime.now(UTC)):
             fail_without_retry("; ".join(problems))
 
     load = loading_task(
@@ -102,18 +95,13 @@ def ingest_tweets() -> None:
         LOADING_OPTIONS | INGESTION_OPTIONS,
         returns_json=True,
         outlets=[TWEETS_RAW],
-        **writes_tables(LOAD),
+        **takes_slot(RAW_WRITES),
         trigger_rule="all_done",  # load the delivered dumps even if others could not be delivered
     )
-    delivered, held = deliver(), find_held()
-    delivered >> load >> held
+    delivered = deliver()
+    # Reviews start even if another dump could not be delivered or loaded.
+    delivered >> load >> start_reviews("all_done")
     [delivered, load] >> report()
-    TriggerDagRunOperator.partial(
-        task_id="start_review",
-        trigger_dag_id="review_dump",
-        logical_date=None,  # a run is for one dump, not for a data interval
-        skip_when_already_exists=True,
-    ).expand_kwargs(held)
 
 
 ingest_tweets()

@@ -1,8 +1,10 @@
 """### Maintain the Delta tables: delete old rows, merge small files, VACUUM
 
-**What.** One Spark job deletes rows of `tweets_raw` that later deliveries superseded before the retention
-period. Current tweets do not change. OPTIMIZE merges small files. VACUUM deletes files that no version within
-the retention period needs. The log shows the number of files before and after for each table.
+**What.** Three Spark jobs, one after the other, for the tables that loading, cleaning and scoring write. Only
+the writers of its tables wait for a job. The first one deletes rows of `tweets_raw` that later deliveries
+superseded before the retention period. Current tweets do not change. OPTIMIZE merges small files. VACUUM
+deletes files that no version within the retention period needs. The log shows the number of files before and
+after for each table.
 
 **When.** Every Sunday at 01:30 UTC, or on *Trigger*.
 
@@ -14,12 +16,18 @@ Sunday.
 
 from datetime import timedelta
 
-from airflow.sdk import Param, dag
+from airflow.sdk import Param, chain, dag
 
 from contracts.retention import DEFAULT_RETENTION, MIN_RETENTION
-from contracts.tables import TABLES
 from vaxpulse_dags.assets import TWEETS_RAW, table_uri
-from vaxpulse_dags.tasks import DEFAULT_ARGS, RARE, START_DATE, spark_job, writes_tables
+from vaxpulse_dags.tasks import (
+    DEFAULT_ARGS,
+    RAW_WRITES,
+    START_DATE,
+    WRITTEN_TABLES,
+    spark_job,
+    takes_slot,
+)
 
 HOUR = timedelta(hours=1)
 
@@ -43,16 +51,21 @@ HOUR = timedelta(hours=1)
     },
 )
 def maintain_tables() -> None:
-    """Run one Spark job."""
-    spark_job(
-        "maintain_tables",
-        {
-            "tables": ",".join(map(table_uri, TABLES)),
-            "tweets-raw": TWEETS_RAW.uri,
-            "retention-hours": "{{ params.retention_hours }}",
-        },
-        **writes_tables(RARE),
-    )
+    """Run one Spark job for the tables of each pool."""
+    jobs = [
+        spark_job(
+            "maintain_tables",
+            {
+                "tables": ",".join(map(table_uri, tables)),
+                "tweets-raw": TWEETS_RAW.uri if pool == RAW_WRITES else None,
+                "retention-hours": "{{ params.retention_hours }}",
+            },
+            task_id=pool.replace("writes", "maintain"),
+            **takes_slot(pool, rare=True),
+        )
+        for pool, tables in WRITTEN_TABLES.items()
+    ]
+    chain(*jobs)
 
 
 maintain_tables()

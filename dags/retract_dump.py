@@ -2,7 +2,8 @@
 
 **What.** Deletes the rows of one dump from `tweets_raw` and `quarantine`. The tweets of earlier dumps become
 current again, also in `tweets_clean` and all later tables. The row in `dumps` gets the state `retracted` and
-the reason. The file stays in HDFS. If the dump is delivered again, it is loaded again.
+the reason. The file stays in HDFS. If the dump is delivered again, nothing changes: only `reopen_dump` loads
+it again.
 
 **When.** On *Trigger*, with the SHA-256 of a dump from the table `dumps` and a reason.
 
@@ -16,7 +17,7 @@ from airflow.sdk import dag
 
 from vaxpulse_dags.assets import LOADING_OPTIONS, TWEETS_RAW
 from vaxpulse_dags.reviews import REASON_PARAM, SHA256_PARAM
-from vaxpulse_dags.tasks import DEFAULT_ARGS, RARE, START_DATE, loading_task, writes_tables
+from vaxpulse_dags.tasks import DEFAULT_ARGS, RAW_WRITES, START_DATE, loading_task, takes_slot
 
 
 @dag(
@@ -37,7 +38,7 @@ def retract_dump() -> None:
         | {"dump-sha256": "{{ params.dump_sha256 }}", "decision": "retract", "reason": "{{ params.reason }}"},
         task_id="retract",
         outlets=[TWEETS_RAW],
-        **writes_tables(RARE),
+        **takes_slot(RAW_WRITES, rare=True),
     )
 
 

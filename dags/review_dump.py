@@ -30,11 +30,11 @@ from vaxpulse_dags.ingestion import LIMITS
 from vaxpulse_dags.tables import read_dumps, read_json, read_rejected_samples
 from vaxpulse_dags.tasks import (
     DEFAULT_ARGS,
-    RARE,
+    RAW_WRITES,
     START_DATE,
     fail_without_retry,
     loading_task,
-    writes_tables,
+    takes_slot,
 )
 
 
@@ -98,7 +98,7 @@ def review_dump() -> None:
         },
         task_id="apply_decision",
         outlets=[TWEETS_RAW],
-        **writes_tables(RARE),
+        **takes_slot(RAW_WRITES, rare=True),
     )
     read_decision(decide.output, described["has_questions"]) >> apply_decision
 

@@ -35,7 +35,7 @@ from vaxpulse_dags.assets import (
     report_uri,
 )
 from vaxpulse_dags.tables import read_drifted_dumps
-from vaxpulse_dags.tasks import DEFAULT_ARGS, SCORE, START_DATE, spark_job, writes_tables
+from vaxpulse_dags.tasks import DEFAULT_ARGS, SCORED_WRITES, START_DATE, spark_job, takes_slot
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ def score_tweets() -> None:
             "run-id": "{{ run_id }}",
         },
         outlets=[TWEETS_SCORED],
-        **writes_tables(SCORE),
+        **takes_slot(SCORED_WRITES),
     )
 
     # The reported dumps are stored in Asset events, because Airflow commits an event and the success of its

@@ -19,7 +19,7 @@ from airflow.sdk import dag, get_current_context, task
 from vaxpulse_dags.assets import MAPPINGS
 from vaxpulse_dags.mappings import HEADER_PARAM, format_mappings
 from vaxpulse_dags.tables import read_mappings
-from vaxpulse_dags.tasks import DEFAULT_ARGS, RARE, START_DATE, loading_task, writes_tables
+from vaxpulse_dags.tasks import DEFAULT_ARGS, RAW_WRITES, START_DATE, loading_task, takes_slot
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def withdraw_mapping() -> None:
         "withdraw_mapping",
         {"mappings": MAPPINGS, "header-sha256": "{{ params.header_sha256 }}"},
         task_id="withdraw",
-        **writes_tables(RARE),
+        **takes_slot(RAW_WRITES, rare=True),
     )
     list_mappings() >> withdraw
 

@@ -3,12 +3,16 @@
 import argparse
 import resource
 import time
+from dataclasses import fields
+from datetime import datetime
 
+from contracts.exit_status import InputError
 from loading.detection.containers import Limits
 from loading.loader import Answer
 from loading.mapping.model import GivenMapping
 from loading.tables.schemas import Tables
 from loading.validated_dump import Progress
+from loading.validation.quality_gate import Thresholds
 
 PROGRESS_SECONDS = 5.0
 # Loading takes 0.4 GiB of memory for each GB of a dump. The limit protects the other services of the machine.
@@ -44,6 +48,42 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CHARACTERS",
         help="quarantine records with longer texts (default: %(default)s)",
     )
+
+
+def add_limits(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    """Add the limits of the data-quality gate."""
+    for name, metavar, help_text in (
+        ("--max-quarantined-share", "SHARE", "hold a dump with a larger share of records in quarantine"),
+        ("--max-label-distance", "SHARE", "hold a dump whose label shares differ more from earlier dumps"),
+        ("--min-median-length", "N", "hold a dump whose median text has fewer characters"),
+        ("--max-median-length", "N", "hold a dump whose median text has more characters"),
+        ("--max-changed-texts-share", "SHARE", "hold a dump with a larger share of ids with another text"),
+    ):
+        parser.add_argument(name, required=required, type=float, metavar=metavar, help=help_text)
+
+
+def read_thresholds(options: argparse.Namespace) -> Thresholds:
+    """Return the limits of the data-quality gate.
+
+    Raises:
+        InputError: a limit is missing.
+    """
+    values = {field.name: getattr(options, field.name) for field in fields(Thresholds)}
+    if missing := [f"--{name.replace('_', '-')}" for name, value in values.items() if value is None]:
+        raise InputError(f"the quality gate needs {', '.join(missing)}")
+    return Thresholds(**values)
+
+
+def parse_time(text: str) -> datetime | None:
+    """Return a time in ISO 8601 with its zone, None for an empty text.
+
+    Raises:
+        ValueError: the text is another one, or has no zone.
+    """
+    moment = datetime.fromisoformat(text) if text else None
+    if moment and moment.tzinfo is None:
+        raise ValueError(f"{text} has no time zone")
+    return moment
 
 
 def read_tables(options: argparse.Namespace) -> Tables:

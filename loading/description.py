@@ -1,5 +1,6 @@
 """How a dump was read, for people: the mapping, notes, and questions with samples."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ from contracts.labels import UNANSWERED
 from loading.inspection import Inspection, Totals, sorted_questions
 from loading.mapping.labels import NUMBERS, find_label
 from loading.mapping.model import Question, is_missing, label_key
+from loading.validated_dump import ValidatedDump
 
 MAX_REASONS = 3
 SAMPLED_VALUES = 5
@@ -101,3 +103,20 @@ def _first_values(values: Sequence[str | None]) -> list[str]:
 def join_questions(questions: Sequence[Question]) -> str:
     """Return the texts of questions in the order in which a user answers them."""
     return " ".join(question.text for question in sorted_questions(questions))
+
+
+def describe_reading(dump: ValidatedDump, note: str | None) -> dict[str, Any]:
+    """Return the columns of `dumps` that tell how a dump was read, as JSON. `note` is one more note."""
+    found, more = dump.found, [note] if note else []
+    described: dict[str, Any] = dict.fromkeys(("format", "mapping", "questions")) | {"notes": more or None}
+    if found:
+        described = {
+            "format": found.dump.format,
+            "mapping": describe_mapping(found),
+            "questions": describe_questions(found) or None,
+            "notes": [*found.proposal.notes, *describe_totals(found, dump.contradicting_ids), *more] or None,
+        }
+    return {
+        name: value if value is None else json.dumps(value, ensure_ascii=False)
+        for name, value in described.items()
+    }

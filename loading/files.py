@@ -4,7 +4,8 @@
 """
 
 import socket
-from dataclasses import dataclass
+import uuid
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import IO
 from urllib.parse import urlsplit
@@ -28,11 +29,13 @@ class Delivery:
         delivered_at: time of delivery, in whole milliseconds.
         source: original name, with invisible characters as escapes.
         path: path in the file system.
+        note: a note for its row in `dumps`.
     """
 
     delivered_at: datetime
     source: str
     path: str
+    note: str | None = field(default=None, compare=False)
 
 
 def check_connection(uri: str) -> None:
@@ -52,6 +55,7 @@ class DumpFiles:
     """
 
     def __init__(self, delivered_uri: str, raw_uri: str) -> None:
+        self._uri = delivered_uri
         check_connection(delivered_uri)
         address = urlsplit(delivered_uri)
         root = f"{address.scheme}://{address.netloc}/" if address.scheme else "file:///"
@@ -97,6 +101,26 @@ class DumpFiles:
         return file
 
     def move_to_raw(self, path: str, sha256: str) -> None:
-        """Move a delivered file to `raw_path`. It replaces a file with the same content."""
-        self._files.create_dir(self._raw, recursive=True)
-        self._files.move(path, self.raw_path(sha256))
+        """Move a file to `raw_path`. It replaces a file with the same content."""
+        if path != self.raw_path(sha256):
+            self._files.create_dir(self._raw, recursive=True)
+            self._files.move(path, self.raw_path(sha256))
+
+    def is_available(self) -> bool:
+        """Return whether a file can be written, read and deleted now.
+
+        HDFS cannot do this if it is in safe mode or full, or if no DataNode is available.
+        """
+        path = f"{self._raw}/.probe-{uuid.uuid4()}"
+        try:
+            check_connection(self._uri)
+            self._files.create_dir(self._raw, recursive=True)
+            # DeltaStorageHandler accepts buffered writes only.
+            with self._files.open_output_stream(path, buffer_size=BUFFER_BYTES) as written:
+                written.write(path.encode())
+            with self._files.open_input_stream(path) as stored:
+                is_same: bool = stored.read() == path.encode()
+            self._files.delete_file(path)
+        except OSError:
+            return False
+        return is_same

@@ -1,30 +1,26 @@
 """Process a delivery: which rows of a dump go to which table, in which order."""
 
-import json
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 from typing import Any
 
 import pyarrow as pa
 from deltalake import DeltaTable
 
 from contracts.labels import CLASS_NAMES
-from contracts.tables import DUMPS, HELD, LOADED, QUARANTINE, REFUSED, RETRACTED, TWEETS_RAW
-from loading.description import (
-    describe_mapping,
-    describe_questions,
-    describe_reasons,
-    describe_totals,
-    join_questions,
-)
+from contracts.tables import DUMPS, FAILED, HELD, LOADED, QUARANTINE, REFUSED, TWEETS_RAW
+from loading.description import describe_reading, describe_reasons, join_questions
 from loading.detection.containers import Limits
 from loading.files import Delivery, DumpFiles
+from loading.formats.dump_bytes import HashedDump
 from loading.mapping.model import GivenMapping
 from loading.tables import commits, dumps
-from loading.tables.dumps import Row
+from loading.tables.dumps import Row, date_delivery
 from loading.tables.mappings import recall_mapping, remember_mapping
 from loading.tables.queries import compare_with_earlier, read_delivery_time
 from loading.tables.schemas import TIMESTAMP, Tables, create_table
@@ -59,6 +55,8 @@ class Loader:
         progress: takes a dump's source and size in bytes. Returns a function that reports how much is read.
         limits: bounds on what is read.
         answer: a mapping that the user of this run gave. It applies to the delivery with its source.
+        reopens: a content in one of these states is processed again. By default these are the outcomes that
+            may change. The decisions of users (rejected, retracted) stay until a user reopens the dump.
     """
 
     tables: Tables
@@ -68,12 +66,19 @@ class Loader:
     progress: Callable[[str, int], Progress]
     limits: Limits | None = None
     answer: Answer | None = None
+    reopens: tuple[str, ...] = (REFUSED, FAILED)
 
-    def process(self, delivery: Delivery) -> Row:
+    def process(self, delivery: Delivery, reason: str | None = None) -> Row:
         """Load, hold or refuse a delivered dump, then move its file to `raw`. Return its row in `dumps`.
 
-        Nothing is written if `dumps` has the same content in any state but retracted. A mapping that the user
-        of this run gave also reopens a held or refused dump.
+        Nothing is written if `dumps` has the same content in a state that is not in `reopens`. A mapping that
+        the user of this run gave also reopens a held dump. A dump that is loaded, but that `tweets_raw` does
+        not contain after it was restored, is loaded again without the gate. A content keeps the time of its
+        first delivery.
+
+        Args:
+            delivery: the delivery.
+            reason: why it is loaded, if a user has reopened it.
 
         Raises:
             InputError: the mapping names a column that the dump does not have.
@@ -81,10 +86,29 @@ class Loader:
         with self.validate(delivery.path, delivery.source) as dump:
             rows = dumps.read_dumps(self.tables)
             row = rows.get(dump.sha256)
-            reopens = (RETRACTED, HELD, REFUSED) if self._applies(delivery.source) else (RETRACTED,)
+            dated = date_delivery(delivery, row, datetime.now(UTC))
+            reopens = (HELD, *self.reopens) if self._applies(delivery.source) else self.reopens
             if row is None or row["state"] in reopens:
-                row = self.store(dump, delivery, rows)
+                row = self.store(dump, dated, rows, reason)
+            elif row["state"] == LOADED and not self.is_logged(dump.sha256):
+                row = replace(self, thresholds=None).store(dump, dated, rows, row["reason"])
         self.files.move_to_raw(delivery.path, row["dump_sha256"])
+        return row
+
+    def fail(self, delivery: Delivery, reason: str) -> Row:
+        """Record that a delivery cannot be loaded, and move its file to `raw`. Return its row in `dumps`.
+
+        Only the row of a content in one of the states `reopens` changes.
+        """
+        try:
+            sha256, size = HashedDump(lambda: self.files.open(delivery.path)).digest()
+        except OSError:
+            name = PurePosixPath(delivery.path).name
+            sha256, size = hashlib.sha256(name.encode()).hexdigest(), self.files.size_bytes(delivery.path)
+        dated = date_delivery(delivery, dumps.read_dumps(self.tables).get(sha256), datetime.now(UTC))
+        row = dumps.failed_row(sha256, dated, size, reason, self.run_id)
+        row = dumps.upsert_dump(self.tables, row, replaces=self.reopens)
+        self.files.move_to_raw(delivery.path, sha256)
         return row
 
     def _applies(self, source: str) -> bool:
@@ -117,7 +141,7 @@ class Loader:
             dump: the dump.
             delivery: its source and time.
             rows: the rows of `dumps`.
-            reason: why it is loaded, if a person has approved it.
+            reason: why it is loaded, if a user has approved or reopened it.
         """
         row = self.build_row(dump, delivery, rows)
         if dump.refusal is not None:
@@ -138,7 +162,8 @@ class Loader:
             return self.write_row(row | {"state": state, "reason": problem})
         if not appended:
             row |= self.compare(dump, delivery)  # another loader has appended it meanwhile
-        return self.write_row(row | {"state": LOADED, "reason": reason})
+        replaced = (LOADED,) if appended else ()
+        return self.write_row(row | {"state": LOADED, "reason": reason}, *replaced)
 
     def check(self, dump: ValidatedDump, row: Row) -> tuple[str, str | None]:
         """Return the state of a dump that was read, and the reason unless it is loaded."""
@@ -202,7 +227,7 @@ class Loader:
             "contradicting_ids": dump.contradicting_ids,
             "first_created_at": dump.first_created_at,
             "last_created_at": dump.last_created_at,
-            **describe_reading(dump),
+            **describe_reading(dump, delivery.note),
             "run_id": self.run_id,
         }
 
@@ -212,36 +237,24 @@ class Loader:
         If an earlier try or another loader has appended the dump, the log has the delivery time that it used.
         """
         delivered_at = delivery.delivered_at
-        if DeltaTable.is_deltatable(self.tables.tweets_raw) and commits.contains_dump(
-            DeltaTable(self.tables.tweets_raw), dump.sha256
-        ):
+        if self.is_logged(dump.sha256):
             delivered_at = read_delivery_time(self.tables, dump.sha256) or delivered_at
         known, changed = compare_with_earlier(
             self.tables, dump.sorted_id_hashes, dump.tweets, delivered_at, dump.sha256
         )
         return {"delivered_at": delivered_at, "known": known, "changed_texts": changed}
 
-    def write_row(self, row: Row) -> Row:
-        """Write a row of `dumps` unless another process has written a final state. Return the current row."""
-        replaced = (HELD, RETRACTED, REFUSED) if self._applies(row["source"]) else (HELD, RETRACTED)
-        return dumps.upsert_dump(self.tables, row, replaces=replaced)
+    def is_logged(self, sha256: str) -> bool:
+        """Return whether `tweets_raw` contains a dump."""
+        uri = self.tables.tweets_raw
+        return DeltaTable.is_deltatable(uri) and commits.contains_dump(DeltaTable(uri), sha256)
 
+    def write_row(self, row: Row, *replaced: str) -> Row:
+        """Write a row of `dumps` unless another process has written a final state. Return the current row.
 
-def describe_reading(dump: ValidatedDump) -> Row:
-    """Return the columns of `dumps` that tell how a dump was read, as JSON."""
-    found = dump.found
-    if found is None:
-        return dict.fromkeys(("format", "mapping", "questions", "notes"))
-    described = {
-        "format": found.dump.format,
-        "mapping": describe_mapping(found),
-        "questions": describe_questions(found) or None,
-        "notes": [*found.proposal.notes, *describe_totals(found, dump.contradicting_ids)] or None,
-    }
-    return {
-        name: value if value is None else json.dumps(value, ensure_ascii=False)
-        for name, value in described.items()
-    }
+        `replaced` are further states that the row may replace.
+        """
+        return dumps.upsert_dump(self.tables, row, replaces=(HELD, *self.reopens, *replaced))
 
 
 def log_rows(dump: ValidatedDump, delivered_at: datetime) -> Iterator[pa.RecordBatch]:

@@ -50,7 +50,7 @@ def arg_parser() -> argparse.ArgumentParser:
         help="tables to OPTIMIZE and VACUUM, separated by commas",
     )
     parser.add_argument(
-        "--tweets-raw", required=True, metavar="URI", help="log whose superseded rows are deleted"
+        "--tweets-raw", metavar="URI", help="log whose superseded rows are deleted (default: none)"
     )
     parser.add_argument(
         "--retention-hours",
@@ -113,7 +113,7 @@ def main() -> None:
     started = time.monotonic()
     spark = open_session("maintain_tables")
     dropped = 0
-    if DeltaTable.isDeltaTable(spark, options.tweets_raw):
+    if options.tweets_raw and DeltaTable.isDeltaTable(spark, options.tweets_raw):
         delivered_before = datetime.now(UTC) - options.retention
         dropped = drop_superseded_rows(spark, options.tweets_raw, delivered_before)
         print(f"tweets_raw: {dropped} superseded rows deleted")

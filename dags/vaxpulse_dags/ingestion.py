@@ -1,11 +1,12 @@
 """Trigger form of `ingest_tweets`, the command-line options that it sets, and the messages of a run."""
 
+from datetime import datetime
 from typing import Any
 
 from airflow.sdk import Param
 
 from contracts import hdfs_paths
-from contracts.tables import REFUSED
+from contracts.tables import FAILED, LOADED, MAX_CLOCK_DIFFERENCE, REFUSED
 from contracts.texts import MAX_TEXT_CHARACTERS
 from vaxpulse_dags.assets import HDFS
 from vaxpulse_dags.mappings import MAPPING_PARAM
@@ -76,8 +77,19 @@ DUMP_PARAM = Param(
     f"If empty, all files in the landing folders are ingested (in HDFS: `{hdfs_paths.LANDING}`).",
 )
 
+MAX_TRIES = {
+    "max_tries": Param(
+        3,
+        type="integer",
+        minimum=1,
+        title="Maximum number of tries",
+        description="A dump that could not be read or stored this often gets the state `failed`. "
+        "Tries while HDFS or a table cannot be written do not count.",
+    )
+}
+
 # The trigger form, in this order.
-PARAMS = {"dump": DUMP_PARAM, "mapping": MAPPING_PARAM} | LIMITS | DOWNLOAD_LIMITS
+PARAMS = {"dump": DUMP_PARAM, "mapping": MAPPING_PARAM} | LIMITS | DOWNLOAD_LIMITS | MAX_TRIES
 
 INGESTION_OPTIONS = {
     "delivered": hdfs_paths.uri(HDFS, hdfs_paths.DELIVERED),
@@ -85,29 +97,49 @@ INGESTION_OPTIONS = {
     "mapping": "{{ (params.mapping or {}) | tojson }}",
     "mapping_source": "{{ ti.xcom_pull(task_ids='deliver') or '' }}",
     "user": "{{ dag_run.triggering_user_name or '' }}",
-    **{name: f"{{{{ params.{name} }}}}" for name in LIMITS},
+    **{name: f"{{{{ params.{name} }}}}" for name in (*LIMITS, *MAX_TRIES)},
     # A run that is killed after it has loaded dumps emits no Asset event. Therefore each run emits an event
     # if any dump was loaded since the end of the last successful run.
     "notified_until": "{{ prev_end_date_success or '' }}",
 }
 
 
-def describe_held(held: list[dict[str, Any]]) -> list[str]:
-    """Return a message for each held dump. The reason contains the questions about the dump."""
-    return [reveal(mask(f"{dump['source']} is held until a user decides: {dump['reason']}")) for dump in held]
+def find_problems(dumps: list[dict[str, Any]], run_id: str, errors: list[str], now: datetime) -> list[str]:
+    """Return a message for each problem that a user should solve.
 
-
-def find_problems(dumps: list[dict[str, Any]], failed: list[str]) -> list[str]:
-    """Return a message for each dump that could not be loaded, and for each refused one with its notes."""
+    Args:
+        dumps: all rows of `dumps`. Refused and failed ones of this run are problems. Loaded ones of any run
+            are problems if their time of delivery is in the future: they supersede all later deliveries.
+        run_id: id of this run.
+        errors: sources of deliveries with another error.
+        now: current time.
+    """
     return [
-        *(f"{source} could not be loaded: see the log of load_dumps" for source in failed),
+        *(f"{source} could not be loaded: see the log of load_dumps" for source in errors),
         *(
             reveal(
                 mask(
-                    ": ".join([f"{dump['source']} is refused", dump["reason"], *read_json(dump, "notes", [])])
+                    ": ".join(
+                        [
+                            f"{dump['source']} is {dump['state']}",
+                            dump["reason"],
+                            *read_json(dump, "notes", []),
+                        ]
+                    )
                 )
             )
             for dump in dumps
-            if dump["state"] == REFUSED
+            if dump["state"] in (REFUSED, FAILED) and dump["run_id"] == run_id
+        ),
+        *(
+            reveal(
+                mask(
+                    f"{dump['source']} is dated {dump['delivered_at']:%Y-%m-%d %H:%M} UTC by a wrong clock: "
+                    "trigger retract_dump, then reopen_dump with its time of delivery "
+                    f"(SHA-256 {dump['dump_sha256']})"
+                )
+            )
+            for dump in dumps
+            if dump["state"] == LOADED and dump["delivered_at"] > now + MAX_CLOCK_DIFFERENCE
         ),
     ]

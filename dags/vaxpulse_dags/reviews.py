@@ -1,14 +1,20 @@
-"""Decisions of users about dumps: form fields, the started reviews, and the answer."""
+"""Decisions of users about dumps: form fields, the tasks that start reviews, and the answer."""
 
 import json
+import logging
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from airflow.sdk import Param
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.sdk import Param, get_current_context, task
 
 from contracts.tables import MIN_REASON_LENGTH
 from vaxpulse_dags.mappings import parse_mapping
+from vaxpulse_dags.tables import read_dumps
 from vaxpulse_dags.tasks import fail_without_retry
+from vaxpulse_dags.untrusted import mask, reveal
+
+log = logging.getLogger(__name__)
 
 SHA256_PARAM = Param(type="string", pattern="^[0-9a-f]{64}$", title="SHA-256 of the dump")
 REASON: dict[str, Any] = {"minLength": MIN_REASON_LENGTH, "title": "Reason for the decision"}
@@ -18,6 +24,15 @@ ANSWER_PARAM = Param(None, type=["null", "string"], **REASON)
 
 # Params of `ingest_tweets` that also apply when the dump is read again for its approval.
 READING_LIMITS = ("max_decompressed_gib", "max_text_length")
+DELIVERED_AT_PARAM = Param(
+    None,
+    type=["null", "string"],
+    format="date-time",
+    title="Time of delivery",
+    description="If empty, the dump keeps the time of its first delivery. Needed only if a wrong clock has "
+    "dated the dump in the future.",
+)
+
 # Options in the form, and the decisions of `loading.decide_dump`.
 DECISIONS = {"Approve": "approve", "Reject": "reject"}
 
@@ -50,8 +65,36 @@ def fail_answer(problem: str) -> NoReturn:
     fail_without_retry(f"{problem}: clear `decide` and answer again")
 
 
+@task
+def find_held() -> list[dict[str, Any]]:
+    """Return the arguments of a task that starts a review, for each held dump."""
+    held = read_dumps("state = 'held'")
+    for dump in held:
+        # The reason contains the questions about the dump.
+        log.warning(reveal(mask(f"{dump['source']} is held until a user decides: {dump['reason']}")))
+    return build_review_runs(held, get_current_context()["params"])
+
+
+def start_reviews(trigger_rule: str) -> Any:
+    """Return the task `find_held`. After it, a mapped task starts the review of each held dump.
+
+    `trigger_rule` is that of the task.
+    """
+    held: Any = find_held.override(trigger_rule=trigger_rule)()  # an XComArg
+    TriggerDagRunOperator.partial(
+        task_id="start_review",
+        trigger_dag_id="review_dump",
+        logical_date=None,  # a run is for one dump, not for a data interval
+        skip_when_already_exists=True,
+    ).expand_kwargs(held)
+    return held
+
+
 def build_review_runs(held: list[dict[str, Any]], params: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return one run of `review_dump` for each held dump. The same delivery always gets the same run id.
+    """Return one run of `review_dump` for each held dump.
+
+    The id of the run contains the time at which the dump was held: a dump that is reopened and held again
+    gets another run.
 
     Args:
         held: rows of `dumps`.
@@ -59,7 +102,7 @@ def build_review_runs(held: list[dict[str, Any]], params: Mapping[str, Any]) -> 
     """
     return [
         {
-            "trigger_run_id": f"held__{dump['dump_sha256'][:16]}__{dump['delivered_at']:%Y%m%dT%H%M%S}",
+            "trigger_run_id": f"held__{dump['dump_sha256'][:16]}__{dump['ingested_at']:%Y%m%dT%H%M%S}",
             "conf": {
                 "dump_sha256": dump["dump_sha256"],
                 **{name: params[name] for name in READING_LIMITS},

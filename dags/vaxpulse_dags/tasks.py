@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from airflow.sdk import timezone
 from airflow.sdk.exceptions import AirflowFailException
 
+from contracts import tables
 from vaxpulse_airflow.command import REPOSITORY, CommandOperator
 from vaxpulse_airflow.spark_job import SparkJobOperator
 
@@ -31,20 +32,26 @@ SPARK_PACKAGES = ("spark_jobs", "contracts", "onnx_model", "reporting")
 # In local mode the driver runs all tasks. The default of 1 GB is too little for Spark NLP and a MERGE.
 SPARK_CONF = {"spark.driver.memory": "3g"}
 
-# Priorities in the pool `delta_writer`: the task with the greatest number runs first. Loading has the lowest
-# priority. Otherwise a continuous stream of dumps could block cleaning, scoring, and the rare tasks
-# (maintenance, review and retraction of dumps) indefinitely.
-LOAD, CLEAN, SCORE, RARE = range(1, 5)
+# Pools with one slot. A task takes the slot of the tables that it writes: loading never waits for cleaning,
+# cleaning never waits for scoring. `explore_tweets` writes no table, but takes the last slot, so that a Spark
+# job of clean_tweets has to share the machine with at most one other regular job.
+RAW_WRITES, CLEAN_WRITES, SCORED_WRITES = "writes_raw", "writes_clean", "writes_scored"
+# The tables of each pool.
+WRITTEN_TABLES = {
+    RAW_WRITES: (tables.DUMPS, tables.MAPPINGS, tables.TWEETS_RAW, tables.QUARANTINE),
+    CLEAN_WRITES: (tables.TWEETS_CLEAN,),
+    SCORED_WRITES: (tables.TWEETS_SCORED, tables.DRIFT),
+}
 
 
-def writes_tables(priority: int) -> dict[str, Any]:
-    """Return the operator arguments of a task that writes Delta tables. Only one such task runs at a time.
+def takes_slot(pool: str, *, rare: bool = False) -> dict[str, Any]:
+    """Return the operator arguments of a task that takes the slot of a pool.
 
-    Args:
-        priority: LOAD, CLEAN, SCORE or RARE.
+    Rare tasks (maintenance, decisions about dumps) run before regular ones that wait. Otherwise a continuous
+    stream of dumps could block them indefinitely.
     """
     # Airflow's default rule adds the weights of downstream tasks. Loading would then have a high priority.
-    return {"pool": "delta_writer", "priority_weight": priority, "weight_rule": "absolute"}
+    return {"pool": pool, "priority_weight": 2 if rare else 1, "weight_rule": "absolute"}
 
 
 def fail_without_retry(message: str) -> NoReturn:
@@ -87,12 +94,14 @@ def loading_task(
     )
 
 
-def spark_job(task_id: str, options: Mapping[str, Any], **operator_arguments: Any) -> SparkJobOperator:
-    """Return the task that runs `spark_jobs/<task_id>.py`."""
+def spark_job(
+    job: str, options: Mapping[str, Any], *, task_id: str | None = None, **operator_arguments: Any
+) -> SparkJobOperator:
+    """Return the task that runs `spark_jobs/<job>.py`. Its id is by default the name of the job."""
     return SparkJobOperator(
-        task_id=task_id,
-        name=task_id,
-        application=str(REPOSITORY / "spark_jobs" / f"{task_id}.py"),
+        task_id=task_id or job,
+        name=task_id or job,
+        application=str(REPOSITORY / "spark_jobs" / f"{job}.py"),
         application_args=build_options(options),
         python_packages=SPARK_PACKAGES,
         conf=SPARK_CONF,

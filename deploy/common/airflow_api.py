@@ -16,6 +16,7 @@ DAG_IDS = (
     "ingest_tweets",
     REVIEW_DAG,
     "retract_dump",
+    "reopen_dump",
     "withdraw_mapping",
     "clean_tweets",
     "explore_tweets",

@@ -4,6 +4,7 @@ Spark copies the model's files once to each executor. Each Python worker opens t
 thread because Spark runs one task per core.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -16,6 +17,9 @@ from pyspark.sql.types import DoubleType, StructField, StructType
 from contracts.labels import PROBABILITY_COLUMNS
 from onnx_model.classifier import OnnxClassifier
 from spark_jobs.scoring.scorable_model import ScorableModel
+
+# clean_tweets may run beside a scoring of hours on the same cores. A new dump must not wait for it.
+NICENESS = 10
 
 PROBABILITIES = StructType([StructField(name, DoubleType(), nullable=False) for name in PROBABILITY_COLUMNS])
 
@@ -46,5 +50,9 @@ def score_batches(folder_name: str) -> Callable[[Iterable[pa.RecordBatch]], Iter
 
 @cache
 def open_classifier(folder: str) -> OnnxClassifier:
-    """Return the classifier in a local folder. A worker opens it once for all its tasks."""
+    """Return the classifier in a local folder, and lower the CPU priority of this process.
+
+    A Python worker opens it once for all its tasks.
+    """
+    os.setpriority(os.PRIO_PROCESS, 0, max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
     return OnnxClassifier(Path(folder), threads=1)

@@ -56,11 +56,14 @@ TASKS = [
     "ingest_tweets.load_dumps",
     "review_dump.apply_decision",
     "retract_dump.retract",
+    "reopen_dump.reopen",
     "withdraw_mapping.withdraw",
     "clean_tweets.clean_tweets",
     "explore_tweets.explore_tweets",
     "score_tweets.score_tweets",
-    "maintain_tables.maintain_tables",
+    "maintain_tables.maintain_raw",
+    "maintain_tables.maintain_clean",
+    "maintain_tables.maintain_scored",
     "train_classifiers.compare",
     "train_classifiers.promote",
     "tune_classifier.tune",
@@ -89,4 +92,4 @@ def test_command_is_equal_to_the_golden_file(dag_bag, path):
 
 def test_arguments_of_spark_jobs_are_templates(dag_bag):
     # Airflow does not render a `{{` in other fields, so the program would receive it.
-    assert "application_args" in dag_bag.dags["maintain_tables"].get_task("maintain_tables").template_fields
+    assert "application_args" in dag_bag.dags["maintain_tables"].get_task("maintain_raw").template_fields

@@ -21,6 +21,7 @@ def test_set_of_dags(dag_bag):
         "ingest_tweets",
         "review_dump",
         "retract_dump",
+        "reopen_dump",
         "withdraw_mapping",
         "clean_tweets",
         "explore_tweets",
@@ -62,25 +63,68 @@ def test_only_reviews_run_concurrently(dag_bag):
     assert [dag_id for dag_id, dag in dag_bag.dags.items() if dag.max_active_runs != 1] == ["review_dump"]
 
 
-def test_tasks_that_write_tables_share_a_pool_and_rare_ones_have_priority(dag_bag):
+def test_tasks_take_the_slot_of_the_tables_that_they_write_and_rare_ones_have_priority(dag_bag):
     tasks = {f"{dag_id}.{task.task_id}": task for dag_id, dag in dag_bag.dags.items() for task in dag.tasks}
-    writers = {name: task.priority_weight for name, task in tasks.items() if task.pool == "delta_writer"}
+    writers = {name: task for name, task in tasks.items() if task.pool.startswith("writes_")}
     # By default Airflow adds the weights of downstream tasks.
-    assert {tasks[name].weight_rule for name in writers} == {"absolute"}
-    assert writers == {
-        "ingest_tweets.load_dumps": 1,
-        "clean_tweets.clean_tweets": 2,
-        "score_tweets.score_tweets": 3,
-        "review_dump.apply_decision": 4,
-        "retract_dump.retract": 4,
-        "withdraw_mapping.withdraw": 4,
-        "maintain_tables.maintain_tables": 4,
+    assert {task.weight_rule for task in writers.values()} == {"absolute"}
+    assert {name: (task.pool, task.priority_weight) for name, task in writers.items()} == {
+        "ingest_tweets.load_dumps": ("writes_raw", 1),
+        "review_dump.apply_decision": ("writes_raw", 2),
+        "retract_dump.retract": ("writes_raw", 2),
+        "reopen_dump.reopen": ("writes_raw", 2),
+        "withdraw_mapping.withdraw": ("writes_raw", 2),
+        "maintain_tables.maintain_raw": ("writes_raw", 2),
+        "clean_tweets.clean_tweets": ("writes_clean", 1),
+        "maintain_tables.maintain_clean": ("writes_clean", 2),
+        "score_tweets.score_tweets": ("writes_scored", 1),
+        # writes no table, but runs Spark
+        "explore_tweets.explore_tweets": ("writes_scored", 1),
+        "maintain_tables.maintain_scored": ("writes_scored", 2),
     }
     # A task with the Asset of a table as its outlet writes the table.
-    names = {tables.TWEETS_RAW.name, tables.TWEETS_CLEAN.name, tables.TWEETS_SCORED.name}
-    assert {
-        name for name, task in tasks.items() if names & {outlet.name for outlet in task.outlets}
-    } <= writers.keys()
+    for name, pool in (
+        (tables.TWEETS_RAW.name, "writes_raw"),
+        (tables.TWEETS_CLEAN.name, "writes_clean"),
+        (tables.TWEETS_SCORED.name, "writes_scored"),
+    ):
+        found = {task.pool for task in tasks.values() if name in {outlet.name for outlet in task.outlets}}
+        assert found == {pool}
+
+
+def test_each_table_is_maintained_in_the_slot_of_its_writers(dag_bag):
+    names = {
+        "writes_raw": ["dumps", "mappings", "tweets_raw", "quarantine"],
+        "writes_clean": ["tweets_clean"],
+        "writes_scored": ["tweets_scored", "drift"],
+    }
+    assert {name for of_pool in names.values() for name in of_pool} == {table.name for table in tables.TABLES}
+    for task in dag_bag.dags["maintain_tables"].tasks:
+        [uris] = [word for word in task.application_args if word.startswith("--tables=")]
+        maintained = [uri.rsplit("/", 1)[-1] for uri in uris.split(",")]
+        assert maintained == names[task.pool]
+        assert ("tweets_raw" in maintained) == any("--tweets-raw=" in word for word in task.application_args)
+
+
+def test_loading_and_cleaning_never_wait_for_another_stage(dag_bag):
+    tasks = [(dag_id, task) for dag_id, dag in dag_bag.dags.items() for task in dag.tasks]
+    regular = {
+        pool: {dag_id for dag_id, task in tasks if task.pool == pool and task.priority_weight == 1}
+        for pool in ("writes_raw", "writes_clean")
+    }
+    assert regular == {"writes_raw": {"ingest_tweets"}, "writes_clean": {"clean_tweets"}}
+
+
+def test_at_most_two_regular_spark_jobs_run_at_once(dag_bag):
+    """The third one would wait for executors of the stack, and would need 3 GiB of memory."""
+    slots = json.loads((REPOSITORY / "deploy" / "conf" / "pools.json").read_text())
+    pools = {
+        task.pool
+        for dag_id, dag in dag_bag.dags.items()
+        for task in dag.tasks
+        if task.operator_name == SparkJobOperator.__name__ and dag_id != "maintain_tables"
+    }
+    assert sum(slots[pool]["slots"] for pool in pools) == 2
 
 
 def test_trainings_run_one_at_a_time_on_a_worker_with_the_libraries(dag_bag):
@@ -93,7 +137,9 @@ def test_trainings_run_one_at_a_time_on_a_worker_with_the_libraries(dag_bag):
     assert {task.task_id for task in beside} == {"compare", "promote", "summary"}
     assert {(task.pool, task.queue) for task in beside} == {("default_pool", "gpu")}
     assert {(task.pool, task.queue) for task in tasks if task not in on_device + beside} == {
-        ("delta_writer", "default"),
+        ("writes_raw", "default"),
+        ("writes_clean", "default"),
+        ("writes_scored", "default"),
         ("default_pool", "default"),
     }
 
@@ -101,7 +147,7 @@ def test_trainings_run_one_at_a_time_on_a_worker_with_the_libraries(dag_bag):
 def test_deployment_creates_every_pool_and_waiting_tasks_use_none(dag_bag):
     pools = json.loads((REPOSITORY / "deploy" / "conf" / "pools.json").read_text())
     assert {task.pool for dag in dag_bag.dags.values() for task in dag.tasks} == {*pools, "default_pool"}
-    assert {name: pool["slots"] for name, pool in pools.items()} == {"delta_writer": 1, "gpu": 1}
+    assert {pool["slots"] for pool in pools.values()} == {1}
     for dag in dag_bag.dags.values():
         for task in dag.tasks:
             # Wait for a user, for another run, or for a file.
@@ -150,6 +196,7 @@ def test_assets_link_the_dags(dag_bag):
         "ingest_tweets": ["tweets_raw"],
         "review_dump": ["tweets_raw"],
         "retract_dump": ["tweets_raw"],
+        "reopen_dump": ["tweets_raw"],
         "withdraw_mapping": [],
         "clean_tweets": ["tweets_clean"],
         "explore_tweets": [],
@@ -191,6 +238,14 @@ def test_reviews_start_even_if_other_files_could_not_be_delivered_or_loaded(dag_
     assert held.downstream_task_ids == {"start_review"}
 
 
+def test_run_of_reopen_dump_fails_with_its_command_and_starts_a_review_if_the_dump_is_held(dag_bag):
+    dag = dag_bag.dags["reopen_dump"]
+    held = dag.get_task("find_held")
+    # The command is skipped if the dump is held.
+    assert (held.trigger_rule, held.upstream_task_ids) == ("none_failed", {"reopen"})
+    assert {task.task_id for task in dag.leaves} == {"start_review"}
+
+
 def test_task_that_waits_for_a_decision_can_start_without_a_reason(dag_bag):
     # Airflow validates the params of a task when the task starts.
     assert dag_bag.dags["review_dump"].get_task("decide").params.validate() == {
@@ -210,7 +265,12 @@ def test_every_spark_job_has_the_name_of_its_file(dag_bag):
         task.task_id: Path(task.partial_kwargs["application"] if task.is_mapped else task.application)
         for task in tasks
     }
-    assert applications.keys() == {"clean_tweets", "explore_tweets", "score_tweets", "maintain_tables"}
     for task_id, application in applications.items():
         assert application.is_file(), application
-        assert application.stem == task_id
+        assert application.stem == ("maintain_tables" if task_id.startswith("maintain_") else task_id)
+    assert {application.stem for application in applications.values()} == {
+        "clean_tweets",
+        "explore_tweets",
+        "score_tweets",
+        "maintain_tables",
+    }

@@ -28,6 +28,7 @@ def programs(tmp_path, monkeypatch):
         "ingest_tweets.load_dumps",
         "review_dump.apply_decision",
         "retract_dump.retract",
+        "reopen_dump.reopen",
         "withdraw_mapping.withdraw",
         "clean_tweets.clean_tweets",
         "tune_classifier.tune",

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +11,7 @@ from deltalake import write_deltalake
 from pyarrow import table
 
 from tests.dags.test_commands import render
-from vaxpulse_dags import tables
+from vaxpulse_dags import reviews, tables
 
 MAPPING = {"tweet_id": "@text", "text": "it's", "labels": {"0": -1, "4": 1}}
 
@@ -90,19 +90,16 @@ def test_mapping_is_given_by_the_user_who_triggered_the_run(dag_bag, user, optio
     assert option in [render(word, dag, dag_run=dag_run) for word in dag.get_task("load_dumps").command]
 
 
-def test_held_dumps_are_in_the_log_with_their_questions_and_get_a_review(
-    dag_bag, dag_module, monkeypatch, caplog
-):
-    module = dag_module("ingest_tweets")
+def test_held_dumps_are_in_the_log_with_their_questions_and_get_a_review(dag_bag, monkeypatch, caplog):
     held = {
         "source": "june.csv",
         "dump_sha256": "ab" * 32,
-        "delivered_at": datetime(2026, 11, 24, tzinfo=UTC),
+        "ingested_at": datetime(2026, 11, 24, tzinfo=UTC),
         "reason": "Which column contains the texts? 'hello @ann_canary \n\x1b[2J\u202e'",
     }
-    monkeypatch.setattr(module, "read_dumps", lambda condition: [held])
+    monkeypatch.setattr(reviews, "read_dumps", lambda condition: [held])
     params = {"max_decompressed_gib": 40, "max_text_length": 500}
-    monkeypatch.setattr(module, "get_current_context", lambda: {"params": params})
+    monkeypatch.setattr(reviews, "get_current_context", lambda: {"params": params})
     with caplog.at_level(logging.WARNING):
         [run] = dag_bag.dags["ingest_tweets"].get_task("find_held").python_callable()
     assert run["conf"] == {"dump_sha256": "ab" * 32} | params
@@ -116,9 +113,9 @@ def test_held_dumps_are_in_the_log_with_their_questions_and_get_a_review(
 def report(dag_bag, dag_module, monkeypatch):
     """Return a function that runs the task `report` with rows of `dumps`."""
 
-    def run(*dumps):
+    def run(*dumps, errors=()):
         module = dag_module("ingest_tweets")
-        pull = SimpleNamespace(xcom_pull=lambda task_ids: None)
+        pull = SimpleNamespace(xcom_pull=lambda task_ids: {"errors": list(errors)})
         monkeypatch.setattr(module, "get_current_context", lambda: {"run_id": "run", "ti": pull})
         monkeypatch.setattr(module, "read_dumps", lambda condition: list(dumps))
         dag_bag.dags["ingest_tweets"].get_task("report").python_callable()
@@ -132,3 +129,26 @@ def test_refused_dump_of_the_run_fails_it_with_reason_and_notes(report):
         report(refused, refused | {"run_id": "earlier"})
     with pytest.raises(AirflowFailException, match="it is a PNG image: the header occurs twice"):
         report(refused | {"notes": json.dumps(["the header occurs twice"])})
+
+
+def test_failed_dump_and_other_errors_of_the_run_fail_it(report):
+    failed = {"source": "june.csv", "run_id": "run", "state": "failed", "reason": "3 tries have failed"}
+    with pytest.raises(AirflowFailException, match=r"^june.csv is failed: 3 tries have failed$"):
+        report(failed)
+    with pytest.raises(
+        AirflowFailException, match=r"^may.csv could not be loaded: see the log of load_dumps$"
+    ):
+        report(errors=["may.csv"])
+
+
+def test_failed_dump_of_an_earlier_run_does_not_fail_a_run(report):
+    report({"source": "june.csv", "run_id": "earlier", "state": "failed", "reason": "3 tries have failed"})
+
+
+def test_loaded_dump_that_is_dated_in_the_future_fails_every_run_until_it_is_corrected(report):
+    loaded = {"source": "june.csv", "run_id": "earlier", "state": "loaded", "dump_sha256": "ab" * 32}
+    report(loaded | {"delivered_at": datetime.now(UTC) + timedelta(seconds=10)})
+    report(loaded | {"delivered_at": datetime(2126, 1, 1, tzinfo=UTC), "state": "retracted"})
+    message = "june.csv is dated 2126-01-01 00:00 UTC by a wrong clock: trigger retract_dump, then reopen"
+    with pytest.raises(AirflowFailException, match=message):
+        report(loaded | {"delivered_at": datetime(2126, 1, 1, tzinfo=UTC)})

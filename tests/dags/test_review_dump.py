@@ -18,6 +18,7 @@ DUMP = {
     "dump_sha256": SHA256,
     "source": "june.csv",
     "delivered_at": datetime(2026, 11, 24, 23, 8, 25, tzinfo=UTC),
+    "ingested_at": datetime(2026, 11, 24, 23, 9, 1, tzinfo=UTC),
     "state": "held",
     "reason": "Median text length 3 is outside 10 to 1000 characters.",
     "records": 8012,
@@ -269,14 +270,12 @@ def test_answer_without_a_reason_is_an_error(dag_bag, fields):
         read(dag_bag, answer(**fields), False)
 
 
-def test_every_delivery_of_a_held_dump_has_one_review():
+def test_dump_has_one_review_each_time_that_it_is_held():
     params = {"max_decompressed_gib": 40, "max_text_length": 500}
     [first] = reviews.build_review_runs([DUMP], params)
     assert reviews.build_review_runs([DUMP], params) == [first]
-    [second] = reviews.build_review_runs(
-        [DUMP | {"delivered_at": datetime(2026, 11, 25, tzinfo=UTC)}], params
-    )
-    assert first["trigger_run_id"] == "held__abababababababab__20261124T230825"
+    [second] = reviews.build_review_runs([DUMP | {"ingested_at": datetime(2026, 11, 25, tzinfo=UTC)}], params)
+    assert first["trigger_run_id"] == "held__abababababababab__20261124T230901"
     assert first["trigger_run_id"] != second["trigger_run_id"]
 
 

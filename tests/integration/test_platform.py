@@ -385,6 +385,21 @@ def test_retracted_dump_leaves_the_tables(platform, hdfs):
     assert platform.query("tweets_clean", clean) == []
 
 
+def test_reopened_dump_that_is_held_again_gets_another_review_and_keeps_its_time(platform):
+    api = platform.api()
+    select = "SELECT dump_sha256, state, delivered_at FROM t WHERE source = 'short texts.csv'"
+    [before] = platform.query("dumps", select)
+    run_id = api.trigger(
+        "reopen_dump", {"dump_sha256": before["dump_sha256"], "reason": "a test of reopening"}
+    )
+    follow(api, "reopen_dump", run_id, ignore_progress)
+    assert platform.query("dumps", select) == [before | {"state": "held"}]
+    review = wait_for_review(api, before["dump_sha256"])
+    answer(api, review, "Reject", reason="a test of reopening")
+    follow(api, REVIEW_DAG, run_of(review), ignore_progress)
+    assert platform.query("dumps", select) == [before | {"state": "rejected"}]
+
+
 def test_open_file_in_hdfs_is_not_closed(hdfs):
     path = f"{hdfs_paths.ROOT}/half a dump.csv"
     with hdfs.write(path) as writer:

@@ -1,5 +1,8 @@
 """Both engines give the probabilities of PyTorch, also for texts that tokenizers split differently."""
 
+import os
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +56,16 @@ def test_onnx_runtime_gives_the_probabilities_of_pytorch(
     assert np.ptp(wanted, axis=0).min() > 0.02  # otherwise any model would pass
     assert bert.exported.metadata.precision == "float32"
     np.testing.assert_allclose(scores_of(onnx_engine, spark, texts, bert.exported), wanted, atol=1e-4)
+
+
+def niceness_after_opening(folder: str) -> int:
+    onnx_engine.open_classifier(folder)
+    return os.getpriority(os.PRIO_PROCESS, 0)
+
+
+def test_process_that_scores_has_a_low_cpu_priority(bert: TinyModel) -> None:
+    with ProcessPoolExecutor(1, get_context("spawn")) as processes:
+        assert processes.submit(niceness_after_opening, bert.exported.folder).result() >= 10
 
 
 def test_spark_nlp_gives_the_probabilities_of_pytorch(

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from deltalake import DeltaTable
 
 from loading.tables import dumps
 from loading.tables.schemas import Tables
@@ -159,26 +158,3 @@ def test_dump_that_is_rejected_during_its_approval_leaves_the_log(
     assert store.decide(held, "approve") == 65
     assert "is rejected now" in capsys.readouterr().err
     assert store.log() == {}
-
-
-def test_retracted_dump_can_be_loaded_again_after_maintenance_has_deleted_its_rows(
-    store: Store,
-) -> None:
-    row = add(store, 1)
-    DeltaTable(store.tables.tweets_raw).delete(f"dump_sha256 = '{row['dump_sha256']}'")
-    assert store.decide(row["dump_sha256"], "retract") == 0
-    assert add(store, 1)["state"] == "loaded"
-    assert len(store.log()) == 900
-
-
-def test_retracted_dump_leaves_the_tables_and_is_loaded_again_after_a_new_delivery(store: Store) -> None:
-    row = add(store, 1, quarantined=3)
-    assert len(store.log()) == 900
-    assert len(store.quarantine()) == 3
-    assert store.decide(row["dump_sha256"], "retract") == 0
-    assert (store.log(), store.quarantine()) == ({}, {})
-    assert store.dumps()[row["dump_sha256"]]["state"] == "retracted"
-    assert store.decide(row["dump_sha256"], "retract") == 0  # repeated after a crash
-    again = add(store, 1, quarantined=3)
-    assert again["dump_sha256"] == row["dump_sha256"]
-    assert (again["state"], len(store.log()), len(store.quarantine())) == ("loaded", 900, 3)

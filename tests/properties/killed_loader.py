@@ -43,6 +43,7 @@ def command(store: Store) -> list[str]:
         "--min-median-length=0",
         "--max-median-length=1000",
         "--max-changed-texts-share=1",
+        "--max-tries=3",
     ]
     return [sys.executable, "-m", "loading.load_dumps", *folders, *places, *gate, "--run-id=run"]
 

@@ -4,7 +4,8 @@ import hashlib
 import re
 import resource
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,8 @@ class Store:
         run_id: str = "decision",
         reason: str = "checked by a person",
         mapping: str = "",
+        thresholds: Thresholds | None = THRESHOLDS,
+        more: Sequence[str] = (),
     ) -> int:
         places = [f"--{name.replace('_', '-')}={getattr(self.tables, name)}" for name in TABLES]
         words = [
@@ -102,6 +105,11 @@ class Store:
             f"--run-id={run_id}",
             f"--mapping={mapping}",
             "--user=ann",
+            *(
+                f"--{name.replace('_', '-')}={value}"
+                for name, value in (asdict(thresholds) if thresholds else {}).items()
+            ),
+            *more,
         ]
         with patch.object(resource, "setrlimit"):  # do not limit the memory of the test process
             return decide_dump.main([*words, f"--raw={self.folder / 'raw'}", *places])
@@ -162,11 +170,14 @@ class Model:
         source: str = "june.csv",
         *,
         held_before: str | None = None,
+        reopened: bool = False,
     ) -> None:
         """Process a delivery. `held_before` is why it was held, if a person has approved it."""
         sha256 = sha256_of(content)
-        if held_before is None and sha256 in self.dumps and self.dumps[sha256]["state"] != "retracted":
-            return
+        if held_before is None and not reopened and sha256 in self.dumps:
+            if self.dumps[sha256]["state"] != "refused":
+                return
+            delivered_at = self.dumps[sha256]["delivered_at"]
         self.contents[sha256] = content
         outcome = read_expected(content)
         tweets = {ident: values for _, ident, *values in outcome.tweets}
@@ -227,8 +238,8 @@ class Model:
             later = {ident for _, ident in self.log} & set(tweets) - known
             if later:
                 event("a dump is loaded after a later one that shares tweets with it")
-            approved = held_before and f"approved: checked by a person (held because {held_before})"
-            row |= {"state": "loaded", "reason": approved}
+            reason = held_before and f"approved: checked by a person (held because {held_before})"
+            row |= {"state": "loaded", "reason": "reopened: checked by a person" if reopened else reason}
             self.log |= {(sha256, ident): (*values, delivered_at) for ident, values in tweets.items()}
         self.quarantine |= {
             (sha256, number): (raw[number], reason) for number, reason in outcome.reasons.items()
@@ -239,6 +250,8 @@ class Model:
         row = self.dumps[sha256]
         if decision == "approve":
             self.load(self.contents[sha256], row["delivered_at"], row["source"], held_before=row["reason"])
+        elif decision == "reopen":
+            self.load(self.contents[sha256], row["delivered_at"], row["source"], reopened=True)
         else:
             self.dumps[sha256] = row | {
                 "state": {"reject": "rejected", "retract": "retracted"}[decision],

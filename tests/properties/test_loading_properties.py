@@ -76,7 +76,14 @@ loads = st.tuples(
     st.one_of(crashes, crashes, st.just("two loaders")),
 )
 # Decide about a dump. A decision that does not fit the state of the dump changes nothing.
-decisions = st.tuples(st.sampled_from(["approve", "reject", "retract"]), NUMBERS, crashes)
+decisions = st.tuples(st.sampled_from(["approve", "reject", "retract", "reopen"]), NUMBERS, crashes)
+# The states of a dump that a decision fits.
+FITTING = {
+    "approve": ("held",),
+    "reject": ("held",),
+    "retract": ("loaded",),
+    "reopen": ("refused", "rejected", "retracted"),
+}
 
 
 @st.composite
@@ -166,8 +173,7 @@ def load(store: Store, disturbance: object) -> None:
 def decide(
     store: Store, model: Model, sha256: str, decision: str, disturbance: tuple[int, bool] | None, run_id: str
 ) -> None:
-    needed = {"approve": "held", "reject": "held", "retract": "loaded"}[decision]
-    if sha256 not in model.dumps or model.dumps[sha256]["state"] != needed:
+    if sha256 not in model.dumps or model.dumps[sha256]["state"] not in FITTING[decision]:
         assert store.decide(sha256, decision, run_id) == os.EX_DATAERR
         return
     event(decision)
@@ -178,7 +184,8 @@ def decide(
                 store.decide(sha256, decision, run_id)
         except Killed:
             event("crash while deciding")
-    assert store.decide(sha256, decision, run_id) == (99 if decision == "reject" else 0)
+    changes_log = decision != "reject" and model.dumps[sha256]["state"] in ("loaded", "retracted")
+    assert store.decide(sha256, decision, run_id) == (0 if changes_log else 99)
 
 
 @needs_real_data

@@ -1,7 +1,7 @@
-"""Checks in a container of the stack: `python -m tests.stack_acceptance.pipeline land|retract|tables`.
+"""Checks in a container of the stack: `python -m tests.stack_acceptance.pipeline land|reload|tables`.
 
 land NAME < dump.csv    put a dump into HDFS, wait for all triggered runs, check and print their results
-retract SHA256          retract a loaded dump, wait for all triggered runs
+reload SHA256           retract a loaded dump and reopen it, wait for all triggered runs
 tables SHA256           print rows, split and a digest of the dump in each table as JSON
 """
 
@@ -72,7 +72,10 @@ def arg_parser() -> argparse.ArgumentParser:
     land.add_argument(
         "--without-training", action="store_true", help="pause train_classifiers and do not unpause it"
     )
-    for name, text in (("retract", "retract a loaded dump"), ("tables", "print the dump's rows as JSON")):
+    for name, text in (
+        ("reload", "retract a loaded dump and reopen it"),
+        ("tables", "print the dump's rows as JSON"),
+    ):
         commands.add_parser(name, help=text).add_argument("sha256", help="SHA-256 of the dump")
     return parser
 
@@ -85,10 +88,11 @@ def main() -> int:
         if arguments.command == "land":
             content = sys.stdin.buffer.read()
             land_and_check(network, arguments.name, content, train=not arguments.without_training)
-        elif arguments.command == "retract":
+        elif arguments.command == "reload":
             api = AirflowApi(network)
-            params = {"dump_sha256": arguments.sha256, "reason": "retracted by make stack-faults"}
-            follow(api, "retract_dump", api.trigger("retract_dump", params), step)
+            params = {"dump_sha256": arguments.sha256, "reason": "loaded again by make stack-faults"}
+            for dag_id in ("retract_dump", "reopen_dump"):
+                follow(api, dag_id, api.trigger(dag_id, params), step)
         else:
             print(json.dumps(describe_tables(network, arguments.sha256), indent=1))
     except CommandError as error:
