@@ -107,6 +107,9 @@ def test_held_dumps_are_in_the_log_with_their_questions_and_get_a_review(dag_bag
         "june.csv is held until a user decides: Which column contains the texts? "
         "'hello <user> \\n\\x1b[2J\\u202e'"
     ]
+    # A dump that is reopened may be held, too.
+    [again] = dag_bag.dags["reopen_dump"].get_task("find_held").python_callable()
+    assert again == run
 
 
 @pytest.fixture

@@ -91,6 +91,7 @@ def test_retry_after_a_commit_of_clean_tweets_reports_the_new_version(
     tables, run_job, tmp_path, monkeypatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")  # a test before may have set another
     monkeypatch.chdir(tmp_path)
     tables.dump(("A1", "vaccines work", 1.0))
     run_job()
