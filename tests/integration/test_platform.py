@@ -6,16 +6,14 @@ import getpass
 import hashlib
 import json
 import os
-import posixpath
 import subprocess
 import time
 from datetime import UTC, datetime
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import psutil
 import pytest
 import requests
-from hdfs import InsecureClient
 
 from contracts import hdfs_paths, mlflow_names
 from deploy.common import summary
@@ -27,8 +25,9 @@ from deploy.embedded import supervision
 from deploy.embedded.guard import leftover_processes
 from deploy.embedded.services import SERVICES
 from tests.integration import other_formats
-from tests.integration.deliveries import answer, clear_decision, land, run_of, wait_for_review
+from tests.integration.deliveries import answer, clear_decision, connect_hdfs, land, run_of, wait_for_review
 from tests.monitoring.platform import Server
+from tests.stack_acceptance import web_attacks
 from vaxpulse_airflow.webhdfs import is_closed
 
 pytestmark = pytest.mark.timeout(600)
@@ -224,9 +223,7 @@ def test_ten_simultaneous_runs_succeed(platform):
 
 @pytest.fixture
 def hdfs(platform):
-    client = InsecureClient(platform.settings.url("namenode"), user=getpass.getuser())
-    client.resolve = posixpath.normpath  # HdfsCLI expands #LATEST
-    return client
+    return connect_hdfs(platform.settings)
 
 
 def last_landing(api):
@@ -447,6 +444,17 @@ def test_services_listen_on_loopback_only(platform):
     ]
     assert len(listening) >= 8
     assert {connection.laddr.ip for connection in listening} <= {"127.0.0.1", "::ffff:127.0.0.1", "::1"}
+
+
+def test_requests_of_web_pages_are_rejected(platform, hdfs):
+    victim, content = f"{hdfs_paths.ROOT}/victim", b"a file that no web page may change"
+    hdfs.write(victim, data=content)
+    urls = {name: platform.settings.url(name) for name in ("namenode", "mlflow")}
+    datanode, rpc = platform.settings.url("datanode_http"), urlsplit(platform.settings.hdfs).netloc
+    assert list(web_attacks.find_problems(urls, datanode, rpc, victim, getpass.getuser())) == []
+    with hdfs.read(victim) as file:
+        assert file.read() == content
+    hdfs.delete(victim)
 
 
 @pytest.mark.parametrize("name", SERVICES)
