@@ -218,6 +218,7 @@ class Settings:
             "PYSPARK_PYTHON": str(ENVIRONMENT / "bin" / "python"),
             "MLFLOW_TRACKING_URI": self.url("mlflow"),
             "VAXPULSE_STUDIES": self.database_uri("studies"),  # of tune_classifier
+            "VAXPULSE_STATE": str(self.home / "training-state"),
             # In the environment, because every user can read arguments.
             "MLFLOW_BACKEND_STORE_URI": self.database_uri("mlflow"),
         }
