@@ -41,8 +41,8 @@ def create_private_folder(folder: Path) -> None:
     else:
         return
     raise InputError(
-        f"the folder for checkpoints {folder} {problem}: check its content and remove it, or set VAXPULSE_STATE "
-        "to a folder with mode 700 of your own"
+        f"the folder for checkpoints {folder} {problem}: check its content and remove it, or set "
+        "VAXPULSE_STATE to a folder with mode 700 of your own"
     )
 
 
