@@ -10,7 +10,7 @@ from airflow.sdk import timezone
 from airflow.sdk.exceptions import AirflowFailException
 
 from contracts import tables
-from vaxpulse_airflow.command import REPOSITORY, CommandOperator
+from vaxpulse_airflow.command import REPOSITORY, CommandOperator, build_options
 from vaxpulse_airflow.spark_job import SparkJobOperator
 
 log = logging.getLogger(__name__)
@@ -58,19 +58,6 @@ def fail_without_retry(message: str) -> NoReturn:
     """Fail a task without a retry, with the message as the last line of its log."""
     log.error("error: %s", message)
     raise AirflowFailException(message)
-
-
-def build_options(options: Mapping[str, Any]) -> list[str]:
-    """Return `--name=value` for each option, `--name` if it is True, and nothing if it is None or False.
-
-    >>> build_options({"margin": -0.03, "run_id": "a b", "compile": True, "version": None})
-    ['--margin=-0.03', '--run-id=a b', '--compile']
-    """
-    return [
-        f"--{name.replace('_', '-')}" + ("" if value is True else f"={value}")
-        for name, value in options.items()
-        if value is not None and value is not False
-    ]
 
 
 def loading_task(

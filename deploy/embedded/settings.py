@@ -205,6 +205,7 @@ class Settings:
             "VAXPULSE_LANDING": str(self.folder("landing")),
             "VAXPULSE_FIRST_DAY": self.first_day,
             "VAXPULSE_WATCHED": json.dumps(asdict(self.watched)),
+            "VAXPULSE_SELF_REVIEW": "allowed",  # the administrator is the only user
             "VAXPULSE_MLFLOW_URL": self.url("mlflow"),
             "VAXPULSE_HDFS_URL": self.explorer_url,
             "VAXPULSE_SPARK_URL": self.url("spark_history"),

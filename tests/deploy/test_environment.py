@@ -34,6 +34,7 @@ DRIVERS = {
 TRACKING = {"MLFLOW_TRACKING_URI"}
 STUDIES = {"VAXPULSE_STUDIES"}
 WEBHDFS = {"VAXPULSE_DATANODE_HEADER"}
+REVIEWS = {"VAXPULSE_SELF_REVIEW"}
 CONNECTIONS = {"AIRFLOW_CONN_SPARK_DEFAULT", "AIRFLOW_CONN_WEBHDFS_DEFAULT"}
 HDFS = {"HADOOP_CONF_DIR", "VAXPULSE_HDFS", "VAXPULSE_HDFS_BIND_HOST", "VAXPULSE_HDFS_REPLICATION"}
 HISTORY = {"SPARK_CONF_DIR", "VAXPULSE_SPARK_EVENTS", "VAXPULSE_SPARK_HISTORY_PORT"}
@@ -80,7 +81,7 @@ SET_BY_STACK = {
     "airflow-apiserver": PAGES | WEBHDFS | {"AIRFLOW_CONN_WEBHDFS_DEFAULT"},
     "airflow-dag-processor": TASKS,
     "airflow-triggerer": WEBHDFS | {"AIRFLOW_CONN_WEBHDFS_DEFAULT"},
-    "airflow-worker": TASKS | DRIVERS | TRACKING | CONNECTIONS | WEBHDFS,
+    "airflow-worker": TASKS | DRIVERS | TRACKING | CONNECTIONS | WEBHDFS | REVIEWS,
     "airflow-worker-gpu": TASKS | TRACKING | STUDIES,
     "namenode": HDFS,
     "datanode": HDFS | WEBHDFS,
@@ -161,7 +162,7 @@ def embedded(tmp_path, monkeypatch):
 
 def test_every_variable_is_listed_here():
     read = {name for _, tree in trees() for name in find_variables(tree)} | find_variables_in_configuration()
-    known = PAGES | TASKS | DRIVERS | TRACKING | STUDIES | HDFS | HISTORY | WEBHDFS | NOT_REQUIRED
+    known = PAGES | TASKS | DRIVERS | TRACKING | STUDIES | HDFS | HISTORY | WEBHDFS | REVIEWS | NOT_REQUIRED
     # Spark and Hadoop read these two.
     assert read | {"HADOOP_CONF_DIR", "SPARK_CONF_DIR"} == known
 
@@ -191,7 +192,16 @@ def test_embedded_platform_sets_all_variables(embedded):
     assert {settings_module.port_variable(name) for name in DEFAULT_PORTS} <= embedded.keys()
     assert all(
         embedded[name]
-        for name in PAGES | TASKS | DRIVERS | TRACKING | STUDIES | CONNECTIONS | HDFS | HISTORY | WEBHDFS
+        for name in PAGES
+        | TASKS
+        | DRIVERS
+        | TRACKING
+        | STUDIES
+        | CONNECTIONS
+        | HDFS
+        | HISTORY
+        | WEBHDFS
+        | REVIEWS
     )
 
 
