@@ -10,6 +10,6 @@ printf '%s\n' "$AIRFLOW_ADMIN_PASSWORD" "$AIRFLOW_ADMIN_PASSWORD" |
 # The DAG watch_platform reads runs and decisions with this login.
 printf '%s\n' "$AIRFLOW_WATCH_PASSWORD" "$AIRFLOW_WATCH_PASSWORD" |
   airflow users create --username watch --role Viewer --firstname Watch --lastname vaxpulse --email watch@localhost 2>/dev/null
-python -m deploy.stack.create_roles
+python docker/create_roles.py
 airflow pools import deploy/conf/pools.json
 python -m deploy.stack.create_hdfs_folders

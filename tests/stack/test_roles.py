@@ -13,14 +13,14 @@ REPOSITORY = Path(__file__).parents[2]
 # Prints, for each role, the DAGs that a user may trigger, answer and clear, and other permissions.
 PROGRAM = """
 import json
+import runpy
 from airflow.api_fastapi.app import create_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
 from airflow.dag_processing.dagbag import DagBag
 from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
-from deploy.stack.create_roles import create_roles
 
-create_roles()
-create_roles()  # each start repeats it
+for _ in range(2):  # each start of the stack repeats it
+    runpy.run_path("docker/create_roles.py", run_name="__main__")
 manager, found, dags = create_auth_manager(), {}, DagBag().dags
 with get_application_builder() as builder:
     for dag in dags.values():

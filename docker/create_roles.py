@@ -1,4 +1,4 @@
-"""Create the roles of contracts.roles in Airflow: `python -m deploy.stack.create_roles`, by airflow-init.
+"""Create the roles of contracts.roles in Airflow: `python docker/create_roles.py`, by airflow-init.
 
 A role may read everything that Airflow's role Viewer reads. `access_control` of a DAG adds the permission to
 edit this DAG, without which the permissions below have no effect on it.
