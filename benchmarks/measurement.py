@@ -13,6 +13,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import psutil
+import requests
 from hdfs import InsecureClient
 
 from deploy.embedded.services import SERVICES
@@ -104,7 +105,7 @@ def throwaway_hdfs(folder: Path) -> Iterator[tuple[str, InsecureClient]]:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the NameNode {problem} after {START_SECONDS} s")
             time.sleep(0.5)
-        yield (
-            settings.hdfs,
-            InsecureClient(settings.url("namenode"), user=os.environ.get("HADOOP_USER_NAME", "root")),
-        )
+        session = requests.Session()
+        session.headers[settings.secrets["datanode_header"]] = "benchmark"
+        user = os.environ.get("HADOOP_USER_NAME", "root")
+        yield settings.hdfs, InsecureClient(settings.url("namenode"), user=user, session=session)

@@ -14,6 +14,9 @@ NO_SUCH_VERSION_ERRORS = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 LOGGED_MODEL = "model"  # name of the model that a training run logs
 EXPORT_ARTIFACT = "artifacts/onnx"  # folder of the exported model within a registered version
 
+# Tag of a training run after `training.compare` has decided about its model.
+COMPARED_TAG = "compared"
+
 # Metrics of a finished training run, measured on the eval side.
 EVAL_ACCURACY = "eval_accuracy"
 EVAL_MACRO_F1 = "eval_macro_f1"

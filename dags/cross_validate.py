@@ -14,15 +14,19 @@ chance.
 resumes an interrupted training. Finished folds stay.
 """
 
+from typing import Any
+
 from airflow.sdk import Param, dag, get_current_context, task
 
+from vaxpulse_dags.access import MODELERS
 from vaxpulse_dags.assets import TWEETS_CLEAN, report_uri
 from vaxpulse_dags.tables import latest_version
 from vaxpulse_dags.tasks import DEFAULT_ARGS, START_DATE
 from vaxpulse_dags.training import (
+    FOLD_SCHEMA,
     PRESET_PARAM,
     SETTINGS_PARAM,
-    build_fold_commands,
+    build_fold_options,
     training_command,
     training_task,
 )
@@ -36,6 +40,7 @@ from vaxpulse_dags.training import (
     default_args=DEFAULT_ARGS,
     doc_md=__doc__,
     tags=["train"],
+    access_control=MODELERS,
     user_defined_macros={"report_uri": report_uri},
     params={
         "preset": PRESET_PARAM,
@@ -47,9 +52,8 @@ def cross_validate() -> None:
     """Train and evaluate each fold, then summarise."""
 
     @task
-    def build_commands() -> list[list[str]]:
-        context = get_current_context()
-        return build_fold_commands(context["params"], context["run_id"], latest_version(TWEETS_CLEAN.uri))
+    def plan_folds() -> list[dict[str, Any]]:
+        return build_fold_options(get_current_context()["params"], latest_version(TWEETS_CLEAN.uri))
 
     summary = training_command(
         "cross_validate",
@@ -58,7 +62,14 @@ def cross_validate() -> None:
         folds="{{ params.folds }}",
         report="{{ report_uri(dag.dag_id, run_id) }}",
     )
-    folds = training_task("fold", build_commands(), trains=True, returns_json=True)
+    folds = training_task(
+        "fold",
+        training_command("cross_validate", "fold", name="{{ run_id }}", tweets=TWEETS_CLEAN.uri),
+        options=plan_folds(),
+        options_schema=FOLD_SCHEMA,
+        trains=True,
+        returns_json=True,
+    )
     folds >> training_task("summary", summary, returns_json=True)
 
 

@@ -34,8 +34,9 @@ from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag, get_curr
 from vaxpulse_airflow import landing
 from vaxpulse_airflow.download import Limits
 from vaxpulse_airflow.webhdfs import TimedWebHDFSHook
+from vaxpulse_dags import ingestion
+from vaxpulse_dags.access import DELIVERERS
 from vaxpulse_dags.assets import HDFS, LANDED_DUMPS, LOADING_OPTIONS, TWEETS_RAW
-from vaxpulse_dags.ingestion import INGESTION_OPTIONS, PARAMS, find_problems
 from vaxpulse_dags.reviews import start_reviews
 from vaxpulse_dags.tables import read_dumps
 from vaxpulse_dags.tasks import (
@@ -61,7 +62,8 @@ log = logging.getLogger(__name__)
     default_args=DEFAULT_ARGS,
     doc_md=__doc__,
     tags=["ingest"],
-    params=PARAMS,
+    access_control=DELIVERERS,
+    params=ingestion.PARAMS,
 )
 def ingest_tweets() -> None:
     """Deliver dumps, load them, start reviews, and report refused and failed dumps."""
@@ -69,8 +71,7 @@ def ingest_tweets() -> None:
     @task
     def deliver() -> str | None:
         params = get_current_context()["params"]
-        if params["mapping"] and not params["dump"]:
-            fail_without_retry("*Mapping* needs *Dump*: enter the address of the dump, or no mapping")
+        ingestion.check_form(params)
         client, local = TimedWebHDFSHook().get_conn(), Path(os.environ["VAXPULSE_LANDING"])
         try:
             if not params["dump"]:
@@ -87,12 +88,13 @@ def ingest_tweets() -> None:
     def report() -> None:
         context = get_current_context()
         errors = (context["ti"].xcom_pull(task_ids="load_dumps") or {}).get("errors", [])
-        if problems := find_problems(read_dumps("true"), context["run_id"], errors, datetime.now(UTC)):
+        dumps, now = read_dumps("true"), datetime.now(UTC)
+        if problems := ingestion.find_problems(dumps, context["run_id"], errors, now):
             fail_without_retry("; ".join(problems))
 
     load = loading_task(
         "load_dumps",
-        LOADING_OPTIONS | INGESTION_OPTIONS,
+        LOADING_OPTIONS | ingestion.INGESTION_OPTIONS,
         returns_json=True,
         outlets=[TWEETS_RAW],
         **takes_slot(RAW_WRITES),

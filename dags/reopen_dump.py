@@ -16,6 +16,7 @@ task to retry.
 
 from airflow.sdk import dag
 
+from vaxpulse_dags.access import CURATORS
 from vaxpulse_dags.assets import LOADING_OPTIONS, TWEETS_RAW
 from vaxpulse_dags.ingestion import LIMITS
 from vaxpulse_dags.mappings import MAPPING_PARAM
@@ -31,6 +32,7 @@ from vaxpulse_dags.tasks import DEFAULT_ARGS, RAW_WRITES, START_DATE, loading_ta
     default_args=DEFAULT_ARGS,
     doc_md=__doc__,
     tags=["ingest"],
+    access_control=CURATORS,
     params={
         "dump_sha256": SHA256_PARAM,
         "reason": REASON_PARAM,

@@ -15,6 +15,7 @@ stopped.
 
 from airflow.sdk import dag
 
+from vaxpulse_dags.access import CURATORS
 from vaxpulse_dags.assets import LOADING_OPTIONS, TWEETS_RAW
 from vaxpulse_dags.reviews import REASON_PARAM, SHA256_PARAM
 from vaxpulse_dags.tasks import DEFAULT_ARGS, RAW_WRITES, START_DATE, loading_task, takes_slot
@@ -28,6 +29,7 @@ from vaxpulse_dags.tasks import DEFAULT_ARGS, RAW_WRITES, START_DATE, loading_ta
     default_args=DEFAULT_ARGS,
     doc_md=__doc__,
     tags=["ingest"],
+    access_control=CURATORS,
     params={"dump_sha256": SHA256_PARAM, "reason": REASON_PARAM},
 )
 def retract_dump() -> None:

@@ -11,7 +11,8 @@ HDFS. Decision and reason are stored in the table `dumps`. Other dumps do not wa
 
 **When.** `ingest_tweets` starts a run for each held dump.
 
-**Needs.** A user who decides.
+**Needs.** A user who decides, with the role Curator. In a deployment with several users this may not be the
+user who delivered the dump.
 
 **If it fails.** If `decide` or `read_decision` failed, the reason was missing or the mapping was wrong: clear
 `decide` and answer again. If `apply_decision` failed, the last line of its log gives the reason. If the
@@ -25,6 +26,7 @@ from airflow.sdk import dag, get_current_context, task
 
 from vaxpulse_airflow.prefilled_form import PrefilledFormOperator
 from vaxpulse_dags import mappings, review_page, reviews
+from vaxpulse_dags.access import CURATORS
 from vaxpulse_dags.assets import LOADING_OPTIONS, TWEETS_RAW
 from vaxpulse_dags.ingestion import LIMITS
 from vaxpulse_dags.tables import read_dumps, read_json, read_rejected_samples
@@ -46,6 +48,7 @@ from vaxpulse_dags.tasks import (
     default_args=DEFAULT_ARGS,
     doc_md=__doc__,
     tags=["ingest"],
+    access_control=CURATORS,
     params={
         "dump_sha256": reviews.SHA256_PARAM,
         **{name: LIMITS[name] for name in reviews.READING_LIMITS},
@@ -72,7 +75,9 @@ def review_dump() -> None:
 
     @task(multiple_outputs=False)
     def read_decision(answer: Any, has_questions: bool) -> dict[str, str]:
-        return reviews.read_answer(answer, has_questions)
+        # Airflow copies the name of the user from the run of ingest_tweets that started this one.
+        deliverer = get_current_context()["dag_run"].triggering_user_name
+        return reviews.read_answer(answer, has_questions, deliverer)
 
     described: Any = describe()  # an XComArg; Airflow declares no type for its values
     decide = PrefilledFormOperator(

@@ -24,6 +24,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from contracts import hdfs_paths
 from contracts.mlflow_names import CHAMPION_ALIAS, REGISTERED_MODEL
+from vaxpulse_dags.access import MODELERS
 from vaxpulse_dags.assets import (
     DRIFT,
     DRIFT_TABLE,
@@ -54,6 +55,7 @@ def exclude_reported(dumps: Iterable[str], events: Iterable[Any]) -> list[str]:
     default_args=DEFAULT_ARGS,
     doc_md=__doc__,
     tags=["score"],
+    access_control=MODELERS,
     user_defined_macros={"report_uri": report_uri},
     params={
         "engine": Param(

@@ -14,7 +14,8 @@ On *Trigger*. A training that is not due is skipped, also if no tweet has a labe
 **Needs.** MLflow at `MLFLOW_TRACKING_URI`. All presets except `minilm` need weights: see `docs/training.md`.
 
 **If it fails.** The last line of the log gives the reason. If weights are missing, it also explains how to
-provide them. Clear the task to retry: an interrupted training is resumed.
+provide them. Clear the task to retry: an interrupted training is resumed. If `compare` failed, the next run
+compares the model. If the champion's version was deleted, the latest former champion is compared instead.
 """
 
 from collections.abc import Mapping
@@ -23,10 +24,18 @@ from typing import Any
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag, get_current_context, task
 
+from vaxpulse_dags.access import MODELERS
 from vaxpulse_dags.assets import DRIFT, MODELS, TWEETS_CLEAN, TWEETS_SCORED, report_uri
 from vaxpulse_dags.tables import latest_version
 from vaxpulse_dags.tasks import DEFAULT_ARGS, START_DATE
-from vaxpulse_dags.training import TRAIN_PARAMS, build_training_commands, training_command, training_task
+from vaxpulse_dags.training import (
+    PROMOTE_OPTIONS,
+    TRAIN_PARAMS,
+    TRAIN_SCHEMA,
+    build_training_options,
+    training_command,
+    training_task,
+)
 
 
 @dag(
@@ -39,6 +48,7 @@ from vaxpulse_dags.training import TRAIN_PARAMS, build_training_commands, traini
     default_args=DEFAULT_ARGS,
     doc_md=__doc__,
     tags=["train"],
+    access_control=MODELERS,
     user_defined_macros={"report_uri": report_uri},
     params=TRAIN_PARAMS,
 )
@@ -46,10 +56,10 @@ def train_classifiers() -> None:
     """Train each chosen preset, compare, promote."""
 
     @task
-    def build_commands() -> list[list[str]]:
+    def plan_trainings() -> list[dict[str, Any]]:
         context = get_current_context()
         events = [event for events in context["triggering_asset_events"].values() for event in events]
-        return build_training_commands(
+        return build_training_options(
             context["params"],
             changed_assets=[event.asset.name for event in events],
             is_manual=context["dag_run"].run_type == "manual",
@@ -57,7 +67,14 @@ def train_classifiers() -> None:
             scores_version=latest_version(TWEETS_SCORED.uri),
         )
 
-    train = training_task("train", build_commands(), trains=True, max_active_tis_per_dagrun=1)
+    train = training_task(
+        "train",
+        training_command("train", tweets=TWEETS_CLEAN.uri, scores=TWEETS_SCORED.uri),
+        options=plan_trainings(),
+        options_schema=TRAIN_SCHEMA,
+        trains=True,
+        max_active_tis_per_dagrun=1,
+    )
     compare = training_task(
         "compare",
         training_command(
@@ -68,6 +85,7 @@ def train_classifiers() -> None:
             metric="{{ params.metric }}",
             margin="{{ params.margin }}",
             confidence="{{ params.confidence }}",
+            champion="{{ params.champion }}",
         ),
         returns_json=True,
         trigger_rule="none_failed_min_one_success",  # trainings that are not due are skipped
@@ -87,11 +105,8 @@ def train_classifiers() -> None:
     )
     promote = training_task(
         "promote",
-        training_command(
-            "promote",
-            version="{{ ti.xcom_pull(task_ids='compare')['version'] }}",
-            instead_of="{{ ti.xcom_pull(task_ids='compare')['instead_of'] or '' }}",
-        ),
+        training_command("promote"),
+        **PROMOTE_OPTIONS,
         outlets=[MODELS],
         trigger_rule="none_failed_min_one_success",  # `approve` is skipped if no approval is required
     )

@@ -21,9 +21,10 @@ from datetime import timedelta
 
 from airflow.sdk import Param, dag
 
+from vaxpulse_dags.access import MODELERS
 from vaxpulse_dags.assets import TWEETS_CLEAN
 from vaxpulse_dags.tasks import DEFAULT_ARGS, START_DATE
-from vaxpulse_dags.training import PRESET_PARAM, low_priority, training_command, training_task
+from vaxpulse_dags.training import PRESET_PARAM, training_command, training_task
 
 
 @dag(
@@ -34,6 +35,7 @@ from vaxpulse_dags.training import PRESET_PARAM, low_priority, training_command,
     default_args=DEFAULT_ARGS,
     doc_md=__doc__,
     tags=["train"],
+    access_control=MODELERS,
     params={
         "preset": PRESET_PARAM,
         "trials": Param(
@@ -52,7 +54,7 @@ def tune_classifier() -> None:
     )
     training_task(
         "tune",
-        low_priority(command),
+        command,
         trains=True,
         returns_json=True,
         execution_timeout=timedelta(days=2),  # 20 trainings of minutes to hours each

@@ -16,6 +16,7 @@ import logging
 
 from airflow.sdk import dag, get_current_context, task
 
+from vaxpulse_dags.access import CURATORS
 from vaxpulse_dags.assets import MAPPINGS
 from vaxpulse_dags.mappings import HEADER_PARAM, format_mappings
 from vaxpulse_dags.tables import read_mappings
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
     default_args=DEFAULT_ARGS,
     doc_md=__doc__,
     tags=["ingest"],
+    access_control=CURATORS,
     params={"header_sha256": HEADER_PARAM},
 )
 def withdraw_mapping() -> None:

@@ -70,6 +70,9 @@ def arg_parser() -> argparse.ArgumentParser:
         "--mapping-source", default="", metavar="NAME", help="source of the delivery that --mapping is for"
     )
     parser.add_argument(
+        "--only", default="", metavar="NAME", help="process only the delivery with this source"
+    )
+    parser.add_argument(
         "--notified-until",
         type=parse_time,
         metavar="TIME",
@@ -148,6 +151,8 @@ def process_all(loader: Loader, options: argparse.Namespace) -> list[str]:
     """Process every delivery. Return the sources of those with an error that is not in a row of this run."""
     errors = []
     for delivery in loader.files.deliveries():
+        if options.only not in ("", delivery.source):
+            continue
         try:
             announce(delivery, options)
             print(describe_outcome(delivery, loader.process(delivery), options.run_id), flush=True)

@@ -65,6 +65,12 @@ def arg_parser() -> argparse.ArgumentParser:
         default=0.95,
         help="share of the resamples that must show the improvement (default: %(default)s)",
     )
+    parser.add_argument(
+        "--champion",
+        choices=("compare", "replace"),
+        default="compare",
+        help="replace: promote without a comparison, if the champion's files are lost (default: %(default)s)",
+    )
     return parser
 
 
@@ -81,25 +87,13 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
     runs = registry.runs_of(arguments.airflow_run_id)
     if not runs:
         raise InputError(f"MLflow has no finished run of the DAG run {arguments.airflow_run_id}")
-    champion = registry.champion()
-
     validation_metric = f"validation_{policy.metric}"
     best = best_candidate(
         {name: run.data.metrics[validation_metric] for name, run in runs.items()}, policy.metric
     )
-    candidate = registry.predictions(runs[best].info.run_id)
-    metrics_of_champion: dict[str, float] = {}
-    if champion is None:
-        decision = decide(candidate, None, policy)
-    elif champion.run_id == runs[best].info.run_id:  # a retry of this comparison after the promotion
-        decision = Decision(False, "it is already the champion")
-        metrics_of_champion = registry.run(champion.run_id).data.metrics
-    else:
-        version = int(runs[best].data.params["dataset.table_version"])
-        predictions = champion_predictions(registry, champion, candidate, arguments.tweets, version)
-        decision = decide(candidate, predictions, policy)
-        metrics_of_champion = registry.run(champion.run_id).data.metrics
-        metrics_of_champion |= champion_metrics(candidate, predictions)
+    champion = registry.champion()
+    opponent = champion or registry.former_champion()
+    decision, opponent_metrics = compare_with(registry, opponent, runs[best], policy, arguments)
 
     versions = {}
     for name, run in runs.items():
@@ -109,40 +103,91 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
             else f"{best} of the same DAG run has a better value of {validation_metric}"
         )
         versions[name] = registry.register(run, version_tags(registry, run, reason))
-    old = None if champion is None else str(champion.version)
-    outcome = "to be promoted" if decision.promote else "not promoted"
-    models = {f"{name} (version {versions[name]})": run.data.metrics for name, run in runs.items()}
-    if champion is not None:
-        models[f"champion (version {old})"] = metrics_of_champion
-    chart = comparison_chart(models)
-    page = comparison_page(models, f"{best}, version {versions[best]}: {outcome}", decision.reason, chart)
-    files = {"comparison.html": page, "comparison.png": chart.png, "comparison.csv": csv_table(models)}
-    registry.log_files(runs[best].info.run_id, files)
-    if arguments.report is not None:
-        write_file(arguments.report, "report.html", page)
-    logger.info("%s, version %s: %s: %s", best, versions[best], outcome, decision.reason)
-    return {
+    result = {
         "preset": best,
         "version": versions[best],
         "promote": decision.promote,
         "reason": decision.reason,
-        "instead_of": old,
+        "instead_of": champion and str(champion.version),
     }
+    if opponent is not None and champion is None and not decision.promote:
+        # The champion's version was deleted, so that no tweet would be scored.
+        result |= {"preset": opponent.tags["preset"], "version": str(opponent.version), "promote": True}
+        result["reason"] = f"version {opponent.version} is the champion again: {decision.reason}"
+
+    outcome = "to be promoted" if decision.promote else "not promoted"
+    models = {f"{name} (version {versions[name]})": run.data.metrics for name, run in runs.items()}
+    if opponent is not None:
+        title = "champion" if champion else "former champion"
+        models[f"{title} (version {opponent.version})"] = opponent_metrics
+    chart = comparison_chart(models)
+    page = comparison_page(models, f"{best}, version {versions[best]}: {outcome}", result["reason"], chart)
+    files = {"comparison.html": page, "comparison.png": chart.png, "comparison.csv": csv_table(models)}
+    registry.log_files(runs[best].info.run_id, files)
+    if arguments.report is not None:
+        write_file(arguments.report, "report.html", page)
+    for name, run in runs.items():
+        registry.mark_compared(run.info.run_id, versions[name])
+    logger.info("%s, version %s: %s: %s", best, versions[best], outcome, result["reason"])
+    return result
 
 
-def champion_predictions(
-    registry: Registry, champion: Any, candidate: pd.DataFrame, tweets_uri: str, version: int
-) -> pd.DataFrame:
-    """Return the champion's predictions for the candidate's eval rows.
+def compare_with(
+    registry: Registry,
+    opponent: Any | None,
+    run: Any,
+    policy: PromotionPolicy,
+    arguments: argparse.Namespace,
+) -> tuple[Decision, dict[str, float]]:
+    """Return whether to promote the model of a run, and the metrics of its opponent.
 
-    The predictions of the champion's run are used if they cover these rows. Otherwise the champion predicts
-    the eval side of the table version with which the candidate was evaluated.
+    Args:
+        registry: the registered model.
+        opponent: the champion's version, or the latest former champion if no version is the champion.
+        run: run of the candidate.
+        policy: when to promote.
+        arguments: command line.
     """
-    recorded = registry.predictions(champion.run_id)
-    if set(candidate["tweet_id"]) <= set(recorded["tweet_id"]):
+    if opponent is None:
+        return Decision(True, "there is no champion yet"), {}
+    metrics = registry.metrics(opponent.run_id)
+    if opponent.run_id == run.info.run_id:  # a retry of this comparison after the promotion
+        return Decision(False, "it is already the champion"), metrics
+    if arguments.champion == "replace":
+        return Decision(True, f"a user replaced version {opponent.version} without a comparison"), metrics
+    candidate = registry.predictions(run.info.run_id)
+    if candidate is None:
+        raise InputError(
+            f"MLflow has lost the predictions of run {run.info.run_id}: delete it and train again"
+        )
+    version = int(run.data.params["dataset.table_version"])
+    predictions = opponent_predictions(registry, opponent, candidate, arguments.tweets, version)
+    return decide(candidate, predictions, policy), metrics | champion_metrics(candidate, predictions)
+
+
+def opponent_predictions(
+    registry: Registry, opponent: Any, candidate: pd.DataFrame, tweets_uri: str, version: int
+) -> pd.DataFrame:
+    """Return the opponent's predictions for the candidate's eval rows.
+
+    The predictions of the opponent's run are used if they cover these rows. Otherwise its exported model
+    predicts the eval side of the table version with which the candidate was evaluated.
+
+    Raises:
+        InputError: MLflow has neither of them.
+    """
+    recorded = registry.predictions(opponent.run_id)
+    if recorded is not None and set(candidate["tweet_id"]) <= set(recorded["tweet_id"]):
         return recorded
     with tempfile.TemporaryDirectory() as folder:
-        classifier = OnnxClassifier(registry.download_export(champion, folder))
+        export = registry.download_export(opponent, folder)
+        if export is None:
+            raise InputError(
+                f"version {opponent.version} of the registered model cannot be compared, because MLflow has "
+                "lost its exported model. Restore MLflow's artifacts and clear this task, or trigger "
+                "train_classifiers with *Champion* = replace, which promotes without a comparison"
+            )
+        classifier = OnnxClassifier(export)
         rows = read_labelled_tweets(tweets_uri, classifier.metadata.text_column, version).eval
         return predictions_frame(rows, classifier.probabilities(rows["text"].tolist()))
 

@@ -59,6 +59,7 @@ def arg_parser() -> argparse.ArgumentParser:
     fold.add_argument("--tweets", required=True, metavar="URI", help="Delta table tweets_clean")
     fold.add_argument("--tweets-version", type=int, metavar="N", help="default: the latest")
     fold.add_argument("--preset-file", metavar="FILE", help="JSON with values that replace the preset's")
+    fold.add_argument("--settings", metavar="JSON", help="the same values, not in a file")
     fold.add_argument("--checkpoint", help="replaces the preset's")
     fold.add_argument("--max-train-rows", type=int, metavar="N")
     summary.add_argument(
@@ -93,7 +94,7 @@ def parts_of_fold(
 def run_fold(arguments: argparse.Namespace) -> dict[str, float]:
     """Train on the other folds, evaluate on this one, and return its metrics."""
     options = ["--preset", arguments.preset, "--tweets", arguments.tweets]
-    for name in ("preset_file", "checkpoint"):
+    for name in ("preset_file", "settings", "checkpoint"):
         if value := getattr(arguments, name):
             options += [f"--{name.replace('_', '-')}", value]
     config = build_config(training_options().parse_args(options))

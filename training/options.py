@@ -62,6 +62,12 @@ def arg_parser() -> argparse.ArgumentParser:
         help="JSON with values that replace the preset's, as tune_classifier writes it",
     )
     add(
+        "--settings",
+        default="{}",
+        metavar="JSON",
+        help="values that replace the preset's, as in --preset-file",
+    )
+    add(
         "--teacher",
         type=_positive(int),
         metavar="VERSION",
@@ -110,6 +116,7 @@ def build_config(arguments: argparse.Namespace) -> TrainingConfig:
     values = asdict(PRESETS[arguments.preset])
     if arguments.preset_file is not None:
         values |= read_preset_file(arguments.preset_file)
+    values |= parse_settings(arguments.settings, "--settings")
     values |= {name: given for name in OVERRIDABLE if (given := getattr(arguments, name)) is not None}
     return TrainingConfig(
         **values,
@@ -128,13 +135,30 @@ def read_preset_file(path: Path) -> dict[str, Any]:
         InputError: the file cannot be read, or contains a name that no preset has.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise InputError(f"the preset file {path} cannot be read: {error}") from None
+    return parse_settings(text, f"the preset file {path}")
+
+
+def parse_settings(text: str, source: str) -> dict[str, Any]:
+    """Return the values in a JSON document.
+
+    Args:
+        text: the document.
+        source: its origin, for the message of an error.
+
+    Raises:
+        InputError: it is no JSON object, or contains a name that no preset has.
+    """
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{source} is not JSON: {error}") from None
     if not isinstance(values, dict):
-        raise InputError(f"the preset file {path} must contain one JSON object")
+        raise InputError(f"{source} must contain one JSON object")
     if unknown := sorted(set(values) - set(OVERRIDABLE)):
-        raise InputError(f"the preset file {path} has unknown names: {', '.join(unknown)}")
+        raise InputError(f"{source} has unknown names: {', '.join(unknown)}")
     return values
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from contracts.exit_status import InputError, NothingToDo
 from contracts.labels import LABELS
-from contracts.mlflow_names import EVAL_ACCURACY, EVAL_MACRO_F1, EVAL_RMSE, TRAIN_SECONDS
+from contracts.mlflow_names import COMPARED_TAG, EVAL_ACCURACY, EVAL_MACRO_F1, EVAL_RMSE, TRAIN_SECONDS
 from training import command
 from training.command import without_credentials
 from training.data.distillation import DistillationData, read_distillation_data
@@ -32,7 +32,7 @@ from training.models.checkpoints import checkpoint_sha256, resolve_checkpoint
 from training.models.presets import TRAINER_VERSION, TrainingConfig
 from training.options import arg_parser, build_config
 from training.tracking.provenance import airflow_tags, git_commit, library_versions, process_tags
-from training.tracking.tracker import MlflowTracker, Tracker, open_tracker
+from training.tracking.tracker import FinishedRun, MlflowTracker, Tracker, open_tracker
 
 logger = logging.getLogger("training")
 
@@ -66,9 +66,9 @@ def train(arguments: argparse.Namespace) -> None:
         "config_digest": config.digest(weights, libraries),
         "dataset_digest": digest_of(tweets, distillation),
     }
-    if arguments.skip_if_trained and is_retry_of_finished_run(tracker, identity):
+    if (run := find_up_to_date_run(tracker, identity, tweets, arguments)) is not None:
+        hand_over_to_comparison(tracker, *run)
         return
-    raise_if_up_to_date(tracker, identity, tweets, arguments)
 
     # Imported after the checks, because importing torch and transformers takes seconds.
     from training.evaluation.evaluate import evaluate
@@ -170,35 +170,40 @@ def digest_of(tweets: LabelledTweets, distillation: DistillationData | None) -> 
     return hashlib.sha256(f"{tweets.digest()} {distillation.digest()}".encode()).hexdigest()
 
 
-def is_retry_of_finished_run(tracker: Tracker, identity: Mapping[str, str]) -> bool:
-    """Return whether this DAG run has already trained this config on these rows.
-
-    Then the worker of the previous try died after the training had finished. The retry must succeed instead
-    of being skipped, so that the downstream tasks run.
-    """
-    tags = airflow_tags()
-    if "airflow_run_id" not in tags:
-        return False
-    runs = tracker.finished_runs({**identity, "airflow_run_id": tags["airflow_run_id"]})
-    if runs:
-        logger.info("MLflow run %s of this DAG run has trained this config on these rows", runs[0].run_id)
-    return bool(runs)
-
-
-def raise_if_up_to_date(
+def find_up_to_date_run(
     tracker: Tracker, identity: Mapping[str, str], tweets: LabelledTweets, arguments: argparse.Namespace
-) -> None:
-    """Raise NothingToDo if --skip-if-trained finds the same training, or the growth is below --min-growth."""
+) -> tuple[FinishedRun, str] | None:
+    """Return the finished run that makes this training unnecessary, and the reason. None if there is none.
+
+    With --skip-if-trained this is a run of the same training. With --min-growth it is a run of the same
+    config, if the labelled rows have not grown enough since then.
+    """
     if arguments.skip_if_trained and (runs := tracker.finished_runs(identity)):
-        raise NothingToDo(f"MLflow run {runs[0].run_id} has already trained this config on these rows")
+        return runs[0], f"MLflow run {runs[0].run_id} has already trained this config on these rows"
     same_settings = {"config_digest": identity["config_digest"]}
     if arguments.min_growth is not None and (runs := tracker.finished_runs(same_settings)):
         run, rows = runs[0], sum(map(len, tweets.parts().values()))
         if rows < run.labelled_rows * (1 + arguments.min_growth):
-            raise NothingToDo(
+            return run, (
                 f"{rows:,} labelled tweets are less than {arguments.min_growth:.0%} more than the "
                 f"{run.labelled_rows:,} of MLflow run {run.run_id}, which trained the same config"
             )
+    return None
+
+
+def hand_over_to_comparison(tracker: Tracker, run: FinishedRun, reason: str) -> None:
+    """Assign a finished run to this DAG run if its model was not compared yet. Otherwise raise NothingToDo.
+
+    Without this, a model would never be compared if MLflow was unavailable after its training. If the worker
+    died after the training, the run already belongs to this DAG run. In both cases the task must succeed
+    instead of being skipped, so that the downstream tasks run.
+    """
+    tags = airflow_tags()
+    belongs_here = run.tags.get("airflow_run_id") == tags.get("airflow_run_id")
+    if "airflow_run_id" not in tags or (COMPARED_TAG in run.tags and not belongs_here):
+        raise NothingToDo(reason)
+    logger.info("%s; this DAG run compares its model", reason)
+    tracker.set_tags(run.run_id, tags)
 
 
 def dataset_facts(tweets: LabelledTweets) -> dict[str, Any]:

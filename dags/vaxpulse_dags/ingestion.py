@@ -1,5 +1,6 @@
 """Trigger form of `ingest_tweets`, the command-line options that it sets, and the messages of a run."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -8,9 +9,11 @@ from airflow.sdk import Param
 from contracts import hdfs_paths
 from contracts.tables import FAILED, LOADED, MAX_CLOCK_DIFFERENCE, REFUSED
 from contracts.texts import MAX_TEXT_CHARACTERS
+from vaxpulse_dags.access import allows_self_review
 from vaxpulse_dags.assets import HDFS
 from vaxpulse_dags.mappings import MAPPING_PARAM
 from vaxpulse_dags.tables import read_json
+from vaxpulse_dags.tasks import fail_without_retry
 from vaxpulse_dags.untrusted import mask, reveal
 
 
@@ -96,12 +99,29 @@ INGESTION_OPTIONS = {
     # Only for the dump that this run delivers: other dumps may be waiting in the same folder.
     "mapping": "{{ (params.mapping or {}) | tojson }}",
     "mapping_source": "{{ ti.xcom_pull(task_ids='deliver') or '' }}",
+    # The limits of the form do not apply to other deliveries that are waiting. The next run processes them.
+    "only": "{{ ti.xcom_pull(task_ids='deliver') or '' }}",
     "user": "{{ dag_run.triggering_user_name or '' }}",
     **{name: f"{{{{ params.{name} }}}}" for name in (*LIMITS, *MAX_TRIES)},
     # A run that is killed after it has loaded dumps emits no Asset event. Therefore each run emits an event
     # if any dump was loaded since the end of the last successful run.
     "notified_until": "{{ prev_end_date_success or '' }}",
 }
+
+
+def check_form(params: Mapping[str, Any]) -> None:
+    """Fail the task if the values of the trigger form cannot be used together."""
+    changed = [name for name, param in LIMITS.items() if params[name] != param.value]
+    gate = ", ".join(name for name in changed if name not in ("max_text_length", "max_decompressed_gib"))
+    if params["mapping"] and not params["dump"]:
+        fail_without_retry("*Mapping* needs *Dump*: enter the address of the dump, or no mapping")
+    if changed and not params["dump"]:
+        fail_without_retry(f"changed limits ({', '.join(changed)}) need *Dump*: they apply to one dump only")
+    if gate and not allows_self_review():
+        fail_without_retry(
+            f"the limits of the quality gate ({gate}) cannot be changed: trigger without them. If the dump "
+            "is held, another user decides in review_dump"
+        )
 
 
 def find_problems(dumps: list[dict[str, Any]], run_id: str, errors: list[str], now: datetime) -> list[str]:

@@ -9,6 +9,7 @@ from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOpe
 from airflow.sdk import Param, get_current_context, task
 
 from contracts.tables import MIN_REASON_LENGTH
+from vaxpulse_dags.access import allows_self_review
 from vaxpulse_dags.mappings import parse_mapping
 from vaxpulse_dags.tables import read_dumps
 from vaxpulse_dags.tasks import fail_without_retry
@@ -37,13 +38,17 @@ DELIVERED_AT_PARAM = Param(
 DECISIONS = {"Approve": "approve", "Reject": "reject"}
 
 
-def read_answer(answer: dict[str, Any], has_questions: bool) -> dict[str, str]:
-    """Return decision, reason, mapping (JSON) and user of an answer. Fail the task if it is incomplete.
+def read_answer(answer: dict[str, Any], has_questions: bool, deliverer: str | None) -> dict[str, str]:
+    """Return decision, reason, mapping (JSON) and user of an answer. Fail the task if it is not acceptable.
 
     Args:
         answer: result of the task that waits for the user.
         has_questions: whether the dump can only be loaded with a mapping.
+        deliverer: user who started the run that delivered the dump, or this review. None if no user did.
     """
+    user = answer["responded_by_user"]["name"]
+    if user == deliverer and not allows_self_review():
+        fail_answer(f"{user} delivered the dump or started this review, so another user must decide")
     fields, decision = answer["params_input"], DECISIONS[answer["chosen_options"][0]]
     reason = (fields.get("reason") or "").strip()
     if len(reason) < MIN_REASON_LENGTH:
@@ -56,7 +61,6 @@ def read_answer(answer: dict[str, Any], has_questions: bool) -> dict[str, str]:
             fail_answer(str(error))
         if has_questions and not mapping:
             fail_answer("the dump has questions, but the mapping is empty")
-    user = answer["responded_by_user"]["name"]
     return {"decision": decision, "reason": reason, "mapping": json.dumps(mapping), "user": user}
 
 

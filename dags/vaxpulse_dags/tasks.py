@@ -10,7 +10,7 @@ from airflow.sdk import timezone
 from airflow.sdk.exceptions import AirflowFailException
 
 from contracts import tables
-from vaxpulse_airflow.command import REPOSITORY, CommandOperator
+from vaxpulse_airflow.command import REPOSITORY, CommandOperator, build_options
 from vaxpulse_airflow.spark_job import SparkJobOperator
 
 log = logging.getLogger(__name__)
@@ -36,8 +36,7 @@ SPARK_CONF = {"spark.driver.memory": "3g"}
 # cleaning never waits for scoring. `explore_tweets` writes no table, but takes the last slot, so that a Spark
 # job of clean_tweets has to share the machine with at most one other regular job.
 RAW_WRITES, CLEAN_WRITES, SCORED_WRITES = "writes_raw", "writes_clean", "writes_scored"
-# The tables of each pool. watch_platform appends to `pipeline_metrics` without a slot: appends do not
-# conflict.
+# The tables of each pool. watch_platform takes no slot: its appends to `pipeline_metrics` cannot conflict.
 WRITTEN_TABLES = {
     RAW_WRITES: (tables.DUMPS, tables.MAPPINGS, tables.TWEETS_RAW, tables.QUARANTINE),
     CLEAN_WRITES: (tables.TWEETS_CLEAN,),
@@ -59,19 +58,6 @@ def fail_without_retry(message: str) -> NoReturn:
     """Fail a task without a retry, with the message as the last line of its log."""
     log.error("error: %s", message)
     raise AirflowFailException(message)
-
-
-def build_options(options: Mapping[str, Any]) -> list[str]:
-    """Return `--name=value` for each option, `--name` if it is True, and nothing if it is None or False.
-
-    >>> build_options({"margin": -0.03, "run_id": "a b", "compile": True, "version": None})
-    ['--margin=-0.03', '--run-id=a b', '--compile']
-    """
-    return [
-        f"--{name.replace('_', '-')}" + ("" if value is True else f"={value}")
-        for name, value in options.items()
-        if value is not None and value is not False
-    ]
 
 
 def loading_task(

@@ -1,6 +1,5 @@
 """Tasks and form fields of the training DAGs."""
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -8,9 +7,8 @@ from typing import Any
 from airflow.sdk import Param, XComArg
 
 from contracts.mlflow_names import COMPARISON_METRICS
-from vaxpulse_airflow.command import CommandOperator
-from vaxpulse_dags.assets import DRIFT, TWEETS_CLEAN, TWEETS_SCORED
-from vaxpulse_dags.tasks import build_options
+from vaxpulse_airflow.command import CommandOperator, build_options
+from vaxpulse_dags.assets import DRIFT, TWEETS_CLEAN
 
 # Presets of the trainer. dags/ does not import training/; a test compares them.
 PRESETS = ["minilm", "mpnet", "bert", "roberta", "distilbert", "xlnet", "gpt2", "bertweet"]
@@ -79,6 +77,14 @@ TRAIN_PARAMS = {
         title="Confidence",
         description="Share of bootstrap samples that must show the required improvement.",
     ),
+    "champion": Param(
+        "compare",
+        type="string",
+        enum=["compare", "replace"],
+        title="Champion",
+        description="compare: a new model must be better than the champion. replace: the best new model "
+        "becomes the champion without a comparison. Use it if MLflow has lost the champion's files.",
+    ),
     "require_approval": Param(
         False,
         type="boolean",
@@ -87,11 +93,45 @@ TRAIN_PARAMS = {
     ),
 }
 
+# Retries for 20 minutes or longer, so that an outage of MLflow after a training does not fail the run.
+OUTAGE_RETRIES: dict[str, Any] = {
+    "retries": 6,
+    "retry_exponential_backoff": 2.0,
+    "max_retry_delay": timedelta(minutes=10),
+}
+
 # BERT takes 2.5 hours on a CPU, larger models take longer. A retry resumes the training.
 TRAINING_TIMEOUT = timedelta(hours=12)
 
-# Shell script: run the command "$@" and pass the JSON document $0 as its preset file on stdin.
-WITH_SETTINGS = 'printf %s "$0" | "$@" --preset-file=/dev/stdin'
+# Options of the commands whose values are XComs of another task.
+VERSION = {"type": ["integer", "null"], "minimum": 0}
+FOLD_SCHEMA: dict[str, Any] = {
+    "preset": {"enum": PRESETS},
+    "tweets_version": VERSION,
+    "settings": {"type": ["object", "null"]},
+    "folds": {"type": "integer"},
+    "fold": {"type": "integer"},
+}
+TRAIN_SCHEMA: dict[str, Any] = {
+    "preset": {"enum": PRESETS},
+    "tweets_version": VERSION,
+    "settings": {"type": ["object", "null"]},
+    "skip_if_trained": {"type": "boolean"},
+    "min_growth": {"type": ["number", "null"]},
+    "teacher": VERSION,
+    "scores_version": VERSION,
+}
+PROMOTE_OPTIONS: dict[str, Any] = {
+    "options": {
+        "version": "{{ ti.xcom_pull(task_ids='compare')['version'] }}",
+        "instead_of": "{{ ti.xcom_pull(task_ids='compare')['instead_of'] or '' }}",
+    },
+    "options_schema": {
+        "version": {"type": "string", "pattern": "^[0-9]+$"},
+        "instead_of": {"type": "string", "pattern": "^[0-9]*$"},
+    },
+}
+LOW_PRIORITY = ["nice", "-n", "10"]
 
 
 def training_command(module: str, *arguments: str, **options: Any) -> list[str]:
@@ -104,40 +144,47 @@ def training_command(module: str, *arguments: str, **options: Any) -> list[str]:
 
 
 def training_task(
-    task_id: str, command: list[str] | XComArg, *, trains: bool = False, **operator_arguments: Any
+    task_id: str,
+    command: list[str],
+    *,
+    options: XComArg | Mapping[str, Any] | None = None,
+    trains: bool = False,
+    **operator_arguments: Any,
 ) -> Any:
-    """Return the task that runs a command of `training`, or one mapped task for each command of an XCom.
+    """Return the task that runs a command of `training`, or one mapped task for each element of an XCom.
 
     Args:
         task_id: name of the task.
-        command: command line, or the XCom of a list of command lines.
-        trains: whether the command trains models. Such tasks run one at a time and have a longer timeout.
+        command: command line.
+        options: further options, or the XCom of a list of them. `options_schema` must describe them.
+        trains: whether the command trains models. Such tasks run one at a time, with low CPU priority (nice
+            10) and a longer timeout.
         operator_arguments: further arguments of CommandOperator.
     """
     # Only the workers of this queue have the libraries of `training`. A LocalExecutor ignores queues.
-    settings: dict[str, Any] = {"task_id": task_id, "queue": "gpu"}
+    settings: dict[str, Any] = {"task_id": task_id, "queue": "gpu", "command": command}
     if trains:
-        settings |= {"pool": "gpu", "execution_timeout": TRAINING_TIMEOUT}
+        settings |= {
+            "command": [*LOW_PRIORITY, *command],
+            "pool": "gpu",
+            "execution_timeout": TRAINING_TIMEOUT,
+        }
+    else:
+        settings |= OUTAGE_RETRIES
     settings |= operator_arguments
-    if isinstance(command, XComArg):
-        return CommandOperator.partial(**settings).expand(command=command)
-    return CommandOperator(command=command, **settings)
+    if isinstance(options, XComArg):
+        return CommandOperator.partial(**settings).expand(options=options)
+    return CommandOperator(options=options, **settings)
 
 
-def low_priority(command: Sequence[str], settings: Mapping[str, Any] | None = None) -> list[str]:
-    """Return a training command with `settings` as its preset file and with low CPU priority (nice 10)."""
-    with_settings = ["sh", "-c", WITH_SETTINGS, json.dumps(settings)] if settings else []
-    return ["nice", "-n", "10", *with_settings, *command]
-
-
-def build_training_commands(
+def build_training_options(
     params: Mapping[str, Any],
     changed_assets: Sequence[str],
     is_manual: bool,
     version: int | None,
     scores_version: int | None,
-) -> list[list[str]]:
-    """Return the command line of each chosen preset of `train_classifiers`.
+) -> list[dict[str, Any]]:
+    """Return the options of `training.train` for each chosen preset of `train_classifiers`.
 
     Args:
         params: values of the trigger form.
@@ -146,28 +193,19 @@ def build_training_commands(
         version: version of tweets_clean that all presets use. None if the table does not exist.
         scores_version: version of tweets_scored, likewise.
     """
-    teacher = params["teacher"]
     only_new_tweets = TWEETS_CLEAN.name in changed_assets and DRIFT.name not in changed_assets
     options = {
-        "tweets": TWEETS_CLEAN.uri,
         "tweets_version": version,
+        "settings": params["settings"],
         "skip_if_trained": not (is_manual and params["train_again"]),
         "min_growth": params["growth"] if only_new_tweets else None,
-        "teacher": teacher,
-        "scores": TWEETS_SCORED.uri if teacher else None,
-        "scores_version": scores_version if teacher else None,
+        "teacher": params["teacher"],
+        "scores_version": scores_version,
     }
-    return [
-        low_priority(training_command("train", preset=preset, **options), params["settings"])
-        for preset in params["presets"]
-    ]
+    return [{"preset": preset} | options for preset in params["presets"]]
 
 
-def build_fold_commands(params: Mapping[str, Any], run_id: str, version: int | None) -> list[list[str]]:
-    """Return the command line of each fold of `cross_validate`. All use the same version of tweets_clean."""
-    options = {"name": run_id, "tweets": TWEETS_CLEAN.uri, "tweets_version": version}
-    options |= {name: params[name] for name in ("preset", "folds")}
-    return [
-        low_priority(training_command("cross_validate", "fold", fold=fold, **options), params["settings"])
-        for fold in range(params["folds"])
-    ]
+def build_fold_options(params: Mapping[str, Any], version: int | None) -> list[dict[str, Any]]:
+    """Return the options of each fold of `cross_validate`. All use the same version of tweets_clean."""
+    options = {name: params[name] for name in ("preset", "folds", "settings")} | {"tweets_version": version}
+    return [options | {"fold": fold} for fold in range(params["folds"])]

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 from deploy.common.errors import CommandError
-from deploy.embedded.services import airflow, connect_postgres, hdfs_daemon, postgres_command, postgres_data
+from deploy.embedded.services import airflow, connect_postgres, namenode, postgres_command, postgres_data
 from deploy.embedded.settings import POSTGRES_USER, Settings
 
 
@@ -43,7 +43,7 @@ def initialize_hdfs(settings: Settings) -> None:
     folder = settings.home / "hdfs" / "name"
     if (folder / "current" / "VERSION").exists():
         return
-    command = [*hdfs_daemon("namenode.NameNode")(settings), "-format", "-nonInteractive"]
+    command = [*namenode(settings), "-format", "-nonInteractive"]
     run(command, f"HDFS cannot format {folder}", env=settings.environment())
 
 

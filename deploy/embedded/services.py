@@ -70,14 +70,16 @@ def java_daemon(settings: Settings, class_path: str, *arguments: str) -> list[st
     return [str(settings.java_home / "bin" / "java"), *options, "-cp", class_path, *arguments]
 
 
-def hdfs_daemon(class_name: str) -> Callable[[Settings], list[str]]:
-    """Return a function that returns the command of an HDFS daemon."""
+def namenode(settings: Settings) -> list[str]:
+    """Return the command of the NameNode. Its pages are those of `copy_web_applications`."""
+    class_path = f"{CONFIGURATION / 'hadoop'}:{settings.home / 'conf' / 'namenode'}:{JARS / 'hdfs'}/*"
+    return java_daemon(settings, class_path, "org.apache.hadoop.hdfs.server.namenode.NameNode")
 
-    def command(settings: Settings) -> list[str]:
-        class_path = f"{CONFIGURATION / 'hadoop'}:{JARS / 'hdfs'}/*"
-        return java_daemon(settings, class_path, f"org.apache.hadoop.hdfs.server.{class_name}")
 
-    return command
+def datanode(settings: Settings) -> list[str]:
+    """Return the command of the DataNode."""
+    class_path = f"{CONFIGURATION / 'datanode'}:{CONFIGURATION / 'hadoop'}:{JARS / 'hdfs'}/*"
+    return java_daemon(settings, class_path, "org.apache.hadoop.hdfs.server.datanode.DataNode")
 
 
 def spark_history_server(settings: Settings) -> list[str]:
@@ -139,7 +141,9 @@ def connect_postgres(settings: Settings, database: str) -> Any:
 
 def datanode_problem(settings: Settings) -> str:
     """Return why the DataNode serves no blocks, or ''. It must be registered with the NameNode."""
-    beans = health.read_bean(settings.url("datanode_http"), "Hadoop:service=DataNode,name=DataNodeInfo")
+    header = {settings.secrets["datanode_header"]: ""}
+    query = "Hadoop:service=DataNode,name=DataNodeInfo"
+    beans = health.read_bean(settings.url("datanode_http"), query, header)
     if "DatanodeHostname" not in beans:
         return health.NO_ANSWER
     actors = json.loads(beans.get("BPServiceActorInfo") or "[]")
@@ -169,13 +173,13 @@ SERVICES: dict[str, Service] = {
     "namenode": Service(
         "HDFS NameNode",
         ("namenode", "namenode_rpc"),
-        hdfs_daemon("namenode.NameNode"),
+        namenode,
         lambda settings: health.namenode_problem(settings.url("namenode")),
     ),
     "datanode": Service(
         "HDFS DataNode",
         ("datanode", "datanode_http", "datanode_ipc"),
-        hdfs_daemon("datanode.DataNode"),
+        datanode,
         datanode_problem,
     ),
     "airflow-api-server": Service(

@@ -21,6 +21,7 @@ from deploy.common.errors import CommandError
 from deploy.common.files import write_private
 from deploy.installation.class_archive import CLASS_ARCHIVE, class_archive_is_current, spark_class_path
 from deploy.installation.java import find_java_home
+from deploy.installation.web_applications import copy_web_applications
 from monitoring.health import Watched
 
 HOST = "127.0.0.1"
@@ -103,17 +104,17 @@ class Settings:
 
     @cached_property
     def secrets(self) -> dict[str, str]:
-        """Return the generated secrets. The first call writes them to a private file."""
-        path = self.home / "run" / "secrets.json"
-        if not path.exists():
-            self.folder("run")
-            names = ("airflow_password", "airflow_watch_password", "postgres_password", "airflow_secret_key")
-            generated = {name: secrets.token_urlsafe(24) for name in names}
-            generated["airflow_jwt_secret"] = secrets.token_hex(32)
-            generated["airflow_fernet_key"] = urlsafe_b64encode(secrets.token_bytes(32)).decode()
-            write_private(path, json.dumps(generated))
-        loaded: dict[str, str] = json.loads(path.read_text())
-        return loaded
+        """Return the generated secrets. The first call writes the missing ones to a private file."""
+        path = self.folder("run") / "secrets.json"
+        names = ("airflow_password", "airflow_watch_password", "postgres_password", "airflow_secret_key")
+        generated = {name: secrets.token_urlsafe(24) for name in names}
+        generated["airflow_jwt_secret"] = secrets.token_hex(32)
+        generated["airflow_fernet_key"] = urlsafe_b64encode(secrets.token_bytes(32)).decode()
+        generated["datanode_header"] = f"X-{secrets.token_hex(16)}"  # hex digits are valid in header names
+        existing: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+        if generated.keys() - existing.keys():
+            write_private(path, json.dumps(generated | existing))
+        return generated | existing
 
     @cached_property
     def first_day(self) -> str:
@@ -200,9 +201,11 @@ class Settings:
             "VAXPULSE_HDFS_REPLICATION": "1",
             "VAXPULSE_HDFS_STORAGE": str(self.folder("hdfs")),
             "VAXPULSE_DATANODE_HOSTNAME": HOST,
+            "VAXPULSE_DATANODE_HEADER": self.secrets["datanode_header"],
             "VAXPULSE_LANDING": str(self.folder("landing")),
             "VAXPULSE_FIRST_DAY": self.first_day,
             "VAXPULSE_WATCHED": json.dumps(asdict(self.watched)),
+            "VAXPULSE_SELF_REVIEW": "allowed",  # the administrator is the only user
             "VAXPULSE_MLFLOW_URL": self.url("mlflow"),
             "VAXPULSE_HDFS_URL": self.explorer_url,
             "VAXPULSE_SPARK_URL": self.url("spark_history"),
@@ -216,6 +219,7 @@ class Settings:
             "PYSPARK_PYTHON": str(ENVIRONMENT / "bin" / "python"),
             "MLFLOW_TRACKING_URI": self.url("mlflow"),
             "VAXPULSE_STUDIES": self.database_uri("studies"),  # of tune_classifier
+            "VAXPULSE_STATE": str(self.home / "training-state"),
             # In the environment, because every user can read arguments.
             "MLFLOW_BACKEND_STORE_URI": self.database_uri("mlflow"),
         }
@@ -224,6 +228,7 @@ class Settings:
         """Write the configuration files that depend on ports, secrets or the JDK."""
         for folder in ("run", "logs", "hdfs", "postgres", "mlflow", "airflow", "spark-events"):
             self.folder(folder)
+        copy_web_applications(self.folder("conf", "namenode"))
         spark = self.folder("conf", "spark")
         shutil.copy(CONFIGURATION / "spark" / "spark-env.sh", spark)
         defaults = (CONFIGURATION / "spark" / "spark-defaults.conf").read_text()

@@ -45,6 +45,7 @@ def new_environment(*, gpu: bool) -> dict[str, str]:
         "VAXPULSE_FIRST_DAY": datetime.now(UTC).date().isoformat(),
         **{name: os.environ.get(name) or str(port) for name, port in port_variables().items()},
         **{name: secrets.token_urlsafe(24) for name in passwords},
+        "DATANODE_HEADER": f"X-{secrets.token_hex(16)}",  # hex digits are valid in header names
         "AIRFLOW_FERNET_KEY": urlsafe_b64encode(secrets.token_bytes(32)).decode(),
         "AIRFLOW_JWT_SECRET": secrets.token_hex(32),
         "AIRFLOW_SECRET_KEY": secrets.token_urlsafe(24),

@@ -1,6 +1,7 @@
 """WebHDFS with timeouts, reads that avoid dead DataNodes, and complete uploads."""
 
 import logging
+import os
 import posixpath
 import unicodedata
 import uuid
@@ -27,13 +28,14 @@ UPLOAD_PREFIX = ".uploading-"
 
 
 class TimedWebHDFSHook(WebHDFSHook):
-    """WebHDFSHook with TIMEOUT_SECONDS and literal paths.
+    """WebHDFSHook with TIMEOUT_SECONDS, literal paths, and the header that the DataNode requires.
 
     Its client repeats reads that were redirected to a dead DataNode.
     """
 
     def _get_client(self, *arguments: Any) -> "Client":
         client = super()._get_client(*arguments)
+        client._session.headers[os.environ["VAXPULSE_DATANODE_HEADER"]] = "vaxpulse"
         client._timeout = TIMEOUT_SECONDS  # an argument of the client that the hook does not pass
         client._request = partial(request_from_live_datanode, client._request)
         # HdfsCLI's own method replaces `#LATEST` in a path by the name of the latest file.

@@ -21,6 +21,7 @@ os.environ |= {
     "VAXPULSE_HDFS": "hdfs://namenode:8020",
     "VAXPULSE_LANDING": "/landing",
     "VAXPULSE_FIRST_DAY": "2026-11-01",
+    "VAXPULSE_SELF_REVIEW": "allowed",
     "VAXPULSE_MLFLOW_URL": "http://mlflow:5000",
     "VAXPULSE_HDFS_URL": "http://namenode:9870",
     "VAXPULSE_SPARK_URL": "http://spark:18080",

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import jinja2
 import pytest
 
-from vaxpulse_airflow.command import REPOSITORY, CommandOperator
+from vaxpulse_airflow.command import REPOSITORY, CommandOperator, build_options
 from vaxpulse_airflow.spark_job import SparkJobOperator
 
 GOLDEN = Path(__file__).with_name("commands.json")
@@ -48,7 +48,7 @@ def render(text: str, dag, *, dag_run=USER_RUN, **entered) -> str:
 def build_command(task) -> list[str]:
     if isinstance(task, SparkJobOperator):
         return task._get_hook()._build_spark_submit_command(task.application)
-    return task.command
+    return [*task.command, *build_options(task.options)]
 
 
 # Tasks that run one command. The commands of mapped tasks are values that another task computes.

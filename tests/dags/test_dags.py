@@ -47,9 +47,47 @@ def test_every_task_has_an_owner_retries_and_a_timeout(dag_bag):
     assert tasks
     for task in tasks:
         assert task.owner == "vaxpulse", task
-        assert task.retries == (3 if runs_package(task, "loading") else 2), task
+        expected = {"compare": 6, "promote": 6, "summary": 6}.get(
+            task.task_id, 3 if runs_package(task, "loading") else 2
+        )
+        assert task.retries == expected, task
         # A decision may take days.
         assert bool(task.execution_timeout) != isinstance(task, HITLOperator), task
+
+
+def test_comparison_and_promotion_are_retried_during_an_outage_of_twenty_minutes(dag_bag):
+    for task_id in ("compare", "promote"):
+        task = dag_bag.dags["train_classifiers"].get_task(task_id)
+        delays = [task.retry_delay * task.retry_exponential_backoff**number for number in range(task.retries)]
+        assert sum((min(delay, task.max_retry_delay) for delay in delays), timedelta()) > timedelta(
+            minutes=20
+        )
+
+
+def test_roles_that_may_run_each_dag(dag_bag):
+    allowed = {
+        dag_id: {
+            role
+            for role, resources in (dag.access_control or {}).items()
+            if resources == {"DAGs": {"can_edit"}}
+        }
+        for dag_id, dag in dag_bag.dags.items()
+    }
+    assert allowed == {
+        "ingest_tweets": {"Deliverer", "Curator"},
+        "review_dump": {"Curator"},
+        "reopen_dump": {"Curator"},
+        "retract_dump": {"Curator"},
+        "withdraw_mapping": {"Curator"},
+        "clean_tweets": set(),
+        "explore_tweets": set(),
+        "train_classifiers": {"Modeler"},
+        "tune_classifier": {"Modeler"},
+        "cross_validate": {"Modeler"},
+        "score_tweets": {"Modeler"},
+        "maintain_tables": set(),
+        "watch_platform": set(),
+    }
 
 
 def test_text_of_every_dag_has_four_parts(dag_bag):

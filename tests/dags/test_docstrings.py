@@ -4,10 +4,10 @@ import doctest
 
 import pytest
 
-from vaxpulse_dags import tasks, training, untrusted
+from vaxpulse_dags import training, untrusted
 
 
-@pytest.mark.parametrize("module", [tasks, training, untrusted])
+@pytest.mark.parametrize("module", [training, untrusted])
 def test_examples_are_correct(module):
     results = doctest.testmod(module)
     assert results.attempted

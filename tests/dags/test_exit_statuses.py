@@ -3,7 +3,7 @@
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
-from tests.dags.test_commands import build_command, render
+from tests.dags.test_commands import render
 
 
 @pytest.fixture
@@ -40,7 +40,8 @@ def test_exit_status_of_a_task(dag_bag, programs, path, status, error):
     dag = dag_bag.dags[dag_id]
     task = dag.get_task(task_id).prepare_for_execution()
     if hasattr(task, "command"):
-        task.command = [render(word, dag) for word in build_command(task)]
+        task.command = [render(word, dag) for word in task.command]
+        task.options = {name: render(value, dag) for name, value in task.options.items()}
     programs(0)
     task.execute({})
     programs(status)
@@ -56,9 +57,11 @@ def test_exit_status_of_a_task(dag_bag, programs, path, status, error):
 def test_exit_status_of_a_mapped_training(dag_bag, dag_module, programs, path, status, error):
     dag_id, task_id = path.split(".")
     settings = {"preset": "minilm", "folds": 1, "settings": {"epochs": 1}}
-    [command] = dag_module("cross_validate").build_fold_commands(settings, "run", None)
+    [options] = dag_module("cross_validate").build_fold_options(settings, None)
+    if dag_id == "train_classifiers":
+        options = {"preset": "minilm", "settings": settings["settings"]}
     programs(status)
-    task = dag_bag.dags[dag_id].get_task(task_id).unmap({"command": command}).prepare_for_execution()
+    task = dag_bag.dags[dag_id].get_task(task_id).unmap({"options": options}).prepare_for_execution()
     with pytest.raises(AirflowException) as raised:
         task.execute({})
     assert type(raised.value) is error

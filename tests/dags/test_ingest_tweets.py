@@ -54,6 +54,26 @@ def test_mapping_without_a_dump_fails_without_a_retry(deliver):
         deliver(mapping=MAPPING)
 
 
+@pytest.mark.parametrize("limit", ["max_quarantined_share", "min_median_length", "max_decompressed_gib"])
+def test_changed_limits_without_a_dump_fail_because_they_would_apply_to_all_deliveries(deliver, limit):
+    with pytest.raises(AirflowFailException, match=rf"changed limits \({limit}\) need \*Dump\*"):
+        deliver(**{limit: 1})
+
+
+def test_user_cannot_switch_off_the_gate_if_another_user_must_decide(deliver, dag_module, monkeypatch):
+    monkeypatch.setattr(dag_module("ingest_tweets").landing, "deliver_dump", lambda *arguments: "june.csv")
+    assert deliver(dump="june.csv", max_label_distance=1) == "june.csv"
+    monkeypatch.setenv("VAXPULSE_SELF_REVIEW", "forbidden")
+    with pytest.raises(AirflowFailException, match="another user decides in review_dump"):
+        deliver(dump="june.csv", max_label_distance=1)
+    assert deliver(dump="june.csv", max_decompressed_gib=40) == "june.csv"
+
+
+def test_run_with_a_dump_processes_no_other_delivery(dag_bag):
+    dag = dag_bag.dags["ingest_tweets"]
+    assert "--only=june.csv" in [render(word, dag) for word in dag.get_task("load_dumps").command]
+
+
 def test_source_of_the_delivered_dump_is_returned_and_the_limits_of_the_form_apply(
     deliver, dag_module, monkeypatch
 ):

@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput
@@ -229,8 +230,26 @@ def test_answer_reaches_the_next_task(dag_bag, dag_module, monkeypatch, held, fi
 
 
 def read(dag_bag, given, has_questions):
-    """Run the task `read_decision`."""
-    return dag_bag.dags["review_dump"].get_task("read_decision").python_callable(given, has_questions)
+    """Run the task `read_decision` of a review that no user started."""
+    return read_decision(dag_bag, None, given, has_questions)
+
+
+def read_decision(dag_bag, user, given, has_questions):
+    """Run the task `read_decision` of a review that a user's run of ingest_tweets started."""
+    task = dag_bag.dags["review_dump"].get_task("read_decision").python_callable
+    context = {"dag_run": SimpleNamespace(triggering_user_name=user)}
+    with patch.dict(task.__globals__, get_current_context=lambda: context):
+        return task(given, has_questions)
+
+
+def test_user_who_delivered_a_dump_cannot_decide_about_it(dag_bag, monkeypatch):
+    assert read_decision(dag_bag, "ann", answer(), False)["user"] == "ann"  # the only user
+    monkeypatch.setenv("VAXPULSE_SELF_REVIEW", "forbidden")
+    for option in ("Approve", "Reject"):
+        with pytest.raises(AirflowFailException, match=r"ann delivered the dump .* another user must decide"):
+            read_decision(dag_bag, "ann", answer(option), False)
+    for user in ("bob", None):  # None: a file in a landing folder
+        assert read_decision(dag_bag, user, answer(), False)["user"] == "ann"
 
 
 def test_answer_is_a_decision_with_reason_mapping_and_user(dag_bag):

@@ -1,35 +1,56 @@
 """Command lines of the trainer, and the order of the tasks."""
 
-import json
-import subprocess
-
 import pyarrow
 import pytest
+from airflow.sdk.exceptions import AirflowFailException
 from deltalake import write_deltalake
 
+from vaxpulse_airflow.command import build_options, validate_options
 from vaxpulse_dags.tables import latest_version
-from vaxpulse_dags.training import build_fold_commands, build_training_commands
+from vaxpulse_dags.training import (
+    FOLD_SCHEMA,
+    TRAIN_SCHEMA,
+    build_fold_options,
+    build_training_options,
+)
 
 PARAMS = {"presets": ["minilm"], "train_again": False, "growth": 0.1, "settings": None, "teacher": None}
-TWEETS = "--tweets=hdfs://namenode:8020/vaxpulse/tables/tweets_clean"
-TRAIN = ["nice", "-n", "10", "python", "-m", "training.train"]
+TABLES = "hdfs://namenode:8020/vaxpulse/tables"
+
+
+def arguments(options):
+    """Return the arguments that the mapped task adds to the command of `training.train`."""
+    return build_options(validate_options(options, TRAIN_SCHEMA))
 
 
 def test_all_folds_use_the_same_version():
-    commands = build_fold_commands({"preset": "minilm", "folds": 3, "settings": None}, "run", 7)
-    folds = [[word for word in command if word.startswith("--fold=")] for command in commands]
-    assert folds == [["--fold=0"], ["--fold=1"], ["--fold=2"]]
-    assert all({TWEETS, "--tweets-version=7", "--folds=3"} <= set(command) for command in commands)
+    settings = {"epochs": 1}
+    folds = build_fold_options({"preset": "minilm", "folds": 3, "settings": settings}, 7)
+    same = {"preset": "minilm", "folds": 3, "settings": settings, "tweets_version": 7}
+    assert folds == [same | {"fold": fold} for fold in range(3)]
+    assert [validate_options(fold, FOLD_SCHEMA) for fold in folds] == folds
 
 
-def test_each_preset_is_one_command():
-    commands = build_training_commands(
+def test_each_preset_is_one_training():
+    options = build_training_options(
         PARAMS | {"presets": ["minilm", "bert"]}, [], is_manual=True, version=7, scores_version=3
     )
-    assert commands == [
-        [*TRAIN, f"--preset={preset}", TWEETS, "--tweets-version=7", "--skip-if-trained"]
+    assert [arguments(each) for each in options] == [
+        [f"--preset={preset}", "--tweets-version=7", "--skip-if-trained", "--scores-version=3"]
         for preset in ("minilm", "bert")
     ]
+
+
+def test_trainings_read_the_tables_of_the_platform_with_low_priority(dag_bag):
+    train = ["nice", "-n", "10", "python", "-m", "training.train"]
+    mapped = dag_bag.dags["train_classifiers"].get_task("train")
+    assert mapped.partial_kwargs["command"] == [
+        *train,
+        f"--tweets={TABLES}/tweets_clean",
+        f"--scores={TABLES}/tweets_scored",
+    ]
+    fold = dag_bag.dags["cross_validate"].get_task("fold")
+    assert fold.partial_kwargs["command"][:3] == train[:3]
 
 
 def test_latest_version_of_a_missing_table_is_none(tmp_path):
@@ -59,36 +80,64 @@ def test_latest_version_of_a_missing_table_is_none(tmp_path):
     ],
 )
 def test_trigger_of_the_run_decides_whether_a_training_is_due(changed_assets, is_manual, params, expected):
-    (command,) = build_training_commands(PARAMS | params, changed_assets, is_manual, None, None)
-    assert set(command) == {*TRAIN, "--preset=minilm", TWEETS, *expected}
+    (options,) = build_training_options(PARAMS | params, changed_assets, is_manual, None, None)
+    assert arguments(options) == ["--preset=minilm", *expected]
 
 
-def test_teacher_is_a_model_version_with_the_scores_of_the_platform():
-    (command,) = build_training_commands(
-        PARAMS | {"teacher": 2}, [], is_manual=True, version=7, scores_version=3
-    )
-    scores = "--scores=hdfs://namenode:8020/vaxpulse/tables/tweets_scored"
-    assert {"--teacher=2", scores, "--scores-version=3"} <= set(command)
+def test_teacher_and_settings_are_options_of_the_trainer():
+    entered = {"teacher": 2, "settings": {"checkpoint": "$(touch stolen); 'x' \"y\""}}
+    (options,) = build_training_options(PARAMS | entered, [], is_manual=True, version=7, scores_version=3)
+    assert arguments(options) == [
+        "--preset=minilm",
+        "--tweets-version=7",
+        '--settings={"checkpoint": "$(touch stolen); \'x\' \\"y\\""}',
+        "--skip-if-trained",
+        "--teacher=2",
+        "--scores-version=3",
+    ]
 
 
-def test_settings_are_passed_to_the_trainer_and_not_interpreted_by_the_shell(tmp_path):
-    settings = {"checkpoint": "$(touch stolen); 'x' \"y\"", "learning_rate": 0.0001}
-    (command,) = build_training_commands(
-        PARAMS | {"settings": settings}, [], is_manual=True, version=None, scores_version=None
-    )
-    position = command.index("python")
-    assert command[position:] == [*TRAIN[3:], "--preset=minilm", TWEETS, "--skip-if-trained"]
-    program = 'case "$2" in --preset-file=*) cat "${2#--preset-file=}";; esac; exit 65'
-    run = subprocess.run(
-        [*command[:position], "sh", "-c", program, "sh", "an argument"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert json.loads(run.stdout) == settings
-    assert run.returncode == 65
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.parametrize(
+    "edited",
+    [
+        ["sh", "-c", "touch stolen"],  # a command line, as XComs of earlier versions were
+        {"preset": "minilm", "output": "/etc"},
+        {"preset": "minilm", "teacher": "2; touch stolen"},
+        {"preset": "--output=/etc"},
+    ],
+)
+def test_edited_xcom_cannot_choose_the_program_or_other_options(dag_bag, edited):
+    mapped = dag_bag.dags["train_classifiers"].get_task("train")
+    task = mapped.unmap({"options": edited}).prepare_for_execution()
+    with pytest.raises(AirflowFailException, match="the options of the command are invalid"):
+        task.execute({})
+
+
+@pytest.mark.parametrize("edited", [{"version": "3 --experiment=x"}, {"version": "3", "instead_of": "x"}])
+def test_edited_result_of_the_comparison_is_not_promoted(dag_bag, edited):
+    task = dag_bag.dags["train_classifiers"].get_task("promote").prepare_for_execution()
+    task.options = edited
+    with pytest.raises(AirflowFailException, match="the options of the command are invalid"):
+        task.execute({})
+
+
+def test_no_task_starts_a_shell(dag_bag):
+    tasks = [task for dag in dag_bag.dags.values() for task in dag.tasks]
+    commands = [
+        task.partial_kwargs.get("command", []) if task.is_mapped else getattr(task, "command", [])
+        for task in tasks
+    ]
+    assert sum(map(bool, commands)) == 10
+    assert not [command for command in commands if {"sh", "bash", "-c"} & set(command)]
+
+
+def test_no_command_contains_a_value_of_an_xcom_of_a_training_task(dag_bag):
+    for dag_id in ("train_classifiers", "tune_classifier", "cross_validate"):
+        for task in dag_bag.dags[dag_id].tasks:
+            command = (
+                task.partial_kwargs.get("command", []) if task.is_mapped else getattr(task, "command", [])
+            )
+            assert not [word for word in command if "xcom" in word], task
 
 
 def test_approval_is_optional_and_a_better_model_is_promoted_with_and_without_it(dag_bag):

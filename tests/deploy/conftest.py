@@ -12,7 +12,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 @pytest.fixture(scope="session")
 def stack() -> dict[str, dict[str, str]]:
-    """The environment of each service: `environment`, `env_file`, variables of docker/entrypoint.sh."""
+    """The environment of each service: `environment`, `env_file`, secrets, variables of the entrypoint."""
     services = yaml.safe_load((REPOSITORY / "docker-compose.yaml").read_text())["services"]
     return {name: after_entrypoint(read_environment(service)) for name, service in services.items()}
 
@@ -46,4 +46,6 @@ def read_environment(service: dict) -> dict[str, str]:
     given = service.get("environment", {})
     if isinstance(given, list):
         given = dict(entry.partition("=")[::2] for entry in given)
+    secrets = [each for each in service.get("secrets", []) if isinstance(each, dict)]
+    environment |= {each["target"]: "a secret" for each in secrets}  # the entrypoint reads the files
     return environment | {name: str(value) for name, value in given.items()}

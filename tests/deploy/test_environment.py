@@ -33,6 +33,8 @@ DRIVERS = {
 }
 TRACKING = {"MLFLOW_TRACKING_URI"}
 STUDIES = {"VAXPULSE_STUDIES"}
+WEBHDFS = {"VAXPULSE_DATANODE_HEADER"}
+REVIEWS = {"VAXPULSE_SELF_REVIEW"}
 CONNECTIONS = {"AIRFLOW_CONN_SPARK_DEFAULT", "AIRFLOW_CONN_WEBHDFS_DEFAULT"}
 HDFS = {"HADOOP_CONF_DIR", "VAXPULSE_HDFS", "VAXPULSE_HDFS_BIND_HOST", "VAXPULSE_HDFS_REPLICATION"}
 HISTORY = {"SPARK_CONF_DIR", "VAXPULSE_SPARK_EVENTS", "VAXPULSE_SPARK_HISTORY_PORT"}
@@ -76,13 +78,13 @@ NOT_REQUIRED = {
     "VAXPULSE_HDFS_STORAGE",
 }
 SET_BY_STACK = {
-    "airflow-apiserver": PAGES | {"AIRFLOW_CONN_WEBHDFS_DEFAULT"},
+    "airflow-apiserver": PAGES | WEBHDFS | {"AIRFLOW_CONN_WEBHDFS_DEFAULT"},
     "airflow-dag-processor": TASKS,
-    "airflow-triggerer": {"AIRFLOW_CONN_WEBHDFS_DEFAULT"},
-    "airflow-worker": TASKS | DRIVERS | TRACKING | CONNECTIONS,
+    "airflow-triggerer": WEBHDFS | {"AIRFLOW_CONN_WEBHDFS_DEFAULT"},
+    "airflow-worker": TASKS | DRIVERS | TRACKING | CONNECTIONS | WEBHDFS | REVIEWS,
     "airflow-worker-gpu": TASKS | TRACKING | STUDIES,
     "namenode": HDFS,
-    "datanode": HDFS,
+    "datanode": HDFS | WEBHDFS,
     "spark-worker": {"HADOOP_CONF_DIR", "VAXPULSE_HDFS", "VAXPULSE_HDFS_REPLICATION"},
     "spark-history": HISTORY,
 }
@@ -160,7 +162,7 @@ def embedded(tmp_path, monkeypatch):
 
 def test_every_variable_is_listed_here():
     read = {name for _, tree in trees() for name in find_variables(tree)} | find_variables_in_configuration()
-    known = PAGES | TASKS | DRIVERS | TRACKING | STUDIES | HDFS | HISTORY | NOT_REQUIRED
+    known = PAGES | TASKS | DRIVERS | TRACKING | STUDIES | HDFS | HISTORY | WEBHDFS | REVIEWS | NOT_REQUIRED
     # Spark and Hadoop read these two.
     assert read | {"HADOOP_CONF_DIR", "SPARK_CONF_DIR"} == known
 
@@ -189,7 +191,17 @@ def test_embedded_platform_sets_all_variables(embedded):
     assert {"VAXPULSE_DATANODE_HOSTNAME", "VAXPULSE_HDFS_STORAGE"} <= embedded.keys()
     assert {settings_module.port_variable(name) for name in DEFAULT_PORTS} <= embedded.keys()
     assert all(
-        embedded[name] for name in PAGES | TASKS | DRIVERS | TRACKING | STUDIES | CONNECTIONS | HDFS | HISTORY
+        embedded[name]
+        for name in PAGES
+        | TASKS
+        | DRIVERS
+        | TRACKING
+        | STUDIES
+        | CONNECTIONS
+        | HDFS
+        | HISTORY
+        | WEBHDFS
+        | REVIEWS
     )
 
 

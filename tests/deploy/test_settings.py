@@ -89,7 +89,7 @@ def test_no_file_that_others_can_read_contains_a_secret(home):
     settings.write_configuration()
     for path in home.rglob("*"):
         if path.is_file() and path.stat().st_mode & 0o077:
-            assert not any(secret in path.read_text() for secret in settings.secrets.values()), path
+            assert not any(secret.encode() in path.read_bytes() for secret in settings.secrets.values())
 
 
 def test_port_in_use_is_not_free(home, socket_enabled):

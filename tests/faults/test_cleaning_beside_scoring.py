@@ -3,17 +3,15 @@
 It takes about ten minutes on two cores. VAXPULSE_SCORED_TWEETS changes the number of tweets.
 """
 
-import getpass
 import os
 from datetime import UTC, datetime
 
 import pytest
-from hdfs import InsecureClient
 
 from deploy.common.airflow_api import AirflowApi
 from deploy.common.steps import wait_until
 from tests.integration.conftest import Platform
-from tests.integration.deliveries import land
+from tests.integration.deliveries import connect_hdfs, land
 
 SCORED_TWEETS = int(os.environ.get("VAXPULSE_SCORED_TWEETS", "100000"))
 MAX_SECONDS = 60
@@ -39,7 +37,7 @@ def running_task(api: AirflowApi, dag_id: str) -> bool:
 def test_small_dump_is_cleaned_while_many_tweets_are_scored(platform: Platform) -> None:
     platform.make("run", f"DUMP={platform.dump}")
     api = platform.api()
-    hdfs = InsecureClient(platform.settings.url("namenode"), user=getpass.getuser())
+    hdfs = connect_hdfs(platform.settings)
     scored = "SELECT count(*) AS tweets FROM t"
     wait_until(lambda: platform.query("tweets_scored", scored), 600, "no tweet was scored")
     wait_until(lambda: not running_task(api, "score_tweets"), 600, "the first scoring has not ended")

@@ -1,16 +1,29 @@
 """Put dumps into the landing folder in HDFS, and answer their reviews by the REST API as a user does."""
 
+import getpass
+import posixpath
 from typing import Any
 from urllib.parse import quote
 
-from hdfs import Client
+import requests
+from hdfs import Client, InsecureClient
 
 from contracts import hdfs_paths
 from deploy.common.airflow_api import REVIEW_DAG, AirflowApi
 from deploy.common.steps import wait_until
+from deploy.embedded.settings import Settings
 
 OPEN_REVIEWS = f"/api/v2/dags/~/dagRuns/~/hitlDetails?dag_id={REVIEW_DAG}&response_received=false&limit=100"
 REVIEW_SECONDS = 90
+
+
+def connect_hdfs(settings: Settings) -> Client:
+    """Return a client of HDFS with the header that the DataNode requires."""
+    session = requests.Session()
+    session.headers[settings.secrets["datanode_header"]] = "test"
+    client = InsecureClient(settings.url("namenode"), user=getpass.getuser(), session=session)
+    client.resolve = posixpath.normpath  # HdfsCLI expands #LATEST
+    return client
 
 
 def land(hdfs: Client, name: str, content: bytes) -> None:

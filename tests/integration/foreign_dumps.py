@@ -12,7 +12,6 @@ the ids and texts that all dumps were made of. VAXPULSE_HOME names the platform.
 import argparse
 import bz2
 import csv
-import getpass
 import hashlib
 import io
 import json
@@ -26,15 +25,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hdfs import InsecureClient
-
 from deploy.common import summary
 from deploy.common.airflow_api import REVIEW_DAG, AirflowApi
 from deploy.common.dag_runs import wait_for_run
 from deploy.common.errors import CommandError
 from deploy.common.steps import step, wait_until
 from deploy.embedded.settings import Settings, bypass_proxy_for_loopback
-from tests.integration.deliveries import answer, land, run_of, wait_for_review
+from tests.integration.deliveries import answer, connect_hdfs, land, run_of, wait_for_review
 
 TEN = (
     "kaggle_vaccination_tweets.csv",
@@ -86,7 +83,7 @@ def send_and_check(settings: Settings, folder: Path, names: Sequence[str]) -> li
     """Send dumps, answer the questions about them, and return all differences from the expected results."""
     api, problems = AirflowApi(settings), []
     expected = json.loads((folder / "expected.json").read_text())
-    hdfs = InsecureClient(settings.url("namenode"), user=getpass.getuser())
+    hdfs = connect_hdfs(settings)
     sent = []
     for name in names:
         content = (folder / name).read_bytes()

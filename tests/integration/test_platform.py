@@ -4,18 +4,17 @@ import concurrent.futures
 import contextlib
 import getpass
 import hashlib
+import io
 import json
 import os
-import posixpath
 import subprocess
 import time
 from datetime import UTC, datetime
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import psutil
 import pytest
 import requests
-from hdfs import InsecureClient
 
 from contracts import hdfs_paths, mlflow_names
 from deploy.common import summary
@@ -25,10 +24,11 @@ from deploy.common.deployment import ADMIN
 from deploy.common.steps import wait_until
 from deploy.embedded import supervision
 from deploy.embedded.guard import leftover_processes
-from deploy.embedded.services import SERVICES
+from deploy.embedded.services import SERVICES, connect_postgres
 from tests.integration import other_formats
-from tests.integration.deliveries import answer, clear_decision, land, run_of, wait_for_review
+from tests.integration.deliveries import answer, clear_decision, connect_hdfs, land, run_of, wait_for_review
 from tests.monitoring.platform import Server
+from tests.stack_acceptance import web_attacks
 from vaxpulse_airflow.webhdfs import is_closed
 
 pytestmark = pytest.mark.timeout(600)
@@ -224,9 +224,7 @@ def test_ten_simultaneous_runs_succeed(platform):
 
 @pytest.fixture
 def hdfs(platform):
-    client = InsecureClient(platform.settings.url("namenode"), user=getpass.getuser())
-    client.resolve = posixpath.normpath  # HdfsCLI expands #LATEST
-    return client
+    return connect_hdfs(platform.settings)
 
 
 def last_landing(api):
@@ -447,6 +445,52 @@ def test_services_listen_on_loopback_only(platform):
     ]
     assert len(listening) >= 8
     assert {connection.laddr.ip for connection in listening} <= {"127.0.0.1", "::ffff:127.0.0.1", "::1"}
+
+
+def read_database(settings, database):
+    """Return all rows of a database as text."""
+    content = io.BytesIO()
+    connection = connect_postgres(settings, database)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        for (table,) in cursor.fetchall():
+            cursor.copy_expert(f'COPY "{table}" TO STDOUT', content)
+    connection.close()
+    return content.getvalue()
+
+
+def test_secrets_are_in_no_log_table_argument_or_event_log(platform):
+    # Every secret is random, so that each one is its own canary.
+    settings = platform.settings
+    secrets = [secret.encode() for secret in settings.secrets.values()]
+    logs = [
+        path
+        for folder in ("logs", "spark-events", "mlflow", "hdfs", "landing", "conf")
+        for path in (settings.home / folder).rglob("*")
+        if path.is_file()
+    ]
+    assert {path.relative_to(settings.home).parts[0] for path in logs} >= {"logs", "spark-events", "mlflow"}
+    shown = {str(path): path.read_bytes() for path in logs}
+    for process in psutil.process_iter(["cmdline"]):
+        shown[f"arguments of {process.pid}"] = " ".join(process.info["cmdline"] or []).encode()
+    for database in ("airflow", "mlflow"):
+        shown[f"database {database}"] = read_database(settings, database)
+    assert b"plan_trainings" in shown["database airflow"]  # XComs are in this database
+    for page in ("conf", "jmx", "dfshealth.html"):
+        shown[page] = requests.get(f"{settings.url('namenode')}/{page}", timeout=30).content
+    found = [place for place, content in shown.items() if any(secret in content for secret in secrets)]
+    assert found == []
+
+
+def test_requests_of_web_pages_are_rejected(platform, hdfs):
+    victim, content = f"{hdfs_paths.ROOT}/victim", b"a file that no web page may change"
+    hdfs.write(victim, data=content)
+    urls = {name: platform.settings.url(name) for name in ("namenode", "mlflow")}
+    datanode, rpc = platform.settings.url("datanode_http"), urlsplit(platform.settings.hdfs).netloc
+    assert list(web_attacks.find_problems(urls, datanode, rpc, victim, getpass.getuser())) == []
+    with hdfs.read(victim) as file:
+        assert file.read() == content
+    hdfs.delete(victim)
 
 
 @pytest.mark.parametrize("name", SERVICES)

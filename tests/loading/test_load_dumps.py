@@ -548,6 +548,17 @@ def test_mapping_of_the_command_line_applies_to_its_source(
     assert row["given_by"] == "run"
 
 
+def test_limits_of_a_run_with_a_dump_do_not_apply_to_other_deliveries(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for minute, name in enumerate(("waiting.csv", "named.csv")):
+        store.deliver(f"{HEADER}A{minute},hm,0,1\n".encode(), moment(minute), name)
+    assert run(store, "run", "--min-median-length=0", "--only=named.csv") == 0
+    assert [row["source"] for row in store.rows("dumps")] == ["named.csv"]
+    assert run(store, "next", "--min-median-length=10") == 99
+    assert capsys.readouterr().out.splitlines()[-2].startswith("waiting.csv: held")
+
+
 def test_memory_is_limited(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
     limits = []
     monkeypatch.setattr(resource, "setrlimit", lambda what, limit: limits.append((what, limit)))

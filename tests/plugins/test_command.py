@@ -47,3 +47,25 @@ def test_command_and_its_arguments_are_templates():
     operator = CommandOperator(task_id="a", command=["echo", "{{ run_id }}"])
     operator.render_template_fields({"run_id": "manual; rm -r /"})
     assert operator.command == ["echo", "manual; rm -r /"]
+
+
+def test_options_are_arguments_after_the_command_and_templates():
+    program = "import json, sys; print(json.dumps(sys.argv[1:]))"
+    operator = CommandOperator(
+        task_id="a",
+        command=[sys.executable, "-c", program, "fold"],
+        options={"version": "{{ run_id }}"},
+        options_schema={"version": {"type": "string"}},
+        returns_json=True,
+    )
+    operator.render_template_fields({"run_id": "$(rm -r /)"})
+    assert operator.execute({}) == ["fold", "--version=$(rm -r /)"]
+
+
+@pytest.mark.parametrize("options", [{"other": 1}, {"version": 1}, ["sh", "-c", "exit 0"], "sh"])
+def test_options_that_do_not_match_the_schema_fail_without_a_retry(options):
+    operator = CommandOperator(
+        task_id="a", command=["true"], options=options, options_schema={"version": {"type": "string"}}
+    )
+    with pytest.raises(AirflowFailException, match="the options of the command are invalid"):
+        operator.execute({})

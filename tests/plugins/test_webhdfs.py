@@ -29,6 +29,7 @@ class Namenode:
 
     def __init__(self, dead):
         self.dead = dead
+        self.headers = {}
         self.requested = []
         self.timeouts = set()
         self.turns = itertools.cycle([1, 2])
@@ -74,6 +75,7 @@ class Namenode:
 @pytest.fixture
 def connect(monkeypatch):
     """Return a function that connects a client to a NameNode with dead DataNodes."""
+    monkeypatch.setenv("VAXPULSE_DATANODE_HEADER", "X-secret")
 
     def client(*dead):
         client = InsecureClient(NAMENODE, user="ann")
@@ -144,3 +146,8 @@ def test_path_is_literal(connect, path):
     assert namenode.requested == ["GETFILECHECKSUM"]  # no listing to find the latest file
     assert client.resolve(path) == path
     assert client.resolve("/a/../../jmx") == "/jmx"  # stays below /webhdfs/v1
+
+
+def test_request_has_the_header_that_the_datanode_requires(connect):
+    _, namenode = connect()
+    assert list(namenode.headers) == ["X-secret"]

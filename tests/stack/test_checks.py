@@ -171,6 +171,7 @@ def test_open_ports_root_and_visible_secrets_are_found(monkeypatch, changed, pro
     monkeypatch.setattr(docker, "docker", lambda *_: "")
     monkeypatch.setattr(security, "find_login_problems", lambda *_: ())
     monkeypatch.setattr(security, "find_role_problems", lambda *_: ())
+    monkeypatch.setattr(security, "read_outputs", lambda _: iter([("a log", "start")]))
     assert list(security.find_problems({"MLFLOW_PASSWORD": "s3cret-of-mlflow"})) == problems
 
 
@@ -181,6 +182,28 @@ def test_secret_in_the_history_of_an_image_is_found(monkeypatch):
     )
     monkeypatch.setattr(security, "find_login_problems", lambda *_: ())
     monkeypatch.setattr(security, "find_role_problems", lambda *_: ())
+    monkeypatch.setattr(security, "read_outputs", lambda _: iter([("a log", "start")]))
     assert list(security.find_problems({"MLFLOW_PASSWORD": "s3cret-of-mlflow"})) == [
         "the history of vaxpulse-mlflow:local shows MLFLOW_PASSWORD"
+    ]
+
+
+def test_secret_in_a_log_an_argument_a_database_or_a_setting_of_spark_is_found(monkeypatch):
+    monkeypatch.setattr(security, "inspect_containers", list)
+    monkeypatch.setattr(security, "find_login_problems", lambda *_: ())
+    monkeypatch.setattr(security, "find_role_problems", lambda *_: ())
+    monkeypatch.setattr(docker, "docker", lambda *arguments: f"s3cret-of-mlflow {arguments}")
+    responses = iter([(200, [{"id": "app-1"}]), (200, {"sparkProperties": [["a", "s3cret-of-mlflow"]]})])
+    monkeypatch.setattr(security, "request", lambda *_: next(responses))
+    found = list(security.find_problems({"MLFLOW_PASSWORD": "s3cret-of-mlflow"}))
+    assert found == [
+        f"{place} shows MLFLOW_PASSWORD"
+        for place in (
+            "docker compose logs",
+            "the arguments of processes",
+            "a task log",
+            "the database airflow",
+            "the database mlflow",
+            "http://127.0.0.1:18080/api/v1/applications/app-1/environment",
+        )
     ]

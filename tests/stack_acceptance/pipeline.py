@@ -1,8 +1,9 @@
-"""Checks in a container of the stack: `python -m tests.stack_acceptance.pipeline land|reload|tables`.
+"""Checks in a container of the stack: `python -m tests.stack_acceptance.pipeline COMMAND`.
 
 land NAME < dump.csv    put a dump into HDFS, wait for all triggered runs, check and print their results
 reload SHA256           retract a loaded dump and reopen it, wait for all triggered runs
 tables SHA256           print rows, split and a digest of the dump in each table as JSON
+attacks                 send the requests that a web page in a browser could send to HDFS and MLflow
 """
 
 import argparse
@@ -16,7 +17,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
+
+import requests
 
 from contracts import hdfs_paths, mlflow_names, tables
 from deploy.common import summary
@@ -28,11 +31,13 @@ from deploy.common.steps import step, wait_until
 from deploy.stack.create_hdfs_folders import NAMENODE
 from monitoring.health import Watched
 from monitoring.problems import find_problems
+from tests.stack_acceptance import web_attacks
 
 TRAINING_DAG = "train_classifiers"
 EVENT_SECONDS = 300  # the trigger usually sees a new dump after 30 s
 DAGS_SECONDS = 300
 POLL_SECONDS = 2
+USER = "smoke"  # in HDFS
 COUNTS = ("records", "accepted", "known", "duplicates", "quarantined")
 # Columns that do not depend on time. They are equal in two platforms that loaded the same dump.
 COMPARED = {
@@ -77,6 +82,7 @@ def arg_parser() -> argparse.ArgumentParser:
         ("tables", "print the dump's rows as JSON"),
     ):
         commands.add_parser(name, help=text).add_argument("sha256", help="SHA-256 of the dump")
+    commands.add_parser("attacks", help="send the requests of web pages")
     return parser
 
 
@@ -93,6 +99,8 @@ def main() -> int:
             params = {"dump_sha256": arguments.sha256, "reason": "loaded again by make stack-faults"}
             for dag_id in ("retract_dump", "reopen_dump"):
                 follow(api, dag_id, api.trigger(dag_id, params), step)
+        elif arguments.command == "attacks":
+            check_attacks(network)
         else:
             print(json.dumps(describe_tables(network, arguments.sha256), indent=1))
     except CommandError as error:
@@ -138,11 +146,34 @@ def describe_problems(network: Network, api: AirflowApi) -> list[str]:
     return lines or ["problems: none"]
 
 
-def land(name: str, content: bytes) -> None:
-    """Write a dump into the landing folder as any sender does: under a hidden name, then renamed."""
+def connect_hdfs() -> Any:
+    """Return a client of HDFS with the header that the DataNodes require."""
     from hdfs import InsecureClient
 
-    client = InsecureClient(NAMENODE, user="smoke")
+    session = requests.Session()
+    session.headers[os.environ["VAXPULSE_DATANODE_HEADER"]] = USER
+    return InsecureClient(NAMENODE, user=USER, session=session)
+
+
+def check_attacks(network: Network) -> None:
+    """Send the requests of web pages. Raise CommandError if one is not rejected, or has changed a file."""
+    client, victim, content = connect_hdfs(), f"/tmp/victim-{uuid.uuid4().hex}", b"unchanged"
+    client.write(victim, data=content)
+    urls = {"namenode": NAMENODE, "mlflow": network.url("mlflow")}
+    rpc = urlsplit(network.hdfs).netloc
+    problems = list(web_attacks.find_problems(urls, "http://datanode:9864", rpc, victim, USER))
+    with client.read(victim) as file:
+        if file.read() != content:
+            problems.append(f"{victim} was changed")
+    client.delete(victim)
+    if problems:
+        raise CommandError("; ".join(problems))
+    print("requests of web pages to HDFS and MLflow: all rejected")
+
+
+def land(name: str, content: bytes) -> None:
+    """Write a dump into the landing folder as any sender does: under a hidden name, then renamed."""
+    client = connect_hdfs()
     hidden = f"{hdfs_paths.LANDING}/.{uuid.uuid4().hex}"
     client.write(hidden, data=content, permission="644")
     client.rename(hidden, f"{hdfs_paths.LANDING}/{name}")

@@ -62,6 +62,7 @@ def smoke(dump: Path, values: dict[str, str]) -> None:
     if not dump.is_file():
         raise CommandError(f"there is no file {dump}: DUMP must be the path of a CSV file")
     start = time.time()
+    docker.compose(*faults.PIPELINE, "attacks")
     with dump.open("rb") as content:
         docker.compose(*faults.PIPELINE, "land", dump.name, stdin=content)
     tasks = spark_work.tasks_by_worker(settings.addresses(values)["spark_history"], start)

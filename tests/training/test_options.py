@@ -113,6 +113,15 @@ def test_an_invalid_preset_file_is_reported_in_one_line(content, tmp_path) -> No
     assert "\n" not in str(error.value)
 
 
+def test_settings_replace_values_of_the_preset_file(tmp_path) -> None:
+    path = tmp_path / "preset.json"
+    path.write_text('{"learning_rate": 3e-4, "dropout": 0.2}')
+    changed = config("--preset-file", str(path), "--settings", '{"dropout": 0.3}')
+    assert (changed.learning_rate, changed.dropout) == (3e-4, 0.3)
+    with pytest.raises(InputError, match="--settings has unknown names: learning_rat"):
+        config("--settings", '{"learning_rat": 1}')
+
+
 def test_class_ids_are_in_the_order_of_the_labels() -> None:
     assert ID2LABEL == {0: "-1", 1: "0", 2: "1"}
     assert (

@@ -21,6 +21,7 @@ import pytest
 from contracts.exit_status import BAD_INPUT, NOTHING_TO_DO
 from contracts.exported_model import ModelMetadata
 from contracts.labels import LABELS
+from contracts.mlflow_names import COMPARED_TAG
 from tests.training.conftest import CANARY
 from training import train
 from training.fine_tuning import fine_tune as fine_tuning
@@ -378,6 +379,27 @@ class TestWholeRun:
         monkeypatch.setenv("AIRFLOW_CTX_DAG_RUN_ID", bert_run.run.data.tags["airflow_run_id"])
         monkeypatch.setattr(fine_tuning, "fine_tune", lambda *_, **__: pytest.fail("trained again"))
         assert run(*bert_run.options, "--skip-if-trained").code == 0
+
+    def test_a_model_that_was_never_compared_is_handed_over_to_the_next_dag_run(
+        self, bert_run, monkeypatch
+    ) -> None:
+        # MLflow was unavailable after the training, so that `compare` failed.
+        run_id, client = bert_run.run.info.run_id, mlflow.MlflowClient(bert_run.store)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", bert_run.store)
+        monkeypatch.setattr(fine_tuning, "fine_tune", lambda *_, **__: pytest.fail("trained again"))
+        monkeypatch.setenv("AIRFLOW_CTX_DAG_ID", "train_classifiers")
+        monkeypatch.setenv("AIRFLOW_CTX_DAG_RUN_ID", "scheduled__2")
+        try:
+            assert run(*bert_run.options, "--skip-if-trained").code == 0
+            assert client.get_run(run_id).data.tags["airflow_run_id"] == "scheduled__2"
+            client.set_tag(run_id, COMPARED_TAG, "1")
+            assert run(*bert_run.options, "--skip-if-trained").code == 0  # a retry
+            monkeypatch.setenv("AIRFLOW_CTX_DAG_RUN_ID", "scheduled__3")
+            assert run(*bert_run.options, "--skip-if-trained").code == NOTHING_TO_DO
+            assert run(*bert_run.options, "--min-growth", "0.5").code == NOTHING_TO_DO
+        finally:
+            client.set_tag(run_id, "airflow_run_id", bert_run.run.data.tags["airflow_run_id"])
+            client.delete_tag(run_id, COMPARED_TAG)
 
     @pytest.mark.parametrize(
         "change",

@@ -3,14 +3,18 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import mlflow
 import pandas as pd
 import pytest
+from mlflow.exceptions import MlflowException
 
 from contracts.exit_status import BAD_INPUT
-from contracts.mlflow_names import CHAMPION_ALIAS, REGISTERED_MODEL
+from contracts.mlflow_names import CHAMPION_ALIAS, COMPARED_TAG, REGISTERED_MODEL
 from training import compare, promote, train
+from training.tracking.registry import Registry
 
 
 @pytest.fixture(scope="module")
@@ -96,16 +100,118 @@ def test_candidates_are_registered_compared_reported_and_promoted(
     assert client.get_model_version(REGISTERED_MODEL, "1").tags["reason"] == third["reason"]
 
 
-def test_the_champion_predicts_tweets_that_are_newer_than_its_training(
-    trained, mlflow_store, monkeypatch
-) -> None:
+@pytest.fixture
+def promoted(trained, mlflow_store, monkeypatch, capsys) -> mlflow.MlflowClient:
+    """The registry with the model of run-1 as its first and only champion."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_store)
-    mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])
-    registry = compare.Registry("compared")
-    champion = registry.champion()
+    client = mlflow.MlflowClient(mlflow_store)
+    if client.search_registered_models(f"name = '{REGISTERED_MODEL}'"):
+        client.delete_registered_model(REGISTERED_MODEL)
+    version = compared(capsys, trained, "run-1")["version"]
+    assert promote.main(["--version", version, "--experiment", "compared"]) == 0
+    return client
+
+
+def champion_of(client: mlflow.MlflowClient) -> Any:
+    return client.get_model_version_by_alias(REGISTERED_MODEL, CHAMPION_ALIAS)
+
+
+def lose(monkeypatch, *names: str) -> None:
+    """Let the registry find no predictions or no export of the champion, as after a loss of its artifacts."""
+    for name in names:
+        found = getattr(Registry, name)
+        lost = champion_of(mlflow.MlflowClient(os.environ["MLFLOW_TRACKING_URI"]))
+
+        def find(self, key, *rest, found=found, lost=lost):
+            gone = key == lost.run_id or getattr(key, "version", None) == lost.version
+            return None if gone else found(self, key, *rest)
+
+        monkeypatch.setattr(Registry, name, find)
+
+
+def test_a_champion_without_recorded_predictions_is_evaluated_again(
+    trained, promoted, monkeypatch, capsys
+) -> None:
+    with_predictions = compared(capsys, trained, "run-2")
+    lose(monkeypatch, "predictions")
+    assert compared(capsys, trained, "run-2") == with_predictions
+
+
+def test_a_champion_without_files_is_an_error_until_a_user_replaces_it(
+    trained, promoted, monkeypatch, capsys
+) -> None:
+    lose(monkeypatch, "predictions", "download_export")
+    arguments = ["--airflow-run-id", "run-2", "--tweets", trained, "--experiment", "compared"]
+    assert compare.main(arguments) == BAD_INPUT
+    assert "Restore MLflow's artifacts and clear this task, or trigger" in capsys.readouterr().err
+    result = compared(capsys, trained, "run-2", "--champion", "replace")
+    assert (result["promote"], result["instead_of"]) == (True, str(champion_of(promoted).version))
+    assert "a user replaced version" in result["reason"]
+
+
+def test_missing_files_of_a_run_and_of_a_version_are_none(trained, promoted, tmp_path) -> None:
+    registry, champion = Registry("compared"), champion_of(promoted)
+    assert registry.predictions("0" * 32) is None
+    assert registry.metrics("0" * 32) == {}
+    assert registry.download_export(champion, str(tmp_path)) is not None
+    [model] = [
+        m
+        for m in promoted.search_logged_models([registry._experiment_id])
+        if m.source_run_id == champion.run_id
+    ]
+    export = Path(unquote(urlsplit(model.artifact_location).path)) / "artifacts" / "onnx"
+    export.rename(export.with_name("moved"))
+    try:
+        assert registry.download_export(champion, str(tmp_path)) is None
+    finally:
+        export.with_name("moved").rename(export)
+
+
+def test_the_former_champion_is_compared_and_restored_if_the_champion_was_deleted(
+    trained, promoted, capsys
+) -> None:
+    better = compared(capsys, trained, "run-2")["version"]
+    assert promote.main(["--version", better, "--instead-of", "1", "--experiment", "compared"]) == 0
+    promoted.delete_model_version(REGISTERED_MODEL, better)
+    # The worse model of run-1 is the only former champion. The model of run-2 is compared with it.
+    again = compared(capsys, trained, "run-2")
+    assert (again["promote"], again["instead_of"]) == (True, None)
+    assert "the champion's" in again["reason"]
+    assert promote.main(["--version", again["version"], "--experiment", "compared"]) == 0
+    # The alias is lost, and the candidate is not better than the former champion.
+    promoted.delete_registered_model_alias(REGISTERED_MODEL, CHAMPION_ALIAS)
+    restored = compared(capsys, trained, "run-1")
+    assert (restored["version"], restored["promote"]) == (again["version"], True)
+    assert restored["reason"].startswith(f"version {again['version']} is the champion again: ")
+    assert promote.main(["--version", restored["version"], "--experiment", "compared"]) == 0
+    assert str(champion_of(promoted).version) == again["version"]
+
+
+def test_a_run_is_compared_only_after_its_report_is_written(trained, promoted, monkeypatch, capsys) -> None:
+    registry = Registry("compared")
+    run = registry.runs_of("run-2")["bert"]
+    if COMPARED_TAG in run.data.tags:
+        promoted.delete_tag(run.info.run_id, COMPARED_TAG)
+
+    def unavailable(*_: object) -> None:
+        raise MlflowException("the server does not answer")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(Registry, "log_files", unavailable)
+        with pytest.raises(MlflowException):
+            compare.main(["--airflow-run-id", "run-2", "--tweets", trained, "--experiment", "compared"])
+    assert COMPARED_TAG not in registry.runs_of("run-2")["bert"].data.tags
+    version = compared(capsys, trained, "run-2")["version"]
+    assert registry.runs_of("run-2")["bert"].data.tags[COMPARED_TAG] == version
+
+
+def test_the_champion_predicts_tweets_that_are_newer_than_its_training(
+    trained, promoted, monkeypatch
+) -> None:
+    registry, champion = Registry("compared"), champion_of(promoted)
     recorded = registry.predictions(champion.run_id)
     monkeypatch.setattr(registry, "predictions", lambda _: recorded.head(5))
-    predicted = compare.champion_predictions(registry, champion, recorded, trained, version=0)
+    predicted = compare.opponent_predictions(registry, champion, recorded, trained, version=0)
     pd.testing.assert_frame_equal(predicted, recorded, atol=1e-9)
 
 

@@ -64,10 +64,8 @@ def pair_rows(candidate: pd.DataFrame, champion: pd.DataFrame) -> PairedRows:
     )
 
 
-def decide(candidate: pd.DataFrame, champion: pd.DataFrame | None, policy: PromotionPolicy) -> Decision:
+def decide(candidate: pd.DataFrame, champion: pd.DataFrame, policy: PromotionPolicy) -> Decision:
     """Compare two tables of predictions on their common rows."""
-    if champion is None:
-        return Decision(True, "there is no champion yet")
     rows = pair_rows(candidate, champion)
     new, old = (
         bootstrap_metrics(probabilities, rows.class_ids, rows.groups, SEED)[policy.metric]

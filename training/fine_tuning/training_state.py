@@ -3,21 +3,46 @@
 import fcntl
 import os
 import shutil
-import tempfile
+import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from contracts.exit_status import InputError
 from training.command import TransientError
 
 MAX_AGE_SECONDS = 7 * 24 * 3600
 
 
 def state_folder() -> Path:
-    """Return VAXPULSE_STATE, by default a folder of the current user in the system's temporary folder."""
-    return Path(
-        os.environ.get("VAXPULSE_STATE") or Path(tempfile.gettempdir()) / f"vaxpulse-training-{os.getuid()}"
+    """Return VAXPULSE_STATE, by default a folder in the current user's home."""
+    default = Path.home() / ".local" / "state" / "vaxpulse" / "training"
+    return Path(os.environ.get("VAXPULSE_STATE") or default)
+
+
+def create_private_folder(folder: Path) -> None:
+    """Create a folder for the current user only, or check that an existing one is private.
+
+    PyTorch executes code in checkpoints, so nobody else may be able to put one there.
+
+    Raises:
+        InputError: the path is no folder, or other users own it or have access to it.
+    """
+    with suppress(FileExistsError):
+        folder.mkdir(parents=True, mode=0o700)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode):  # for example a link to a folder of another user
+        problem = "is not a folder"
+    elif found.st_uid != os.getuid():
+        problem = f"belongs to the user with the number {found.st_uid}"
+    elif found.st_mode & 0o077:
+        problem = f"is accessible for other users (mode {found.st_mode & 0o777:o})"
+    else:
+        return
+    raise InputError(
+        f"the folder for checkpoints {folder} {problem}: check its content and remove it, or set "
+        "VAXPULSE_STATE to a folder with mode 700 of your own"
     )
 
 
@@ -32,9 +57,10 @@ def training_state(folder: Path, name: str, is_first: bool = True) -> Iterator[P
             folder.
 
     Raises:
+        InputError: the folder is not private.
         TransientError: another process is using the folder.
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    create_private_folder(folder)
     own = folder / name
     if not is_first:
         yield own

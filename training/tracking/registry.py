@@ -10,6 +10,7 @@ import pandas as pd
 from contracts.exit_status import InputError
 from contracts.mlflow_names import (
     CHAMPION_ALIAS,
+    COMPARED_TAG,
     EVAL_ACCURACY,
     EXPORT_ARTIFACT,
     LOGGED_MODEL,
@@ -17,6 +18,9 @@ from contracts.mlflow_names import (
     REGISTERED_MODEL,
 )
 
+PREDICTIONS_FILE = "eval_predictions.parquet"
+PROMOTED_TAG = "promoted"  # of a version
+NOT_FOUND = "RESOURCE_DOES_NOT_EXIST"  # MLflow's error code
 MAX_TAG_LENGTH = 4000  # MLflow accepts 5,000 characters
 
 
@@ -53,21 +57,51 @@ class Registry:
                 return None
             raise
 
-    def run(self, run_id: str) -> Any:
-        """Return a run."""
-        return self._client.get_run(run_id)
+    def former_champion(self) -> Any | None:
+        """Return the latest version that was a champion, None if no such version is left."""
+        found = self._client.search_model_versions(f"name = '{REGISTERED_MODEL}'")
+        promoted = [version for version in found if PROMOTED_TAG in version.tags]
+        return max(promoted, key=lambda version: int(version.version), default=None)
 
-    def predictions(self, run_id: str) -> pd.DataFrame:
-        """Return tweet_id, label, agreement, text_group and probabilities of a run's eval rows."""
+    def metrics(self, run_id: str) -> dict[str, float]:
+        """Return the metrics of a run, none if the run was deleted."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return dict(self._client.get_run(run_id).data.metrics)
+        except MlflowException as error:
+            if error.error_code == NOT_FOUND:
+                return {}
+            raise
+
+    def predictions(self, run_id: str) -> pd.DataFrame | None:
+        """Return tweet_id, label, agreement, text_group and probabilities of a run's eval rows.
+
+        None if MLflow does not have them any more.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            names = {item.path for item in self._client.list_artifacts(run_id)}
+        except MlflowException as error:
+            if error.error_code == NOT_FOUND:  # the run was deleted
+                return None
+            raise
+        if PREDICTIONS_FILE not in names:
+            return None
         with tempfile.TemporaryDirectory() as folder:
-            return pd.read_parquet(
-                self._client.download_artifacts(run_id, "eval_predictions.parquet", folder)
-            )
+            return pd.read_parquet(self._client.download_artifacts(run_id, PREDICTIONS_FILE, folder))
 
-    def download_export(self, version: Any, folder: str) -> Path:
-        """Download the exported model of a version and return its folder."""
+    def download_export(self, version: Any, folder: str) -> Path | None:
+        """Download the exported model of a version. Return its folder, None if it is missing in MLflow."""
         uri = f"models:/{version.name}/{version.version}/{EXPORT_ARTIFACT}"
+        if not self._mlflow.artifacts.list_artifacts(artifact_uri=uri):
+            return None
         return Path(self._mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder))
+
+    def mark_compared(self, run_id: str, version: str) -> None:
+        """Record that the comparison of a run's model is complete."""
+        self._client.set_tag(run_id, COMPARED_TAG, version)
 
     def register(self, run: Any, tags: Mapping[str, str]) -> str:
         """Return the version of a run's model. Create it if it does not exist. Set its tags in both cases."""
@@ -104,7 +138,7 @@ class Registry:
                 f"{instead_of or 'none'}. Run train_classifiers again"
             )
         self._client.set_registered_model_alias(REGISTERED_MODEL, CHAMPION_ALIAS, version)
-        self._client.set_model_version_tag(REGISTERED_MODEL, version, "promoted", "yes")
+        self._client.set_model_version_tag(REGISTERED_MODEL, version, PROMOTED_TAG, "yes")
 
     def log_files(self, run_id: str, files: Mapping[str, bytes]) -> None:
         """Write files to the folder `comparison` of a run's artifacts."""
@@ -115,6 +149,7 @@ class Registry:
 
     def dumps_of(self, run_id: str) -> list[str]:
         """Return the SHA-256 of the dumps that contain a run's rows."""
-        record = self._mlflow.artifacts.load_dict(f"{self.run(run_id).info.artifact_uri}/training_run.json")
+        folder = self._client.get_run(run_id).info.artifact_uri
+        record = self._mlflow.artifacts.load_dict(f"{folder}/training_run.json")
         dumps: list[str] = record["dumps"]
         return dumps

@@ -46,6 +46,9 @@ class Tracker:
         """Return the finished runs with all these tags, the latest first."""
         return []
 
+    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags of a finished run."""
+
     def mark_gone_runs(self, try_tags: Mapping[str, str]) -> None:
         """End each open run whose process has ended. Runs with `try_tags` are earlier attempts."""
 
@@ -106,6 +109,10 @@ class MlflowTracker(Tracker):
             )
             for run in runs
         ]
+
+    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        for name, value in tags.items():
+            self._mlflow.MlflowClient().set_tag(run_id, name, value)
 
     def mark_gone_runs(self, try_tags: Mapping[str, str]) -> None:
         for run in self._mlflow.search_runs(

@@ -21,10 +21,6 @@ def predictions(right: float, rows: int = 1000, seed: int = 1) -> pd.DataFrame:
     )
 
 
-def test_the_first_model_becomes_the_champion() -> None:
-    assert decide(predictions(0.5), None, RULE).promote
-
-
 @pytest.mark.parametrize("metric", ["accuracy", "macro_f1", "rmse", "loss"])
 def test_a_much_better_model_replaces_the_champion_by_any_metric_and_not_vice_versa(
     metric,
