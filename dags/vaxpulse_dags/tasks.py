@@ -36,7 +36,8 @@ SPARK_CONF = {"spark.driver.memory": "3g"}
 # cleaning never waits for scoring. `explore_tweets` writes no table, but takes the last slot, so that a Spark
 # job of clean_tweets has to share the machine with at most one other regular job.
 RAW_WRITES, CLEAN_WRITES, SCORED_WRITES = "writes_raw", "writes_clean", "writes_scored"
-# The tables of each pool. watch_platform takes no slot: its appends to `pipeline_metrics` conflict with nothing.
+# The tables of each pool. watch_platform takes no slot: its appends to `pipeline_metrics` conflict with
+# nothing.
 WRITTEN_TABLES = {
     RAW_WRITES: (
         tables.DUMPS,

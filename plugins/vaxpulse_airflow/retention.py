@@ -1,7 +1,22 @@
-"""Delete old folders and files in HDFS. WebHDFS deletes a folder with its content in one operation."""
+"""Delete old data that Airflow's tools reach: folders in HDFS, and rows of Airflow's database.
 
-from collections.abc import Collection
-from datetime import UTC, datetime
+    python -m vaxpulse_airflow.retention --days 30 [--daily]
+
+The command is `airflow db clean`, made safe. It runs beside the scheduler, because tasks have no access to
+the database. These rows stay:
+
+- Asset events: score_tweets finds in them the dumps whose drift it has reported, and would report them again.
+- Triggers: the row of the landing folder's trigger is as old as the platform.
+- Everything since the start of the oldest DAG run that has not ended. `airflow db clean` also deletes runs
+  that wait for the decision of a user.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from contracts import hdfs_paths
@@ -9,6 +24,10 @@ from vaxpulse_airflow.webhdfs import find_status
 
 if TYPE_CHECKING:
     from hdfs import Client
+
+# With the tables that depend on them: task instances, their history, XComs, deadlines.
+TABLES = ("dag_run", "log", "job", "import_error", "callback", "task_reschedule", "xcom")
+DAY_SECONDS = 86_400
 
 
 def delete_old_reports(client: "Client", before: datetime, keep: Collection[str]) -> list[str]:
@@ -75,3 +94,49 @@ def _delete(
     for path in deleted:
         client.delete(path, recursive=True)
     return deleted
+
+
+def find_cutoff(days: int, now: datetime, oldest_unfinished: datetime | None) -> datetime:
+    """Return the time before which rows are deleted."""
+    cutoff = now - timedelta(days=days)
+    return min(cutoff, oldest_unfinished) if oldest_unfinished else cutoff
+
+
+def clean_history(days: int) -> None:
+    """Delete rows that are older than a number of days."""
+    from airflow.models.dagrun import DagRun
+    from airflow.sdk import timezone
+    from airflow.utils.db_cleanup import run_cleanup
+    from airflow.utils.session import create_session
+    from airflow.utils.state import State
+    from sqlalchemy import func, select
+
+    with create_session() as session:
+        times = select(func.min(func.coalesce(DagRun.start_date, DagRun.queued_at)))
+        oldest = session.scalar(times.where(DagRun.state.in_(State.unfinished_dr_states)))
+    cutoff = find_cutoff(days, datetime.now(UTC), oldest)
+    print(f"delete rows of Airflow's database before {cutoff:%Y-%m-%d %H:%M} UTC", flush=True)
+    run_cleanup(
+        clean_before_timestamp=timezone.coerce_datetime(cutoff),
+        table_names=list(TABLES),
+        confirm=False,
+        skip_archive=True,  # the archive tables would grow in the same way
+        error_on_cleanup_failure=True,
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Delete old rows, once or every day."""
+    parser = argparse.ArgumentParser("retention", description="Delete old rows of Airflow's database.")
+    parser.add_argument("--days", type=int, default=int(os.environ.get("VAXPULSE_HISTORY_DAYS", "30")))
+    parser.add_argument("--daily", action="store_true", help="repeat it every day until a signal arrives")
+    options = parser.parse_args(arguments)
+    clean_history(options.days)
+    while options.daily:
+        time.sleep(DAY_SECONDS)
+        clean_history(options.days)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
