@@ -44,6 +44,14 @@ logs: ## show the last lines of all logs, or follow one: SERVICE=mlflow
 stop: ## stop all services; keep the data
 	@$(RUN) stop
 
+.PHONY: backup
+backup: ## stop, copy tables, runs, models and secrets to a new folder, start again: TO=folder
+	@$(RUN) backup --to "$(TO)"
+
+.PHONY: restore
+restore: install ## create the platform from a backup; it overwrites nothing: FROM=folder
+	@$(RUN) restore --from "$(FROM)"
+
 .PHONY: clean
 clean: ## stop all services, ask, then delete var/ with all tables, runs and models
 	@$(RUN) clean $(if $(YES),--yes)

@@ -19,6 +19,7 @@ FOLDERS = {
     "loading": ["loading"],
     "spark": ["spark_jobs", "onnx_model", "reporting"],
     "training": ["training", "onnx_model", "reporting"],
+    "retention": ["retention"],
     "embedded": ["deploy", "monitoring"],
     ALL: ["benchmarks", "docs", "tests"],
 }

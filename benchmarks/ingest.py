@@ -30,7 +30,7 @@ INCREMENT_TWEETS = 10_000
 # Number of tweets of the second increment that are in the large log already.
 KNOWN_TWEETS = 1_000
 REPETITIONS = 5
-TABLES = ("tweets_raw", "quarantine", "dumps", "mappings")
+TABLES = ("tweets_raw", "quarantine", "dumps", "mappings", "erasures")
 ROUNDS = 2
 
 

@@ -35,6 +35,15 @@ def table_path(name: str) -> str:
     return f"{TABLES}/{name}"
 
 
+def raw_path(sha256: str) -> str:
+    """Return the path of a content in RAW.
+
+    >>> raw_path("0123")
+    '/vaxpulse/raw/0123.csv'
+    """
+    return f"{RAW}/{sha256}.csv"
+
+
 def report_path(dag_id: str, run_id: str) -> str:
     """Return the folder of a run's report. HDFS forbids colons in names, so they become dots.
 

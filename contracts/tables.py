@@ -108,6 +108,7 @@ LOADED, HELD, REFUSED, REJECTED, RETRACTED = "loaded", "held", "refused", "rejec
 FAILED = "failed"
 # Clocks of two machines may differ by this time. A later time of delivery is an error.
 MAX_CLOCK_DIFFERENCE = timedelta(minutes=1)
+ERASED = "erased"  # the file and all rows are deleted for good; the same content is not stored again
 # Characters of a user's reason for a decision about a dump, which becomes the row's `reason`.
 MIN_REASON_LENGTH = 10
 
@@ -122,6 +123,20 @@ MAPPINGS = Table(
         Column("given_by", "string"),
         Column("given_at", "timestamp"),
         Column("withdrawn_at", "timestamp", nullable=True),
+    ),
+)
+
+# What `erase_tweets` erased: one row per tweet with the SHA-256 of its id (the table contains no id), and one
+# per dump whose file in raw/ was deleted or rewritten, with its SHA-256. subject is `tweet` or `dump`.
+ERASURES = Table(
+    "erasures",
+    key=("subject", "sha256"),
+    columns=(
+        Column("subject", "string"),
+        Column("sha256", "string"),
+        Column("erased_at", "timestamp"),
+        Column("reason", "string"),
+        Column("run_id", "string"),
     ),
 )
 
@@ -213,6 +228,7 @@ PIPELINE_METRICS = Table(
 TABLES = (
     DUMPS,
     MAPPINGS,
+    ERASURES,
     TWEETS_RAW,
     QUARANTINE,
     TWEETS_CLEAN,

@@ -15,6 +15,12 @@ case $1 in
     if [ ! -e "$VAXPULSE_HDFS_STORAGE/name/current/VERSION" ]; then
       (daemon "$folders" namenode.NameNode -format -nonInteractive)
     fi
+    # The NameNode merges its edit log into an image only when it starts. This command does it every day.
+    (
+      while sleep 86400; do
+        (daemon "$HADOOP_CONF_DIR" namenode.SecondaryNameNode -checkpoint force) || true
+      done
+    ) &
     daemon "$folders" namenode.NameNode
     ;;
   datanode)

@@ -32,6 +32,7 @@ PLACES = {
     "reopen_dump": Place(0, 4),
     "retract_dump": Place(0, 5),
     "withdraw_mapping": Place(0, 6),
+    "erase_tweets": Place(0, 7),
     "tweets_raw": Place(1, 2, "Delta table"),
     "clean_tweets": Place(2, 2),
     "tweets_clean": Place(3, 2, "Delta table"),
@@ -45,6 +46,7 @@ PLACES = {
     "tweets_scored": Place(5, 3, "Delta table"),
     "maintain_tables": Place(2, 4),
     "watch_platform": Place(2, 5),
+    "apply_retention": Place(2, 6),
 }
 
 PICTURE = Template(Path(__file__).with_name("pipeline.svg.j2").read_text(), trim_blocks=True)

@@ -30,6 +30,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quarantine", required=True, metavar="URI")
     parser.add_argument("--dumps", required=True, metavar="URI")
     parser.add_argument("--mappings", required=True, metavar="URI")
+    parser.add_argument("--erasures", required=True, metavar="URI")
     parser.add_argument("--run-id", required=True, metavar="TEXT", help="is written to the table dumps")
     parser.add_argument("--max-memory-gib", type=float, default=MAX_MEMORY_GIB, metavar="N")
     parser.add_argument("--mapping", default="", metavar="JSON", help="what a user says about the columns")
@@ -88,7 +89,7 @@ def parse_time(text: str) -> datetime | None:
 
 def read_tables(options: argparse.Namespace) -> Tables:
     """Return the URIs of the tables."""
-    return Tables(options.tweets_raw, options.quarantine, options.dumps, options.mappings)
+    return Tables(options.tweets_raw, options.quarantine, options.dumps, options.mappings, options.erasures)
 
 
 def read_limits(options: argparse.Namespace) -> Limits:

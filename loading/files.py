@@ -100,6 +100,26 @@ class DumpFiles:
         file: IO[bytes] = self._files.open_input_stream(path, compression=None, buffer_size=BUFFER_BYTES)
         return file
 
+    def stored(self) -> list[str]:
+        """Return the SHA-256 of each content in the folder `raw`."""
+        found = self._files.get_file_info(FileSelector(self._raw, allow_not_found=True))
+        names = [info.base_name for info in found if info.type == FileType.File]
+        return sorted(name.removesuffix(".csv") for name in names if not name.startswith(HIDDEN_PREFIXES))
+
+    def delete(self, path: str) -> None:
+        """Delete a file."""
+        self._files.delete_file(path)
+
+    def replace(self, path: str, source: IO[bytes]) -> None:
+        """Replace the content of a file. A reader sees either the previous content or all of the new one."""
+        folder, _, name = path.rpartition("/")
+        temporary = f"{folder}/.{name}.part"
+        # deltalake's streams accept only bytes. A buffered stream passes bytes on.
+        with self._files.open_output_stream(temporary, buffer_size=BUFFER_BYTES) as target:
+            while block := source.read(BUFFER_BYTES):
+                target.write(block)
+        self._files.move(temporary, path)
+
     def move_to_raw(self, path: str, sha256: str) -> None:
         """Move a file to `raw_path`. It replaces a file with the same content."""
         if path != self.raw_path(sha256):

@@ -21,6 +21,7 @@ from loading.formats.dump_bytes import HashedDump
 from loading.mapping.model import GivenMapping
 from loading.tables import commits, dumps
 from loading.tables.dumps import Row, date_delivery
+from loading.tables.erasures import count_erased, is_erased_dump
 from loading.tables.mappings import recall_mapping, remember_mapping
 from loading.tables.queries import compare_with_earlier, read_delivery_time
 from loading.tables.schemas import TIMESTAMP, Tables, create_table
@@ -88,11 +89,13 @@ class Loader:
             row = rows.get(dump.sha256)
             dated = date_delivery(delivery, row, datetime.now(UTC))
             reopens = (HELD, *self.reopens) if self._applies(delivery.source) else self.reopens
-            if row is None or row["state"] in reopens:
+            is_final = row is not None and row["state"] not in reopens
+            is_erased = is_final and is_erased_dump(self.tables.erasures, dump.sha256)
+            if row is None or not is_final:
                 row = self.store(dump, dated, rows, reason)
-            elif row["state"] == LOADED and not self.is_logged(dump.sha256):
+            elif row["state"] == LOADED and not is_erased and not self.is_logged(dump.sha256):
                 row = replace(self, thresholds=None).store(dump, dated, rows, row["reason"])
-        self.files.move_to_raw(delivery.path, row["dump_sha256"])
+        self.put_away(delivery.path, row["dump_sha256"], is_erased=is_erased)
         return row
 
     def fail(self, delivery: Delivery, reason: str) -> Row:
@@ -108,8 +111,16 @@ class Loader:
         dated = date_delivery(delivery, dumps.read_dumps(self.tables).get(sha256), datetime.now(UTC))
         row = dumps.failed_row(sha256, dated, size, reason, self.run_id)
         row = dumps.upsert_dump(self.tables, row, replaces=self.reopens)
-        self.files.move_to_raw(delivery.path, sha256)
+        is_erased = is_erased_dump(self.tables.erasures, sha256)
+        self.put_away(delivery.path, sha256, is_erased=is_erased)
         return row
+
+    def put_away(self, path: str, sha256: str, *, is_erased: bool) -> None:
+        """Move a file to `raw`. Delete it if `raw` has the content without erased tweets, or not at all."""
+        if is_erased:
+            self.files.delete(path)
+        else:
+            self.files.move_to_raw(path, sha256)
 
     def _applies(self, source: str) -> bool:
         return self.answer is not None and self.answer.source == source
@@ -172,7 +183,14 @@ class Loader:
         if not dump.accepted and dump.found:
             reasons = describe_reasons(dump.found.totals)
             return REFUSED, f"none of the {dump.records:,} records is a tweet: {reasons}"
-        breaches = find_breaches(row, dump.lines, self.thresholds) if self.thresholds else []
+        if self.thresholds is None:  # a person has approved it
+            return LOADED, None
+        breaches = find_breaches(row, dump.lines, self.thresholds)
+        if erased := count_erased(self.tables.erasures, dump.tweets()):
+            breaches.append(
+                f"{erased:,} of its tweets were erased on request: reject it, and *Trigger* erase_tweets "
+                "with its SHA-256. To approve it loads these tweets again"
+            )
         return (HELD, "; ".join(breaches)) if breaches else (LOADED, None)
 
     def remember(self, dump: ValidatedDump, source: str) -> None:

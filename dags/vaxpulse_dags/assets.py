@@ -42,6 +42,7 @@ DRIFT = Asset(name="drift", uri="vaxpulse://mlflow/drift")
 DUMPS = table_uri(tables.DUMPS)
 QUARANTINE = table_uri(tables.QUARANTINE)
 MAPPINGS = table_uri(tables.MAPPINGS)
+ERASURES = table_uri(tables.ERASURES)
 DRIFT_TABLE = table_uri(tables.DRIFT)
 
 # Options of every command of `loading`.
@@ -51,5 +52,6 @@ LOADING_OPTIONS = {
     "quarantine": QUARANTINE,
     "dumps": DUMPS,
     "mappings": MAPPINGS,
+    "erasures": ERASURES,
     "run-id": "{{ run_id }}",
 }

@@ -38,7 +38,13 @@ SPARK_CONF = {"spark.driver.memory": "3g"}
 RAW_WRITES, CLEAN_WRITES, SCORED_WRITES = "writes_raw", "writes_clean", "writes_scored"
 # The tables of each pool. watch_platform takes no slot: its appends to `pipeline_metrics` cannot conflict.
 WRITTEN_TABLES = {
-    RAW_WRITES: (tables.DUMPS, tables.MAPPINGS, tables.TWEETS_RAW, tables.QUARANTINE),
+    RAW_WRITES: (
+        tables.DUMPS,
+        tables.MAPPINGS,
+        tables.ERASURES,
+        tables.TWEETS_RAW,
+        tables.QUARANTINE,
+    ),
     CLEAN_WRITES: (tables.TWEETS_CLEAN,),
     SCORED_WRITES: (tables.TWEETS_SCORED, tables.DRIFT, tables.PIPELINE_METRICS),
 }

@@ -26,6 +26,8 @@ DAG_IDS = (
     "score_tweets",
     "maintain_tables",
     "watch_platform",
+    "apply_retention",
+    "erase_tweets",
 )
 TIMEOUT_SECONDS = 30
 

@@ -11,6 +11,8 @@ from deploy.common.errors import CommandError
 from deploy.embedded.services import airflow, connect_postgres, namenode, postgres_command, postgres_data
 from deploy.embedded.settings import POSTGRES_USER, Settings
 
+DATABASES = ("airflow", "mlflow", "studies")  # studies: hyperparameter searches
+
 
 def initialize_postgres(settings: Settings) -> None:
     """Create the database cluster if there is none: under a temporary name, renamed when it is complete."""
@@ -51,7 +53,7 @@ def create_databases(settings: Settings) -> None:
     """Create the databases of Airflow, MLflow and the hyperparameter studies if they do not exist."""
     connection = connect_postgres(settings, "postgres")
     with connection.cursor() as cursor:
-        for database in ("airflow", "mlflow", "studies"):
+        for database in DATABASES:
             cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (database,))
             if not cursor.fetchone():
                 cursor.execute(f'CREATE DATABASE "{database}"')

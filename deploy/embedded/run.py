@@ -1,4 +1,4 @@
-"""Embedded platform: `python -m deploy.embedded.run start|stop|status|logs|clean`, called by `make`."""
+"""Embedded platform: `python -m deploy.embedded.run COMMAND`, called by `make`."""
 
 import argparse
 import os
@@ -16,6 +16,7 @@ from deploy.common.checkout import CONFIGURATION
 from deploy.common.dag_runs import follow
 from deploy.common.errors import CommandError
 from deploy.embedded import supervision
+from deploy.embedded.backup import backup, restore
 from deploy.embedded.progress import Progress
 from deploy.embedded.results import REPORTING_DAG, explain_ingestion, print_addresses, print_results
 from deploy.embedded.services import SERVICES
@@ -49,6 +50,10 @@ def arg_parser() -> argparse.ArgumentParser:
     status.add_argument("--format", choices=("text", "json"), default="text")
     logs = commands.add_parser("logs", help="show the last lines of the services' logs")
     logs.add_argument("--service", choices=SERVICES, help="follow the log of one service")
+    saving = commands.add_parser("backup", help="stop, copy all data to a new folder, start again")
+    saving.add_argument("--to", required=True, metavar="FOLDER")
+    restoring = commands.add_parser("restore", help="create the platform's data from a backup")
+    restoring.add_argument("--from", required=True, metavar="FOLDER", dest="source")
     clean = commands.add_parser("clean", help="stop, then delete all tables, runs and models")
     clean.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     return parser
@@ -70,6 +75,10 @@ def main() -> int:
                 return start(settings, arguments.dump, arguments.presets)
             if arguments.command == "stop":
                 return stop(settings)
+            if arguments.command == "backup":
+                return save(settings, arguments.to)
+            if arguments.command == "restore":
+                return load(settings, arguments.source)
             return clean(settings, confirmed=arguments.yes)
     except (CommandError, requests.RequestException) as error:
         print(f"vaxpulse: {error}", file=sys.stderr)
@@ -165,6 +174,27 @@ def stop(settings: Settings) -> int:
     """Stop all services."""
     with Progress().step("stop all services"):
         supervision.stop(settings)
+    return 0
+
+
+def save(settings: Settings, to: str) -> int:
+    """Write a backup."""
+    if not to:
+        raise CommandError("no folder is given: make backup TO=folder")
+    target = Path(to).expanduser().absolute()
+    with Progress().step("backup") as report:
+        backup(settings, target, report)
+    print(f"backup: {target}. It contains all passwords and tweets")
+    return 0
+
+
+def load(settings: Settings, source: str) -> int:
+    """Restore a backup."""
+    if not source:
+        raise CommandError("no folder is given: make restore FROM=folder")
+    with Progress().step("restore") as report:
+        restore(settings, Path(source).expanduser().absolute(), report)
+    print(f"restored to {settings.home}: `make run` starts the platform")
     return 0
 
 

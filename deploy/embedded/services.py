@@ -161,6 +161,13 @@ def page_check(name: str, path: str) -> Callable[[Settings], str]:
     return lambda settings: health.page_problem(settings.url(name) + path)
 
 
+def housekeeping_problem(settings: Settings) -> str:
+    """Return which of the daily commands failed last, or ''."""
+    path = settings.home / "run" / "housekeeping.json"
+    failed = json.loads(path.read_text())["failed"] if path.exists() else []
+    return f"failed: {', '.join(failed)}" if failed else ""
+
+
 # In the order of the start.
 SERVICES: dict[str, Service] = {
     "postgres": Service(
@@ -213,5 +220,11 @@ SERVICES: dict[str, Service] = {
         ("spark_history",),
         spark_history_server,
         page_check("spark_history", "/api/v1/version"),
+    ),
+    "housekeeping": Service(
+        "Housekeeping",
+        (),
+        lambda _: python_module("deploy.embedded.housekeeping"),
+        housekeeping_problem,
     ),
 }

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 from deltalake import DeltaTable, Schema
 
-from contracts.tables import DUMPS, MAPPINGS, QUARANTINE, TWEETS_RAW, Table, Type
+from contracts.tables import DUMPS, ERASURES, MAPPINGS, QUARANTINE, TWEETS_RAW, Table, Type
 from loading.tables.conflicts import retry_on_conflict
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
@@ -27,6 +27,7 @@ PROPERTIES = {
     QUARANTINE.name: {"delta.dataSkippingStatsColumns": "dump_sha256,row_number"},
     DUMPS.name: {},
     MAPPINGS.name: {},
+    ERASURES.name: {},
 }
 
 
@@ -38,6 +39,7 @@ class Tables:
     quarantine: str
     dumps: str
     mappings: str
+    erasures: str
 
 
 def arrow_schema(table: Table) -> pa.Schema:

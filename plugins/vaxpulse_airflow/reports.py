@@ -66,7 +66,10 @@ def report_app(webhdfs_conn_id: str = "webhdfs_default") -> "FastAPI":
 
     @app.get("/reports/{dag_id}/{run_id}", dependencies=[may_see_run])
     def report(dag_id: str, run_id: str) -> HTMLResponse:
-        advice = "This DAG writes no report, or the run has not finished. Wait for the end of the run."
+        advice = (
+            "This DAG writes no report, the run has not finished, or its report was deleted. apply_retention "
+            "deletes old reports, and erase_tweets those that may contain erased tweets."
+        )
         problem, blocks = open_file(
             dag_id, run_id, "report.html", message(404, "This run has no report", advice)
         )

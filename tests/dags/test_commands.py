@@ -22,6 +22,7 @@ XCOMS = {
         "user": "ann",
     },
     "compare": {"version": "3", "instead_of": None},
+    "erase_raw": {"dumps": ["0123", "4567"], "since": "2026-11-01T00:00:00+00:00"},
 }
 
 
@@ -64,6 +65,8 @@ TASKS = [
     "maintain_tables.maintain_raw",
     "maintain_tables.maintain_clean",
     "maintain_tables.maintain_scored",
+    *(f"apply_retention.{what}" for what in ("models", "reports", "scores", "quarantine", "files")),
+    *(f"erase_tweets.erase_{what}" for what in ("raw", "clean", "scored", "from_mlflow")),
     "train_classifiers.compare",
     "train_classifiers.promote",
     "tune_classifier.tune",

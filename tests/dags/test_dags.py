@@ -31,6 +31,8 @@ def test_set_of_dags(dag_bag):
         "score_tweets",
         "maintain_tables",
         "watch_platform",
+        "apply_retention",
+        "erase_tweets",
     }
 
 
@@ -119,6 +121,11 @@ def test_tasks_take_the_slot_of_the_tables_that_they_write_and_rare_ones_have_pr
         # writes no table, but runs Spark
         "explore_tweets.explore_tweets": ("writes_scored", 1),
         "maintain_tables.maintain_scored": ("writes_scored", 2),
+        "apply_retention.quarantine": ("writes_raw", 2),
+        "apply_retention.scores": ("writes_scored", 2),
+        "erase_tweets.erase_raw": ("writes_raw", 2),
+        "erase_tweets.erase_clean": ("writes_clean", 2),
+        "erase_tweets.erase_scored": ("writes_scored", 2),
     }
     # A task with the Asset of a table as its outlet writes the table.
     for name, pool in (
@@ -132,7 +139,7 @@ def test_tasks_take_the_slot_of_the_tables_that_they_write_and_rare_ones_have_pr
 
 def test_each_table_is_maintained_in_the_slot_of_its_writers(dag_bag):
     names = {
-        "writes_raw": ["dumps", "mappings", "tweets_raw", "quarantine"],
+        "writes_raw": ["dumps", "mappings", "erasures", "tweets_raw", "quarantine"],
         "writes_clean": ["tweets_clean"],
         "writes_scored": ["tweets_scored", "drift", "pipeline_metrics"],
     }
@@ -206,7 +213,7 @@ def test_no_two_dags_are_scheduled_for_the_same_time_of_day(dag_bag):
     schedules = [each.expression for each in timetables if hasattr(each, "expression")]
     daily = [schedule for schedule in schedules if schedule != "*/5 * * * *"]
     times_of_day = [tuple(map(int, schedule.split()[:2])) for schedule in daily]
-    assert sorted(times_of_day) == [(0, 0), (0, 3), (30, 1)]
+    assert sorted(times_of_day) == [(0, 0), (0, 3), (30, 1), (30, 2)]
 
 
 def test_trainings_have_a_timeout_for_their_work(dag_bag):
@@ -244,6 +251,8 @@ def test_assets_link_the_dags(dag_bag):
         "score_tweets": ["drift", "tweets_scored"],
         "maintain_tables": [],
         "watch_platform": [],
+        "apply_retention": [],
+        "erase_tweets": ["tweets_raw"],
     }
 
 

@@ -18,12 +18,18 @@ REPOSITORY = Path(__file__).parents[2]
 COMPOSE = REPOSITORY / "docker-compose.yaml"
 PACKAGES = (
     *("contracts", "onnx_model", "reporting", "monitoring", "dags", "plugins"),
-    *("loading", "spark_jobs", "training"),
+    *("loading", "retention", "spark_jobs", "training"),
 )
 NAME = re.compile(r"(AIRFLOW|HADOOP|HF|MLFLOW|PYSPARK|SPARK|VAXPULSE)_[A-Z0-9_]+")
 
 PAGES = {"VAXPULSE_MLFLOW_URL", "VAXPULSE_HDFS_URL", "VAXPULSE_SPARK_URL"}
-TASKS = {"VAXPULSE_HDFS", "VAXPULSE_FIRST_DAY", "VAXPULSE_LANDING", "VAXPULSE_WATCHED"}
+TASKS = {
+    "AIRFLOW__LOGGING__BASE_LOG_FOLDER",
+    "VAXPULSE_HDFS",
+    "VAXPULSE_FIRST_DAY",
+    "VAXPULSE_LANDING",
+    "VAXPULSE_WATCHED",
+}
 DRIVERS = {
     "HADOOP_CONF_DIR",
     "SPARK_CONF_DIR",
@@ -54,6 +60,8 @@ NOT_REQUIRED = {
     "HF_HUB_ETAG_TIMEOUT",
     "VAXPULSE_STATE",
     "VAXPULSE_WEIGHTS",
+    "VAXPULSE_HISTORY_DAYS",
+    "SPARK_LOCAL_DIRS",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT",
     "PYSPARK_PYTHON",

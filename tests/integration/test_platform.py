@@ -7,9 +7,12 @@ import hashlib
 import io
 import json
 import os
+import posixpath
+import shutil
 import subprocess
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import psutil
@@ -22,7 +25,7 @@ from deploy.common.airflow_api import REVIEW_DAG
 from deploy.common.dag_runs import RunFailed, describe_failure, follow
 from deploy.common.deployment import ADMIN
 from deploy.common.steps import wait_until
-from deploy.embedded import supervision
+from deploy.embedded import housekeeping, supervision
 from deploy.embedded.guard import leftover_processes
 from deploy.embedded.services import SERVICES, connect_postgres
 from tests.integration import other_formats
@@ -585,6 +588,42 @@ def test_start_with_a_port_in_use_fails_and_leaves_no_process(platform, tmp_path
     [message] = finished.stderr.strip().splitlines()
     assert f"port {platform.settings.ports['postgres']} (PostgreSQL) is in use by" in message
     assert not (home / "run" / "supervisord.pid").exists()
+
+
+def test_daily_commands_succeed_and_merge_the_edit_log(platform):
+    # The service `housekeeping` waits for ten minutes after its start.
+    assert housekeeping.work(platform.settings) == []
+    images = sorted((platform.settings.home / "hdfs" / "name" / "current").glob("fsimage_*[0-9]"))
+    assert int(images[-1].name.removeprefix("fsimage_")) > 100  # operations
+    # Runs of today stay.
+    assert platform.api().last_run("ingest_tweets")
+
+
+def test_restored_platform_equals_the_one_that_was_backed_up(platform, hdfs, tmp_path_factory):
+    settings, target = platform.settings, tmp_path_factory.mktemp("backups") / "monday"
+    before = platform.rows(), summary.models(settings), summary.champion(settings)
+    raw = sorted(hdfs.list(hdfs_paths.RAW))
+    run = platform.api().last_run("clean_tweets")["dag_run_id"]
+    platform.make("backup", f"TO={target}")
+    assert set(supervision.running_services(settings)) == set(SERVICES)
+    refused = platform.make("restore", f"FROM={target}", check=False)
+    assert "which a restore does not overwrite" in refused.stderr
+    supervision.stop(settings)
+    for path in settings.home.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    platform.make("restore", f"FROM={target}")
+    supervision.start(settings, lambda _: None)
+    # The login and the tables are those of the backup.
+    api = platform.api()
+    api.wait_for_dags(HEALTHY_SECONDS)
+    assert api.run("clean_tweets", run)["state"] == "success"
+    assert (platform.rows(), summary.models(settings), summary.champion(settings)) == before
+    assert sorted(hdfs.list(hdfs_paths.RAW)) == raw
+    client = summary.mlflow_client(settings)
+    champion = before[1][0]["run_id"]
+    folder = tmp_path_factory.mktemp("artifacts")
+    assert Path(client.download_artifacts(champion, "eval_predictions.parquet", str(folder))).stat().st_size
+    assert (settings.home / "run" / "secrets.json").stat().st_mode & 0o777 == 0o600
 
 
 def test_stop_leaves_no_process(platform):

@@ -38,7 +38,7 @@ FIRST_MOMENT = datetime(2026, 11, 1, tzinfo=UTC)
 
 # Columns that the model does not have: times of processing, and how the dump was read.
 NOT_IN_MODEL = ("ingested_at", "run_id", "format", "mapping", "questions", "notes")
-TABLES = ("tweets_raw", "quarantine", "dumps", "mappings")
+TABLES = ("tweets_raw", "quarantine", "dumps", "mappings", "erasures")
 
 
 def sha256_of(content: bytes) -> str:
