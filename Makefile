@@ -90,9 +90,9 @@ test-unit: install ## run the unit tests of all packages
 fuzz: install ## test the properties with 10,000 dumps and URLs, 10,000 hostile records and 300 hostile names
 	VAXPULSE_FUZZ_DUMPS=10000 VAXPULSE_HOSTILE_RECORDS=10000 $(PYTEST) tests/properties tests/jobs/test_hostile_records.py
 
-.PHONY: faults
-faults: install ## kill the loader at a hundred random times: VAXPULSE_FAULT_SEED=1
-	$(PYTEST) tests/faults
+.PHONY: test-faults
+test-faults: install ## kill services, tasks and the loader at random times: VAXPULSE_FAULT_SEED=1, VAXPULSE_FAULT_KILLS=5
+	$(PYTEST) -s tests/faults
 
 .PHONY: bench-ingest
 bench-ingest: install ## measure load_dumps in MB/s by format, against Spark and Polars, and on small and difficult dumps

@@ -70,8 +70,9 @@ def free_ports(count: int) -> list[int]:
         return [each.getsockname()[1] for each in bound]
 
 
-@pytest.fixture(scope="session")
-def platform() -> Iterator[Platform]:
+@contextlib.contextmanager
+def new_platform() -> Iterator[Platform]:
+    """Yield a platform that does not run yet. Stop it and delete its home in the end."""
     bypass_proxy_for_loopback(os.environ)
     # The path of pytest's temporary folder is too long for a Unix socket.
     home = Path(tempfile.mkdtemp(prefix="vaxpulse-"))
@@ -92,3 +93,9 @@ def platform() -> Iterator[Platform]:
             print(f"kept {home}")
         else:
             shutil.rmtree(home)
+
+
+@pytest.fixture(scope="session")
+def platform() -> Iterator[Platform]:
+    with new_platform() as platform:
+        yield platform
