@@ -127,7 +127,7 @@ def test_no_task_starts_a_shell(dag_bag):
         task.partial_kwargs.get("command", []) if task.is_mapped else getattr(task, "command", [])
         for task in tasks
     ]
-    assert sum(map(bool, commands)) == 10
+    assert any(commands)
     assert not [command for command in commands if {"sh", "bash", "-c"} & set(command)]
 
 
