@@ -20,6 +20,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 from contracts.exit_status import InputError
 from contracts.labels import ID2LABEL, LABEL2ID
+from contracts.texts import MAX_TEXT_CHARACTERS
 from onnx_model.classifier import softmax
 from training.models.bertweet import fast_bertweet_tokenizer
 from training.models.presets import TrainingConfig
@@ -144,7 +145,8 @@ def torch_probabilities(
     model: Classifier, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]
 ) -> np.ndarray:
     """Return (texts, 3) probabilities, computed in float32 on the CPU."""
-    batches = [list(texts[start : start + BATCH_SIZE]) for start in range(0, len(texts), BATCH_SIZE)]
+    shortened = [text[:MAX_TEXT_CHARACTERS] for text in texts]
+    batches = [shortened[start : start + BATCH_SIZE] for start in range(0, len(texts), BATCH_SIZE)]
     with torch.no_grad():
         encoded = (tokenizer(batch, padding=True, truncation=True, return_tensors="pt") for batch in batches)
         return softmax(torch.cat([model(**batch).logits for batch in encoded]).numpy().astype(np.float64))
