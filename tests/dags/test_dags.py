@@ -88,6 +88,8 @@ def test_roles_that_may_run_each_dag(dag_bag):
         "cross_validate": {"Modeler"},
         "score_tweets": {"Modeler"},
         "maintain_tables": set(),
+        "apply_retention": set(),
+        "erase_tweets": set(),  # cannot be undone: Op and Admin only
         "watch_platform": set(),
     }
 
