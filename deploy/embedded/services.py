@@ -70,16 +70,27 @@ def java_daemon(settings: Settings, class_path: str, *arguments: str) -> list[st
     return [str(settings.java_home / "bin" / "java"), *options, "-cp", class_path, *arguments]
 
 
-def namenode(settings: Settings) -> list[str]:
-    """Return the command of the NameNode. Its pages are those of `copy_web_applications`."""
-    class_path = f"{CONFIGURATION / 'hadoop'}:{settings.home / 'conf' / 'namenode'}:{JARS / 'hdfs'}/*"
-    return java_daemon(settings, class_path, "org.apache.hadoop.hdfs.server.namenode.NameNode")
+def hdfs_daemon(
+    class_name: str, rules: Callable[[Settings], Path] | None = None
+) -> Callable[[Settings], list[str]]:
+    """Return a function that returns the command of an HDFS daemon.
+
+    Args:
+        class_name: Java class, relative to org.apache.hadoop.hdfs.server.
+        rules: returns a folder that precedes the common configuration on the class path.
+    """
+
+    def command(settings: Settings) -> list[str]:
+        folders = [CONFIGURATION / "hadoop", JARS / "hdfs" / "*"]
+        class_path = ":".join(map(str, [rules(settings), *folders] if rules else folders))
+        return java_daemon(settings, class_path, f"org.apache.hadoop.hdfs.server.{class_name}")
+
+    return command
 
 
-def datanode(settings: Settings) -> list[str]:
-    """Return the command of the DataNode."""
-    class_path = f"{CONFIGURATION / 'datanode'}:{CONFIGURATION / 'hadoop'}:{JARS / 'hdfs'}/*"
-    return java_daemon(settings, class_path, "org.apache.hadoop.hdfs.server.datanode.DataNode")
+# `write_configuration` has copied the pages of the NameNode there.
+namenode = hdfs_daemon("namenode.NameNode", lambda settings: settings.home / "conf" / "namenode")
+datanode = hdfs_daemon("datanode.DataNode", lambda _: CONFIGURATION / "datanode")
 
 
 def spark_history_server(settings: Settings) -> list[str]:

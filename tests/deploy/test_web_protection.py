@@ -8,11 +8,13 @@ from xml.etree import ElementTree
 import pytest
 
 from deploy.common.checkout import CONFIGURATION
+from deploy.embedded import housekeeping
 from deploy.embedded import settings as settings_module
 from deploy.embedded.services import SERVICES
 from deploy.embedded.settings import DEFAULT_PORTS, Settings
 from deploy.installation.web_applications import copy_web_applications
 
+SERVER = "org.apache.hadoop.hdfs.server"
 PREFIX = "dfs.webhdfs.rest-csrf."
 
 
@@ -76,11 +78,17 @@ def settings(tmp_path, monkeypatch) -> Settings:
 @pytest.mark.parametrize(("daemon", "rules"), [("namenode", "conf/namenode"), ("datanode", "conf/datanode")])
 def test_rules_of_a_daemon_precede_the_jars_on_its_class_path(settings, daemon, rules) -> None:
     command = SERVICES[daemon].command(settings)
+    # Hadoop reads the first hdfs-site.xml and the first webapps/ of the class path.
+    first, *others = command[command.index("-cp") + 1].split(":")
+    assert first.endswith(rules)
+    assert [Path(other).parent.name for other in others] == ["conf", "hdfs"]
+
+
+def test_daily_checkpoint_reads_the_common_configuration(settings) -> None:
+    command = housekeeping.commands(settings)["checkpoint"]
+    assert command[-3:] == [f"{SERVER}.namenode.SecondaryNameNode", "-checkpoint", "force"]
     folders = command[command.index("-cp") + 1].split(":")
-    assert folders[-1].endswith("/hdfs/*")
-    assert any(folder.endswith(rules) for folder in folders[:-1])
-    # Hadoop reads the first hdfs-site.xml of the class path.
-    assert folders[0].endswith("conf/hadoop" if daemon == "namenode" else "conf/datanode")
+    assert [Path(folder).parent.name for folder in folders] == ["conf", "hdfs"]
 
 
 def test_platform_of_an_earlier_version_gets_the_missing_secret(settings) -> None:
