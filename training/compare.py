@@ -103,7 +103,7 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
             else f"{best} of the same DAG run has a better value of {validation_metric}"
         )
         versions[name] = registry.register(run, version_tags(registry, run, reason))
-    result = {
+    result: dict[str, Any] = {
         "preset": best,
         "version": versions[best],
         "promote": decision.promote,

@@ -1,11 +1,12 @@
 """Which users may run a DAG, and whether a user may decide about a dump of their own."""
 
 import os
+from collections.abc import Collection
 
 from contracts.roles import CURATOR, DELIVERER, MODELER
 
 
-def may_run(*roles: str) -> dict[str, set[str]]:
+def may_run(*roles: str) -> dict[str, Collection[str]]:
     """Return `access_control` of a DAG that these roles may run. Only FabAuthManager uses it.
 
     Without it, only Airflow's own roles Admin, Op and User may run a DAG.
