@@ -98,7 +98,7 @@ def test_insight_report_and_its_copies_have_no_user_names(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
     monkeypatch.chdir(tmp_path)
-    summary = score_tweets.report(spark, places, model_with(table_version=0), "run")
+    summary = score_tweets.report(spark, places, model_with(table_version=0), "run", 0)
     artifacts = Path(mlflow.artifacts.download_artifacts(run_id=str(summary["mlflow_run"])))
     report = Path(places.report)
     files = [path for folder in (report, artifacts) for path in folder.rglob("*") if path.is_file()]

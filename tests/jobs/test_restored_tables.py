@@ -120,7 +120,7 @@ def test_tweets_clean_from_an_older_copy_continues_at_its_own_position(tables: T
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyModel:
-    return make_tiny_model(tmp_path_factory.mktemp("tiny") / "tiny-1", "bert", TEXTS)
+    return make_tiny_model(tmp_path_factory.mktemp("tiny") / "restored-1", "bert", TEXTS)
 
 
 @pytest.mark.parametrize(
