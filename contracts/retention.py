@@ -1,4 +1,4 @@
-"""How long data stays on disk. `apply_retention` and `maintain_tables` delete what is older."""
+"""Retention periods. `apply_retention` and `maintain_tables` delete older data."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,7 +16,7 @@ class Period:
     Attributes:
         name: name of the Param.
         title: title of its field.
-        description: what is deleted after the period, and what never is.
+        description: data that is deleted after the period, and data that is never deleted.
         days: default. None: nothing is deleted.
         min_days: shortest period.
     """

@@ -1,4 +1,4 @@
-"""### Delete what is older than its retention
+"""### Delete data after its retention period
 
 **What.** Deletes old reports, model files, scores of former champions, invalid records and logs. The form
 has a period for each. `raw/` stays unless a period is given. Never deleted: the champion, the newest run of

@@ -93,7 +93,7 @@ def read_tables(options: argparse.Namespace) -> Tables:
 
 
 def read_limits(options: argparse.Namespace) -> Limits:
-    """Return the bounds on what is read."""
+    """Return the maximum sizes of a dump and of a text."""
     return Limits(int(options.max_decompressed_gib * 2**30), max_text_length=options.max_text_length)
 
 

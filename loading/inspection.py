@@ -133,7 +133,7 @@ def read_dump(
         opener: opens the dump at its beginning. It is called again if the beginning of the dump has been
             misleading.
         given: what a user has said about the dump.
-        limits: bounds on what is read.
+        limits: maximum sizes of the dump and of a text.
         create_totals: creates what receives each batch (`add`), once for each reading.
         recall: returns the mapping that a user gave earlier for a header. `given` takes precedence. It is
             ignored if it does not fit the dump.

@@ -54,7 +54,7 @@ class Loader:
         run_id: Airflow's run, for the table `dumps`.
         thresholds: limits of the data-quality gate. None disables the gate.
         progress: takes a dump's source and size in bytes. Returns a function that reports how much is read.
-        limits: bounds on what is read.
+        limits: maximum sizes of the dump and of a text.
         answer: a mapping that the user of this run gave. It applies to the delivery with its source.
         reopens: a content in one of these states is processed again. By default these are the outcomes that
             may change. The decisions of users (rejected, retracted) stay until a user reopens the dump.

@@ -162,7 +162,7 @@ def validate_dump(
     Args:
         opener: opens the dump at its beginning.
         given: what a user has said about the dump.
-        limits: bounds on what is read.
+        limits: maximum sizes of the dump and of a text.
         recall: returns the mapping that a user gave earlier for a header.
         progress: called repeatedly with the number of bytes and records read so far.
 

@@ -1,4 +1,4 @@
-"""Delete what is older than its retention: in MLflow, in Delta tables, and on the disk of this worker.
+"""Delete data after its retention period: in MLflow, in Delta tables, and on the disk of this worker.
 
     python -m retention.apply_retention models --days 30
     python -m retention.apply_retention reports --days 30
@@ -40,7 +40,7 @@ def arg_parser() -> argparse.ArgumentParser:
         ("files", ()),
     ):
         command = commands.add_parser(name)
-        command.add_argument("--days", required=True, type=int, metavar="N", help="what is older is deleted")
+        command.add_argument("--days", required=True, type=int, metavar="N", help="delete data that is older")
         for argument in arguments:
             command.add_argument(f"--{argument}", required=True, metavar="URI")
     return parser

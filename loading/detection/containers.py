@@ -29,7 +29,7 @@ ReadableFile = IO[bytes] | io.BufferedIOBase | io.RawIOBase
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds on what is read, against archives that expand without end and texts that are no tweets.
+    """Maximum sizes of a dump and of a text. They stop archives that expand without end.
 
     Attributes:
         max_bytes: decompressed bytes of a dump.

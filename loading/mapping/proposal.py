@@ -96,7 +96,7 @@ def question_about_header(first_record: Sequence[str]) -> Question:
         repr(re.sub(r"@\w+", "<user>", field)[:40]) for field in first_record[:DESCRIBED_COLUMNS]
     )
     return Question(
-        "header", f"The dump has no header; its first record is {shown}. What are the columns' names?"
+        "header", f"The dump has no header; its first record is {shown}. Enter the names of the columns."
     )
 
 

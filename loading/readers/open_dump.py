@@ -112,7 +112,7 @@ def open_dump(
     Args:
         file: the dump as delivered, at its beginning.
         header: names of the columns of a dump without header.
-        limits: bounds on what is read.
+        limits: maximum sizes of the dump and of a text.
 
     Raises:
         RefusedDumpError: the file contains no readable table or JSON objects. The message names its content.
