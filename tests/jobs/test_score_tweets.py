@@ -335,8 +335,10 @@ def test_champion_of_the_registry_scores(tables: Tables, tiny: TinyModel, run_jo
 def test_report_is_about_the_version_that_was_scored(
     tables: Tables, tiny: TinyModel, run_job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # clean_tweets may commit while score_tweets runs. The new dump repeats a tweet that has a score.
+    # Version 2 is the champion: a Spark session keeps the first folder that is named after version 1.
+    register(None, alias="challenger")
     register(tiny.exported.folder)
+    # clean_tweets may commit while score_tweets runs. The new dump repeats a tweet that has a score.
     tables.dump(("A1", TEXTS[0]), ("A2", TEXTS[1]))
     score = score_tweets.score_tweets
 
