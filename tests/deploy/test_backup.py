@@ -7,11 +7,14 @@ import pytest
 
 from deploy.common.errors import CommandError
 from deploy.embedded import backup as backups
+from deploy.embedded import settings as settings_module
 from deploy.embedded.settings import DEFAULT_PORTS, Settings
 
 
 @pytest.fixture
 def settings(tmp_path, monkeypatch):
+    """A platform without the limit for the path of a Unix socket."""
+    monkeypatch.setattr(settings_module, "MAX_SOCKET_PATH", 500)
     home = tmp_path / "home"
     monkeypatch.setenv("VAXPULSE_HOME", str(home))
     for name, content in (("run/secrets.json", "{}"), ("hdfs/data/block", "12345"), ("ports.json", "{}")):

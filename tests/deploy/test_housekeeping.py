@@ -5,6 +5,7 @@ import subprocess
 import pytest
 
 from deploy.embedded import housekeeping
+from deploy.embedded import settings as settings_module
 from deploy.embedded.services import housekeeping_problem
 from deploy.embedded.settings import DEFAULT_PORTS, Settings
 
@@ -15,6 +16,8 @@ class StoppedError(Exception):
 
 @pytest.fixture
 def settings(tmp_path, monkeypatch):
+    """A platform without the limit for the path of a Unix socket."""
+    monkeypatch.setattr(settings_module, "MAX_SOCKET_PATH", 500)
     monkeypatch.setenv("VAXPULSE_HOME", str(tmp_path))
     return Settings(tmp_path, dict(DEFAULT_PORTS))
 
