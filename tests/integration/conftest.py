@@ -19,7 +19,7 @@ from deploy.common.checkout import REPOSITORY
 from deploy.embedded import supervision
 from deploy.embedded.settings import DEFAULT_PORTS, Settings, bypass_proxy_for_loopback, port_variable
 
-SAMPLE_TWEETS = 600
+SAMPLE_TWEETS = 300
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Platform:
             capture_output=True,
             text=True,
             check=check,
-            timeout=580,
+            timeout=880,
         )
 
     def api(self) -> AirflowApi:
