@@ -71,11 +71,14 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextlib.contextmanager
-def new_platform() -> Iterator[Platform]:
-    """Yield a platform that does not run yet. Stop it and delete its home in the end."""
+def new_platform(parent: Path | None = None) -> Iterator[Platform]:
+    """Yield a platform that does not run yet. Stop it and delete its home in the end.
+
+    Args:
+        parent: folder for the home. The path of pytest's temporary folder is too long for a Unix socket.
+    """
     bypass_proxy_for_loopback(os.environ)
-    # The path of pytest's temporary folder is too long for a Unix socket.
-    home = Path(tempfile.mkdtemp(prefix="vaxpulse-"))
+    home = Path(tempfile.mkdtemp(prefix="vaxpulse-", dir=parent))
     ports = dict(zip(DEFAULT_PORTS, free_ports(len(DEFAULT_PORTS)), strict=True))
     environment = (
         os.environ
