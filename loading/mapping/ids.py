@@ -12,17 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loading.mapping.model import is_missing
-from loading.validation.record_rules import TWEET_ID
 from loading.validation.records import Mask, are_ids
+from loading.validation.tweet_ids import TWEET_ID, cure
 
-# Exact ids in the notation of a program: ="123" (Excel's text), ['123'] (Python's list), '123, 123.0, and
-# long ones as rtweet (x123) and Python 2 (123L) write them.
-CURABLE = re.compile(
-    r"""\s*(?:="(?P<a>[\w-]+)"|\[+\s*['"]?(?P<b>[\w-]+)['"]?\s*\]+|['"](?P<c>[\w-]+)['"]?|(?P<d>\d+)\.0+|x(?P<f>\d{15,20})|(?P<g>\d{15,20})L|(?P<e>[\w-]+))\s*""",
-    re.ASCII,
-)
-# From here a floating-point number skips integers.
-EXACT_FLOAT_LIMIT = 2**53
 EXPONENT = re.compile(r"\s*\d(?:[.,]\d+)?[eE]\+?\d+\s*")
 LONG_FLOAT = re.compile(r"\s*(\d{16,})\.0+\s*")
 # Excel keeps 15 digits.
@@ -45,18 +37,6 @@ MIN_SNOWFLAKE = 10**14  # February 2011
 MIN_SNOWFLAKE_SHARE = 0.95
 MAX_FUTURE_MS = 2 * 86_400_000
 TEXT_ID_BYTES = 12
-
-
-def cure(value: str) -> str:
-    """Return the id in a value if it is exact, else the value.
-
-    >>> cure('="123"'), cure("['123']"), cure("123.0"), cure("1.34E+18"), cure("1366300887539908608.0")
-    ('123', '123', '123', '1.34E+18', '1366300887539908608.0')
-    """
-    match = CURABLE.fullmatch(value)
-    if match is None or (match["d"] and int(match["d"]) >= EXACT_FLOAT_LIMIT):
-        return value
-    return next(group for group in match.groups() if group is not None)
 
 
 def cure_column(ids: pa.Array) -> tuple[pa.Array, Mask]:

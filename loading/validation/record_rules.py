@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from contracts.labels import LABELS
+from loading.validation.tweet_ids import TWEET_ID, cure
 
-MAX_ID_CHARACTERS = 64
-TWEET_ID = re.compile(rf"[0-9A-Za-z_-]{{1,{MAX_ID_CHARACTERS}}}\Z")
 NUMBER = re.compile(r"[+-]?[0-9]{1,20}(?:\.[0-9]{0,40})?(?:[eE][+-]?[0-9]{1,3})?\Z")
 
 
@@ -108,9 +107,9 @@ class Layout:
 
     def looks_like_head(self, fields: list[str]) -> bool:
         """Return whether this may be the first piece of a split record: complete up to its text."""
-        if len(fields) <= self.text or len(fields) > len(self.columns) or self._has_no_id(fields):
+        if len(fields) <= max(self.text, self.tweet_id) or len(fields) > len(self.columns):
             return False
-        return not any(fields[self.text + 1 :])
+        return bool(TWEET_ID.match(cure(fields[self.tweet_id]))) and not any(fields[self.text + 1 :])
 
     def looks_like_middle(self, fields: list[str]) -> bool:
         """Return whether this may be a line between head and tail: text in the first column only."""
@@ -137,7 +136,12 @@ class Layout:
         )
 
     def _has_no_id(self, fields: list[str]) -> bool:
-        return len(fields) <= self.tweet_id or not TWEET_ID.match(fields[self.tweet_id])
+        """Return whether a piece without the first columns has no id in its position."""
+        if len(fields) <= self.tweet_id:
+            return True
+        value = fields[self.tweet_id]
+        # In other positions a later column follows, whose numbers are not ids: 1.0 is an agreement.
+        return not TWEET_ID.match(value if self.tweet_id else cure(value))
 
 
 def find_split_records(

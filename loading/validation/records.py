@@ -8,12 +8,8 @@ import pyarrow.compute as pc
 from contracts.tables import QUARANTINE, TWEETS_RAW
 from loading.formats.csv_records import CR, LF
 from loading.tables.schemas import arrow_schema
-from loading.validation.record_rules import (
-    MAX_ID_CHARACTERS,
-    is_rejected_by,
-    parse_agreement,
-    parse_label,
-)
+from loading.validation.record_rules import is_rejected_by, parse_agreement, parse_label
+from loading.validation.tweet_ids import MAX_ID_CHARACTERS
 
 ROW_NUMBER = arrow_schema(QUARANTINE).field("row_number")
 # The columns of tweets_raw that come from a record, and those of quarantine; without those of the whole dump.
@@ -95,7 +91,7 @@ def count_all_line_breaks(texts: pa.Array) -> int:
 
 
 def are_ids(fields: pa.Array) -> Mask:
-    """Return which fields match record_rules.TWEET_ID."""
+    """Return which fields match tweet_ids.TWEET_ID."""
     valid = _to_numpy(pc.ascii_is_alnum(fields))
     # Most ids have only letters and digits. This test is ten times as fast as the expression.
     others = np.flatnonzero(~valid | (_to_numpy(pc.binary_length(fields)) > MAX_ID_CHARACTERS))

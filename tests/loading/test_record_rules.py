@@ -72,6 +72,7 @@ def test_record_is_valid_or_has_one_reason(record: str, reason: str | None) -> N
         ("tweet_id,safe_text,label,agreement", "A1,begins,,", "ends,0.0,1.0,"),
         ("tweet_id,safe_text", "A1,begins", "and ends,"),
         ("tweet_id,safe_text", "A1,begins", "and ends"),
+        ("tweet_id,safe_text", " A1,begins", "and ends"),  # a blank before the id
         # other column orders
         ("tweet_id,label,agreement,safe_text", "A1,0.0,1.0,begins", "and ends,,,"),
         ("label,tweet_id,safe_text,agreement", "0.0,A1,begins,", "and ends,1.0,,"),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from loading.detection.csv_dialect import swallowed_lines
-from loading.mapping.ids import cure
+from loading.validation.tweet_ids import cure
 
 LINES = re.compile(rb"[^\r\n]*(?:\r\n|\n|\r|\Z)")
 
@@ -158,6 +158,7 @@ def number(field: str) -> float | str | None:
 
 
 def is_id(field: str) -> bool:
+    field = cure(field)
     return 1 <= len(field) <= 64 and all(c.isascii() and (c.isalnum() or c in "_-") for c in field)
 
 
