@@ -91,7 +91,7 @@ fuzz: install ## test the properties with 10,000 dumps and URLs, 10,000 hostile 
 	VAXPULSE_FUZZ_DUMPS=10000 VAXPULSE_HOSTILE_RECORDS=10000 $(PYTEST) tests/properties tests/jobs/test_hostile_records.py
 
 .PHONY: test-faults
-test-faults: install ## kill services, tasks and the loader at random times: VAXPULSE_FAULT_SEED=1, VAXPULSE_FAULT_KILLS=5
+test-faults: install ## kill services, tasks and the loader at random times, outages, a restore: VAXPULSE_FAULT_SEED=1, VAXPULSE_FAULT_KILLS=5
 	$(PYTEST) -s tests/faults
 
 .PHONY: bench-ingest
