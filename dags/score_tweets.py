@@ -91,6 +91,7 @@ def score_tweets() -> None:
             "run-id": "{{ run_id }}",
         },
         outlets=[TWEETS_SCORED],
+        low_priority=True,
         **takes_slot(SCORED_WRITES),
     )
 

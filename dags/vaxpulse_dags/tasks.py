@@ -88,9 +88,22 @@ def loading_task(
 
 
 def spark_job(
-    job: str, options: Mapping[str, Any], *, task_id: str | None = None, **operator_arguments: Any
+    job: str,
+    options: Mapping[str, Any],
+    *,
+    task_id: str | None = None,
+    low_priority: bool = False,
+    **operator_arguments: Any,
 ) -> SparkJobOperator:
-    """Return the task that runs `spark_jobs/<job>.py`. Its id is by default the name of the job."""
+    """Return the task that runs `spark_jobs/<job>.py`.
+
+    Args:
+        job: module of the job.
+        options: value of each option.
+        task_id: id of the task; by default the name of the job.
+        low_priority: whether the driver runs with nice 10, like trainings. In local mode it does all work.
+        operator_arguments: further arguments of SparkJobOperator.
+    """
     return SparkJobOperator(
         task_id=task_id or job,
         name=task_id or job,
@@ -98,6 +111,7 @@ def spark_job(
         application_args=build_options(options),
         python_packages=SPARK_PACKAGES,
         conf=SPARK_CONF,
+        env_vars={"VAXPULSE_JOB_NICE": "10"} if low_priority else None,  # for deploy/conf/spark/spark-env.sh
         durable=False,  # without YARN or Kubernetes the default logs a warning
         **operator_arguments,
     )

@@ -191,6 +191,12 @@ def test_trainings_run_one_at_a_time_on_a_worker_with_the_libraries(dag_bag):
     }
 
 
+def test_spark_jobs_except_cleaning_leave_the_cores_to_others(dag_bag):
+    jobs = [task for dag in dag_bag.dags.values() for task in dag.tasks if isinstance(task, SparkJobOperator)]
+    low = {task.task_id for task in jobs if (task.env_vars or {}).get("VAXPULSE_JOB_NICE") == "10"}
+    assert low == {"explore_tweets", "score_tweets"}
+
+
 def test_deployment_creates_every_pool_and_waiting_tasks_use_none(dag_bag):
     pools = json.loads((REPOSITORY / "deploy" / "conf" / "pools.json").read_text())
     assert {task.pool for dag in dag_bag.dags.values() for task in dag.tasks} == {*pools, "default_pool"}

@@ -130,3 +130,13 @@ def test_compiler_depends_on_the_amount_of_data_in_hdfs(tmp_path, storage, megab
         ["bash", "-o", "posix", "-c", script], capture_output=True, text=True, check=True, env=environment
     )
     assert (shown.stdout.strip(), shown.stderr) == (option, "")
+
+
+@pytest.mark.parametrize(("given", "nice"), [({}, 0), ({"VAXPULSE_JOB_NICE": "10"}, 10)])
+def test_low_priority_is_inherited_from_the_shell_of_spark_submit(given, nice):
+    script = (CONFIGURATION / "spark" / "spark-env.sh").read_text() + "exec nice"
+    environment = {"PATH": "/usr/bin:/bin", "VAXPULSE_HDFS_STORAGE": "none"} | given
+    shown = subprocess.run(
+        ["bash", "-o", "posix", "-c", script], capture_output=True, text=True, check=True, env=environment
+    )
+    assert (int(shown.stdout), shown.stderr) == (os.nice(0) + nice, "")

@@ -6,3 +6,7 @@
 if [ -d "$VAXPULSE_HDFS_STORAGE/data" ] && [ "$(du --summarize --block-size=M "$VAXPULSE_HDFS_STORAGE/data" | cut -dM -f1)" -lt 100 ]; then
   export SPARK_SUBMIT_OPTS="$SPARK_SUBMIT_OPTS -XX:TieredStopAtLevel=1"
 fi
+# Jobs that nobody waits for leave the cores to clean_tweets and to the services.
+if [ -n "${VAXPULSE_JOB_NICE:-}" ]; then
+  renice -n "$VAXPULSE_JOB_NICE" -p $$ >/dev/null
+fi
