@@ -68,9 +68,10 @@ def states_of(platform: Platform, dag_id: str, run_id: str, task_id: str) -> lis
     return [task["state"] for task in platform.api().tasks(dag_id, run_id) if task["task_id"] == task_id]
 
 
-def train_again(platform: Platform, seed: int) -> str:
-    """Start a training that takes less than a minute."""
-    params: dict[str, Any] = {"presets": ["minilm"], "settings": {"epochs": 1, "seed": seed}}
+def train_again(platform: Platform, learning_rate: float) -> str:
+    """Start a short training. Each one needs another learning rate: equal trainings are skipped."""
+    settings = {"epochs": 1, "learning_rate": learning_rate}
+    params: dict[str, Any] = {"presets": ["minilm"], "settings": settings}
     return platform.api().trigger("train_classifiers", params)
 
 
@@ -81,7 +82,7 @@ def is_loaded(platform: Platform, prefix: str) -> bool:
 
 def test_training_is_compared_although_mlflow_is_away_at_its_end(small_platform: Platform) -> None:
     before = len(summary.models(small_platform.settings))
-    run_id = train_again(small_platform, 7)
+    run_id = train_again(small_platform, 7e-5)
     wait_until(
         lambda: "running" in states_of(small_platform, "train_classifiers", run_id, "train"),
         RUN_SECONDS,
@@ -97,7 +98,7 @@ def test_training_is_compared_although_mlflow_is_away_at_its_end(small_platform:
 
 def test_two_trainings_at_one_slot_run_one_after_the_other(small_platform: Platform) -> None:
     before = len(summary.models(small_platform.settings))
-    runs = [train_again(small_platform, seed) for seed in (8, 9)]
+    runs = [train_again(small_platform, rate) for rate in (8e-5, 9e-5)]
     assert [wait_for_end(small_platform, "train_classifiers", each) for each in runs] == ["success"] * 2
     first, second = (
         next(
