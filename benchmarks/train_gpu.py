@@ -1,183 +1,162 @@
-"""Speed of fine-tuning on one GPU. Requires only torch and transformers, no weights, data or project files.
+"""Speed and exactness of fine-tuning on one GPU: this project's loop against transformers' Trainer.
 
-    python benchmarks/train_gpu.py
+    python -m benchmarks.train_gpu          # at most 8 minutes; JSON and log in $OUT or the current folder
+    python -m benchmarks.train_gpu --tiny   # small models, on the CPU if there is no GPU
 
-The model has the architecture of bert-base and random weights. The rows are random token ids with the lengths
-of tweets. The variant `ours` uses the settings of training/ on a GPU: bfloat16, fused AdamW, batches of
-similar length that are padded to a multiple of 8, and no synchronisation with the GPU within an epoch. The
-variant `stock Trainer` is transformers' Trainer with its defaults. The output is Markdown: samples/s, seconds
-for an epoch of 8,000 tweets, and the FLOP/s relative to a large bfloat16 matrix product on the same GPU.
+Weights are random, and tweets are invented with the lengths of Train.csv in tokens (28.8 on average, at most
+76). Every part runs in its own process with its own time limit, so that a failure does not lose the others.
+Requires torch, transformers, pandas and the project's folders contracts, onnx_model and training.
 """
 
 import argparse
-import random
+import contextlib
+import json
+import logging
+import os
+import subprocess
+import sys
 import tempfile
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-import torch
-from torch.utils.data import Dataset
-from transformers import BertConfig, BertForSequenceClassification, Trainer, TrainingArguments
+MAX_SECONDS = 450
+OUTPUT = Path(os.environ.get("OUT", "."))
 
-EPOCH_ROWS = 8000
-MULTIPLE = 8
-POOL_BATCHES = 50
-PEAK_SIZE = 8192
+# Part -> its time limit in seconds. The parts that answer a requirement come first.
+PARTS = {
+    "peak": 90,
+    "bert 32": 120,
+    "bert 256": 110,
+    "trainer bert": 100,
+    "numerics": 110,
+    "kernels 256": 60,
+    "trainer minilm": 90,
+    "minilm 32": 90,
+    "compiled 256": 120,
+    "resume": 60,
+    "collective": 60,
+    "export bert": 90,
+}
 
 
 def arg_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Measure fine-tuning of a bert-base on one GPU.")
-    parser.add_argument("--batch-sizes", default="32,64,128,256")
-    parser.add_argument("--compile", action="store_true", help="use torch.compile")
-    parser.add_argument("--rows", type=int, default=EPOCH_ROWS)
+    parser = argparse.ArgumentParser(description="Measure fine-tuning on one GPU.")
+    parser.add_argument("--tiny", action="store_true", help="small models, to try the script without a GPU")
+    parser.add_argument("--parts", default=";".join(PARTS), help="separated by semicolons")
+    parser.add_argument("--part", help=argparse.SUPPRESS)
     return parser
 
 
-def invented_rows(count: int) -> list[list[int]]:
-    """Return rows of random token ids, as long as tweets: 8 to 80 word pieces, 35 on average."""
-    draw = random.Random(1)  # noqa: S311 (no secret)
-    lengths = [min(80, max(8, round(draw.gauss(35, 13)))) for _ in range(count)]
-    return [[101, *(draw.randrange(1000, 30000) for _ in range(length - 2)), 102] for length in lengths]
+def run_part(part: str, seconds: float, tiny: bool, log: Any) -> dict[str, Any]:
+    """Return what a part measures in a process of its own. If it fails, `error` says why."""
+    command = [sys.executable, "-m", "benchmarks.train_gpu", "--part", part, *(["--tiny"] if tiny else [])]
+    settings = {"PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "true", "HF_HUB_OFFLINE": "1"}
+    status: int | str = f"not finished after {seconds:.0f} s"
+    with tempfile.TemporaryFile() as output:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            status = subprocess.run(
+                command, stdout=output, stderr=subprocess.STDOUT, timeout=seconds, env=os.environ | settings
+            ).returncode
+        output.seek(0)
+        text = output.read().decode(errors="replace")
+    log.write(f"===== {part}\n{text}\n")
+    log.flush()
+    results = [line for line in text.splitlines() if line.startswith("{") and line.endswith("}")]
+    found = next((value for line in reversed(results) if (value := parse(line)) is not None), {})
+    if status:
+        found["error"] = status if isinstance(status, str) else "\n".join(text.splitlines()[-25:])
+    return found
 
 
-def pad(rows: list[list[int]], multiple: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return (rows, tokens) ids and mask. The length of the longest row is rounded up to the multiple."""
-    width = -(-max(map(len, rows)) // multiple) * multiple
-    ids = torch.tensor([row + [0] * (width - len(row)) for row in rows])
-    return ids, (ids != 0).long()
+def parse(line: str) -> dict[str, Any] | None:
+    """Return a JSON object; None for the dictionaries that Trainer prints."""
+    try:
+        value: dict[str, Any] = json.loads(line)
+    except ValueError:
+        return None
+    return value
 
 
-def length_batches(rows: list[list[int]], batch_size: int) -> list[list[int]]:
-    """Return row numbers in batches of similar length, in random order."""
-    draw = random.Random(1)  # noqa: S311 (no secret)
-    order = list(range(len(rows)))
-    draw.shuffle(order)
-    pool = POOL_BATCHES * batch_size
-    ordered = [
-        row
-        for start in range(0, len(order), pool)
-        for row in sorted(order[start : start + pool], key=lambda row: len(rows[row]))
-    ]
-    batches = [ordered[start : start + batch_size] for start in range(0, len(ordered), batch_size)]
-    draw.shuffle(batches)
-    return batches
+def measure(part: str, tiny: bool) -> dict[str, Any]:
+    """Return the figures of a part."""
+    # Imported here, so that the process which starts the parts does not use the GPU.
+    import transformers
 
+    from benchmarks.gpu import checks, speed
 
-def new_model() -> BertForSequenceClassification:
-    torch.manual_seed(0)
-    return BertForSequenceClassification(BertConfig(num_labels=3)).cuda()  # type: ignore[call-arg]  # hidden by decorators
-
-
-def matrix_peak() -> float:
-    """Return the FLOP/s of a large bfloat16 matrix product."""
-    left, right = (torch.randn(PEAK_SIZE, PEAK_SIZE, device="cuda", dtype=torch.bfloat16) for _ in range(2))
-    for _ in range(5):
-        left @ right
-    torch.cuda.synchronize()
-    began = time.perf_counter()
-    for _ in range(30):
-        left @ right
-    torch.cuda.synchronize()
-    return 30 * 2 * PEAK_SIZE**3 / (time.perf_counter() - began)
-
-
-def operations(config: BertConfig, lengths: list[int]) -> float:
-    """Return the FLOP of one epoch without padding. A backward pass counts as two forward passes."""
-    layer = 4 * config.hidden_size**2 + 2 * config.hidden_size * config.intermediate_size
-    return sum(
-        3 * config.num_hidden_layers * (2 * layer * n + 4 * config.hidden_size * n * n) for n in lengths
-    )
-
-
-def ours(rows: list[list[int]], labels: list[int], batch_size: int, compiled: bool) -> float:
-    """Return the seconds for one epoch, after a warm-up."""
-    model = new_model()
-    run = torch.compile(model, dynamic=True) if compiled else model
-    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-5, fused=True)
-    batches = length_batches(rows, batch_size)
-
-    def epoch(chosen: list[list[int]]) -> float:
-        torch.cuda.synchronize()
-        began = time.perf_counter()
-        for batch in chosen:
-            ids, mask = (
-                each.pin_memory().cuda(non_blocking=True)
-                for each in pad([rows[row] for row in batch], MULTIPLE)
-            )
-            classes = torch.tensor([labels[row] for row in batch]).pin_memory().cuda(non_blocking=True)
-            with torch.autocast("cuda", torch.bfloat16):
-                logits = run(input_ids=ids, attention_mask=mask).logits
-            torch.nn.functional.cross_entropy(logits.float(), classes).backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0, foreach=True)
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
-        torch.cuda.synchronize()
-        return time.perf_counter() - began
-
-    epoch(batches[: min(len(batches), 40)])
-    return epoch(batches)
-
-
-class Rows(Dataset):
-    def __init__(self, rows: list[list[int]], labels: list[int]) -> None:
-        self._rows, self._labels = rows, labels
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, index: int) -> dict[str, object]:
-        return {"input_ids": self._rows[index], "labels": self._labels[index]}
-
-
-def collate(rows: list[dict[str, object]]) -> dict[str, torch.Tensor]:
-    ids, mask = pad([row["input_ids"] for row in rows])  # type: ignore[misc]
-    return {"input_ids": ids, "attention_mask": mask, "labels": torch.tensor([row["labels"] for row in rows])}
-
-
-def stock(rows: list[list[int]], labels: list[int], batch_size: int) -> float:
-    """Return the seconds for one epoch of transformers' Trainer with its defaults."""
-    with tempfile.TemporaryDirectory() as folder:
-        arguments = TrainingArguments(
-            output_dir=folder,
-            num_train_epochs=1,
-            per_device_train_batch_size=batch_size,
-            save_strategy="no",
-            report_to="none",
-            disable_tqdm=True,
-        )
-        trainer = Trainer(
-            model=new_model(), args=arguments, train_dataset=Rows(rows, labels), data_collator=collate
-        )
-        torch.cuda.synchronize()
-        began = time.perf_counter()
-        trainer.train()
-        torch.cuda.synchronize()
-        return time.perf_counter() - began
+    logging.basicConfig(level=logging.INFO)
+    transformers.logging.disable_progress_bar()
+    name, _, argument = part.partition(" ")
+    parts: dict[str, Callable[[], dict[str, Any]]] = {
+        "peak": lambda: speed.peak(tiny),
+        "bert": lambda: speed.speed("bert", int(argument), tiny),
+        "minilm": lambda: speed.speed("minilm", int(argument), tiny),
+        "compiled": lambda: speed.compiled(int(argument), tiny),
+        "trainer": lambda: speed.whole_trainer(argument, tiny),
+        "export": lambda: checks.export(argument, tiny),
+        "numerics": lambda: checks.numerics(tiny),
+        "resume": lambda: checks.resume(tiny),
+        "kernels": lambda: checks.kernels(int(argument), tiny),
+        "collective": lambda: checks.collective(tiny),
+    }
+    return parts[name]()
 
 
 def main() -> None:
     arguments = arg_parser().parse_args()
-    if not torch.cuda.is_available():
-        raise SystemExit("error: PyTorch found no CUDA GPU on this machine")
-    rows = invented_rows(arguments.rows)
-    labels = [row[1] % 3 for row in rows]
-    peak, needed = matrix_peak(), operations(BertConfig(), list(map(len, rows)))
+    if arguments.part:
+        print("\n" + json.dumps(measure(arguments.part, arguments.tiny)))
+        return
+    began, results = time.monotonic(), dict[str, Any]()
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    with (OUTPUT / "train_gpu.log").open("w") as log:
+        for part in arguments.parts.split(";"):
+            left = MAX_SECONDS - (time.monotonic() - began)
+            started = time.monotonic()
+            skipped = {"error": "no time left"}
+            found = run_part(part, min(left, PARTS[part]), arguments.tiny, log) if left > 20 else skipped
+            results[part] = found
+            (OUTPUT / "train_gpu.json").write_text(json.dumps(results, indent=1))
+            print(
+                f"[{time.monotonic() - began:4.0f} s] {part} ({time.monotonic() - started:.1f} s)", flush=True
+            )
+            for name, figure in found.items():
+                print(f"  {name}: {json.dumps(figure) if isinstance(figure, dict) else figure}", flush=True)
+    summary(results)
+
+
+def summary(results: dict[str, Any]) -> None:
+    """Print the requirements and what was measured."""
+
+    def figure(part: str, *names: str) -> Any:
+        found: Any = results.get(part, {})
+        for name in names:
+            found = found.get(name) if isinstance(found, dict) else None
+        return found
+
+    peak = figure("peak", "bf16 TFLOP/s")
+    rows = []
+    for part in ("bert 32", "bert 256", "compiled 256", "minilm 32"):
+        found = figure(part)
+        trainer = figure(part, "stock Trainer", "epoch s")
+        for name, values in found.items():
+            if not isinstance(values, dict) or "epoch s" not in values:
+                continue
+            share = f"{values['TFLOP/s'] / peak:.1%}" if peak else "?"
+            ratio = f"{trainer / values['epoch s']:.1f} x" if trainer else ""
+            cells = [part, name, values["epoch s"], values["samples/s"], share, ratio]
+            rows.append([*cells, values.get("setup s", ""), values["GB"]])
     print(
-        f"{torch.cuda.get_device_name()}, torch {torch.__version__}, bfloat16 matrix peak "
-        f"{peak / 1e12:.0f} TFLOP/s, {len(rows):,} tweets\n"
+        "\n| model, batch | variant | epoch, s | samples/s | share of peak | against Trainer | setup s | GB |"
     )
-    print("| variant | batch | samples/s | epoch, s | share of the peak |\n|---|---|---|---|---|")
-
-    def print_row(variant: str, batch_size: int, seconds: float) -> None:
-        cells = [f"{len(rows) / seconds:,.0f}", f"{seconds:.2f}", f"{needed / seconds / peak:.1%}"]
-        print(f"| {variant} | {batch_size} | {' | '.join(cells)} |", flush=True)
-
-    for batch_size in map(int, arguments.batch_sizes.split(",")):
-        print_row(
-            "ours" + (", compiled" if arguments.compile else ""),
-            batch_size,
-            ours(rows, labels, batch_size, arguments.compile),
-        )
-    print_row("stock Trainer", 32, stock(rows, labels, 32))
+    print("|---" * 8 + "|")
+    for row in rows:
+        print(f"| {' | '.join(map(str, row))} |")
+    print("\ntargets: bert 32 <= 1.5 s and >= 5 x; bert 256 >= 40 % of the peak; trainer bert < 15 s")
+    for part in ("trainer bert", "trainer minilm"):
+        print(f"{part}: {figure(part, 'seconds')}")
 
 
 if __name__ == "__main__":

@@ -101,6 +101,7 @@ def arg_parser() -> argparse.ArgumentParser:
     switch = argparse.BooleanOptionalAction
     replace("--freeze-embeddings", action=switch, default=None, help="do not train the word embeddings")
     replace("--compile", action=switch, default=None, help="use torch.compile")
+    replace("--bf16-weights", action=switch, default=None, help="compute with bfloat16 copies of the weights")
     replace("--targets", choices=TARGETS, help="train on the label of a row, or on its annotators' votes")
     replace(
         "--class-weight-power",

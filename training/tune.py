@@ -166,7 +166,7 @@ def tune(arguments: argparse.Namespace) -> dict[str, Any]:
                     tweets.validation,
                     Path(scratch),
                     tracker.log_metrics,
-                    callbacks=[PruneByValidationLoss(trial)],
+                    on_evaluation=PruneByValidationLoss(trial),
                 )
             except optuna.TrialPruned as error:  # raised again below: within the block the run would fail
                 tracker.log_metrics({"pruned": 1}, 0)

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 
 import optuna
 import pytest
-from transformers import TrainerControl, TrainerState
 
 from contracts.exit_status import BAD_INPUT
 from training import tune
+from training.fine_tuning.loop import Evaluation
 from training.fine_tuning.pruning import PruneByValidationLoss
 from training.models.presets import OVERRIDABLE
 from training.options import read_preset_file
@@ -59,8 +59,7 @@ def test_a_worse_trial_is_pruned_and_a_longer_one_is_not(tmp_path) -> None:
         callback, evaluations = PruneByValidationLoss(trial), 4 if trial.number < 5 else 12
         for evaluation in range(1, evaluations + 1):
             loss = 2 - (0.5 if trial.number == 6 else 1.0) * evaluation / evaluations
-            state = TrainerState(global_step=10 * evaluation, max_steps=10 * evaluations)
-            callback.on_evaluate(None, state, TrainerControl(), metrics={"eval_loss": loss})
+            callback(Evaluation(10 * evaluation, 10 * evaluations, loss, stops=False))
         return 1.0
 
     study.optimize(objective, n_trials=7)
@@ -76,16 +75,11 @@ def test_the_smallest_loss_so_far_is_reported_and_a_stopped_trial_is_not_pruned(
         report=lambda loss, quarter: reported.update({quarter: loss}), should_prune=lambda: True
     )
     callback = PruneByValidationLoss(trial)
-    ended = TrainerControl(should_training_stop=True)
     for step, loss in ((2, 0.60), (3, 0.57), (4, 0.58)):  # of 8 steps; step 3 is between two quarters
-        callback.on_evaluate(
-            None, TrainerState(global_step=step, max_steps=8), ended, metrics={"eval_loss": loss}
-        )
+        callback(Evaluation(step, 8, loss, stops=True))
     assert reported == {1: 0.60, 2: 0.57}
     with pytest.raises(optuna.TrialPruned):
-        callback.on_evaluate(
-            None, TrainerState(global_step=6, max_steps=8), TrainerControl(), metrics={"eval_loss": 0.59}
-        )
+        callback(Evaluation(6, 8, 0.59, stops=False))
 
 
 def test_a_missing_database_names_its_setting(options, monkeypatch, capsys) -> None:

@@ -8,6 +8,8 @@ import pytest
 from contracts.exit_status import BAD_INPUT
 from training import cross_validate
 from training.fine_tuning import fine_tune as fine_tuning
+from training.fine_tuning import loop
+from training.fine_tuning.loop import STATE_FILE
 
 
 def test_the_summary_of_the_folds_is_a_table_and_a_page(
@@ -58,19 +60,19 @@ def test_a_retry_resumes_a_killed_fold_and_does_not_repeat_a_finished_one(
     original, folders = fine_tuning.fine_tune, []
 
     def recorded(config, checkpoint, train, stop, folder, *rest, **options) -> fine_tuning.FineTuned:
-        folders.append(fine_tuning.last_checkpoint(folder))
+        folders.append((folder / STATE_FILE).is_file())
         tuned = original(config, checkpoint, train, stop, folder, *rest, **options)
         if len(folders) == 1:
             raise KilledError
         return tuned
 
     monkeypatch.setattr(fine_tuning, "fine_tune", recorded)
+    monkeypatch.setattr(loop, "STATE_SECONDS", 0)
     with pytest.raises(KilledError):
         cross_validate.main(fold)
     assert cross_validate.main(fold) == 0
     first = capsys.readouterr().out.splitlines()[-1]
-    assert folders[0] is None
-    assert folders[1] is not None  # resumed
+    assert folders == [False, True]  # resumed
     assert cross_validate.main(fold) == 0
     assert len(folders) == 2  # not trained again
     assert json.loads(capsys.readouterr().out.splitlines()[-1]) == json.loads(first)

@@ -33,6 +33,23 @@ def choose_device() -> Device:
     return Device("cpu", _processor_name(), "bfloat16" if _fast_bfloat16() else "float32")
 
 
+def processes() -> int:
+    """Return the number of processes of this training. torchrun starts one per device."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def process_number() -> int:
+    """Return the number of this process, from 0."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def torch_device(device: Device) -> torch.device:
+    """Return this process's device."""
+    if device.kind == "cuda":
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return torch.device(device.kind)
+
+
 def choose_threads() -> int:
     """Return torch's number of threads (OMP_NUM_THREADS sets it), at most the CPUs that the process may use.
 

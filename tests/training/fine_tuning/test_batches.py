@@ -1,63 +1,76 @@
 """Order of the training rows, their targets and weights."""
 
 import itertools
-import math
 import random
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from training.fine_tuning.batches import ShuffledLengthBatches
+from training.fine_tuning.batches import NO_ROW, TokenisedTweets, length_batches, sorted_batches
 from training.fine_tuning.targets import class_shares, class_weights
-from training.fine_tuning.trainer import LengthBatchTrainer, divergence
+from training.models.classifier import load_tokenizer
+from training.options import arg_parser, build_config
 
 LENGTHS = random.Random(1).choices(range(5, 100), k=1010)
 
 
-def batches_of(order: list[int]) -> list[list[int]]:
-    return [order[start : start + 10] for start in range(0, len(order), 10)]
-
-
 def test_every_row_occurs_once() -> None:
-    assert sorted(ShuffledLengthBatches(LENGTHS, 16, 1)) == list(range(len(LENGTHS)))
+    batches = length_batches(LENGTHS, 16, 1, 0)
+    assert sorted(row for batch in batches for row in batch if row != NO_ROW) == list(range(len(LENGTHS)))
 
 
 def test_a_batch_has_rows_of_similar_length() -> None:
-    order = list(ShuffledLengthBatches(LENGTHS, 10, 1))
     spread = [
-        max(LENGTHS[row] for row in batch) - min(LENGTHS[row] for row in batch) for batch in batches_of(order)
+        max(LENGTHS[row] for row in batch) - min(LENGTHS[row] for row in batch)
+        for batch in length_batches(LENGTHS, 10, 1, 0)
     ]
     # The 500 rows of a pool have 95 lengths: ten neighbours differ by about 2, ten random rows by about 80.
     assert sum(spread) / len(spread) < 5
 
 
 def test_batches_are_in_random_order_of_length() -> None:
-    means = [
-        sum(LENGTHS[row] for row in batch) / 10
-        for batch in batches_of(list(ShuffledLengthBatches(LENGTHS, 10, 1)))
-    ]
+    means = [sum(LENGTHS[row] for row in batch) / 10 for batch in length_batches(LENGTHS, 10, 1, 0)]
     falling = sum(before > after for before, after in itertools.pairwise(means))
     assert 35 < falling < 65  # of 100; in sorted batches all would fall or rise
 
 
 def test_the_order_depends_on_epoch_and_seed() -> None:
-    sampler, again = ShuffledLengthBatches(LENGTHS, 10, 1), ShuffledLengthBatches(LENGTHS, 10, 1)
-    first = list(sampler)
-    sampler.set_epoch(1)
-    again.set_epoch(1)
-    second = list(sampler)
-    assert first != second
-    # A run that is resumed in the second epoch does not iterate over the first.
-    assert second == list(again)
+    orders = [length_batches(LENGTHS, 10, seed, epoch) for seed, epoch in ((1, 0), (1, 1), (2, 0))]
+    assert all(one != other for one, other in itertools.combinations(orders, 2))
+    assert length_batches(LENGTHS, 10, 1, 1) == orders[1]
 
 
-def test_an_incomplete_batch_is_last() -> None:
-    order = list(ShuffledLengthBatches(LENGTHS[:25], 10, 1))
-    assert len(order) == 25
-    assert all(max(LENGTHS[r] for r in b) - min(LENGTHS[r] for r in b) < 60 for b in batches_of(order)[:2])
+def test_an_incomplete_batch_is_last_and_filled_up() -> None:
+    *full, last = length_batches(LENGTHS[:25], 10, 1, 0)
+    assert [len(batch) for batch in full] == [10, 10]
+    assert NO_ROW not in [row for batch in full for row in batch]
+    assert last[5:] == [NO_ROW] * 5
+    assert NO_ROW not in last[:5]
+
+
+def test_an_evaluation_takes_rows_from_the_shortest_to_the_longest() -> None:
+    batches = sorted_batches(LENGTHS[:25], 10)
+    assert [len(batch) for batch in batches] == [10, 10, 5]
+    assert [LENGTHS[row] for batch in batches for row in batch] == sorted(LENGTHS[:25])
+
+
+@pytest.mark.parametrize("architecture", ["bert", "xlnet"])  # padding at the right and at the left
+def test_a_width_contains_every_token_of_its_rows(architecture, checkpoint_of) -> None:
+    texts = ["thanks", "never refuse the vaccine", "the vaccine works today my child"]
+    rows = pd.DataFrame({"text": texts, "label": 0, "agreement": 1.0})
+    config = build_config(arg_parser().parse_args(["--preset", architecture, "--tweets", "t"]))
+    tokenizer = load_tokenizer(checkpoint_of(architecture), config)
+    tokenised = TokenisedTweets(rows, "label", tokenizer, torch.device("cpu"), 4)
+    expected = tokenizer(
+        texts[:2], padding="max_length", max_length=tokenised.width([0, 1]), return_tensors="pt"
+    )
+    found = tokenised.inputs(torch.tensor([0, 1]), tokenised.width([0, 1, NO_ROW]))
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in found)
+    assert 0 <= tokenised.width([0]) - tokenised.lengths[0] < 4
+    assert tokenised.width([2]) == max(tokenised.lengths)  # there are no more columns
 
 
 def test_a_rare_class_has_a_greater_weight_and_the_mean_weight_of_a_row_is_1() -> None:
@@ -113,28 +126,3 @@ def test_unlabelled_rows_do_not_influence_class_weights() -> None:
 def test_with_label_targets_the_label_has_the_whole_share() -> None:
     rows = pd.DataFrame({"label": [-1, 0, 1], "agreement": [1 / 3, 2 / 3, 1.0]})
     assert class_shares(rows, "label").tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
-
-
-@pytest.mark.parametrize(
-    ("smoothing", "expected"),
-    [
-        # (3 ln 2 + 2 ln 3) / 2: the row weights are 3 and 2
-        (0.0, 2.1383330),
-        # Each class gets 0.1 of 0.3. The targets of the first row become 0.8, 0.1, 0.1, its loss
-        # 0.8 ln 2 + 0.2 ln 4. The second row does not change.
-        (0.3, 2.3462772),
-    ],
-)
-def test_loss_is_the_mean_of_the_weighted_losses_of_the_rows(smoothing: float, expected: float) -> None:
-    trainer = LengthBatchTrainer.__new__(LengthBatchTrainer)  # the constructor needs a model
-    trainer._class_weights = torch.tensor([3.0, 1.0, 2.0])
-    trainer.args = SimpleNamespace(label_smoothing_factor=smoothing)
-    logits = torch.tensor([[math.log(2), 0, 0], [0, 0, 0]])  # probabilities 1/2, 1/4, 1/4 and 1/3, 1/3, 1/3
-    shares = torch.tensor([[1, 0, 0], [1 / 3, 1 / 3, 1 / 3]])  # weights 3 and (3 + 1 + 2) / 3
-    assert trainer._weighted_loss({"logits": logits}, shares).item() == pytest.approx(expected, abs=1e-6)
-
-
-def test_divergence_is_the_mean_of_both_directions() -> None:
-    first, second = torch.tensor([[math.log(2), 0, 0], [5.0, 0, 0]]), torch.tensor([[0.0, 0, 0], [6.0, 1, 1]])
-    # First row: 1/2, 1/4, 1/4 against 1/3, 1/3, 1/3 gives (1/6 ln 3/2 + 1/6 ln 4/3) / 2. Second row: equal.
-    assert divergence(first, second).item() == pytest.approx(0.0577623 / 2, abs=1e-6)

@@ -1,16 +1,20 @@
 """Early stopping, seeds, and the resumption of an unfinished training."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
-from transformers import TrainerCallback
 
 from training.data.labelled_tweets import read_labelled_tweets
 from training.fine_tuning import fine_tune as fine_tune_module
-from training.fine_tuning import trainer
+from training.fine_tuning import loop
+from training.fine_tuning import step as step_module
 from training.fine_tuning.device import Device
-from training.fine_tuning.fine_tune import FineTuned, fine_tune, last_checkpoint
+from training.fine_tuning.fine_tune import FineTuned, fine_tune
+from training.fine_tuning.loop import STATE_FILE, learning_rates
+from training.fine_tuning.step import TrainingStep
 from training.options import arg_parser, build_config
 
 
@@ -26,13 +30,13 @@ def tune(tweets_table, tiny_bert, tmp_path):
     """Fine-tunes the tiny BERT with some options; calls with the same folder share their state."""
     tweets = read_labelled_tweets(tweets_table, "safe_text")
 
-    def run(*options: str, folder: str = "state", callbacks: tuple[TrainerCallback, ...] = ()) -> FineTuned:
+    def run(*options: str, folder: str = "state") -> FineTuned:
         config = build_config(
             arg_parser().parse_args(["--preset", "bert", "--tweets", "t", "--batch-size", "16", *options])
         )
         state = tmp_path / folder
         rows = tweets.train, tweets.validation
-        return fine_tune(config, tiny_bert, *rows, state, log_every_steps=5, callbacks=callbacks)
+        return fine_tune(config, tiny_bert, *rows, state, log_every_steps=5)
 
     return run
 
@@ -75,9 +79,9 @@ def test_r_drop_adds_half_its_weight_times_the_divergence_to_the_loss(tune, monk
 
     def one(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
         passes.append((first, second))
-        return torch.tensor(1.0)
+        return torch.ones(len(first))
 
-    monkeypatch.setattr(trainer, "divergence", one)
+    monkeypatch.setattr(step_module, "divergence", one)
     heavy, light = (
         tune("--epochs", "1", "--dropout", "0.3", "--r-drop", r_drop, folder=r_drop)
         for r_drop in ("6", "1e-9")
@@ -88,58 +92,103 @@ def test_r_drop_adds_half_its_weight_times_the_divergence_to_the_loss(tune, monk
     first, second = passes[0]
     assert first.shape == second.shape == (16, 3)
     assert not torch.equal(first, second)
-    assert len(passes) == heavy.steps + light.steps  # not for the validation part
+    # Not for the validation part. Each training begins with a step that changes nothing.
+    assert len(passes) == heavy.steps + light.steps + 2
 
 
 class KilledError(Exception):
-    """Simulates kill -9: the trainer executes no code after it."""
+    """Simulates kill -9: the training executes no code after it."""
 
 
-class KillAt(TrainerCallback):
-    def __init__(self, step: int) -> None:
-        self.step = step
+@pytest.fixture
+def kill_at(monkeypatch):
+    """Kills the next training in the step after `step` finished ones, once."""
 
-    def on_step_end(self, args, state, control, **_) -> None:
-        if state.global_step == self.step:
-            raise KilledError
+    def kill(step: int) -> None:
+        run, steps = TrainingStep.run, iter(range(step + 1))
+
+        def killed(self: TrainingStep, *arguments: Any, **options: Any) -> None:
+            if next(steps, None) == step:
+                raise KilledError
+            run(self, *arguments, **options)
+
+        monkeypatch.setattr(TrainingStep, "run", killed)
+
+    return kill
 
 
-@pytest.mark.parametrize("step", [8, 17])  # an epoch has 10 steps; there are checkpoints at 5 and 15
-def test_a_resumed_training_gives_the_weights_of_an_uninterrupted_one(step, tune) -> None:
+@pytest.mark.parametrize("step", [3, 8, 17])  # an epoch has 10 steps
+@pytest.mark.parametrize("seconds", [0, 1e9], ids=["saved after each step", "never saved"])
+def test_a_resumed_training_gives_the_weights_of_an_uninterrupted_one(
+    step, seconds, tune, kill_at, monkeypatch, tmp_path
+) -> None:
     options = ("--epochs", "3", "--learning-rate", "0.001", "--patience", "9", "--r-drop", "1")
     uninterrupted = tune(*options, folder="uninterrupted")
+    monkeypatch.setattr(loop, "STATE_SECONDS", seconds)
+    kill_at(step)
     with pytest.raises(KilledError):
-        tune(*options, folder="killed", callbacks=(KillAt(step),))
+        tune(*options, folder="killed")
+    assert (tmp_path / "killed" / STATE_FILE).is_file() == (seconds == 0)
+    (tmp_path / "killed" / f"{STATE_FILE}.unfinished").write_bytes(b"killed while writing")
     resumed = tune(*options, folder="killed")
     assert resumed.steps == uninterrupted.steps
     assert (weights(resumed) - weights(uninterrupted)).abs().max() < 1e-6
     assert resumed.curves == uninterrupted.curves
+    assert resumed.metrics["train_mean_loss"] == pytest.approx(uninterrupted.metrics["train_mean_loss"])
+
+
+def test_the_speed_of_a_resumed_training_counts_the_time_before_the_interruption(
+    tune, kill_at, monkeypatch
+) -> None:
+    class Clock:
+        now = 0.0
+
+    def run(self: TrainingStep, *arguments: Any, **options: Any) -> None:
+        Clock.now += 2
+        original(self, *arguments, **options)
+
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: Clock.now))
+    monkeypatch.setattr(loop, "STATE_SECONDS", 0)
+    original = TrainingStep.run
+    monkeypatch.setattr(TrainingStep, "run", run)
+    options = ("--epochs", "2", "--patience", "9")
+    kill_at(15)
+    with pytest.raises(KilledError):
+        tune(*options)
+    Clock.now += 1000  # until the retry
+    resumed = tune(*options)
+    assert resumed.steps == 20
+    assert resumed.metrics["train_runtime_seconds"] == pytest.approx(40)
+    assert resumed.metrics["train_samples_per_second"] == pytest.approx(8)
 
 
 @pytest.mark.parametrize("before_the_end", [2, 0], ids=["before early stopping", "after early stopping"])
-def test_a_resumed_training_continues_the_count_of_patience(tune, before_the_end) -> None:
+def test_a_resumed_training_continues_the_count_of_patience(
+    tune, before_the_end, kill_at, monkeypatch
+) -> None:
+    monkeypatch.setattr(loop, "STATE_SECONDS", 0)
     options = ("--epochs", "30", "--learning-rate", "0.05", "--patience", "3")
     uninterrupted = tune(*options, folder="uninterrupted")
     if before_the_end:
+        kill_at(uninterrupted.steps - before_the_end)
         with pytest.raises(KilledError):
-            tune(*options, folder="killed", callbacks=(KillAt(uninterrupted.steps - before_the_end),))
+            tune(*options, folder="killed")
     else:
         tune(*options, folder="killed")  # as if the process had died during the export
     resumed = tune(*options, folder="killed")
-    assert resumed.steps - uninterrupted.steps in (
-        0,
-        1,
-    )  # the Trainer makes one step before it checks for a stop
+    assert resumed.steps == uninterrupted.steps
     assert (weights(resumed) - weights(uninterrupted)).abs().max() < 1e-6
 
 
-def test_incomplete_checkpoints_are_ignored(tmp_path) -> None:
-    for step, content in ((5, "{}\n"), (10, '{"global_st'), (15, None)):
-        (tmp_path / f"checkpoint-{step}").mkdir()
-        if content is not None:
-            (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text(content)
-    assert last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-5")
-    assert last_checkpoint(tmp_path / "absent") is None
+def test_the_learning_rate_rises_to_the_maximum_and_falls_to_0() -> None:
+    options = ["--preset", "bert", "--tweets", "t", "--batch-size", "16", "--epochs", "2.5"]
+    config = build_config(
+        arg_parser().parse_args([*options, "--learning-rate", "1", "--warmup-share", "0.2"])
+    )
+    # 50 rows are 4 batches; 2 of 10 steps are the warm-up
+    assert learning_rates(config, 50) == pytest.approx(
+        [0, 0.5, 1, 7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8]
+    )
 
 
 def test_training_stops_early_and_keeps_the_best_weights(tune) -> None:
