@@ -19,7 +19,7 @@ def export(model: str, tiny: bool) -> dict[str, Any]:
     from training.models.export import check_parity, export_onnx
 
     setup = Setup(model, tiny, invented_tweets(200), 8)
-    classifier, folder = setup.model.to("cpu").eval(), Path(tempfile.mkdtemp())
+    classifier, folder = setup.model.cpu().eval(), Path(tempfile.mkdtemp())
     began = clock()
     facts: dict[str, Any] = {"preset": model, "text_column": "text", "table_version": 0, "git_commit": ""}
     export_onnx(classifier, setup.tokenizer, folder, **facts, train_label_shares={})
@@ -132,7 +132,7 @@ def collective(tiny: bool) -> dict[str, Any]:
     """Record the sum of the gradients over processes in a graph. One process plays the first of two."""
     kind = "nccl" if torch.cuda.is_available() else "gloo"
     torch.distributed.init_process_group(kind, init_method="tcp://127.0.0.1:29511", rank=0, world_size=1)
-    step_module.processes = lambda: 2
+    step_module.processes = lambda: 2  # type: ignore[attr-defined]  # replaces an import
     losses, recordable = [], step_module.RECORDABLE
     for records in (False, True):
         step_module.RECORDABLE = recordable if records else ()

@@ -9,7 +9,11 @@ from typing import Any
 
 import pandas as pd
 import torch
-from transformers import BertConfig, BertModel, BertTokenizerFast
+from transformers import (  # type: ignore[attr-defined]  # the tokenizer is imported on demand
+    BertConfig,
+    BertModel,
+    BertTokenizerFast,
+)
 
 from training.fine_tuning.batches import TokenisedTweets, length_batches
 from training.fine_tuning.device import choose_device, torch_device
@@ -91,12 +95,13 @@ class Setup:
             checkpoint = write_checkpoint(Path(folder), model, tiny)
             torch.manual_seed(self.config.seed)
             self.tokenizer = load_tokenizer(checkpoint, self.config)
-            self.model = load_classifier(checkpoint, self.config, self.tokenizer).to(target)
+            self.model = load_classifier(checkpoint, self.config, self.tokenizer)
+            self.model.to(target)  # type: ignore[arg-type]  # hidden by decorators
         if values.get("dropout") == 0:
             assert self.model.config.attention_probs_dropout_prob == 0.1
             for module in self.model.modules():
                 if isinstance(getattr(module, "dropout", None), torch.nn.Dropout):
-                    module.dropout.p = 0.0
+                    module.dropout.p = 0.0  # type: ignore[union-attr]
         loaded = clock()
         self.rows = TokenisedTweets(rows, "votes", self.tokenizer, target, multiple)
         self.seconds = {"load": loaded - began, "tokenise": clock() - loaded}

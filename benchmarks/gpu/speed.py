@@ -130,7 +130,11 @@ def stock_trainer(model: str, tiny: bool, tweets: pd.DataFrame, batch_size: int)
     def run(steps: int) -> tuple[float, float]:
         torch.manual_seed(0)
         classifier = BertForSequenceClassification(
-            BertConfig(vocab_size=VOCABULARY, num_labels=3, **MODELS["tiny" if tiny else model])
+            BertConfig(
+                vocab_size=VOCABULARY,
+                num_labels=3,  # type: ignore[call-arg]  # a keyword of the base class
+                **MODELS["tiny" if tiny else model],
+            )
         )
         with tempfile.TemporaryDirectory() as folder:
             arguments = transformers.TrainingArguments(
@@ -198,10 +202,11 @@ def whole_trainer(model: str, tiny: bool) -> dict[str, Any]:
             device = choose_device()
             target = torch_device(device)
             rows = TokenisedTweets(parts["eval"], "votes", tuned.tokenizer, target, 8)
-            logits = predict(tuned.model.to(target), rows, loop_module.EVAL_BATCH_SIZE[device.kind])
+            tuned.model.to(target)  # type: ignore[arg-type]  # hidden by decorators
+            logits = predict(tuned.model, rows, loop_module.EVAL_BATCH_SIZE[device.kind])
             accuracy = float((logits.argmax(dim=1).cpu().numpy() - 1 == parts["eval"]["label"]).mean())
             evaluated = clock()
-            save_classifier(tuned.model.to("cpu"), tuned.tokenizer, Path(folder) / f"saved {name}")
+            save_classifier(tuned.model.cpu(), tuned.tokenizer, Path(folder) / f"saved {name}")
             ended = clock()
             found[name] = round(ended - began, 2)
             found[f"parts of {name}"] = {

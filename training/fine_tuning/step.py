@@ -26,7 +26,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 # one in every forward pass, and outside a graph they wait for the GPU to find out whether it hides a token.
 TAKES_PREPARED_MASK = ("bert", "roberta", "distilbert")
 # The steps of these can be recorded: they read no value on the host and copy nothing from it.
-RECORDABLE = (*TAKES_PREPARED_MASK, "mpnet", "gpt2", "xlnet")
+RECORDABLE: tuple[str, ...] = (*TAKES_PREPARED_MASK, "mpnet", "gpt2", "xlnet")
 MASK_ALIGNMENT = 8  # the memory-efficient attention would otherwise copy the mask in each layer
 
 
