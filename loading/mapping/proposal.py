@@ -18,6 +18,7 @@ from loading.mapping.dates import (
     to_times,
 )
 from loading.mapping.model import TEXT_ID, ColumnMapping, GivenMapping, Question, is_missing, label_key
+from loading.validation.tweet_ids import cure
 from loading.vocabulary import TEXT_TIERS
 
 LONG_NUMBER = re.compile(r"\d{8,20}")  # as ids of tweets are
@@ -201,7 +202,7 @@ def _choose_dates(
         return _check_format(sample[named[0]], date_format, questions), named[0]
     reference = None
     if tweet_id != TEXT_ID and ids.are_snowflakes(sample[tweet_id]):
-        cured = [ids.cure(value or "") for value in sample[tweet_id]]
+        cured = [cure(value or "") for value in sample[tweet_id]]
         reference = ids.snowflake_times(pa.array(cured, pa.string())).to_pylist()
     best, chosen = DateFormats((), (), 0.0), named[0] if given.has("created_at") and named else None
     for column in named:

@@ -15,6 +15,7 @@ from loading.mapping.dates import detect_formats, to_times
 from loading.mapping.labels import find_label, question_about_labels
 from loading.mapping.model import ColumnMapping, GivenMapping
 from loading.mapping.proposal import Proposal, propose_mapping
+from loading.validation.tweet_ids import cure
 
 TEXTS = [f"a tweet about vaccines, number {i}" for i in range(30)]
 SNOWFLAKES = [str(1366297150882732865 + 4194304 * 977 * i + i) for i in range(30)]
@@ -40,7 +41,7 @@ def subjects(found: Proposal) -> list[str]:
     ],
 )  # fmt: skip
 def test_exact_ids_are_cured_and_damaged_ones_stay(value: str, cured: str) -> None:
-    assert ids.cure(value) == cured
+    assert cure(value) == cured
     column, valid = ids.cure_column(pa.array(["A1", value]))
     assert column.to_pylist() == ["A1", cured]
     assert valid.tolist() == [True, re.fullmatch(r"[\w-]+", cured) is not None]
