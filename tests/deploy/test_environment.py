@@ -68,11 +68,14 @@ NOT_REQUIRED = {
     "TOKENIZERS_PARALLELISM",
     # torchrun sets them for each of its processes
     "RANK",
+    "LOCAL_RANK",
     "WORLD_SIZE",
     # every process has it
     "PATH",
     # of spark-submit; spark-env.sh appends to it
     "SPARK_SUBMIT_OPTS",
+    # dags/vaxpulse_dags/tasks.py sets it for a job
+    "VAXPULSE_JOB_NICE",
     # in messages only
     "HF_HOME",
     "HF_TOKEN",

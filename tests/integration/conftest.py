@@ -40,7 +40,7 @@ class Platform:
             capture_output=True,
             text=True,
             check=check,
-            timeout=880,
+            timeout=1480,
         )
 
     def api(self) -> AirflowApi:

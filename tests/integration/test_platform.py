@@ -31,7 +31,7 @@ from tests.monitoring.platform import Server
 from tests.stack_acceptance import web_attacks
 from vaxpulse_airflow.webhdfs import is_closed
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1500)
 
 HEALTHY_SECONDS = 60
 AFTER_CLEANING = ("explore_tweets", "train_classifiers", "score_tweets")
