@@ -12,6 +12,9 @@ from spark_jobs.scoring import drift_table
 from spark_jobs.scoring.drift_table import measure_new_dumps
 from spark_jobs.scoring.exports import write_exports
 from spark_jobs.scoring.insights import aggregations
+from spark_jobs.scoring.insights.page import count_days
+from spark_jobs.scoring.insights.periods import group_days
+from spark_jobs.scoring.insights.shares import COUNTS
 from spark_jobs.storage.schemas import TWEETS_CLEAN_SCHEMA
 from tests.spark_jobs.scorable_models import model_with
 
@@ -25,6 +28,7 @@ def scored(spark: SparkSession, *tweets: tuple[str, str, str, str]) -> DataFrame
     )
     columns = {
         "clean_text": F.col("text"),
+        "own_label": F.lit(None).cast("int"),
         "created_at": F.lit(None).cast("timestamp"),
         "hashtags": F.array(F.lit("flu")),
         "text_group": F.col("text"),
@@ -155,12 +159,16 @@ def test_tweets_are_counted_by_the_utc_day_on_which_they_were_written(spark: Spa
     tweets = scored(spark, *((tweet_id, "t", "train", "d") for tweet_id in times)).withColumn(
         "created_at", time_of[F.col("tweet_id")].cast("timestamp")
     )
-    tweets = tweets.withColumn("label", F.when(F.col("tweet_id") == "A2", -1).otherwise(1))
     first, second = date(2021, 3, 1), date(2021, 3, 2)
-    assert {
-        row.day: (row.negative, row.neutral, row.positive)
-        for row in aggregations.day_counts(tweets).collect()
-    } == {first: (1, 0, 2), second: (0, 0, 1), None: (0, 0, 1)}
+    dated = tweets.withColumn("day", F.to_date("created_at"))
+    assert count_days(dated) == {first: 3, second: 1}
+    periods = group_days({first: 3, second: 1}, "day")
+    assert {(row.tweet_id, row.period) for row in aggregations.split_by_period(dated, periods).collect()} == {
+        ("A1", "2021-03-01"),
+        ("A2", "2021-03-01"),
+        ("A3", "2021-03-01"),
+        ("A4", "2021-03-02"),
+    }
     [halves] = aggregations.hashtag_halves(tweets, second, 5).collect()
     assert halves.asDict() == {"hashtag": "flu", "before": 3, "after": 1}
 
@@ -178,12 +186,20 @@ def test_copies_of_a_text_are_one_row_of_the_extremes(spark: SparkSession) -> No
         ("once", 1, 0.7, 0.7),
     ]
     assert [row.asDict() for row in aggregations.hashtag_counts(tweets, 5).collect()] == [
-        {
-            "hashtag": "flu",
-            "tweets": 4,
-            "negative": 0,
-            "neutral": 0,
-            "positive": 4,
-            "score": pytest.approx(0.6),
-        }
+        {"hashtag": "flu", "tweets": 4, "score": pytest.approx(0.6)}
     ]
+
+
+def test_texts_are_counted_by_own_label_and_without_one_by_the_predicted_label(spark: SparkSession) -> None:
+    dumps = {"A1": "x", "A2": "x", "A3": "x", "B1": "y", "C1": "z"}
+    tweets = scored(spark, *((tweet_id, text, "train", "d") for tweet_id, text in dumps.items()))
+    own = F.when(F.col("tweet_id").isin("A1", "A2"), -1).when(F.col("tweet_id") == "B1", 0).cast("int")
+    tweets = tweets.withColumn("own_label", own)
+    found = aggregations.text_counts(tweets, F.col("dump_sha256")).collect()
+    assert {tuple(row[name] for name in ("part", "texts", *COUNTS)) for row in found} == {
+        ("d", 1, 2, 0, 0, 0, 0, 1),
+        ("d", 1, 0, 1, 0, 0, 0, 0),
+        ("d", 1, 0, 0, 0, 0, 0, 1),
+    }
+    [tag] = aggregations.hashtag_counts(tweets, 5).collect()
+    assert tag.score == pytest.approx((-1 - 1 + 0 + 0.6 + 0.6) / 5)
