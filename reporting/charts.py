@@ -208,18 +208,23 @@ def share_bars(categories: Sequence[str], parts: Mapping[str, Sequence[float]], 
 
 
 def limit_bars(
-    categories: Sequence[str], values: Mapping[str, Sequence[float]], limit: float, xlabel: str
+    categories: Sequence[str], values: Mapping[str, tuple[Sequence[float], Sequence[float]]], xlabel: str
 ) -> Draw:
-    """Draw one bar for each category and kind of value, and a line at the limit."""
+    """Draw one bar for each category and kind of value, with a mark at its limit.
+
+    `values` maps a kind to the values and the limits of the categories. A limit that is nan has no mark.
+    """
 
     def draw(axes: Axes, colours: Mapping[str, str]) -> None:
         height = 0.8 / len(values)
-        for place, ((kind, of_kind), colour) in enumerate(
+        for place, ((kind, (of_kind, limits)), colour) in enumerate(
             zip(values.items(), ("positive", "unlabelled", "neutral"), strict=False)
         ):
             at = np.arange(len(categories)) + (place - (len(values) - 1) / 2) * height
             axes.barh(at, of_kind, height * 0.92, color=colours[colour], label=kind)
-        axes.axvline(limit, color=colours["negative"], linestyle="--", linewidth=1, label="limit")
+            axes.plot(
+                limits, at, "|", color=colours["negative"], ms=10, mew=2, label="" if place else "limit"
+            )
         axes.set_yticks(range(len(categories)), categories)
         axes.invert_yaxis()
         axes.set(xlabel=xlabel)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from reporting.page import Section, render
+from spark_jobs.scoring.drift import DISTANCES, FIXED_LIMITS
 from spark_jobs.scoring.insights import opinion_sections
 from spark_jobs.scoring.insights.shares import Shares
 
@@ -38,6 +39,7 @@ RANKED = {
         {"text": "hm", "tweets": 1, "negative": 0.3, "positive": 0.3, "uncertain": 0.4, "score": 0.0}
     ],
 }
+LIMITS = [f"{name}_limit" for name in DISTANCES]
 MEASURED = [
     {
         "name": "july.csv",
@@ -47,12 +49,13 @@ MEASURED = [
         "word_psi": 0.02,
         "unseen_word_increase": 0.01,
         "confidence_drop": -0.02,
+        **dict(zip(LIMITS, (0.04, 0.05, 0.02), strict=True)),
         "breaches": ["label_psi"],
     },
     {
         "name": "small.csv",
         "tweets": 7,
-        **dict.fromkeys(("label_psi", "length_psi", "word_psi", "unseen_word_increase", "confidence_drop")),
+        **dict.fromkeys((*DISTANCES, *FIXED_LIMITS, *LIMITS)),
         "breaches": [],
     },
 ]
@@ -108,7 +111,7 @@ def test_page_has_the_numbers_of_hashtags_champions_and_drift(sections: list[Sec
         "of 100 tweets that both scored, 5 (5.0 %) have a different label",
         "previously negative 80 0 5",
         "Above a limit: july.csv.",
-        "july.csv 1,000 0.310 0.010 0.020 0.010 -0.020 label_psi",
+        "july.csv 1,000 0.310 0.040 0.010 0.050 0.020 0.020 0.010 -0.020 label_psi",
     ):
         assert numbers in text, numbers
 

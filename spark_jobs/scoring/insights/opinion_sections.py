@@ -1,14 +1,14 @@
 """Sections of the insight report: opinions by dump and hashtag, examples, changes of model and data."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from contracts.labels import CLASS_NAMES, LABEL_NAMES
-from contracts.statistics import MIN_ROWS_FOR_STATISTICS
 from reporting import charts
 from reporting.figures import draw_picture
 from reporting.page import Section, Table, format_share
-from spark_jobs.scoring.drift import LIMITS
+from spark_jobs.scoring.drift import DISTANCES, FIXED_LIMITS, MIN_LIMIT, MIN_TWEETS
 from spark_jobs.scoring.insights.shares import Shares
 
 SHARES_TEXT = (
@@ -161,11 +161,13 @@ def drift_section(measured: Sequence[Mapping[str, Any]]) -> Section:
 
     `measured` are rows of the table `drift` with the dump's `name`, latest first.
     """
-    limits = ", ".join(f"{name.replace('_', ' ')} {limit:g}" for name, limit in LIMITS.items())
+    fixed = ", ".join(f"{name.replace('_', ' ')} {limit:g}" for name, limit in FIXED_LIMITS.items())
     breached = [row["name"] for row in measured if row["breaches"]]
     text = (
-        f"Distance of each dump from the champion's training data. Limits: {limits}. PSI is the population "
-        f"stability index. Dumps of fewer than {MIN_ROWS_FOR_STATISTICS} tweets are not measured. "
+        "Distance of each dump from the champion's training data. Tweets that the champion was trained on "
+        f"are not measured, nor are dumps with fewer than {MIN_TWEETS} other tweets. PSI is the population "
+        "stability index. Its limit is the largest distance that chance explains for the size of the dump, "
+        f"at least {MIN_LIMIT:g}. Other limits: {fixed}. "
         + (f"Above a limit: {', '.join(breached)}." if breached else "No dump is above a limit.")
     )
     if len(measured) > MAX_DUMPS_DRAWN:
@@ -174,10 +176,12 @@ def drift_section(measured: Sequence[Mapping[str, Any]]) -> Section:
         return Section("Drift", text)
     measured = measured[:MAX_DUMPS_DRAWN]
     names = [row["name"] for row in measured]
-    values = {
-        name.removesuffix("_psi"): [row[name] or 0.0 for row in measured]
-        for name in LIMITS
-        if name.endswith("_psi")
+    distances = {
+        name.removesuffix("_psi"): (
+            [row[name] or 0.0 for row in measured],
+            [row[f"{name}_limit"] or math.nan for row in measured],
+        )
+        for name in DISTANCES
     }
     alt = (
         "Three bars for each dump: "
@@ -187,24 +191,21 @@ def drift_section(measured: Sequence[Mapping[str, Any]]) -> Section:
     picture = draw_picture(
         "drift",
         alt,
-        charts.limit_bars(names, values, LIMITS["label_psi"], "population stability index"),
+        charts.limit_bars(names, distances, "population stability index"),
         height=1.2 + 0.5 * len(names),
     )
+    columns = [each for name in DISTANCES for each in (name, f"{name}_limit")] + list(FIXED_LIMITS)
     rows = [
         (
             row["name"],
             row["tweets"],
-            *("" if row[name] is None else f"{row[name]:.3f}" for name in LIMITS),
+            *("" if row[column] is None else f"{row[column]:.3f}" for column in columns),
             ", ".join(row["breaches"]),
         )
         for row in measured
     ]
-    return Section(
-        "Drift",
-        text,
-        [picture],
-        [Table(("dump", "tweets", *(name.replace("_", " ") for name in LIMITS), "breaches"), rows)],
-    )
+    header = ("dump", "tweets", *(column.replace("_", " ") for column in columns), "breaches")
+    return Section("Drift", text, [picture], [Table(header, rows)])
 
 
 def files_section(files: Mapping[str, str], names: Mapping[str, str], base: str) -> Section:

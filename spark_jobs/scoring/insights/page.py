@@ -12,6 +12,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from contracts.statistics import MIN_ROWS_FOR_STATISTICS
+from contracts.tables import DRIFT
 from reporting.page import Section, render
 from spark_jobs.scoring.exports import HASH_DIGITS_SHOWN, write_exports
 from spark_jobs.scoring.increments import is_model
@@ -20,6 +21,7 @@ from spark_jobs.scoring.insights.periods import Period, Timeline, build_timeline
 from spark_jobs.scoring.insights.shares import Shares, estimate_shares
 from spark_jobs.scoring.scorable_model import ScorableModel
 from spark_jobs.storage.publishing import log_to_mlflow, report_files, write_files
+from spark_jobs.storage.schemas import add_missing_columns
 from spark_jobs.storage.table_versions import read_version
 
 HASHTAGS_SHOWN = 20
@@ -222,13 +224,8 @@ def read_drift(
     spark: SparkSession, drift_uri: str, model: ScorableModel, names: dict[str, str]
 ) -> list[dict[str, object]]:
     """Return the model's rows of `drift` with the names of the dumps, latest first."""
-    rows = (
-        spark.read.format("delta")
-        .load(drift_uri)
-        .where(is_model(model))
-        .orderBy(F.desc("measured_at"), "dump_sha256")
-        .collect()
-    )
+    table = add_missing_columns(spark.read.format("delta").load(drift_uri), DRIFT)
+    rows = table.where(is_model(model)).orderBy(F.desc("measured_at"), "dump_sha256").collect()
     return [
         row.asDict() | {"name": names.get(row.dump_sha256, row.dump_sha256[:HASH_DIGITS_SHOWN])}
         for row in rows
