@@ -93,7 +93,8 @@ TRAIN_PARAMS = {
     ),
 }
 
-# Retries for 20 minutes or longer, so that an outage of MLflow after a training does not fail the run.
+# Retries for 20 minutes or longer, so that an outage of MLflow before or after a training does not fail the
+# run. A training that is retried is resumed.
 OUTAGE_RETRIES: dict[str, Any] = {
     "retries": 6,
     "retry_exponential_backoff": 2.0,
@@ -162,15 +163,13 @@ def training_task(
         operator_arguments: further arguments of CommandOperator.
     """
     # Only the workers of this queue have the libraries of `training`. A LocalExecutor ignores queues.
-    settings: dict[str, Any] = {"task_id": task_id, "queue": "gpu", "command": command}
+    settings: dict[str, Any] = {"task_id": task_id, "queue": "gpu", "command": command, **OUTAGE_RETRIES}
     if trains:
         settings |= {
             "command": [*LOW_PRIORITY, *command],
             "pool": "gpu",
             "execution_timeout": TRAINING_TIMEOUT,
         }
-    else:
-        settings |= OUTAGE_RETRIES
     settings |= operator_arguments
     if isinstance(options, XComArg):
         return CommandOperator.partial(**settings).expand(options=options)

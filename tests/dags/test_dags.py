@@ -49,16 +49,15 @@ def test_every_task_has_an_owner_retries_and_a_timeout(dag_bag):
     assert tasks
     for task in tasks:
         assert task.owner == "vaxpulse", task
-        expected = {"compare": 6, "promote": 6, "summary": 6}.get(
-            task.task_id, 3 if runs_package(task, "loading") else 2
-        )
+        retries = {"training": 6, "loading": 3}
+        expected = next((count for package, count in retries.items() if runs_package(task, package)), 2)
         assert task.retries == expected, task
         # A decision may take days.
         assert bool(task.execution_timeout) != isinstance(task, HITLOperator), task
 
 
-def test_comparison_and_promotion_are_retried_during_an_outage_of_twenty_minutes(dag_bag):
-    for task_id in ("compare", "promote"):
+def test_commands_of_a_training_are_retried_during_an_outage_of_twenty_minutes(dag_bag):
+    for task_id in ("train", "compare", "promote"):
         task = dag_bag.dags["train_classifiers"].get_task(task_id)
         delays = [task.retry_delay * task.retry_exponential_backoff**number for number in range(task.retries)]
         assert sum((min(delay, task.max_retry_delay) for delay in delays), timedelta()) > timedelta(
