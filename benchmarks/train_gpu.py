@@ -128,7 +128,7 @@ def main() -> None:
 
 
 def summary(results: dict[str, Any]) -> None:
-    """Print the requirements and what was measured."""
+    """Print each requirement with the measured value."""
 
     def figure(part: str, *names: str) -> Any:
         found: Any = results.get(part, {})
