@@ -181,8 +181,10 @@ TWEETS_SCORED = Table(
     ),
 )
 
-# Distance of each dump from the model's training data. Measures are null for a dump with too few tweets.
-# `breaches` names the measures above their limits.
+# Distance of each dump from the model's training data. `tweets` counts the tweets that the model was not
+# trained on; only these are measured. Measures are null if they are too few. The limit of a distance depends
+# on the size of the dump; it is null in rows of version 0.2.0. `breaches` names the measures above their
+# limits.
 DRIFT = Table(
     "drift",
     key=("dump_sha256", "model_name", "model_version"),
@@ -196,6 +198,9 @@ DRIFT = Table(
         Column("word_psi", "double", nullable=True),
         Column("unseen_word_increase", "double", nullable=True),
         Column("confidence_drop", "double", nullable=True),
+        Column("label_psi_limit", "double", nullable=True),
+        Column("length_psi_limit", "double", nullable=True),
+        Column("word_psi_limit", "double", nullable=True),
         Column("breaches", "array<string>"),
         Column("measured_at", "timestamp"),
     ),

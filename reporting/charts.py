@@ -120,25 +120,22 @@ def ranked_bars(groups: Mapping[str, Sequence[tuple[str, float]]], xlabel: str) 
 
 
 def interval_bars(
-    names: Sequence[str], groups: Mapping[str, tuple[np.ndarray, np.ndarray]], xlabel: str
+    names: Sequence[str], values: np.ndarray, interval: np.ndarray, unadjusted: np.ndarray, xlabel: str
 ) -> Draw:
-    """Draw one bar for each label and group, with its interval. All groups but the last one are paler.
+    """Draw one bar for each label, with its interval, and a mark at its unadjusted value.
 
-    `groups` maps a name to (labels,) values and (2, labels) interval ends.
+    The shapes are (labels,), and (2, labels) for the interval ends.
     """
 
     def draw(axes: Axes, colours: Mapping[str, str]) -> None:
-        height = 0.8 / len(groups)
-        for place, (values, interval) in enumerate(groups.values()):
-            at = np.arange(len(names)) + (place - (len(groups) - 1) / 2) * height
-            alpha = 1 if place == len(groups) - 1 else 0.45
-            axes.barh(at, values, height * 0.92, color=[colours[name] for name in names], alpha=alpha)
-            errors = np.abs(interval - values)
-            axes.errorbar(values, at, xerr=errors, fmt="none", ecolor=colours["all"], elinewidth=1, capsize=3)
-        axes.set_yticks(range(len(names)), [f"{name}: {', '.join(groups)}" for name in names])
+        axes.barh(names, values, 0.7, color=[colours[name] for name in names])
+        errors = np.abs(interval - values)
+        axes.errorbar(values, names, xerr=errors, fmt="none", ecolor=colours["all"], elinewidth=1, capsize=3)
+        axes.plot(unadjusted, names, "D", mfc="none", color=colours["all"], label="unadjusted")
         axes.invert_yaxis()
         axes.set(xlabel=xlabel)
         axes.grid(axis="x", alpha=0.25)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1))
 
     return draw
 
@@ -149,7 +146,7 @@ def dated_lines(
     dashed: Mapping[str, np.ndarray],
     ylabel: str,
 ) -> Draw:
-    """Draw an adjusted and a predicted (dashed) line for each label. The adjusted one has a band.
+    """Draw a line with a band and an unadjusted (dashed) line for each label.
 
     `lines` maps a label to (times,) values and (2, times) interval ends, `dashed` to (times,) values.
     """
@@ -165,7 +162,7 @@ def dated_lines(
         keys = [Line2D([], [], color=colours[name], marker="o", markersize=3, label=name) for name in lines]
         keys += [
             Line2D([], [], color=colours["all"], label="adjusted"),
-            Line2D([], [], color=colours["all"], linestyle="--", linewidth=1, label="predicted"),
+            Line2D([], [], color=colours["all"], linestyle="--", linewidth=1, label="unadjusted"),
         ]
         axes.legend(handles=keys, ncols=len(keys), loc="lower left", bbox_to_anchor=(0, 1))
 
@@ -211,18 +208,23 @@ def share_bars(categories: Sequence[str], parts: Mapping[str, Sequence[float]], 
 
 
 def limit_bars(
-    categories: Sequence[str], values: Mapping[str, Sequence[float]], limit: float, xlabel: str
+    categories: Sequence[str], values: Mapping[str, tuple[Sequence[float], Sequence[float]]], xlabel: str
 ) -> Draw:
-    """Draw one bar for each category and kind of value, and a line at the limit."""
+    """Draw one bar for each category and kind of value, with a mark at its limit.
+
+    `values` maps a kind to the values and the limits of the categories. A limit that is nan has no mark.
+    """
 
     def draw(axes: Axes, colours: Mapping[str, str]) -> None:
         height = 0.8 / len(values)
-        for place, ((kind, of_kind), colour) in enumerate(
+        for place, ((kind, (of_kind, limits)), colour) in enumerate(
             zip(values.items(), ("positive", "unlabelled", "neutral"), strict=False)
         ):
             at = np.arange(len(categories)) + (place - (len(values) - 1) / 2) * height
             axes.barh(at, of_kind, height * 0.92, color=colours[colour], label=kind)
-        axes.axvline(limit, color=colours["negative"], linestyle="--", linewidth=1, label="limit")
+            axes.plot(
+                limits, at, "|", color=colours["negative"], ms=10, mew=2, label="" if place else "limit"
+            )
         axes.set_yticks(range(len(categories)), categories)
         axes.invert_yaxis()
         axes.set(xlabel=xlabel)

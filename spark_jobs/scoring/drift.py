@@ -1,13 +1,13 @@
 """Measure drift: the distance of a dump from the champion's data in labels, lengths, words and confidence.
 
-Distances of distributions are population stability indices (PSI). By convention, a PSI below 0.1 means no
-change and above 0.25 a different population. Significance tests are not useful: with a million tweets every
-difference is significant.
+Distances of distributions are population stability indices (PSI). A distance is a breach if it is larger than
+chance explains for a dump of this size: the limit is the largest of many simulated distances between samples
+of one population. With a million tweets every difference is significant, so no limit is below MIN_LIMIT.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
-from functools import reduce
+from dataclasses import dataclass
+from functools import cache, reduce
 from operator import add
 
 import numpy as np
@@ -19,16 +19,21 @@ from contracts.labels import LABELS
 
 LENGTH_EDGES = (40, 60, 80, 100, 120, 140, 200, 280)  # characters; boundaries of the length groups
 FREQUENT_WORDS = 50
+# Smaller dumps are not measured: their few words may exceed the fixed limits by chance.
+MIN_TWEETS = 50
 # Added to each count, so that the distance is finite if a group is empty on one side.
 PSEUDO_COUNT = 0.5
-# A measure above its limit is a breach. The last two are differences to the eval side of the champion's data.
-LIMITS = {
-    "label_psi": 0.25,
-    "length_psi": 0.25,
-    "word_psi": 0.25,
-    "unseen_word_increase": 0.25,
-    "confidence_drop": 0.15,
-}
+DISTANCES = ("label_psi", "length_psi", "word_psi")
+# Limits of the other measures, which are differences to the eval side of the champion's data.
+FIXED_LIMITS = {"unseen_word_increase": 0.25, "confidence_drop": 0.15}
+MIN_LIMIT = 0.02
+# Simulated distances. The limit is the largest one: each distance exceeds it in one of 10,000 dumps without
+# drift.
+DRAWS = 10_000
+SEED = 1
+# Words of a tweet depend on each other: their distance varies as that of fewer independent words. Measured on
+# the public data: docs/experiments/scoring.md.
+WORDS_PER_INDEPENDENT_WORD = 1.3
 
 
 @dataclass(frozen=True)
@@ -45,9 +50,9 @@ class Profile:
     """
 
     tweets: int
-    labels: Sequence[int]
-    lengths: Sequence[int]
-    words: Sequence[int]
+    labels: tuple[int, ...]
+    lengths: tuple[int, ...]
+    words: tuple[int, ...]
     unseen: int
     confidence: float
 
@@ -59,28 +64,55 @@ class Profile:
 
 @dataclass(frozen=True)
 class Drift:
-    """The measures of LIMITS. A larger value is a larger distance."""
+    """Measures, and the limits of DISTANCES. A larger value is a larger distance."""
 
     label_psi: float
     length_psi: float
     word_psi: float
     unseen_word_increase: float
     confidence_drop: float
+    label_psi_limit: float
+    length_psi_limit: float
+    word_psi_limit: float
 
     def breaches(self) -> list[str]:
         """Return the names of the measures above their limits."""
-        return [field.name for field in fields(self) if getattr(self, field.name) > LIMITS[field.name]]
+        limits = {name: getattr(self, f"{name}_limit") for name in DISTANCES} | FIXED_LIMITS
+        return [name for name, limit in limits.items() if getattr(self, name) > limit]
 
 
-def stability_index(counts: Sequence[int], reference: Sequence[int]) -> float:
-    """Return the PSI of two distributions over the same groups.
+def stability_index(counts: Sequence[int] | np.ndarray, reference: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Return the PSI of distributions over the same groups: (..., groups) counts -> (...) distances.
 
     >>> stability_index([100, 200], [1000, 2000]) < 0.001, stability_index([200, 100], [1000, 2000]) > 0.1
-    (True, True)
+    (np.True_, np.True_)
     """
     now, before = (np.asarray(each) + PSEUDO_COUNT for each in (counts, reference))
-    now, before = now / now.sum(), before / before.sum()
-    return float((rel_entr(now, before) + rel_entr(before, now)).sum())
+    now, before = (each / each.sum(axis=-1, keepdims=True) for each in (now, before))
+    distances: np.ndarray = (rel_entr(now, before) + rel_entr(before, now)).sum(axis=-1)
+    return distances
+
+
+def chance_limit(counts: Sequence[int], reference: tuple[int, ...], per_independent: float = 1) -> float:
+    """Return the limit of the PSI of `counts`, from distances between two samples of one population.
+
+    The samples have the sizes of the two sides, divided by `per_independent`.
+    """
+    size = int(sum(counts) / per_independent)
+    # Two digits of the size are enough, and dumps of about the same size share a simulation.
+    size -= size % 10 ** max(0, len(str(size)) - 2)
+    return simulate_limit(size, reference, int(sum(reference) / per_independent))
+
+
+@cache
+def simulate_limit(size: int, reference: tuple[int, ...], reference_size: int) -> float:
+    """Return the largest PSI of two samples with the distribution of `reference` in DRAWS simulations."""
+    random = np.random.default_rng(SEED)
+    population = np.asarray(reference) + PSEUDO_COUNT
+    samples = (
+        random.multinomial(number, population / population.sum(), DRAWS) for number in (size, reference_size)
+    )
+    return max(MIN_LIMIT, float(stability_index(*samples).max()))
 
 
 def measure(dump: Profile, train: Profile, held_out: Profile) -> Drift:
@@ -89,11 +121,14 @@ def measure(dump: Profile, train: Profile, held_out: Profile) -> Drift:
     `train` and `held_out` are the train and eval sides of the champion's data.
     """
     return Drift(
-        label_psi=stability_index(dump.labels, held_out.labels),
-        length_psi=stability_index(dump.lengths, train.lengths),
-        word_psi=stability_index(dump.words, train.words),
+        label_psi=float(stability_index(dump.labels, held_out.labels)),
+        length_psi=float(stability_index(dump.lengths, train.lengths)),
+        word_psi=float(stability_index(dump.words, train.words)),
         unseen_word_increase=dump.unseen_share - held_out.unseen_share,
         confidence_drop=held_out.confidence - dump.confidence,
+        label_psi_limit=chance_limit(dump.labels, held_out.labels),
+        length_psi_limit=chance_limit(dump.lengths, train.lengths),
+        word_psi_limit=chance_limit(dump.words, train.words, WORDS_PER_INDEPENDENT_WORD),
     )
 
 
@@ -160,9 +195,9 @@ def assemble(of_tweets: Iterable[Mapping], of_words: Iterable[Mapping]) -> dict[
     return {
         part: Profile(
             tweets=sum(counts["labels"]),
-            labels=counts["labels"],
-            lengths=counts["lengths"],
-            words=words[part],
+            labels=tuple(counts["labels"]),
+            lengths=tuple(counts["lengths"]),
+            words=tuple(words[part]),
             unseen=unseen[part],
             confidence=counts["confidence"] / sum(counts["labels"]),
         )

@@ -1,6 +1,6 @@
 """Measure the drift of dumps that are new to a model, and append it to the table `drift`."""
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from functools import reduce
 from operator import and_
@@ -9,9 +9,8 @@ from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from contracts.statistics import MIN_ROWS_FOR_STATISTICS
 from contracts.tables import DRIFT
-from spark_jobs.scoring.drift import LIMITS, Profile, build_profiles, measure, rank_vocabulary
+from spark_jobs.scoring.drift import MIN_TWEETS, Drift, Profile, build_profiles, measure, rank_vocabulary
 from spark_jobs.scoring.increments import is_model
 from spark_jobs.scoring.insights.aggregations import confidence
 from spark_jobs.scoring.scorable_model import ScorableModel
@@ -24,7 +23,8 @@ def measure_new_dumps(
 ) -> int:
     """Add a row to `drift` for each dump of `scored` without a row for this model. Return the number of rows.
 
-    `scored` are tweets with the model's scores. Add nothing if no tweet of the champion's data has a score.
+    `scored` are tweets with the model's scores. Tweets of the train side are not measured, because the model
+    predicts their labels too well. Add nothing if no tweet of the champion's data has a score.
     """
     table = DeltaTable.createIfNotExists(spark).location(drift_uri).addColumns(DRIFT_SCHEMA).execute()
     measured = spark.read.format("delta").load(drift_uri).where(is_model(model))
@@ -34,19 +34,27 @@ def measure_new_dumps(
         return 0
     scored = scored.withColumn("confidence", confidence())
     labelled = scored.join(training_data(spark, clean_uri, model), "tweet_id", how="inner").persist()
-    words = rank_vocabulary(labelled.where("part = 'train'")).persist()
+    train_side = labelled.where("part = 'train'")
+    words = rank_vocabulary(train_side).persist()
     reference = build_profiles(labelled, words)
     if reference.keys() != {"train", "eval"}:
         return 0
-    tweets_of_dumps = scored.where(F.col("dump_sha256").isin(dumps)).withColumn("part", F.col("dump_sha256"))
+    tweets_of_dumps = (
+        scored.where(F.col("dump_sha256").isin(dumps))
+        .join(train_side, "tweet_id", how="left_anti")
+        .withColumn("part", F.col("dump_sha256"))
+    )
+    profiles = build_profiles(tweets_of_dumps, words)
     now = datetime.now(UTC)
     rows = [
-        (dump, model.name, model.version, *drift_columns(profile, reference), now)
-        for dump, profile in build_profiles(tweets_of_dumps, words).items()
+        (dump, model.name, model.version, *drift_columns(profiles.get(dump), reference), now)
+        for dump in dumps
     ]
     new = spark.createDataFrame(rows, DRIFT_SCHEMA)
     same = reduce(and_, (F.col(f"old.{column}") == F.col(f"new.{column}") for column in DRIFT.key))
-    table.alias("old").merge(new.alias("new"), same).whenNotMatchedInsertAll().execute()
+    # Schema evolution adds columns that are new in contracts.tables.
+    merge = table.alias("old").merge(new.alias("new"), same).withSchemaEvolution()
+    merge.whenNotMatchedInsertAll().execute()
     for cached in (words, labelled):
         cached.unpersist()
     return len(rows)
@@ -64,9 +72,10 @@ def training_data(spark: SparkSession, clean_uri: str, model: ScorableModel) -> 
     return tweets.where(is_labelled).select("tweet_id", F.col("split").alias("part"))
 
 
-def drift_columns(dump: Profile, reference: dict[str, Profile]) -> tuple[object, ...]:
+def drift_columns(dump: Profile | None, reference: dict[str, Profile]) -> tuple[object, ...]:
     """Return the columns of `drift` from `tweets` to `breaches`. Measures of small dumps are null."""
-    if dump.tweets < MIN_ROWS_FOR_STATISTICS:
-        return (dump.tweets, *(None for _ in LIMITS), [])
+    tweets = dump.tweets if dump else 0
+    if dump is None or tweets < MIN_TWEETS:
+        return (tweets, *(None for _ in fields(Drift)), [])
     drift = measure(dump, reference["train"], reference["eval"])
-    return (dump.tweets, *asdict(drift).values(), drift.breaches())
+    return (tweets, *asdict(drift).values(), drift.breaches())

@@ -5,39 +5,20 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from spark_jobs.scoring import drift_table
 from spark_jobs.scoring.drift_table import measure_new_dumps
 from spark_jobs.scoring.exports import write_exports
 from spark_jobs.scoring.insights import aggregations
-from spark_jobs.storage.schemas import TWEETS_CLEAN_SCHEMA
+from spark_jobs.scoring.insights.page import count_days
+from spark_jobs.scoring.insights.periods import group_days
+from spark_jobs.scoring.insights.shares import COUNTS
+from tests.jobs.small_tables import save_labelled_tweets, scored, with_dump
 from tests.spark_jobs.scorable_models import model_with
 
 FORMULAS = ["=1+1", "+1", "-1", "@A1", "\t=1", "\r=1", "\n=1", "＝1"]
-
-
-def scored(spark: SparkSession, *tweets: tuple[str, str, str, str]) -> DataFrame:
-    """Tweets of (tweet_id, text, split, dump_sha256) with the same scores for all."""
-    rows = spark.createDataFrame(
-        list(tweets), "tweet_id string, text string, split string, dump_sha256 string"
-    )
-    columns = {
-        "clean_text": F.col("text"),
-        "created_at": F.lit(None).cast("timestamp"),
-        "hashtags": F.array(F.lit("flu")),
-        "text_group": F.col("text"),
-        "p_negative": F.lit(0.1),
-        "p_neutral": F.lit(0.2),
-        "p_positive": F.lit(0.7),
-        "label": F.lit(1),
-        "score": F.lit(0.6),
-        "model_name": F.lit("tiny"),
-        "model_version": F.lit("1"),
-        "scored_at": F.current_timestamp(),
-    }
-    return rows.withColumns(columns).select(*aggregations.TWEETS, *aggregations.SCORES)
 
 
 def test_no_tweet_id_of_a_submission_is_a_formula_and_in_parquet_each_is_as_delivered(
@@ -65,39 +46,9 @@ def test_no_tweet_id_of_a_submission_is_a_formula_and_in_parquet_each_is_as_deli
     )
 
 
-def clean_row(**values: object) -> tuple[object, ...]:
-    """A row of tweets_clean. Columns without a value are null."""
-    return tuple(values.get(name) for name in TWEETS_CLEAN_SCHEMA.names)
-
-
 @pytest.fixture
 def clean_uri(spark: SparkSession, tmp_path: Path) -> str:
-    """A table tweets_clean with a labelled dump `old`."""
-    uri = str(tmp_path / "tweets_clean")
-    values = {"label": 1, "agreement": 1.0, "hashtags": ["flu"], "emoji": [], "stemmed_text": ""}
-    rows = [
-        clean_row(
-            **values,
-            tweet_id=f"A{i}",
-            **dict.fromkeys(("safe_text", "text", "clean_text"), f"vaccines work {i % 7}"),
-            text_group="g",
-            split="eval" if i % 5 == 0 else "train",
-            dump_sha256="old",
-        )
-        for i in range(300)
-    ]
-    spark.createDataFrame(rows, TWEETS_CLEAN_SCHEMA).write.format("delta").save(uri)
-    return uri
-
-
-def with_dump(spark: SparkSession, clean_uri: str, dump: str, text: str, tweets: int) -> DataFrame:
-    """The labelled tweets and a new dump of `tweets` unlabelled ones, scored."""
-    labelled = [
-        (row.tweet_id, row.text, row.split, row.dump_sha256)
-        for row in spark.read.format("delta").load(clean_uri).collect()
-    ]
-    new = [(f"{dump}-{i}", f"{text} {i % 7}", "unlabelled", dump) for i in range(tweets)]
-    return scored(spark, *labelled, *new)
+    return save_labelled_tweets(spark, tmp_path)
 
 
 def test_drift_of_a_dump_is_measured_once_per_model(
@@ -114,6 +65,9 @@ def test_drift_of_a_dump_is_measured_once_per_model(
     assert breaches()["old"] == []
     assert {"word_psi", "unseen_word_increase"} <= set(breaches()["spanish"])
     assert measure_new_dumps(spark, drift, clean_uri, spanish, model) == 0
+    # only the eval side of the training data is measured
+    sizes = {row.dump_sha256: row.tweets for row in spark.read.format("delta").load(drift).collect()}
+    assert sizes == {"old": 60, "spanish": 250}
     # too few tweets
     small = with_dump(spark, clean_uri, "small", "las vacunas no funcionan nunca", 20)
     assert measure_new_dumps(spark, drift, clean_uri, small, model) == 1
@@ -155,12 +109,16 @@ def test_tweets_are_counted_by_the_utc_day_on_which_they_were_written(spark: Spa
     tweets = scored(spark, *((tweet_id, "t", "train", "d") for tweet_id in times)).withColumn(
         "created_at", time_of[F.col("tweet_id")].cast("timestamp")
     )
-    tweets = tweets.withColumn("label", F.when(F.col("tweet_id") == "A2", -1).otherwise(1))
     first, second = date(2021, 3, 1), date(2021, 3, 2)
-    assert {
-        row.day: (row.negative, row.neutral, row.positive)
-        for row in aggregations.day_counts(tweets).collect()
-    } == {first: (1, 0, 2), second: (0, 0, 1), None: (0, 0, 1)}
+    dated = tweets.withColumn("day", F.to_date("created_at"))
+    assert count_days(dated) == {first: 3, second: 1}
+    periods = group_days({first: 3, second: 1}, "day")
+    assert {(row.tweet_id, row.period) for row in aggregations.split_by_period(dated, periods).collect()} == {
+        ("A1", "2021-03-01"),
+        ("A2", "2021-03-01"),
+        ("A3", "2021-03-01"),
+        ("A4", "2021-03-02"),
+    }
     [halves] = aggregations.hashtag_halves(tweets, second, 5).collect()
     assert halves.asDict() == {"hashtag": "flu", "before": 3, "after": 1}
 
@@ -178,12 +136,20 @@ def test_copies_of_a_text_are_one_row_of_the_extremes(spark: SparkSession) -> No
         ("once", 1, 0.7, 0.7),
     ]
     assert [row.asDict() for row in aggregations.hashtag_counts(tweets, 5).collect()] == [
-        {
-            "hashtag": "flu",
-            "tweets": 4,
-            "negative": 0,
-            "neutral": 0,
-            "positive": 4,
-            "score": pytest.approx(0.6),
-        }
+        {"hashtag": "flu", "tweets": 4, "score": pytest.approx(0.6)}
     ]
+
+
+def test_texts_are_counted_by_own_label_and_without_one_by_the_predicted_label(spark: SparkSession) -> None:
+    dumps = {"A1": "x", "A2": "x", "A3": "x", "B1": "y", "C1": "z"}
+    tweets = scored(spark, *((tweet_id, text, "train", "d") for tweet_id, text in dumps.items()))
+    own = F.when(F.col("tweet_id").isin("A1", "A2"), -1).when(F.col("tweet_id") == "B1", 0).cast("int")
+    tweets = tweets.withColumn("own_label", own)
+    found = aggregations.text_counts(tweets, F.col("dump_sha256")).collect()
+    assert {tuple(row[name] for name in ("part", "texts", *COUNTS)) for row in found} == {
+        ("d", 1, 2, 0, 0, 0, 0, 1),
+        ("d", 1, 0, 1, 0, 0, 0, 0),
+        ("d", 1, 0, 0, 0, 0, 0, 1),
+    }
+    [tag] = aggregations.hashtag_counts(tweets, 5).collect()
+    assert tag.score == pytest.approx((-1 - 1 + 0 + 0.6 + 0.6) / 5)

@@ -1,13 +1,15 @@
 """Dumps from another population breach a limit; samples of the training data do not."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, replace
 
 import numpy as np
+import pytest
 
 from benchmarks.varied_tweets import FREQUENT
 from spark_jobs.scoring.drift import FREQUENT_WORDS, LENGTH_EDGES, Drift, Profile, assemble, measure
+from spark_jobs.scoring.drift_table import drift_columns
 
 # Words by Zipf's law, the project's subject among the frequent ones, and 3,000 rare ones.
 WORDS = [*FREQUENT, *(f"rare{number}" for number in range(3_000))]
@@ -91,9 +93,44 @@ def drift_of(tweets: Sequence[dict]) -> Drift:
     return measure(profile_of(tweets, TRAINING), *REFERENCE)
 
 
-def test_a_hundred_draws_from_the_training_data_breach_nothing() -> None:
+def draw_profiles(
+    count: int, tweets: int, population: Profile, seed: int, labels: Sequence[float] = SHARES
+) -> Iterator[Profile]:
+    """Yield profiles of dumps with the lengths and words of a population, and other labels."""
+    random = np.random.default_rng(seed)
+    words = round(tweets * sum(population.words) / population.tweets)
+    for _ in range(count):
+        yield replace(
+            population,
+            tweets=tweets,
+            labels=random.multinomial(tweets, labels),
+            lengths=random.multinomial(tweets, np.array(population.lengths) / population.tweets),
+            words=random.multinomial(words, np.array(population.words) / sum(population.words)),
+            unseen=words * population.unseen_share,
+        )
+
+
+@pytest.mark.parametrize("tweets", [50, 200, 1_000, 5_000, 20_000, 100_000])
+def test_no_false_alarm_in_400_draws_from_the_same_population(tweets: int) -> None:
+    train, held_out = REFERENCE
+    draws = draw_profiles(400, tweets, train, seed=3)
+    assert [found for draw in draws if (found := measure(draw, train, held_out).breaches())] == []
+
+
+@pytest.mark.parametrize("tweets", [1_000, 2_000, 10_000, 100_000])
+def test_doubled_negative_share_is_found_from_1000_tweets_on(tweets: int) -> None:
+    train, held_out = REFERENCE
+    doubled = (2 * SHARES[0], *np.array(SHARES[1:]) * (1 - 2 * SHARES[0]) / (1 - SHARES[0]))
+    draws = draw_profiles(100, tweets, train, seed=4, labels=doubled)
+    found = sum("label_psi" in measure(draw, train, held_out).breaches() for draw in draws)
+    assert found >= 95, found
+
+
+def test_dumps_of_whole_tweets_from_the_same_population_breach_nothing() -> None:
+    """In whole tweets the words are not independent."""
+    population = invent(3_000, WORDS, seed=10)
     random = np.random.default_rng(3)
-    draws = ([TRAINING[row] for row in random.choice(len(TRAINING), 200, replace=False)] for _ in range(100))
+    draws = ([population[row] for row in random.choice(len(population), 200)] for _ in range(20))
     assert [breaches for draw in draws if (breaches := drift_of(draw).breaches())] == []
 
 
@@ -123,6 +160,13 @@ def test_longer_texts_breach_the_length_limit() -> None:
     assert measure(longer, training, held_out).breaches() == ["length_psi"]
 
 
+def test_dump_with_fewer_than_50_new_tweets_is_not_measured() -> None:
+    train, held_out = REFERENCE
+    reference, nothing = {"train": train, "eval": held_out}, [None] * len(fields(Drift))
+    assert drift_columns(None, reference) == (0, *nothing, [])
+    assert drift_columns(replace(held_out, tweets=49), reference) == (49, *nothing, [])
+
+
 def test_rows_of_several_parts_are_counted_apart() -> None:
     of_tweets = [
         {"part": "a", "label": -1, "length": 0, "tweets": 2, "confidence": 1.2},
@@ -137,7 +181,7 @@ def test_rows_of_several_parts_are_counted_apart() -> None:
     found = assemble(of_tweets, of_words)
     assert (found["a"].tweets, found["a"].labels, found["a"].confidence, found["a"].unseen_share) == (
         4,
-        [2, 0, 2],
+        (2, 0, 2),
         0.8,
         0.3,
     )

@@ -1,23 +1,27 @@
 """Sections of the insight report."""
 
 import re
-from datetime import date
 
+import numpy as np
 import pytest
 
 from reporting.page import Section, render
+from spark_jobs.scoring.drift import DISTANCES, FIXED_LIMITS
 from spark_jobs.scoring.insights import opinion_sections
-from spark_jobs.scoring.insights.opinion_sections import Counts
+from spark_jobs.scoring.insights.shares import Shares
 
-CONFUSION = [[60, 30, 10], [20, 160, 20], [10, 30, 160]]
-DUMPS = [
-    Counts("june.csv", date(2026, 6, 1), [120, 500, 380]),
-    Counts("july.csv", date(2026, 7, 1), [300, 450, 250]),
-    Counts("july again.csv", date(2026, 7, 1), [30, 45, 25]),
-]
+
+def shares(labelled: int, predicted: int, *values: float) -> Shares:
+    """Return shares with intervals of 2 percentage points."""
+    found = np.array(values)
+    return Shares(labelled, predicted, found, np.array([found - 0.01, found + 0.01]), found[::-1])
+
+
+TOTAL = shares(1_000, 1_100, 0.2, 0.5, 0.3)
+DUMPS = [("june.csv", shares(1_000, 0, 0.1, 0.5, 0.4)), ("july.csv", shares(0, 1_100, 0.3, 0.5, 0.2))]
 HASHTAGS = [
-    {"hashtag": "flu", "tweets": 50, "negative": 5, "neutral": 20, "positive": 25, "score": 0.31},
-    {"hashtag": "疫苗", "tweets": 8, "negative": 4, "neutral": 4, "positive": 0, "score": -0.4},
+    ({"hashtag": "flu", "tweets": 50, "score": 0.31}, shares(20, 30, 0.1, 0.4, 0.5)),
+    ({"hashtag": "疫苗", "tweets": 8, "score": -0.4}, shares(0, 8, 0.5, 0.5, 0.0)),
 ]
 RANKED = {
     "negative": [
@@ -35,6 +39,7 @@ RANKED = {
         {"text": "hm", "tweets": 1, "negative": 0.3, "positive": 0.3, "uncertain": 0.4, "score": 0.0}
     ],
 }
+LIMITS = [f"{name}_limit" for name in DISTANCES]
 MEASURED = [
     {
         "name": "july.csv",
@@ -44,12 +49,13 @@ MEASURED = [
         "word_psi": 0.02,
         "unseen_word_increase": 0.01,
         "confidence_drop": -0.02,
+        **dict(zip(LIMITS, (0.04, 0.05, 0.02), strict=True)),
         "breaches": ["label_psi"],
     },
     {
         "name": "small.csv",
         "tweets": 7,
-        **dict.fromkeys(("label_psi", "length_psi", "word_psi", "unseen_word_increase", "confidence_drop")),
+        **dict.fromkeys((*DISTANCES, *FIXED_LIMITS, *LIMITS)),
         "breaches": [],
     },
 ]
@@ -58,7 +64,7 @@ MEASURED = [
 @pytest.fixture(scope="module")
 def sections() -> list[Section]:
     return [
-        opinion_sections.shares_section(DUMPS, CONFUSION),
+        opinion_sections.shares_section(TOTAL, DUMPS),
         opinion_sections.hashtags_section(HASHTAGS),
         *opinion_sections.extremes_sections(RANKED),
         opinion_sections.champions_section("tiny version 1", {(-1, -1): 80, (-1, 1): 5, (0, 0): 15}),
@@ -71,24 +77,41 @@ def text_of(*sections: Section) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", render("a heading", {}, sections)))
 
 
-def test_page_has_predicted_and_adjusted_shares_with_intervals(sections: list[Section]) -> None:
+def test_page_has_the_shares_of_all_tweets_and_of_each_dump(sections: list[Section]) -> None:
     text = text_of(*sections)
-    for kind in ("predicted", "adjusted"):
-        assert re.search(rf"june.csv 1,000 {kind} \d+\.\d % \(\d+\.\d–\d+\.\d\)", text), kind
-    assert re.search(r"june.csv 1,000 predicted 12\.0 % \(10\.\d–1[34]\.\d\) 50\.0 %", text)
-    assert re.search(r"all 2,100 predicted 21\.4 %", text)
+    assert (
+        "all 2,100 1,000 1,100 20.0 % (19.0–21.0) 50.0 % (49.0–51.0) 30.0 % (29.0–31.0) 30.0 / 50.0 / 20.0 %"
+        in text
+    )
+    assert "june.csv 1,000 1,000 0 10.0 % (9.0–11.0)" in text
+    assert "july.csv 1,100 0 1,100 30.0 % (29.0–31.0)" in text
+
+
+@pytest.mark.parametrize(
+    ("labelled", "predicted", "sentence"),
+    [
+        (1_000, 0, "All 1,000 tweets have a label and count with it. No label is predicted."),
+        (0, 1_000, "None of the 1,000 tweets has a label: the model predicts it."),
+        (400, 600, "Of 1,000 tweets, 400 have a label and count with it. The other 600 have none: the model"),
+    ],
+)
+def test_text_has_the_number_of_labelled_and_of_predicted_tweets(
+    labelled: int, predicted: int, sentence: str
+) -> None:
+    section = opinion_sections.shares_section(shares(labelled, predicted, 0.1, 0.5, 0.4), [])
+    assert section.text.startswith(sentence)
 
 
 def test_page_has_the_numbers_of_hashtags_champions_and_drift(sections: list[Section]) -> None:
     text = text_of(*sections)
     for numbers in (
-        "#flu 50 10.0 % 40.0 % 50.0 % +0.31",
+        "#flu 50 20 30 10.0 % (9.0–11.0) 40.0 % (39.0–41.0) 50.0 % (49.0–51.0) 50.0 / 40.0 / 10.0 % +0.31",
         "&lt;b&gt;never&lt;/b&gt; 3 0.980 -0.97",
         "hm 1 0.400 +0.00",
         "of 100 tweets that both scored, 5 (5.0 %) have a different label",
         "previously negative 80 0 5",
         "Above a limit: july.csv.",
-        "july.csv 1,000 0.310 0.010 0.020 0.010 -0.020 label_psi",
+        "july.csv 1,000 0.310 0.040 0.010 0.050 0.020 0.020 0.010 -0.020 label_psi",
     ):
         assert numbers in text, numbers
 

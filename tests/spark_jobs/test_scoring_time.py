@@ -10,22 +10,24 @@ import pytest
 
 from reporting.page import Section, render
 from spark_jobs.scoring.insights import periods, time_sections
-from spark_jobs.scoring.insights.opinion_sections import Counts, both_shares
-from spark_jobs.scoring.insights.periods import choose_unit, group_days, merge_small, second_half
+from spark_jobs.scoring.insights.periods import (
+    Period,
+    Timeline,
+    build_timeline,
+    choose_unit,
+    group_days,
+    merge_small,
+    second_half,
+)
+from spark_jobs.scoring.insights.shares import COUNTS, Shares, estimate_shares
 
 CONFUSION = [[60, 30, 10], [20, 160, 20], [10, 30, 160]]
 RATES = np.array(CONFUSION) / np.array(CONFUSION).sum(axis=1, keepdims=True)
 USUAL, IN_MAY = np.array([0.15, 0.5, 0.35]), np.array([0.55, 0.25, 0.2])
-DELIVERIES = [
-    Counts("june.csv", date(2026, 6, 1), [120, 500, 380]),
-    Counts("july.csv", date(2026, 7, 1), [300, 450, 250]),
-    Counts("july again.csv", date(2026, 7, 1), [30, 45, 25]),
-    Counts("a dump without a row in dumps", None, [1, 1, 1]),
-]
 
 
 def days(first: date, number: int, labels: Sequence[int] = (10, 50, 40)) -> dict[date, list[int]]:
-    """The same tweets on each of `number` days."""
+    """The predicted labels of the same tweets on each of `number` days."""
     return {first + timedelta(days=i): list(labels) for i in range(number)}
 
 
@@ -34,6 +36,30 @@ def eight_months() -> dict[date, list[int]]:
     random = np.random.default_rng(5)
     truth = {day: IN_MAY if day.month == 5 else USUAL for day in days(date(2021, 1, 1), 243)}
     return {day: random.multinomial(80, shares @ RATES).tolist() for day, shares in truth.items()}
+
+
+def count(of_days: Mapping[date, Sequence[int]]) -> dict[date, int]:
+    return {day: sum(labels) for day, labels in of_days.items()}
+
+
+def shares_in(periods: Sequence[Period], of_days: Mapping[date, Sequence[int]]) -> dict[str, Shares]:
+    """Return the shares in each period. Tweets have no copies."""
+    rows = []
+    for period in periods:
+        labels = np.sum([of_days[day] for day in of_days if period.first <= day < period.end], axis=0)
+        for name, tweets in zip(COUNTS[3:], labels.tolist(), strict=True):
+            rows.append({"part": period.name, "texts": tweets} | dict.fromkeys(COUNTS, 0) | {name: 1})
+    return estimate_shares(rows, CONFUSION)
+
+
+def draw_section(of_days: Mapping[date, Sequence[int]], undated: int = 0) -> Section:
+    timeline = build_timeline(count(of_days), 200)
+    return time_sections.time_section(timeline, undated, shares_in(timeline.merged, of_days))
+
+
+def draw_deliveries(of_days: Mapping[date, Sequence[int]]) -> Section:
+    found = group_days(count(of_days), "day")
+    return time_sections.delivery_section(Timeline("day", found, found), shares_in(found, of_days))
 
 
 def text_of(section: Section) -> str:
@@ -57,12 +83,12 @@ def test_unit_depends_on_the_span(last: date, unit: str) -> None:
 
 
 def test_weeks_are_iso_weeks_and_months_end_with_their_last_day() -> None:
-    found = group_days(days(date(2020, 12, 31), 5), "week")
+    found = group_days(count(days(date(2020, 12, 31), 5)), "week")
     assert [(week.name, week.first, week.end, week.tweets) for week in found] == [
         ("2020-W53", date(2020, 12, 28), date(2021, 1, 4), 400),
         ("2021-W01", date(2021, 1, 4), date(2021, 1, 11), 100),
     ]
-    found = group_days(days(date(2021, 1, 31), 30), "month")
+    found = group_days(count(days(date(2021, 1, 31), 30)), "month")
     assert [(month.name, month.first, month.end) for month in found] == [
         ("2021-01", date(2021, 1, 1), date(2021, 2, 1)),
         ("2021-02", date(2021, 2, 1), date(2021, 3, 1)),
@@ -72,7 +98,7 @@ def test_weeks_are_iso_weeks_and_months_end_with_their_last_day() -> None:
 
 def test_small_periods_are_merged_until_they_are_large_enough() -> None:
     tweets = [500, 40, 100, 90, 300, 10]
-    of_days = {date(2021, 3, day): [count, 0, 0] for day, count in enumerate(tweets, start=1)}
+    of_days = {date(2021, 3, day): number for day, number in enumerate(tweets, start=1)}
     found = merge_small(group_days(of_days, "day"), 200)
     assert [(each.name, each.first, each.end, each.tweets) for each in found] == [
         ("2021-03-01", date(2021, 3, 1), date(2021, 3, 2), 500),
@@ -93,27 +119,25 @@ def test_second_half_starts_where_both_halves_have_about_the_same_number_of_twee
     assert second_half({}) is None
 
 
-def test_swing_of_one_month_is_within_the_intervals_of_its_adjusted_shares() -> None:
-    by_month = {
-        month.name: both_shares(month.labels, CONFUSION) for month in group_days(eight_months(), "month")
-    }
-    may = by_month.pop("2021-05")["adjusted"]
+def test_swing_of_one_month_is_within_the_intervals_of_its_shares() -> None:
+    of_days = eight_months()
+    by_month = shares_in(group_days(count(of_days), "month"), of_days)
+    may = by_month.pop("2021-05")
     low, high = may.interval
     assert ((low <= IN_MAY) & (high >= IN_MAY)).all()
     assert low[0] > USUAL[0]
     for name, shares in by_month.items():
-        low, high = shares["adjusted"].interval
+        low, high = shares.interval
         assert ((low <= USUAL) & (high >= USUAL)).all(), name
         # the interval of May is entirely above that of every other month
         assert high[0] < may.interval[0, 0], name
-    # the predicted shares show less than half of the swing
-    predicted = by_month["2021-04"]["predicted"].shares
-    assert (IN_MAY @ RATES - predicted)[0] < 0.6 * (IN_MAY - USUAL)[0]
+    # the unadjusted shares show less than half of the swing
+    assert (IN_MAY @ RATES - by_month["2021-04"].unadjusted)[0] < 0.6 * (IN_MAY - USUAL)[0]
 
 
 @pytest.fixture(scope="module")
 def section() -> Section:
-    return time_sections.time_section(eight_months(), 1_234, CONFUSION)
+    return draw_section(eight_months(), 1_234)
 
 
 def test_eight_months_are_shown_by_week(section: Section) -> None:
@@ -122,51 +146,47 @@ def test_eight_months_are_shown_by_week(section: Section) -> None:
         "section."
     )
     (table,) = section.tables
-    assert table.header[:3] == ("week", "tweets", "estimate")
-    assert [row[:3] for row in table.rows[2:4]] == [
-        ("2021-W01", 560, "predicted"),
-        ("2021-W01", 560, "adjusted"),
-    ]
-    assert len(table.rows) == 2 * 35
+    assert table.header[:4] == ("week", "tweets", "labelled", "predicted")
+    assert [row[:4] for row in table.rows[1:3]] == [("2021-W01", 560, 0, 560), ("2021-W02", 560, 0, 560)]
+    assert len(table.rows) == 35
     (picture,) = section.pictures
     assert picture.name == "over_time"
     assert picture.png.startswith(b"\x89PNG")
-    for words in (b"negative", b"adjusted", b"predicted", b"May", b"tweets"):
+    for words in (b"negative", b"unadjusted", b"May", b"tweets"):
         assert words in picture.light
         assert words in picture.dark
 
 
 def test_merged_periods_are_explained() -> None:
-    text = text_of(time_sections.time_section(days(date(2021, 3, 1), 6), 0, CONFUSION))
+    text = text_of(draw_section(days(date(2021, 3, 1), 6)))
     assert "Consecutive days with fewer than 200 tweets are merged" in text
-    assert "2021-03-01 to 2021-03-02 200 predicted 10.0 %" in text
+    assert re.search(r"2021-03-01 to 2021-03-02 200 0 200 .* 10\.0 / 50\.0 / 40\.0 %", text)
     assert "have no date" not in text
 
 
 def test_one_period_has_no_figure() -> None:
-    section = time_sections.time_section(days(date(2021, 3, 1), 1), 0, CONFUSION)
+    section = draw_section(days(date(2021, 3, 1), 1))
     assert "There is only one day." in section.text
     assert not section.pictures
-    section = time_sections.time_section(days(date(2021, 3, 1), 3), 0, CONFUSION)
+    section = draw_section(days(date(2021, 3, 1), 3))
     assert "There are too few tweets for a figure." in section.text
     assert not section.pictures
 
 
 def test_without_dates_the_days_of_delivery_are_shown() -> None:
-    section = time_sections.delivery_section(DELIVERIES, CONFUSION)
+    section = draw_deliveries({date(2026, 6, 1): [120, 500, 380], date(2026, 7, 1): [330, 495, 275]})
     assert section.text.startswith("By the day of delivery of the dump, because no tweet has a date.")
     text = text_of(section)
-    assert "2026-06-01 1,000 predicted" in text
-    assert "2026-07-01 1,100 predicted 30.0 %" in text
+    assert "2026-06-01 1,000 0 1,000" in text
+    assert "30.0 / 45.0 / 25.0 %" in text
     assert [picture.name for picture in section.pictures] == ["over_time"]
 
 
 def test_fewer_than_two_days_of_delivery_have_no_figure() -> None:
-    section = time_sections.delivery_section(DELIVERIES[:1], CONFUSION)
+    section = draw_deliveries({date(2026, 6, 1): [120, 500, 380]})
     assert "There is only one day." in section.text
     assert not section.pictures
-    unknown = time_sections.delivery_section(DELIVERIES[-1:], CONFUSION)
-    assert unknown.text == "No tweet has a date, and no dump has a day of delivery."
+    assert draw_deliveries({}).text == "No tweet has a date, and no dump has a day of delivery."
 
 
 def hashtag(name: str, before: int, after: int) -> Mapping[str, object]:
@@ -200,19 +220,16 @@ def test_merging_keeps_every_tweet() -> None:
     random = np.random.default_rng(11)
     for minimum in (1, 50, 200, 10_000):
         of_days = {
-            date(2021, 1, 1) + timedelta(days=int(day)): random.integers(0, 90, 3).tolist()
+            date(2021, 1, 1) + timedelta(days=int(day)): int(random.integers(1, 270))
             for day in random.choice(400, 60, replace=False)
         }
         for unit in ("day", "week", "month"):
             found = merge_small(group_days(of_days, unit), minimum)  # type: ignore[arg-type]
-            assert (
-                np.sum([each.labels for each in found], axis=0).tolist()
-                == np.sum(list(of_days.values()), axis=0).tolist()
-            )
+            assert sum(each.tweets for each in found) == sum(of_days.values())
             assert all(each.tweets >= minimum for each in found) or len(found) == 1
             assert all(before.end <= after.first for before, after in pairwise(found))
 
 
 def test_period_is_the_centre_of_its_days() -> None:
-    week = periods.build_period(date(2021, 3, 3), "week", [1, 2, 3])
+    week = periods.build_period(date(2021, 3, 3), "week", 6)
     assert week.middle == datetime(2021, 3, 4, 12, tzinfo=UTC)

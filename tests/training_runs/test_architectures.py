@@ -1,18 +1,23 @@
 """The architecture of every preset with random weights: training, export, and the logged model."""
 
 import json
-from pathlib import Path
+from functools import partial
 
 import mlflow
 import onnx
 import pytest
+from transformers import AutoModelForSequenceClassification, MPNetForSequenceClassification, pipeline
 
 from contracts.exported_model import GRAPH_FILES
+from contracts.labels import LABELS
 from onnx_model.classifier import OnnxClassifier
 from tests.training.tiny_models import MAKERS
 from training import train
+from training.models.checkpoints import resolve_checkpoint
+from training.models.presets import PRESETS
 
 SHORT = "thanks it works"
+MIDDLE = "never refuse the vaccine today"
 LONG = "never refuse the vaccine today we my child " * 40
 PADDING_SIDES = {"xlnet": "left"}  # all others: right
 
@@ -61,4 +66,21 @@ def test_a_tiny_model_is_trained_exported_and_logged(
     ]
     scored = mlflow.pyfunc.load_model(model.model_uri).predict([SHORT, LONG])
     assert scored[["p_negative", "p_neutral", "p_positive"]].to_numpy()[0] == pytest.approx(alone, abs=1e-5)
-    assert Path(tmp_path / "model.safetensors").is_file()
+
+    # Others load the trained head, or nothing.
+    if PRESETS[architecture].pooling == "mean":
+        for load in (
+            AutoModelForSequenceClassification.from_pretrained,
+            partial(pipeline, "text-classification"),
+        ):
+            with pytest.raises(ValueError, match=f"{architecture}-with-mean-pooling"):
+                load(str(tmp_path))
+        with pytest.raises(OSError, match=r"model\.safetensors"):
+            MPNetForSequenceClassification.from_pretrained(tmp_path)
+        assert resolve_checkpoint(str(tmp_path)) == tmp_path / "encoder"
+        return
+    found = pipeline("text-classification", model=str(tmp_path), top_k=None, batch_size=2)([SHORT, MIDDLE])
+    expected = OnnxClassifier(tmp_path / "onnx", "float32").probabilities([SHORT, MIDDLE])
+    for answers, probabilities in zip(found, expected, strict=True):
+        by_label = {answer["label"]: answer["score"] for answer in answers}
+        assert [by_label[str(label)] for label in LABELS] == pytest.approx(probabilities, abs=1e-4)

@@ -14,6 +14,7 @@ WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_mo
 # A hub repository also contains gigabytes of weights for TensorFlow, Flax, Rust and ONNX.
 TOKENIZER_AND_CONFIG_FILES = ["*.json", "vocab.txt", "merges.txt", "bpe.codes", "*.model"]
 HASHED_FILES = ("*.json", "*.safetensors", "*.bin", "*.txt", "*.codes", "*.model")
+ENCODER_FOLDER = "encoder"  # checkpoint within the folder of a trained model with mean pooling
 
 
 def weights_folder() -> Path:
@@ -70,6 +71,8 @@ def weight_patterns(files: list[str]) -> list[str]:
 
 
 def _complete(folder: Path) -> Path:
+    if (folder / ENCODER_FOLDER).is_dir():
+        folder /= ENCODER_FOLDER
     if not (folder / "config.json").is_file():
         raise InputError(f"checkpoint folder {folder} has no config.json")
     if not any((folder / name).is_file() for name in WEIGHT_FILES):

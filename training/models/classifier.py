@@ -1,5 +1,6 @@
 """Load a checkpoint as a classifier of tweets: tokenizer, encoder and new classification head."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from contracts.labels import ID2LABEL, LABEL2ID
 from contracts.texts import MAX_TEXT_CHARACTERS
 from onnx_model.classifier import softmax
 from training.models.bertweet import fast_bertweet_tokenizer
+from training.models.checkpoints import ENCODER_FOLDER
 from training.models.presets import TrainingConfig
 
 # Names of the dropout settings of all architectures, within the encoder and before the head.
@@ -114,7 +116,8 @@ def load_classifier(
     model_class = AutoModel if config.pooling == "mean" else AutoModelForSequenceClassification
     try:
         settings = AutoConfig.from_pretrained(checkpoint, local_files_only=True)
-        settings.update({"id2label": ID2LABEL, "label2id": LABEL2ID, "pad_token_id": tokenizer.pad_token_id})
+        labels = {"id2label": ID2LABEL, "label2id": LABEL2ID} if config.pooling == "native" else {}
+        settings.update(labels | {"pad_token_id": tokenizer.pad_token_id})
         settings.update({name: config.dropout for name in DROPOUT_SETTINGS if hasattr(settings, name)})
         settings.update({"use_cache": False, "use_mems_train": False, "use_mems_eval": False})
         model, report = model_class.from_pretrained(
@@ -155,13 +158,21 @@ def torch_probabilities(
 
 
 def save_classifier(model: Classifier, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Write weights and tokenizer as a checkpoint folder. A mean-pooled head is in head.safetensors."""
-    if isinstance(model, MeanPooledClassifier):
-        model.encoder.save_pretrained(folder)
-        save_file(model.classifier.state_dict(), folder / "head.safetensors")
-    else:
+    """Write weights and tokenizer as a checkpoint folder.
+
+    No class of transformers has a head over the mean of the token states of these architectures. The folder
+    of such a model has a config.json that transformers rejects, because it would load the encoder with a
+    random head. The encoder is in the folder `encoder`, the weights of the head in `head.safetensors`.
+    """
+    if not isinstance(model, MeanPooledClassifier):
         model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        return
+    model.encoder.save_pretrained(folder / ENCODER_FOLDER)
+    tokenizer.save_pretrained(folder / ENCODER_FOLDER)
+    save_file(model.classifier.state_dict(), folder / "head.safetensors")
+    rejected = {"model_type": f"{model.config.model_type}-with-mean-pooling", "id2label": ID2LABEL}
+    (folder / "config.json").write_text(json.dumps(rejected, indent=2), encoding="utf-8")
 
 
 def _positions(settings: transformers.PreTrainedConfig) -> int:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
@@ -11,8 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-import contracts
-import onnx_model
+from contracts.labels import PROBABILITY_COLUMNS
 from contracts.mlflow_names import LOGGED_MODEL
 from training.command import TransientError, without_credentials
 from training.data.labelled_tweets import LabelledTweets
@@ -21,7 +21,12 @@ from training.tracking.provenance import is_gone
 logger = logging.getLogger(__name__)
 
 HEALTH_TIMEOUT_SECONDS = 10
-# Invented tweets. MLflow shows them and infers the model's signature from them.
+# Code of the logged model: the package onnx_model and the modules of contracts that it imports.
+MODEL_CODE = (
+    *("onnx_model/__init__.py", "onnx_model/classifier.py", "contracts/__init__.py"),
+    *(f"contracts/{module}.py" for module in ("exit_status", "exported_model", "labels", "texts")),
+)
+# Invented tweets, which MLflow shows with the model.
 EXAMPLE_TEXTS = [
     "My daughter got her measles shot today and was so brave",
     "Is the clinic open on Sunday?",
@@ -158,15 +163,20 @@ class MlflowTracker(Tracker):
         self._pending.append(operation)
 
     def log_model(self, onnx_folder: Path, requirements: list[str], metadata: dict[str, Any]) -> None:
-        self._model_id = self._mlflow.pyfunc.log_model(
-            name=LOGGED_MODEL,
-            python_model=str(Path(__file__).with_name("logged_model.py")),
-            code_paths=[package.__path__[0] for package in (contracts, onnx_model)],
-            artifacts={"onnx": str(onnx_folder)},
-            input_example=EXAMPLE_TEXTS,
-            pip_requirements=requirements,  # inferred requirements would name every installed package
-            metadata=metadata,
-        ).model_id
+        with tempfile.TemporaryDirectory() as folder:
+            for file in MODEL_CODE:
+                (Path(folder) / file).parent.mkdir(exist_ok=True)
+                shutil.copy(Path(__file__).parents[2] / file, Path(folder) / file)
+            self._model_id = self._mlflow.pyfunc.log_model(
+                name=LOGGED_MODEL,
+                python_model=str(Path(__file__).with_name("logged_model.py")),
+                code_paths=[str(package) for package in Path(folder).iterdir()],
+                artifacts={"onnx": str(onnx_folder)},
+                signature=model_signature(),
+                input_example=[{"text": text} for text in EXAMPLE_TEXTS],
+                pip_requirements=requirements,  # inferred requirements would name every installed package
+                metadata=metadata,
+            ).model_id
 
     def log_files(self, files: Mapping[str, bytes]) -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -176,6 +186,22 @@ class MlflowTracker(Tracker):
 
     def log_folder(self, folder: Path) -> None:
         self._mlflow.log_artifacts(str(folder), artifact_path=folder.name)
+
+
+def model_signature() -> Any:
+    """Return the signature of the logged model: the column `text`, and the columns of its predictions."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    figures = [ColSpec("double", name) for name in PROBABILITY_COLUMNS]
+    signature = ModelSignature(
+        inputs=Schema([ColSpec("string", "text")]),
+        outputs=Schema([*figures, ColSpec("long", "label"), ColSpec("double", "score")]),
+    )
+    # MLflow rejects a list of texts for a signature with a column name. This flag leaves the validation to
+    # the model, as with a type hint.
+    signature._is_signature_from_type_hint = True
+    return signature
 
 
 def open_tracker(experiment: str) -> Tracker:

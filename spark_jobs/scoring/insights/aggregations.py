@@ -3,17 +3,21 @@
 A scored tweet has the columns TWEETS and SCORES.
 """
 
+from collections.abc import Sequence
 from datetime import date
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from contracts.labels import LABEL_NAMES, PROBABILITY_COLUMNS
+from contracts.labels import LABELS, PROBABILITY_COLUMNS
+from spark_jobs.scoring.insights.periods import Period
+from spark_jobs.scoring.insights.shares import COUNTS
 
-# Without `safe_text`, which contains user names.
+# Without `safe_text`, which contains user names. `own_label` is the label of tweets_clean.
 TWEETS = (
     "tweet_id",
     "text",
+    "own_label",
     "clean_text",
     "created_at",
     "hashtags",
@@ -21,6 +25,7 @@ TWEETS = (
     "split",
     "dump_sha256",
 )
+# `label` is the predicted label.
 SCORES = (*PROBABILITY_COLUMNS, "label", "score", "model_name", "model_version", "scored_at")
 # Columns of `distinct_texts` that rank texts, and their order.
 RANKINGS = {"negative": F.desc, "positive": F.desc, "uncertain": F.asc}
@@ -31,28 +36,49 @@ def confidence() -> Column:
     return F.greatest(*PROBABILITY_COLUMNS)
 
 
-def counts_by_label() -> list[Column]:
-    """Return an aggregate for each label: its number of rows."""
-    return [F.count_if(F.col("label") == label).alias(name) for label, name in LABEL_NAMES.items()]
+def text_counts(scored: DataFrame, part: Column) -> DataFrame:
+    """Return `part`, COUNTS, and the number of `texts` of the part that have these counts.
+
+    All tweets of a part with the same text_group are one text. Nearly all texts have the same few counts, so
+    that the result is small.
+    """
+    own = [F.count_if(F.col("own_label") == label) for label in LABELS]
+    predicted = [F.count_if(F.col("own_label").isNull() & (F.col("label") == label)) for label in LABELS]
+    counts = [count.alias(name) for name, count in zip(COUNTS, own + predicted, strict=True)]
+    texts = scored.groupBy(part.alias("part"), "text_group").agg(*counts)
+    return texts.groupBy("part", *COUNTS).agg(F.count("*").alias("texts"))
 
 
-def label_counts(scored: DataFrame, *by: str) -> DataFrame:
-    """Return the number of `tweets` for each value of `by`, in total and by label."""
-    return scored.groupBy(*by).agg(F.count("*").alias("tweets"), *counts_by_label())
+def explode_hashtags(scored: DataFrame) -> DataFrame:
+    """Return a row for each `hashtag` of each tweet."""
+    return scored.withColumn("hashtag", F.explode(F.array_distinct("hashtags")))
 
 
 def hashtag_counts(scored: DataFrame, limit: int) -> DataFrame:
-    """Return the most frequent hashtags: `hashtag`, `tweets`, those of each label, and the mean `score`."""
-    tags = scored.select(F.explode(F.array_distinct("hashtags")).alias("hashtag"), "label", "score")
-    counts = tags.groupBy("hashtag").agg(
-        F.count("*").alias("tweets"), *counts_by_label(), F.avg("score").alias("score")
+    """Return the most frequent hashtags: `hashtag`, `tweets`, and the mean `score`.
+
+    The score of a labelled tweet is its label.
+    """
+    counts = (
+        explode_hashtags(scored)
+        .groupBy("hashtag")
+        .agg(F.count("*").alias("tweets"), F.avg(F.coalesce("own_label", "score")).alias("score"))
     )
     return counts.orderBy(F.desc("tweets"), "hashtag").limit(limit)
 
 
-def day_counts(scored: DataFrame) -> DataFrame:
-    """Return the tweets by `day` of `created_at` (UTC, null without a date), as `label_counts`."""
-    return label_counts(scored.withColumn("day", F.to_date("created_at")), "day")
+def day_counts(dated: DataFrame) -> DataFrame:
+    """Return the number of `tweets` for each `day`, without tweets that have none."""
+    return dated.where("day is not null").groupBy("day").agg(F.count("*").alias("tweets"))
+
+
+def split_by_period(dated: DataFrame, periods: Sequence[Period]) -> DataFrame:
+    """Return the tweets whose `day` is in one of the periods, with its name as `period`."""
+    bounds = dated.sparkSession.createDataFrame(
+        [(period.name, period.first, period.end) for period in periods], "period string, first date, end date"
+    )
+    days = bounds.select("period", F.explode(F.expr("sequence(first, date_sub(end, 1))")).alias("day"))
+    return dated.join(F.broadcast(days), "day", how="inner")
 
 
 def hashtag_halves(scored: DataFrame, start: date, limit: int) -> DataFrame:
@@ -61,9 +87,10 @@ def hashtag_halves(scored: DataFrame, start: date, limit: int) -> DataFrame:
     `start` is the first day of `after`.
     """
     dated = scored.where("created_at is not null").withColumn("is_after", F.to_date("created_at") >= start)
-    tags = dated.select(F.explode(F.array_distinct("hashtags")).alias("hashtag"), "is_after")
-    counts = tags.groupBy("hashtag").agg(
-        F.count_if(~F.col("is_after")).alias("before"), F.count_if("is_after").alias("after")
+    counts = (
+        explode_hashtags(dated)
+        .groupBy("hashtag")
+        .agg(F.count_if(~F.col("is_after")).alias("before"), F.count_if("is_after").alias("after"))
     )
     return counts.orderBy(F.desc(F.col("before") + F.col("after")), "hashtag").limit(limit)
 
@@ -88,7 +115,7 @@ def extremes(texts: DataFrame, ranking: str, limit: int) -> DataFrame:
 
 
 def label_changes(scored: DataFrame, earlier: DataFrame) -> DataFrame:
-    """Return `before`, `now` (labels) and `tweets` for the tweets that two models have scored."""
+    """Return `before`, `now` (predicted labels) and `tweets` for the tweets that two models have scored."""
     before = earlier.select("tweet_id", F.col("label").alias("before"))
     pairs = scored.select("tweet_id", F.col("label").alias("now")).join(before, "tweet_id", how="inner")
     return pairs.groupBy("before", "now").agg(F.count("*").alias("tweets"))

@@ -1,26 +1,23 @@
 """Sections of the insight report: opinions by dump and hashtag, examples, changes of model and data."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import date
 from typing import Any
 
-import numpy as np
-
 from contracts.labels import CLASS_NAMES, LABEL_NAMES
-from contracts.statistics import MIN_ROWS_FOR_STATISTICS
 from reporting import charts
 from reporting.figures import draw_picture
 from reporting.page import Section, Table, format_share
-from spark_jobs.scoring.drift import LIMITS
-from spark_jobs.scoring.insights.shares import Shares, adjusted_shares, predicted_shares
+from spark_jobs.scoring.drift import DISTANCES, FIXED_LIMITS, MIN_LIMIT, MIN_TWEETS
+from spark_jobs.scoring.insights.shares import Shares
 
 SHARES_TEXT = (
-    "Predicted: the share of tweets with each predicted label, with a 95 % bootstrap interval. "
-    "Adjusted: the share corrected for the errors that the model makes on held-out tweets (adjusted "
-    "classify-and-count, Forman 2008). Its interval includes the uncertainty of the error rates. "
-    "The adjusted share is the better estimate if the model has the same error rates on these tweets."
+    "The 95 % interval includes the sampling of texts, where copies of a text are one observation, and the "
+    "uncertainty of the error rates. The shares are correct if the model has the same error rates on the "
+    "tweets without a label. Unadjusted: shares if each predicted label counts as it is."
 )
+# Columns of `shares_row` after the name.
+SHARES_HEADER = ("tweets", "labelled", "predicted", *CLASS_NAMES, "unadjusted")
 MAX_DUMPS_DRAWN = 50
 RANKING_TITLES = {
     "negative": "Most negative tweets",
@@ -29,73 +26,71 @@ RANKING_TITLES = {
 }
 
 
-@dataclass(frozen=True)
-class Counts:
-    """A dump: its name, day of delivery, and number of tweets by predicted label."""
-
-    name: str
-    day: date | None
-    labels: Sequence[int]
-
-
-def both_shares(labels: Sequence[int], confusion: Sequence[Sequence[int]]) -> dict[str, Shares]:
-    """Return the `predicted` and the `adjusted` shares."""
-    return {"predicted": predicted_shares(labels), "adjusted": adjusted_shares(labels, confusion)}
-
-
-def format_interval(shares: Shares, label: int) -> str:
-    """Return the share of a class id with its interval in percent, such as `12.0 % (10.1–14.2)`."""
-    low, high = shares.interval[:, label] * 100
-    return f"{shares.shares[label] * 100:.1f} % ({low:.1f}–{high:.1f})"
-
-
-def shares_rows(
-    named: Mapping[str, Sequence[int]], estimates: Mapping[str, Mapping[str, Shares]]
-) -> list[tuple[Any, ...]]:
-    """Return two rows for each name: its predicted and its adjusted shares.
-
-    `named` has the tweets of each label, `estimates` the result of `both_shares`.
-    """
+def format_intervals(shares: Shares) -> list[str]:
+    """Return the share of each class id with its interval in percent, such as `12.0 % (10.1–14.2)`."""
     return [
-        (name, sum(labels), kind, *(format_interval(shares, label) for label in range(3)))
-        for name, labels in named.items()
-        for kind, shares in estimates[name].items()
+        f"{share:.1f} % ({low:.1f}–{high:.1f})"
+        for share, low, high in zip(shares.shares * 100, *shares.interval * 100, strict=True)
     ]
 
 
-def shares_section(dumps: Sequence[Counts], confusion: Sequence[Sequence[int]]) -> Section:
-    """Return the section with the shares in all tweets and in each dump."""
-    total = np.sum([dump.labels for dump in dumps], axis=0).tolist()
-    shares = both_shares(total, confusion)
-    numbers = "; ".join(
-        f"{kind}: " + ", ".join(f"{name} {format_interval(found, i)}" for i, name in enumerate(CLASS_NAMES))
-        for kind, found in shares.items()
+def shares_row(name: str, shares: Shares) -> tuple[Any, ...]:
+    """Return a row of a table: the name and the columns SHARES_HEADER."""
+    unadjusted = " / ".join(f"{share:.1f}" for share in shares.unadjusted * 100)
+    counts = (shares.tweets, shares.labelled, shares.predicted)
+    return (name, *counts, *format_intervals(shares), f"{unadjusted} %")
+
+
+def explain_counts(shares: Shares) -> str:
+    """Return sentences about the number of tweets that count by label and of those that are predicted."""
+    if not shares.predicted:
+        return f"All {shares.tweets:,} tweets have a label and count with it. No label is predicted."
+    model = (
+        "the model predicts it. The predicted shares are adjusted for the errors of the model on held-out "
+        "tweets (adjusted classify-and-count, Forman 2008)"
     )
-    bars = {kind: (found.shares * 100, found.interval * 100) for kind, found in shares.items()}
-    picture = draw_picture(
-        "shares",
-        f"Bars with intervals. {numbers}.",
-        charts.interval_bars(CLASS_NAMES, bars, "% of the tweets"),
-        height=2.6,
+    if not shares.labelled:
+        return f"None of the {shares.tweets:,} tweets has a label: {model}."
+    return (
+        f"Of {shares.tweets:,} tweets, {shares.labelled:,} have a label and count with it. The other "
+        f"{shares.predicted:,} have none: {model} and added."
     )
-    named = {"all": total} | {dump.name: dump.labels for dump in dumps}
-    rows = shares_rows(named, {name: both_shares(labels, confusion) for name, labels in named.items()})
+
+
+def shares_section(total: Shares, dumps: Sequence[tuple[str, Shares]]) -> Section:
+    """Return the section with the shares in all tweets, and in each dump by its name."""
+    numbers = ", ".join(
+        f"{name} {share}" for name, share in zip(CLASS_NAMES, format_intervals(total), strict=True)
+    )
+    bars = charts.interval_bars(
+        CLASS_NAMES, total.shares * 100, total.interval * 100, total.unadjusted * 100, "% of the tweets"
+    )
+    picture = draw_picture("shares", f"Bars with intervals. {numbers}.", bars, height=2.2)
+    rows = [shares_row(name, shares) for name, shares in (("all", total), *dumps)]
     return Section(
-        "Opinions", SHARES_TEXT, [picture], [Table(("dump", "tweets", "estimate", *CLASS_NAMES), rows)]
+        "Opinions",
+        f"{explain_counts(total)} {SHARES_TEXT}",
+        [picture],
+        [Table(("dump", *SHARES_HEADER), rows)],
     )
 
 
-def hashtags_section(hashtags: Sequence[Mapping[str, Any]]) -> Section:
-    """Return the section with the shares of the labels for each frequent hashtag."""
+def hashtags_section(hashtags: Sequence[tuple[Mapping[str, Any], Shares]]) -> Section:
+    """Return the section with the shares of the labels for each frequent hashtag.
+
+    `hashtags` are rows of `aggregations.hashtag_counts` with the shares in the hashtag's tweets.
+    """
     if not hashtags:
         return Section("Hashtags", "No tweet has a hashtag.")
-    names = [f"#{row['hashtag']}" for row in hashtags]
-    parts = {name: [row[name] / row["tweets"] * 100 for row in hashtags] for name in CLASS_NAMES}
+    names = [f"#{row['hashtag']}" for row, _ in hashtags]
+    parts = {
+        name: [float(shares.shares[i] * 100) for _, shares in hashtags] for i, name in enumerate(CLASS_NAMES)
+    }
     alt = (
         "One stacked bar for each hashtag. "
         + "; ".join(
-            f"{tag}: {row['tweets']:,} tweets, score {row['score']:.2f}"
-            for tag, row in zip(names[:8], hashtags, strict=False)
+            f"#{row['hashtag']}: {row['tweets']:,} tweets, score {row['score']:.2f}"
+            for row, _ in hashtags[:8]
         )
         + "."
     )
@@ -106,20 +101,14 @@ def hashtags_section(hashtags: Sequence[Mapping[str, Any]]) -> Section:
         height=1 + 0.24 * len(names),
     )
     rows = [
-        (
-            tag,
-            row["tweets"],
-            *(format_share(row[name], row["tweets"]) for name in CLASS_NAMES),
-            f"{row['score']:+.2f}",
-        )
-        for tag, row in zip(names, hashtags, strict=True)
+        (*shares_row(name, shares), f"{row['score']:+.2f}")
+        for name, (row, shares) in zip(names, hashtags, strict=True)
     ]
     text = (
-        "Most frequent hashtags and the predicted labels of their tweets. Score: p(positive) - p(negative)."
+        "Most frequent hashtags, with shares as in Opinions. Score of a tweet: its label, or p(positive) - "
+        "p(negative) if it has none. The mean score is not adjusted."
     )
-    return Section(
-        "Hashtags", text, [picture], [Table(("hashtag", "tweets", *CLASS_NAMES, "mean score"), rows)]
-    )
+    return Section("Hashtags", text, [picture], [Table(("hashtag", *SHARES_HEADER, "mean score"), rows)])
 
 
 def extremes_sections(ranked: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Section]:
@@ -172,11 +161,13 @@ def drift_section(measured: Sequence[Mapping[str, Any]]) -> Section:
 
     `measured` are rows of the table `drift` with the dump's `name`, latest first.
     """
-    limits = ", ".join(f"{name.replace('_', ' ')} {limit:g}" for name, limit in LIMITS.items())
+    fixed = ", ".join(f"{name.replace('_', ' ')} {limit:g}" for name, limit in FIXED_LIMITS.items())
     breached = [row["name"] for row in measured if row["breaches"]]
     text = (
-        f"Distance of each dump from the champion's training data. Limits: {limits}. PSI is the population "
-        f"stability index. Dumps of fewer than {MIN_ROWS_FOR_STATISTICS} tweets are not measured. "
+        "Distance of each dump from the champion's training data. Tweets that the champion was trained on "
+        f"are not measured, nor are dumps with fewer than {MIN_TWEETS} other tweets. PSI is the population "
+        "stability index. Its limit is the largest distance that chance explains for the size of the dump, "
+        f"at least {MIN_LIMIT:g}. Other limits: {fixed}. "
         + (f"Above a limit: {', '.join(breached)}." if breached else "No dump is above a limit.")
     )
     if len(measured) > MAX_DUMPS_DRAWN:
@@ -185,10 +176,12 @@ def drift_section(measured: Sequence[Mapping[str, Any]]) -> Section:
         return Section("Drift", text)
     measured = measured[:MAX_DUMPS_DRAWN]
     names = [row["name"] for row in measured]
-    values = {
-        name.removesuffix("_psi"): [row[name] or 0.0 for row in measured]
-        for name in LIMITS
-        if name.endswith("_psi")
+    distances = {
+        name.removesuffix("_psi"): (
+            [row[name] or 0.0 for row in measured],
+            [row[f"{name}_limit"] or math.nan for row in measured],
+        )
+        for name in DISTANCES
     }
     alt = (
         "Three bars for each dump: "
@@ -198,24 +191,21 @@ def drift_section(measured: Sequence[Mapping[str, Any]]) -> Section:
     picture = draw_picture(
         "drift",
         alt,
-        charts.limit_bars(names, values, LIMITS["label_psi"], "population stability index"),
+        charts.limit_bars(names, distances, "population stability index"),
         height=1.2 + 0.5 * len(names),
     )
+    columns = [each for name in DISTANCES for each in (name, f"{name}_limit")] + list(FIXED_LIMITS)
     rows = [
         (
             row["name"],
             row["tweets"],
-            *("" if row[name] is None else f"{row[name]:.3f}" for name in LIMITS),
+            *("" if row[column] is None else f"{row[column]:.3f}" for column in columns),
             ", ".join(row["breaches"]),
         )
         for row in measured
     ]
-    return Section(
-        "Drift",
-        text,
-        [picture],
-        [Table(("dump", "tweets", *(name.replace("_", " ") for name in LIMITS), "breaches"), rows)],
-    )
+    header = ("dump", "tweets", *(column.replace("_", " ") for column in columns), "breaches")
+    return Section("Drift", text, [picture], [Table(header, rows)])
 
 
 def files_section(files: Mapping[str, str], names: Mapping[str, str], base: str) -> Section:
@@ -235,11 +225,12 @@ def files_section(files: Mapping[str, str], names: Mapping[str, str], base: str)
     return Section("Files", text if links else "No dump is scored.", links=links)
 
 
-def as_metrics(total: Sequence[int], confusion: Sequence[Sequence[int]]) -> dict[str, float]:
-    """Return the shares in all tweets as MLflow metrics."""
-    found = both_shares(total, confusion)
-    return {
-        f"{kind}_{name}": float(asdict(each)["shares"][i])
-        for kind, each in found.items()
-        for i, name in enumerate(CLASS_NAMES)
+def as_metrics(total: Shares) -> dict[str, float]:
+    """Return the number of tweets and the shares in all tweets as MLflow metrics."""
+    counts = {"tweets": total.tweets, "labelled_tweets": total.labelled, "predicted_tweets": total.predicted}
+    kinds = {"adjusted": total.shares, "unadjusted": total.unadjusted}
+    return {name: float(count) for name, count in counts.items()} | {
+        f"{kind}_{name}": float(share)
+        for kind, shares in kinds.items()
+        for name, share in zip(CLASS_NAMES, shares, strict=True)
     }

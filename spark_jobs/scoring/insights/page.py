@@ -1,24 +1,27 @@
 """Publish the insight report of a champion and the files for download."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import PurePosixPath
+from typing import Any
 from urllib.parse import quote
 
 from delta.tables import DeltaTable
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from contracts.labels import CLASS_NAMES
+from contracts.statistics import MIN_ROWS_FOR_STATISTICS
+from contracts.tables import DRIFT
 from reporting.page import Section, render
 from spark_jobs.scoring.exports import HASH_DIGITS_SHOWN, write_exports
 from spark_jobs.scoring.increments import is_model
 from spark_jobs.scoring.insights import aggregations, opinion_sections, time_sections
-from spark_jobs.scoring.insights.opinion_sections import Counts
-from spark_jobs.scoring.insights.periods import second_half
+from spark_jobs.scoring.insights.periods import Period, Timeline, build_timeline, group_days, second_half
+from spark_jobs.scoring.insights.shares import Shares, estimate_shares
 from spark_jobs.scoring.scorable_model import ScorableModel
 from spark_jobs.storage.publishing import log_to_mlflow, report_files, write_files
+from spark_jobs.storage.schemas import add_missing_columns
 from spark_jobs.storage.table_versions import read_version
 
 HASHTAGS_SHOWN = 20
@@ -45,14 +48,14 @@ def scored_tweets(spark: SparkSession, places: Places, model: ScorableModel, ver
     `version` is the version of `tweets_clean` that was scored. A later version may contain a dump of which
     only the tweets of earlier dumps have scores. Its drift would be measured on these, and never again.
     """
-    tweets = read_version(spark, places.tweets_clean, version).select(*aggregations.TWEETS)
+    clean = read_version(spark, places.tweets_clean, version).withColumnRenamed("label", "own_label")
     scores = (
         spark.read.format("delta")
         .load(places.tweets_scored)
         .where(is_model(model))
         .select("tweet_id", *aggregations.SCORES)
     )
-    return tweets.join(scores, "tweet_id", how="inner")
+    return clean.select(*aggregations.TWEETS).join(scores, "tweet_id", how="inner")
 
 
 def publish(
@@ -65,15 +68,14 @@ def publish(
     """
     delivered = read_deliveries(spark, places.dumps)
     position = {dump: number for number, dump in enumerate(delivered)}
-    rows = sorted(
-        aggregations.label_counts(scored, "dump_sha256").collect(),
-        key=lambda row: (position.get(row.dump_sha256, -1), row.dump_sha256),
-    )
-    counts = []
-    for row in rows:
-        name, day = delivered.get(row.dump_sha256, (row.dump_sha256[:HASH_DIGITS_SHOWN], None))
-        counts.append(Counts(name, day, [row[label] for label in CLASS_NAMES]))
-    exported = [row.dump_sha256 for row in rows][-MAX_DUMPS_EXPORTED:]
+    confusion = model.metadata.confusion_by_label
+    [total] = shares_by(scored, F.lit("all"), confusion).values()
+    of_dumps = shares_by(scored, F.col("dump_sha256"), confusion)
+    dumps = sorted(of_dumps, key=lambda dump: (position.get(dump, -1), dump))
+    file_names = {dump: name for dump, (name, _) in delivered.items()}
+    days_of_delivery = {dump: day for dump, (_, day) in delivered.items()}
+    named = [(file_names.get(dump, dump[:HASH_DIGITS_SHOWN]), of_dumps[dump]) for dump in dumps]
+    exported = dumps[-MAX_DUMPS_EXPORTED:]
     files = write_exports(
         scored.where(F.col("dump_sha256").isin(exported)).drop(
             *set(aggregations.TWEETS) - {"tweet_id", "dump_sha256"}
@@ -85,25 +87,21 @@ def publish(
         ranking: [row.asDict() for row in aggregations.extremes(texts, ranking, TEXTS_SHOWN).collect()]
         for ranking in aggregations.RANKINGS
     }
-    hashtags = [row.asDict() for row in aggregations.hashtag_counts(scored, HASHTAGS_SHOWN).collect()]
-    file_names = {dump: name for dump, (name, _) in delivered.items()}
-    confusion = model.metadata.confusion_by_label
     sections = [
-        opinion_sections.shares_section(counts, confusion),
-        *sections_over_time(scored, counts, confusion),
-        opinion_sections.hashtags_section(hashtags),
+        opinion_sections.shares_section(total, named),
+        *sections_over_time(scored, total.tweets, days_of_delivery, confusion),
+        opinion_sections.hashtags_section(shares_by_hashtag(scored, confusion)),
         *opinion_sections.extremes_sections(ranked),
         opinion_sections.champions_section(*compare_champions(spark, places.tweets_scored, scored, model)),
         opinion_sections.drift_section(read_drift(spark, places.drift, model, file_names)),
         opinion_sections.files_section(files, file_names, f"./{quote(run_id, safe='')}/files"),
     ]
     texts.unpersist()
-    total = [sum(each.labels[i] for each in counts) for i in range(len(CLASS_NAMES))]
     facts = {"Champion": str(model), "Run": run_id, "Created": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"}
-    page = render(f"Opinions about vaccines in {sum(total):,} tweets", facts, sections)
+    page = render(f"Opinions about vaccines in {total.tweets:,} tweets", facts, sections)
     written = report_files(page, sections)
     write_files(spark, places.report, written)
-    metrics = {"tweets": float(sum(total))} | opinion_sections.as_metrics(total, confusion)
+    metrics = opinion_sections.as_metrics(total)
     # The model is not part of the key: if a run is cleared after a promotion, it scores with another
     # champion.
     key = {"airflow_dag_id": "score_tweets", "airflow_run_id": run_id}
@@ -111,29 +109,71 @@ def publish(
     return log_to_mlflow(f"scores of {model}", written, metrics, {}, key, model_tags)
 
 
+def shares_by(scored: DataFrame, part: Column, confusion: Sequence[Sequence[int]]) -> dict[str, Shares]:
+    """Return the shares in each part of the tweets."""
+    rows = [row.asDict() for row in aggregations.text_counts(scored, part).collect()]
+    return estimate_shares(rows, confusion)
+
+
+def shares_by_hashtag(
+    scored: DataFrame, confusion: Sequence[Sequence[int]]
+) -> list[tuple[dict[str, Any], Shares]]:
+    """Return the most frequent hashtags with the shares in their tweets."""
+    rows = [row.asDict() for row in aggregations.hashtag_counts(scored, HASHTAGS_SHOWN).collect()]
+    tags = aggregations.explode_hashtags(scored).where(
+        F.col("hashtag").isin([row["hashtag"] for row in rows])
+    )
+    shares = shares_by(tags, F.col("hashtag"), confusion)
+    return [(row, shares[row["hashtag"]]) for row in rows]
+
+
 def sections_over_time(
-    scored: DataFrame, dumps: Sequence[Counts], confusion: Sequence[Sequence[int]]
+    scored: DataFrame, tweets: int, deliveries: Mapping[str, date], confusion: Sequence[Sequence[int]]
 ) -> list[Section]:
-    """Return the sections by the date of the tweets, or by the delivery of `dumps` if no tweet has a date."""
-    labels = {
-        row.day: [row[name] for name in CLASS_NAMES] for row in aggregations.day_counts(scored).collect()
-    }
-    undated = sum(labels.pop(None, ()))
-    if not labels:
-        return [time_sections.delivery_section(dumps, confusion)]
-    tweets = {day: sum(counts) for day, counts in labels.items()}
-    start = second_half(tweets)
+    """Return the sections by the date of the tweets, or by the delivery of the dumps if no tweet has a date.
+
+    Args:
+        scored: all tweets.
+        tweets: number of all tweets.
+        deliveries: day of delivery of each dump.
+        confusion: see `estimate_shares`.
+    """
+    dated = scored.withColumn("day", F.to_date("created_at"))
+    days = count_days(dated)
+    if not days:
+        delivered = scored.sparkSession.createDataFrame(
+            list(deliveries.items()), "dump_sha256 string, day date"
+        )
+        dated = scored.join(F.broadcast(delivered), "dump_sha256", how="inner")
+        periods = group_days(count_days(dated), "day")
+        shares = shares_by_period(dated, periods, confusion)
+        return [time_sections.delivery_section(Timeline("day", periods, periods), shares)]
+    undated = tweets - sum(days.values())
+    timeline = build_timeline(days, MIN_ROWS_FOR_STATISTICS)
+    start = second_half(days)
     rows = [] if start is None else aggregations.hashtag_halves(scored, start, HASHTAGS_COMPARED).collect()
-    before = sum(count for day, count in tweets.items() if start is None or day < start)
+    before = sum(count for day, count in days.items() if start is None or day < start)
     return [
-        time_sections.time_section(labels, undated, confusion),
+        time_sections.time_section(timeline, undated, shares_by_period(dated, timeline.merged, confusion)),
         time_sections.trends_section(
-            [row.asDict() for row in rows], start, before, sum(tweets.values()) - before
+            [row.asDict() for row in rows], start, before, sum(days.values()) - before
         ),
     ]
 
 
-def read_deliveries(spark: SparkSession, dumps_uri: str) -> dict[str, tuple[str, date | None]]:
+def count_days(dated: DataFrame) -> dict[date, int]:
+    """Return the number of tweets for each `day`, without tweets that have none."""
+    return {row.day: row.tweets for row in aggregations.day_counts(dated).collect()}
+
+
+def shares_by_period(
+    dated: DataFrame, periods: Sequence[Period], confusion: Sequence[Sequence[int]]
+) -> dict[str, Shares]:
+    """Return the shares in each period, by its name."""
+    return shares_by(aggregations.split_by_period(dated, periods), F.col("period"), confusion)
+
+
+def read_deliveries(spark: SparkSession, dumps_uri: str) -> dict[str, tuple[str, date]]:
     """Return the file name and the day of delivery of each dump by its hash, in the order of delivery.
 
     The result is empty if the table does not exist.
@@ -184,13 +224,8 @@ def read_drift(
     spark: SparkSession, drift_uri: str, model: ScorableModel, names: dict[str, str]
 ) -> list[dict[str, object]]:
     """Return the model's rows of `drift` with the names of the dumps, latest first."""
-    rows = (
-        spark.read.format("delta")
-        .load(drift_uri)
-        .where(is_model(model))
-        .orderBy(F.desc("measured_at"), "dump_sha256")
-        .collect()
-    )
+    table = add_missing_columns(spark.read.format("delta").load(drift_uri), DRIFT)
+    rows = table.where(is_model(model)).orderBy(F.desc("measured_at"), "dump_sha256").collect()
     return [
         row.asDict() | {"name": names.get(row.dump_sha256, row.dump_sha256[:HASH_DIGITS_SHOWN])}
         for row in rows

@@ -1,4 +1,4 @@
-"""Group tweets by day, ISO week or month of `created_at` (UTC), with enough tweets in each period."""
+"""Group days into days, ISO weeks or months with enough tweets in each period."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,26 +15,30 @@ MAX_DAYS_BY_WEEK = 548
 
 @dataclass(frozen=True)
 class Period:
-    """Consecutive days with their number of tweets by predicted label.
+    """Consecutive days with their number of tweets.
 
     Attributes:
         name: for example `2021-03-01`, `2021-W09`, `2021-03` or, if merged, `2021-W09 to 2021-W11`.
         first: first day.
         end: day after the last day.
         middle: centre of the period; the mean weighted by tweets if periods were merged.
-        labels: tweets of each label.
+        tweets: number of tweets.
     """
 
     name: str
     first: date
     end: date
     middle: datetime
-    labels: tuple[int, ...]
+    tweets: int
 
-    @property
-    def tweets(self) -> int:
-        """Return the number of tweets."""
-        return sum(self.labels)
+
+@dataclass(frozen=True)
+class Timeline:
+    """Periods of one unit, in order, and the same periods merged until each has enough tweets for shares."""
+
+    unit: Unit
+    periods: Sequence[Period]
+    merged: Sequence[Period]
 
 
 def choose_unit(first: date, last: date) -> Unit:
@@ -47,10 +51,10 @@ def choose_unit(first: date, last: date) -> Unit:
     return "day" if days <= MAX_DAYS_BY_DAY else "week" if days <= MAX_DAYS_BY_WEEK else "month"
 
 
-def build_period(day: date, unit: Unit, labels: Sequence[int]) -> Period:
+def build_period(day: date, unit: Unit, tweets: int) -> Period:
     """Return the period that contains a day.
 
-    >>> build_period(date(2021, 1, 3), "week", [1, 0, 0]).name
+    >>> build_period(date(2021, 1, 3), "week", 1).name
     '2020-W53'
     """
     if unit == "day":
@@ -62,11 +66,11 @@ def build_period(day: date, unit: Unit, labels: Sequence[int]) -> Period:
         first = day.replace(day=1)
         name, end = f"{day:%Y-%m}", (first + timedelta(days=31)).replace(day=1)
     middle = datetime.combine(first, time(), UTC) + (end - first) / 2
-    return Period(name, first, end, middle, tuple(labels))
+    return Period(name, first, end, middle, tweets)
 
 
-def group_days(days: Mapping[date, Sequence[int]], unit: Unit) -> list[Period]:
-    """Return the periods that have tweets, in order. `days` has the tweets of each label by day."""
+def group_days(days: Mapping[date, int], unit: Unit) -> list[Period]:
+    """Return the periods that have tweets, in order. `days` has the number of tweets by day."""
     periods: dict[str, Period] = {}
     for day in sorted(days):
         period = build_period(day, unit, days[day])
@@ -81,10 +85,9 @@ def merge(earlier: Period | None, later: Period) -> Period:
     name = later.name
     if earlier.name != name:
         name = f"{earlier.name.partition(' to ')[0]} to {later.name.rpartition(' to ')[2]}"
-    weight = later.tweets / max(1, earlier.tweets + later.tweets)
-    middle = earlier.middle + (later.middle - earlier.middle) * weight
-    labels = tuple(sum(counts) for counts in zip(earlier.labels, later.labels, strict=True))
-    return Period(name, earlier.first, later.end, middle, labels)
+    tweets = earlier.tweets + later.tweets
+    middle = earlier.middle + (later.middle - earlier.middle) * (later.tweets / tweets)
+    return Period(name, earlier.first, later.end, middle, tweets)
 
 
 def merge_small(periods: Sequence[Period], minimum: int) -> list[Period]:
@@ -102,6 +105,13 @@ def merge_small(periods: Sequence[Period], minimum: int) -> list[Period]:
     if small is not None:
         merged.append(merge(merged.pop() if merged else None, small))
     return merged
+
+
+def build_timeline(days: Mapping[date, int], minimum: int) -> Timeline:
+    """Return the periods of tweets. `days`, which is not empty, has the number of tweets by day."""
+    unit = choose_unit(min(days), max(days))
+    periods = group_days(days, unit)
+    return Timeline(unit, periods, merge_small(periods, minimum))
 
 
 def second_half(tweets: Mapping[date, int]) -> date | None:

@@ -1,70 +1,147 @@
-"""Shares of the labels, as predicted and adjusted for the model's errors, with intervals."""
+"""Shares of the labels in a set of tweets, with intervals.
 
-from collections.abc import Sequence
+Labelled tweets count with their own label. The labels of the other tweets are predicted, and their shares are
+adjusted for the model's errors (adjusted classify-and-count, Forman 2008). The counts of both are added.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
 
 import numpy as np
-from scipy.optimize import nnls
 
+from contracts.labels import CLASS_NAMES
+
+# Number of tweets by their own label, and of tweets without a label by the predicted label.
+COUNTS = tuple(f"{kind}_{name}" for kind in ("labelled", "predicted") for name in CLASS_NAMES)
 RESAMPLES = 1_000
+RESAMPLES_PER_BLOCK = 50  # divides RESAMPLES; bounds the memory
 INTERVAL = (2.5, 97.5)  # percent
-# Weight of the equation "the shares add up to 1" in the least squares.
-SUM_WEIGHT = 1_000.0
+SEED = 1
 
 
 @dataclass(frozen=True)
 class Shares:
-    """Shares of negative, neutral and positive, (3,), and their 95 % intervals, (2, 3)."""
+    """Shares of negative, neutral and positive in a set of tweets.
 
+    Attributes:
+        labelled: number of tweets that count with their own label.
+        predicted: number of tweets without a label.
+        shares: (3,) shares; those of the tweets without a label are adjusted.
+        interval: (2, 3) ends of the 95 % intervals of `shares`.
+        unadjusted: (3,) shares if each predicted label counts as it is.
+    """
+
+    labelled: int
+    predicted: int
     shares: np.ndarray
     interval: np.ndarray
+    unadjusted: np.ndarray
+
+    @property
+    def tweets(self) -> int:
+        """Return the number of tweets."""
+        return self.labelled + self.predicted
 
 
-def predicted_shares(counts: Sequence[int], seed: int = 1) -> Shares:
-    """Return the shares of the predicted labels with bootstrap intervals over the tweets.
+def estimate_shares(
+    rows: Iterable[Mapping[str, Any]], confusion: Sequence[Sequence[int]]
+) -> dict[str, Shares]:
+    """Return the shares in each part.
 
-    A bootstrap of tweets is equivalent to a multinomial sample of the counts.
-    """
-    total = sum(counts)
-    shares = np.asarray(counts) / total
-    resampled = np.random.default_rng(seed).multinomial(total, shares, RESAMPLES) / total
-    return Shares(shares, np.percentile(resampled, INTERVAL, axis=0))
-
-
-def adjusted_shares(counts: Sequence[int], confusion: Sequence[Sequence[int]], seed: int = 1) -> Shares:
-    """Return the shares adjusted for the model's errors (adjusted classify-and-count, Forman 2008).
-
-    They are the true shares for which the model would predict these counts, if its error rates are those on
-    the eval side. The interval resamples both the tweets and the eval side.
+    The interval resamples texts and the eval side. All copies of a text are drawn together, because they are
+    not independent.
 
     Args:
-        counts: tweets of each predicted label.
+        rows: rows of `aggregations.text_counts`.
         confusion: counts on the eval side; rows are true labels, columns predicted ones.
-        seed: of the resampling.
 
     Raises:
         ValueError: a label does not occur on the eval side.
     """
-    truth = np.asarray(confusion)
-    if not truth.sum(axis=1).all():
-        raise ValueError(f"a label has no row on the eval side: {truth.tolist()}")
-    random = np.random.default_rng(seed)
-    total = sum(counts)
-    tweets = random.multinomial(total, np.asarray(counts) / total, RESAMPLES) / total
-    rates = np.stack(
-        [random.multinomial(row.sum(), row / row.sum(), RESAMPLES) / row.sum() for row in truth], axis=1
+    eval_side = np.asarray(confusion)
+    if not eval_side.sum(axis=1).all():
+        raise ValueError(f"a label has no row on the eval side: {eval_side.tolist()}")
+    rates = eval_side / eval_side.sum(axis=1, keepdims=True)
+    random = np.random.default_rng((SEED, 0))
+    resampled_rates = np.stack(
+        [
+            random.multinomial(row.sum(), rate, RESAMPLES) / row.sum()
+            for row, rate in zip(eval_side, rates, strict=True)
+        ],
+        axis=1,
     )
-    resampled = [solve(shares, rate) for shares, rate in zip(tweets, rates, strict=True)]
-    estimate = solve(np.asarray(counts) / total, truth / truth.sum(axis=1, keepdims=True))
-    return Shares(estimate, np.percentile(resampled, INTERVAL, axis=0))
+    parts = defaultdict(list)
+    for row in rows:
+        parts[row["part"]].append((row["texts"], *(row[name] for name in COUNTS)))
+    # Spark returns rows in any order. Sorted, a retry has the same intervals.
+    return {part: estimate(np.array(sorted(found)), rates, resampled_rates) for part, found in parts.items()}
+
+
+def estimate(texts: np.ndarray, rates: np.ndarray, resampled_rates: np.ndarray) -> Shares:
+    """Return the shares in one part.
+
+    Args:
+        texts: (kinds, 1 + 6) number of texts that have the same COUNTS, and these counts.
+        rates: (3, 3) rates of the predicted labels for each true label.
+        resampled_rates: (RESAMPLES, 3, 3) the same, resampled.
+    """
+    number, counts = texts[:, 0], texts[:, 1:]
+    total = number @ counts
+    # A bootstrap of texts is equivalent to a multinomial sample of their kinds.
+    random, kinds = np.random.default_rng((SEED, 1)), number / number.sum()
+    resampled = np.concatenate(
+        [
+            random.multinomial(number.sum(), kinds, RESAMPLES_PER_BLOCK) @ counts
+            for _ in range(RESAMPLES // RESAMPLES_PER_BLOCK)
+        ]
+    )
+    [shares] = add_up(total[np.newaxis], rates[np.newaxis])
+    return Shares(
+        labelled=int(total[:3].sum()),
+        predicted=int(total[3:].sum()),
+        shares=shares,
+        interval=np.percentile(add_up(resampled, resampled_rates), INTERVAL, axis=0),
+        unadjusted=(total[:3] + total[3:]) / total.sum(),
+    )
+
+
+def add_up(counts: np.ndarray, rates: np.ndarray) -> np.ndarray:
+    """Return the (n, 3) shares for (n, 6) COUNTS and (n, 3, 3) rates."""
+    labelled, predicted = counts[:, :3], counts[:, 3:]
+    unlabelled = predicted.sum(axis=1, keepdims=True)
+    adjusted: np.ndarray = solve(predicted / np.maximum(unlabelled, 1), rates) * unlabelled
+    return (labelled + adjusted) / counts.sum(axis=1, keepdims=True)
 
 
 def solve(predicted: np.ndarray, rates: np.ndarray) -> np.ndarray:
-    """Return the non-negative (3,) shares that add up to 1 and minimise |shares @ rates - predicted|.
+    """Return the (n, 3) shares that minimise |shares @ rates - predicted|: not negative, with the sum 1.
 
-    >>> rates = np.array([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.0, 0.1, 0.9]])
-    >>> solve(np.array([0.2, 0.3, 0.5]) @ rates, rates).round(6).tolist()
-    [0.2, 0.3, 0.5]
+    They are the true shares for which a model with these error rates predicts the (n, 3) shares `predicted`.
+
+    >>> rates = np.array([[[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.0, 0.1, 0.9]]])
+    >>> solve(np.array([[0.2, 0.3, 0.5]]) @ rates[0], rates).round(6).tolist()
+    [[0.2, 0.3, 0.5]]
     """
-    found, _ = nnls(np.vstack([rates.T, np.full(len(rates), SUM_WEIGHT)]), np.append(predicted, SUM_WEIGHT))
-    return found / found.sum()
+    normals = np.cross(np.roll(rates, -1, axis=1), np.roll(rates, -2, axis=1))
+    volume = np.sum(rates[:, :1] * normals[:, :1], axis=2)
+    with np.errstate(divide="ignore", invalid="ignore"):  # two labels may have the same rates
+        shares: np.ndarray = np.sum(normals * predicted[:, np.newaxis], axis=2) / volume
+    # If the exact solution does not exist or is negative, one of the shares is 0.
+    outside = ~(shares >= 0).all(axis=1)
+    predicted, rates = predicted[outside], rates[outside]
+    best = np.full(len(predicted), np.inf)
+    solutions = np.empty((len(predicted), 3))
+    for first, second in combinations(range(3), 2):
+        step = rates[:, first] - rates[:, second]
+        projection = np.sum((predicted - rates[:, second]) * step, axis=1)
+        share = np.clip(projection / np.maximum(np.sum(step**2, axis=1), np.finfo(float).tiny), 0, 1)
+        distance = np.sum((rates[:, second] + share[:, np.newaxis] * step - predicted) ** 2, axis=1)
+        is_better = distance < best
+        best[is_better] = distance[is_better]
+        solutions[is_better] = 0
+        solutions[is_better, first], solutions[is_better, second] = share[is_better], 1 - share[is_better]
+    shares[outside] = solutions
+    return shares

@@ -12,8 +12,9 @@ from contracts.statistics import MIN_ROWS_FOR_STATISTICS
 from reporting import charts
 from reporting.figures import draw_picture
 from reporting.page import Section, Table, format_share
-from spark_jobs.scoring.insights.opinion_sections import Counts, both_shares, shares_rows
-from spark_jobs.scoring.insights.periods import Period, choose_unit, group_days, merge_small
+from spark_jobs.scoring.insights.opinion_sections import SHARES_HEADER, format_intervals, shares_row
+from spark_jobs.scoring.insights.periods import Timeline
+from spark_jobs.scoring.insights.shares import Shares
 
 TITLE = "Over time"
 TRENDS_TITLE = "Hashtags that rise and fall"
@@ -22,76 +23,61 @@ TRENDS_SHOWN = 10
 MIN_TREND = 3.0
 
 
-def time_section(
-    days: Mapping[date, Sequence[int]], undated: int, confusion: Sequence[Sequence[int]]
-) -> Section:
+def time_section(timeline: Timeline, undated: int, shares: Mapping[str, Shares]) -> Section:
     """Return the section with the shares by day, week or month in which tweets were written.
 
     Args:
-        days: tweets of each predicted label, by day of `created_at` in UTC. Not empty.
+        timeline: periods of `created_at` in UTC.
         undated: number of tweets without `created_at`.
-        confusion: see `adjusted_shares`.
+        shares: shares in each merged period, by its name.
     """
-    unit = choose_unit(min(days), max(days))
-    periods = group_days(days, unit)
-    merged = merge_small(periods, MIN_ROWS_FOR_STATISTICS)
+    unit, periods = timeline.unit, timeline.periods
     text = f"By the {'ISO week' if unit == 'week' else unit} of the tweets' dates (UTC)."
     if undated:
         total = undated + sum(period.tweets for period in periods)
         text += f" {undated:,} of {total:,} tweets have no date and are not in this section."
-    if len(merged) < len(periods):
+    if len(timeline.merged) < len(periods):
         text += (
             f" Consecutive {unit}s with fewer than {MIN_ROWS_FOR_STATISTICS} tweets are merged, because "
             "shares of few tweets are not reliable. The bars show single periods."
         )
-    return shares_by_period(text, unit, periods, merged, confusion)
+    return shares_by_period(text, timeline, shares)
 
 
-def delivery_section(dumps: Sequence[Counts], confusion: Sequence[Sequence[int]]) -> Section:
+def delivery_section(timeline: Timeline, shares: Mapping[str, Shares]) -> Section:
     """Return the section with the shares by the day on which dumps were delivered."""
-    days: dict[date, np.ndarray] = {}
-    for dump in dumps:
-        if dump.day is not None:
-            days[dump.day] = days.get(dump.day, np.zeros(3, int)) + np.asarray(dump.labels)
-    if not days:
+    if not timeline.periods:
         return Section(TITLE, "No tweet has a date, and no dump has a day of delivery.")
-    periods = group_days({day: labels.tolist() for day, labels in days.items()}, "day")
     text = "By the day of delivery of the dump, because no tweet has a date."
-    return shares_by_period(text, "day", periods, periods, confusion)
+    return shares_by_period(text, timeline, shares)
 
 
-def shares_by_period(
-    text: str,
-    unit: str,
-    periods: Sequence[Period],
-    merged: Sequence[Period],
-    confusion: Sequence[Sequence[int]],
-) -> Section:
-    """Return the section with the shares in `merged` periods and the number of tweets in `periods`."""
-    estimates = {period.name: both_shares(period.labels, confusion) for period in merged}
-    rows = shares_rows({period.name: period.labels for period in merged}, estimates)
-    table = Table((unit, "tweets", "estimate", *CLASS_NAMES), rows)
+def shares_by_period(text: str, timeline: Timeline, shares: Mapping[str, Shares]) -> Section:
+    """Return the section with the shares in the merged periods and the number of tweets in all periods."""
+    unit, periods, merged = timeline.unit, timeline.periods, timeline.merged
+    rows = [shares_row(period.name, shares[period.name]) for period in merged]
+    table = Table((unit, *SHARES_HEADER), rows)
     if len(merged) < 2:
         reason = (
             f"There is only one {unit}." if len(periods) < 2 else "There are too few tweets for a figure."
         )
         return Section(TITLE, f"{text} {reason}", [], [table])
-    adjusted, predicted = (
-        [shares[kind] for shares in estimates.values()] for kind in ("adjusted", "predicted")
-    )
+    of_periods = [shares[period.name] for period in merged]
     lines = {
         name: (
-            np.array([each.shares[i] for each in adjusted]) * 100,
-            np.array([each.interval[:, i] for each in adjusted]).T * 100,
+            np.array([each.shares[i] for each in of_periods]) * 100,
+            np.array([each.interval[:, i] for each in of_periods]).T * 100,
         )
         for i, name in enumerate(CLASS_NAMES)
     }
     dashed = {
-        name: np.array([each.shares[i] for each in predicted]) * 100 for i, name in enumerate(CLASS_NAMES)
+        name: np.array([each.unadjusted[i] for each in of_periods]) * 100
+        for i, name in enumerate(CLASS_NAMES)
     }
     alt = (
-        f"One line with a band for each label: adjusted share by {unit}; dashed: predicted share; bars: "
-        f"number of tweets by {unit}. " + "; ".join(f"{row[0]}: {', '.join(row[3:])}" for row in rows[1::2])
+        f"One line with a band for each label: share by {unit}; dashed: unadjusted share; bars: number of "
+        f"tweets by {unit}. "
+        + "; ".join(f"{period.name}: {', '.join(format_intervals(shares[period.name]))}" for period in merged)
     )
     picture = draw_picture(
         "over_time",
@@ -105,9 +91,7 @@ def shares_by_period(
         height=4.6,
         heights=(3, 1),
     )
-    legend = (
-        "Solid lines are adjusted shares with their intervals as bands, dashed lines are predicted shares."
-    )
+    legend = "Solid lines are shares with their intervals as bands, dashed lines are unadjusted shares."
     return Section(TITLE, f"{text} {legend}", [picture], [table])
 
 
