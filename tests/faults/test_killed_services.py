@@ -27,7 +27,7 @@ from tests.integration.conftest import Platform, new_platform
 
 SEED = int(os.environ.get("VAXPULSE_FAULT_SEED", "1"))
 KILLS_OF_EACH = int(os.environ.get("VAXPULSE_FAULT_KILLS", "5"))
-KILLS_PER_RUN = 8
+KILLS_PER_RUN = 15
 MAX_PAUSE_SECONDS = 25
 RUN_SECONDS = 900
 # A part of the command line of processes that Airflow starts for a task.
