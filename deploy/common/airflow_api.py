@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 from deploy.common.deployment import ADMIN, Deployment
 from deploy.common.errors import CommandError
@@ -30,6 +32,7 @@ DAG_IDS = (
     "erase_tweets",
 )
 TIMEOUT_SECONDS = 30
+RETRIES = 11
 
 
 class AirflowApi:
@@ -61,6 +64,21 @@ class AirflowApi:
                 response=response,
             )
         return response.json()
+
+    def repeat_reads(self) -> None:
+        """From now on repeat a read for about two minutes if Airflow does not answer, or answers with 5xx.
+
+        For commands that follow a run: a service that died is started again meanwhile.
+        """
+        retry = Retry(
+            total=RETRIES,
+            backoff_factor=0.5,
+            backoff_max=15,
+            status_forcelist=(500, 502, 503, 504),
+            allowed_methods={"GET"},
+            raise_on_status=False,
+        )
+        self.session.mount(self.url, HTTPAdapter(max_retries=retry))
 
     @property
     def required_actions_url(self) -> str:

@@ -60,6 +60,7 @@ def follow(api: AirflowApi, dag_id: str, run_id: str, step: Step) -> list[Follow
     Raises:
         RunFailed: a run failed. The runs that it triggers are not followed.
     """
+    api.repeat_reads()
     followed: list[FollowedRun] = []
     waiting = [(dag_id, run_id)]
     while waiting:
