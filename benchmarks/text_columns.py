@@ -43,7 +43,7 @@ def measure(tweets_uri: str, preset: str, column: str, seed: int) -> dict[str, f
         tuned = fine_tune(config, checkpoint, tweets.train, tweets.validation, Path(scratch))
     probabilities = torch_probabilities(tuned.model, tuned.tokenizer, tweets.eval["text"].tolist())
     found = classification_metrics(probabilities, to_class_ids(tweets.eval))
-    return tuned.metrics | {f"eval_{name}": value for name, value in found.items()}
+    return tuned.metrics | {f"eval/{name}": value for name, value in found.items()}
 
 
 def main() -> None:

@@ -32,6 +32,7 @@ from transformers import (
     TrainingArguments,
 )
 
+from contracts.mlflow_names import TRAIN_SAMPLES_PER_SECOND
 from deploy.common.sample_dump import invent_text
 from training.fine_tuning.device import choose_device, choose_threads
 from training.fine_tuning.fine_tune import fine_tune
@@ -73,7 +74,7 @@ def ours(rows: pd.DataFrame, checkpoint: Path, r_drop: float) -> float:
     with tempfile.TemporaryDirectory() as state:
         config = replace(config, epochs=1, r_drop=r_drop)
         tuned = fine_tune(config, checkpoint, rows, rows.head(32), Path(state), log_every_steps=1000)
-    return tuned.metrics["train_samples_per_second"]
+    return tuned.metrics[TRAIN_SAMPLES_PER_SECOND]
 
 
 def stock(rows: pd.DataFrame, checkpoint: Path, batch_size: int, **padding: object) -> float:

@@ -4,8 +4,9 @@
 of this side is used for early stopping. Each model is evaluated once on the `eval` side. MLflow gets
 parameters, metrics, the model and the version of the table. `compare` writes a report with all new models and
 the champion: see the tab *Report*. A paired bootstrap compares the best new model with the champion. If the
-new model is significantly better, it becomes the champion. Otherwise the reason is stored in its model
-version in MLflow. With a *Teacher*, a small model also learns from the scores of a large model.
+new model is significantly better, it becomes the champion. The first champion must be better than the
+majority class. If a model is not promoted, the reason is stored in its model version in MLflow. With a
+*Teacher*, a small model also learns from the scores of a large model.
 
 **When.** After a run that changed `tweets_clean`, if the number of labelled tweets has grown by *Growth*, or
 if settings have changed. After drift was found. Every Sunday at 03:00 UTC, if any labelled tweet has changed.
@@ -85,6 +86,7 @@ def train_classifiers() -> None:
             metric="{{ params.metric }}",
             margin="{{ params.margin }}",
             confidence="{{ params.confidence }}",
+            min_agreement="{{ params.min_agreement }}",
             champion="{{ params.champion }}",
         ),
         returns_json=True,

@@ -1,7 +1,9 @@
 """A classifier from an exported model (`contracts.exported_model`)."""
 
 import os
+import platform
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,8 @@ from contracts.texts import MAX_TEXT_CHARACTERS
 
 # Rows of one inference. Larger batches leave the processor's cache and contain more padding.
 BATCH_ROWS = 8
+# Names in /proc/cpuinfo of VNNI (x86) and of the dot product (ARM).
+INT8_FLAGS = frozenset({"avx512_vnni", "avx_vnni", "asimddp"})
 
 
 class OnnxClassifier:
@@ -24,7 +28,8 @@ class OnnxClassifier:
 
         Args:
             folder: an exported model.
-            precision: graph to load; by default the precision in the metadata.
+            precision: graph to load; by default the precision in the metadata, or float32 if that is int8 and
+                this processor has no fast int8 products.
             threads: threads of one inference; 0 means all cores.
 
         Raises:
@@ -40,7 +45,9 @@ class OnnxClassifier:
         options = SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = threads
         options.log_severity_level = 3  # errors
-        graph = folder / GRAPH_FILES[precision or self.metadata.precision]
+        if precision is None:
+            precision = self.metadata.precision if has_fast_int8() else "float32"
+        graph = folder / GRAPH_FILES[precision]
         self._session = InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         self._inputs = [each.name for each in self._session.get_inputs()]
         self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
@@ -68,6 +75,17 @@ class OnnxClassifier:
             feeds = {name: pad(*columns[name], left=left) for name in self._inputs}
             logits[rows] = self._session.run(["logits"], feeds)[0]
         return softmax(logits)[:, self._class_order]
+
+
+@cache
+def has_fast_int8(cpu_info: Path = Path("/proc/cpuinfo")) -> bool:
+    """Return whether this processor has instructions for int8 products.
+
+    Without them int8 is not faster, and on x86 sums of products can overflow in ONNX Runtime's kernels.
+    """
+    if not cpu_info.is_file():  # not Linux
+        return platform.machine() == "arm64"
+    return not INT8_FLAGS.isdisjoint(cpu_info.read_text().split())
 
 
 def pad(rows: Sequence[Sequence[int]], value: int, *, left: bool) -> npt.NDArray[np.int64]:

@@ -12,18 +12,30 @@ import logging
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
 from contracts.exit_status import InputError
+from contracts.labels import LABELS
 from contracts.mlflow_names import COMPARISON_METRICS, TRAINING_EXPERIMENT
 from onnx_model.classifier import OnnxClassifier
 from training import command
 from training.data.labelled_tweets import read_labelled_tweets
-from training.evaluation.comparison import Decision, PromotionPolicy, best_candidate, champion_metrics, decide
-from training.evaluation.comparison_page import comparison_chart, comparison_page, csv_table
+from training.evaluation.comparison import (
+    Decision,
+    PromotionPolicy,
+    best_candidate,
+    constant_predictions,
+    decide,
+    opponent_metrics,
+    prediction_metrics,
+    row_keys,
+)
+from training.evaluation.comparison_page import ComparedModel, comparison_chart, comparison_page, csv_table
 from training.evaluation.evaluate import predictions_frame
+from training.tracking.model_card import model_card
 from training.tracking.registry import Registry
 from training.tracking.report_files import write_file
 from training.tracking.tracker import open_tracker
@@ -49,8 +61,14 @@ def arg_parser() -> argparse.ArgumentParser:
         "--report", metavar="FOLDER", help="write report.html here: hdfs://host:port/path or a folder"
     )
     parser.add_argument("--experiment", default=TRAINING_EXPERIMENT, help="(default: %(default)s)")
+    parser.add_argument("--metric", choices=COMPARISON_METRICS, default="rmse", help="(default: %(default)s)")
     parser.add_argument(
-        "--metric", choices=COMPARISON_METRICS, default="macro_f1", help="(default: %(default)s)"
+        "--min-agreement",
+        type=float,
+        default=0.34,
+        metavar="SHARE",
+        help="compare only rows whose label at least this share of the annotators gave (default: "
+        "%(default)s, which leaves out labels of one annotator in three)",
     )
     parser.add_argument(
         "--margin",
@@ -69,7 +87,8 @@ def arg_parser() -> argparse.ArgumentParser:
         "--champion",
         choices=("compare", "replace"),
         default="compare",
-        help="replace: promote without a comparison, if the champion's files are lost (default: %(default)s)",
+        help="replace: promote without a comparison, for example if the champion's files are lost (default: "
+        "%(default)s)",
     )
     return parser
 
@@ -83,18 +102,21 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
     """
     open_tracker(arguments.experiment)  # checks that MLflow answers
     registry = Registry(arguments.experiment)
-    policy = PromotionPolicy(arguments.metric, arguments.margin, arguments.confidence)
+    policy = PromotionPolicy(
+        arguments.metric, arguments.margin, arguments.confidence, arguments.min_agreement
+    )
     runs = registry.runs_of(arguments.airflow_run_id)
     if not runs:
         raise InputError(f"MLflow has no finished run of the DAG run {arguments.airflow_run_id}")
-    validation_metric = f"validation_{policy.metric}"
+    validation_metric = f"validation/{policy.metric}"
     best = best_candidate(
         {name: run.data.metrics[validation_metric] for name, run in runs.items()}, policy.metric
     )
     champion = registry.champion()
     opponent = champion or registry.former_champion()
-    decision, opponent_metrics = compare_with(registry, opponent, runs[best], policy, arguments)
+    decision, opponent_figures = compare_with(registry, opponent, runs[best], policy, arguments)
 
+    figures = {name: metrics_of_run(registry, run) for name, run in runs.items()}
     versions = {}
     for name, run in runs.items():
         reason = (
@@ -102,7 +124,9 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
             if name == best
             else f"{best} of the same DAG run has a better value of {validation_metric}"
         )
-        versions[name] = registry.register(run, version_tags(registry, run, reason))
+        tags = version_tags(registry, run, reason)
+        card = model_card(run.data.params, figures[name], tags["preset"], tags["text_column"], reason)
+        versions[name] = registry.register(run, tags, card)
     result: dict[str, Any] = {
         "preset": best,
         "version": versions[best],
@@ -114,14 +138,29 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
         # The champion's version was deleted, so that no tweet would be scored.
         result |= {"preset": opponent.tags["preset"], "version": str(opponent.version), "promote": True}
         result["reason"] = f"version {opponent.version} is the champion again: {decision.reason}"
+    if versions[best] != result["instead_of"]:
+        registry.challenge(versions[best])
 
     outcome = "to be promoted" if decision.promote else "not promoted"
-    models = {f"{name} (version {versions[name]})": run.data.metrics for name, run in runs.items()}
-    if opponent is not None:
+    models = [
+        compared_model(registry, f"{name} (version {versions[name]})", run, figures[name])
+        for name, run in runs.items()
+    ]
+    shown = {run.info.run_id for run in runs.values()}
+    if opponent is not None and opponent.run_id not in shown:
         title = "champion" if champion else "former champion"
-        models[f"{title} (version {opponent.version})"] = opponent_metrics
+        run = registry.run(opponent.run_id)
+        models.append(
+            compared_model(registry, f"{title} (version {opponent.version})", run, opponent_figures)
+        )
+        shown.add(opponent.run_id)
+    for name, run in registry.latest_runs(runs[best].data.tags["dataset_digest"]).items():
+        if run.info.run_id not in shown:
+            models.append(
+                compared_model(registry, f"{name} (earlier run)", run, metrics_of_run(registry, run))
+            )
+    page = comparison_page(models, f"{best}, version {versions[best]}: {outcome}", result["reason"])
     chart = comparison_chart(models)
-    page = comparison_page(models, f"{best}, version {versions[best]}: {outcome}", result["reason"], chart)
     files = {"comparison.html": page, "comparison.png": chart.png, "comparison.csv": csv_table(models)}
     registry.log_files(runs[best].info.run_id, files)
     if arguments.report is not None:
@@ -130,6 +169,24 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
         registry.mark_compared(run.info.run_id, versions[name])
     logger.info("%s, version %s: %s: %s", best, versions[best], outcome, result["reason"])
     return result
+
+
+def metrics_of_run(registry: Registry, run: Any) -> dict[str, float]:
+    """Return the metrics of a run on its eval rows, with intervals if MLflow has its predictions."""
+    predictions = registry.predictions(run.info.run_id)
+    if predictions is None:
+        recorded = run.data.metrics.items()
+        return {name.removeprefix("eval/"): value for name, value in recorded if name.startswith("eval/")}
+    return prediction_metrics(predictions)
+
+
+def compared_model(
+    registry: Registry, name: str, run: Any | None, figures: dict[str, float]
+) -> ComparedModel:
+    """Return a model of the report. `run` is None if its run was deleted."""
+    if run is None:
+        return ComparedModel(name, figures)
+    return ComparedModel(name, figures, run.data.metrics, registry.curves(run.info.run_id))
 
 
 def compare_with(
@@ -143,26 +200,32 @@ def compare_with(
 
     Args:
         registry: the registered model.
-        opponent: the champion's version, or the latest former champion if no version is the champion.
+        opponent: the champion's version, or the latest former champion if no version is the champion. None
+            if there never was one: then the candidate must be better than the majority class.
         run: run of the candidate.
         policy: when to promote.
         arguments: command line.
     """
-    if opponent is None:
-        return Decision(True, "there is no champion yet"), {}
-    metrics = registry.metrics(opponent.run_id)
-    if opponent.run_id == run.info.run_id:  # a retry of this comparison after the promotion
-        return Decision(False, "it is already the champion"), metrics
-    if arguments.champion == "replace":
-        return Decision(True, f"a user replaced version {opponent.version} without a comparison"), metrics
+    if arguments.champion == "replace" and not (opponent and opponent.run_id == run.info.run_id):
+        run_of_opponent = registry.run(opponent.run_id) if opponent else None
+        metrics = metrics_of_run(registry, run_of_opponent) if run_of_opponent else {}
+        replaced = f"replaced version {opponent.version}" if opponent else "promoted it"
+        return Decision(True, f"a user {replaced} without a comparison"), metrics
     candidate = registry.predictions(run.info.run_id)
     if candidate is None:
         raise InputError(
             f"MLflow has lost the predictions of run {run.info.run_id}: delete it and train again"
         )
+    if opponent is None:
+        shares = {str(label): float(run.data.params[f"dataset.label_shares.{label}"]) for label in LABELS}
+        constant = constant_predictions(candidate, shares)
+        # A margin is the required improvement on a champion.
+        return decide(candidate, constant, replace(policy, margin=0.0), "the majority class"), {}
+    if opponent.run_id == run.info.run_id:  # a retry of this comparison after the promotion
+        return Decision(False, "it is already the champion"), prediction_metrics(candidate)
     version = int(run.data.params["dataset.table_version"])
     predictions = opponent_predictions(registry, opponent, candidate, arguments.tweets, version)
-    return decide(candidate, predictions, policy), metrics | champion_metrics(candidate, predictions)
+    return decide(candidate, predictions, policy), opponent_metrics(candidate, predictions)
 
 
 def opponent_predictions(
@@ -170,14 +233,14 @@ def opponent_predictions(
 ) -> pd.DataFrame:
     """Return the opponent's predictions for the candidate's eval rows.
 
-    The predictions of the opponent's run are used if they cover these rows. Otherwise its exported model
-    predicts the eval side of the table version with which the candidate was evaluated.
+    The predictions of the opponent's run are used if they cover these rows with the same texts. Otherwise its
+    exported model predicts the eval side of the table version with which the candidate was evaluated.
 
     Raises:
         InputError: MLflow has neither of them.
     """
     recorded = registry.predictions(opponent.run_id)
-    if recorded is not None and set(candidate["tweet_id"]) <= set(recorded["tweet_id"]):
+    if recorded is not None and row_keys(candidate) <= row_keys(recorded):
         return recorded
     with tempfile.TemporaryDirectory() as folder:
         export = registry.download_export(opponent, folder)

@@ -34,7 +34,7 @@ from training.tracking.report_files import write_file
 from training.tracking.tracker import open_tracker
 
 logger = logging.getLogger("training")
-FOLD_METRICS = tuple(f"fold_{name}" for name in HEADLINES)
+FOLD_METRICS = tuple(f"fold/{name}" for name in HEADLINES)
 
 
 def arg_parser() -> argparse.ArgumentParser:
@@ -130,7 +130,7 @@ def run_fold(arguments: argparse.Namespace) -> dict[str, float]:
         tuned = fine_tune(config, checkpoint, train, stop, state, tracker.log_metrics)
         probabilities = torch_probabilities(tuned.model, tuned.tokenizer, held_out["text"].tolist())
         found = classification_metrics(probabilities, to_class_ids(held_out))
-        metrics = {f"fold_{name}": found[name] for name in HEADLINES}
+        metrics = {f"fold/{name}": found[name] for name in HEADLINES}
         tracker.log_metrics(metrics | tuned.metrics, tuned.steps)
     return metrics
 
@@ -153,8 +153,8 @@ def summarise(arguments: argparse.Namespace) -> dict[str, float]:
     ).T
     mean, deviation = table.mean(), table.apply(statistics.stdev)
     table.loc["mean"], table.loc["standard deviation"] = mean, deviation
-    found = {f"mean_{name}": float(mean[name]) for name in HEADLINES}
-    found |= {f"spread_{name}": float(deviation[name]) for name in HEADLINES}
+    found = {f"mean/{name}": float(mean[name]) for name in HEADLINES}
+    found |= {f"spread/{name}": float(deviation[name]) for name in HEADLINES}
     preset = runs[0].tags["preset"]
     title = f"{arguments.folds} folds of {preset}"
     rows = [[name, *(f"{value:.4f}" for value in values)] for name, values in table.iterrows()]

@@ -76,6 +76,13 @@ def arg_parser() -> argparse.ArgumentParser:
     add("--scores", metavar="URI", help="Delta table tweets_scored with the teacher's scores")
     add("--scores-version", type=int, metavar="N", help="its Delta version to read (default: the latest)")
     add("--log-every-steps", type=_positive(int), default=10, metavar="N", help="(default: %(default)s)")
+    add(
+        "--validate-every-steps",
+        type=_positive(int),
+        metavar="N",
+        help="also log the validation loss every N steps; it does not influence the training, which is "
+        "validated twice per epoch",
+    )
     add("--seed", type=int, default=42, help="(default: %(default)s)")
     replace = parser.add_argument_group("values that replace the preset's").add_argument
     replace("--checkpoint", help="folder, or name on the Hugging Face hub")

@@ -22,7 +22,14 @@ from typing import Any
 
 from contracts.exit_status import InputError, NothingToDo
 from contracts.labels import LABELS
-from contracts.mlflow_names import COMPARED_TAG, EVAL_ACCURACY, EVAL_MACRO_F1, EVAL_RMSE, TRAIN_SECONDS
+from contracts.mlflow_names import (
+    COMPARED_TAG,
+    EVAL_ACCURACY,
+    EVAL_MACRO_F1,
+    EVAL_RMSE,
+    TRAIN_SAMPLES_PER_SECOND,
+    TRAIN_SECONDS,
+)
 from training import command
 from training.command import without_credentials
 from training.data.distillation import DistillationData, read_distillation_data
@@ -38,7 +45,7 @@ logger = logging.getLogger("training")
 
 # Requirements of the logged model.
 MODEL_REQUIREMENTS = ("onnxruntime", "tokenizers", "numpy", "pandas", "mlflow")
-SUMMARY = (EVAL_ACCURACY, EVAL_MACRO_F1, EVAL_RMSE, TRAIN_SECONDS, "train_samples_per_second")
+SUMMARY = (EVAL_ACCURACY, EVAL_MACRO_F1, EVAL_RMSE, TRAIN_SECONDS, TRAIN_SAMPLES_PER_SECOND)
 
 
 def train(arguments: argparse.Namespace) -> None:
@@ -95,7 +102,7 @@ def train(arguments: argparse.Namespace) -> None:
     tracker.mark_gone_runs(try_tags if "airflow_run_id" in try_tags else {})
     name = "-".join(digest[:16] for digest in identity.values())
     with (
-        tracker.run(config.preset, tags),
+        tracker.run(config.preset, tags, system_metrics=device.kind == "cuda"),
         training_state(arguments.state or state_folder(), name, is_first) as state,
         tempfile.TemporaryDirectory() as scratch,
     ):
@@ -103,10 +110,15 @@ def train(arguments: argparse.Namespace) -> None:
         tracker.log_dataset(tweets)
 
         logger.info("%s on %s, %s, %d threads", config.preset, device.name, device.precision, threads)
-        steps = arguments.log_every_steps
-        rows = distillation.rows if distillation else tweets.train
         tuned = fine_tune(
-            config, checkpoint, rows, tweets.validation, state, tracker.log_metrics, log_every_steps=steps
+            config,
+            checkpoint,
+            distillation.rows if distillation else tweets.train,
+            tweets.validation,
+            state,
+            tracker.log_metrics,
+            log_every_steps=arguments.log_every_steps,
+            validate_every_steps=arguments.validate_every_steps,
         )
         if not is_first:
             return
@@ -126,9 +138,12 @@ def train(arguments: argparse.Namespace) -> None:
         evaluation.metadata.write(onnx)
         save_classifier(tuned.model, tuned.tokenizer, saved)
 
-        metrics = tuned.metrics | evaluation.metrics | {"onnx_largest_difference": parity}
+        metrics = tuned.metrics | evaluation.metrics
         dumps = sorted({*tweets.dumps, *(distillation.dumps if distillation else ())})
-        record |= {"tags": tags, "metrics": metrics, "dumps": dumps}
+        record |= {"tags": tags, "metrics": metrics, "onnx_largest_difference": parity, "dumps": dumps}
+        record["tables"] = {
+            name: json.loads(table.to_json(orient="records")) for name, table in evaluation.tables.items()
+        }
         files = evaluation.files | {"training_run.json": json.dumps(record, indent=2).encode()}
         if arguments.output is not None:
             shutil.copytree(saved, arguments.output, dirs_exist_ok=True)
@@ -139,6 +154,8 @@ def train(arguments: argparse.Namespace) -> None:
         requirements = [f"{package}=={libraries[package]}" for package in MODEL_REQUIREMENTS]
         tracker.log_model(onnx, requirements, flatten(record["dataset"]) | tags)
         tracker.log_metrics(metrics, tuned.steps)
+        tracker.log_tables(evaluation.tables)
+        tracker.describe(describe(config, tweets, metrics))
         tracker.log_folder(saved)
         tracker.log_files(files)
 
@@ -220,6 +237,15 @@ def dataset_facts(tweets: LabelledTweets) -> dict[str, Any]:
             str(label): round(float((tweets.train["label"] == label).mean()), 4) for label in LABELS
         },
     }
+
+
+def describe(config: TrainingConfig, tweets: LabelledTweets, metrics: Mapping[str, float]) -> str:
+    """Return the description of a run in MLflow."""
+    return (
+        f"`{config.preset}` on `{config.text_column}` of version {tweets.table_version} of `tweets_clean`, "
+        f"{len(tweets.train):,} training rows. On {len(tweets.eval):,} held-out tweets: accuracy "
+        f"{metrics[EVAL_ACCURACY]:.1%}, macro-F1 {metrics[EVAL_MACRO_F1]:.3f}, RMSE {metrics[EVAL_RMSE]:.3f}."
+    )
 
 
 def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

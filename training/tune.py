@@ -34,7 +34,7 @@ from training.tracking.provenance import airflow_tags, git_commit, library_versi
 from training.tracking.tracker import open_tracker
 
 logger = logging.getLogger("training")
-BEST_LOSS = "best_validation_training_loss"
+BEST_OBJECTIVE = "validation/best_objective"
 HEARTBEAT_SECONDS = 60  # a trial without a heartbeat for three times as long is queued again
 STARTUP_TRIALS = 5  # their values are random, and they are not pruned
 MIN_COMPARED_TRIALS = 3  # a trial is pruned only if so many others have reported at the same quarter
@@ -144,7 +144,7 @@ def tune(arguments: argparse.Namespace) -> dict[str, Any]:
     study = open_study(storage_uri, name, arguments.seed)
 
     from training.fine_tuning.fine_tune import fine_tune
-    from training.fine_tuning.pruning import PruneByValidationLoss
+    from training.fine_tuning.pruning import PruneByObjective
 
     origin = {"preset": config.preset, "study": study.study_name, "git_commit": git_commit()}
     tags = identity | origin | airflow_tags() | process_tags()
@@ -166,20 +166,20 @@ def tune(arguments: argparse.Namespace) -> dict[str, Any]:
                     tweets.validation,
                     Path(scratch),
                     tracker.log_metrics,
-                    on_evaluation=PruneByValidationLoss(trial),
+                    on_evaluation=PruneByObjective(trial),
                 )
             except optuna.TrialPruned as error:  # raised again below: within the block the run would fail
                 tracker.log_metrics({"pruned": 1}, 0)
                 pruned = error
             else:
-                loss = min(loss for _, loss in tuned.curves["validation"])
-                tracker.log_metrics({BEST_LOSS: loss}, tuned.steps)
+                tracker.log_metrics({BEST_OBJECTIVE: tuned.best_objective}, tuned.steps)
         if pruned is not None:
             raise pruned
         logger.info(
-            "trial %d: training loss on the validation part %.4f with %s", trial.number, loss, trial.params
+            "trial %d: objective of the validation part %.4f with %s",
+            *(trial.number, tuned.best_objective, trial.params),
         )
-        return loss
+        return tuned.best_objective
 
     # A continued search continues its MLflow run too.
     with tracker.run(f"search {config.preset}", tags, run_id=study.user_attrs.get("mlflow_run_id")) as run_id:
@@ -192,9 +192,9 @@ def tune(arguments: argparse.Namespace) -> dict[str, Any]:
                 "trials.csv": study.trials_dataframe().to_csv().encode(),
             }
         )
-        tracker.log_metrics({BEST_LOSS: study.best_value, "trials": len(study.trials)}, 0)
+        tracker.log_metrics({BEST_OBJECTIVE: study.best_value, "trials": len(study.trials)}, 0)
     logger.info(
-        "best of %d trials: training loss on the validation part %.4f (trial %d)",
+        "best of %d trials: objective of the validation part %.4f (trial %d)",
         *(len(study.trials), study.best_value, study.best_trial.number),
     )
     return best

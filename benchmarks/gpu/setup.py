@@ -123,5 +123,5 @@ class Setup:
         began = clock()
         for number, width in enumerate(widths):
             self.step.run(order[number], width, rate, step_seed(self.seed, number))
-            losses[number].copy_(self.step.loss)
+            losses[number].copy_(self.step.objective)
         return clock() - began, losses.tolist()

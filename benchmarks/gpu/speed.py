@@ -21,6 +21,7 @@ from benchmarks.gpu.setup import (
     invented_tweets,
     write_checkpoint,
 )
+from contracts.mlflow_names import TRAIN_SECONDS
 from training.fine_tuning import loop as loop_module
 from training.fine_tuning.batches import NO_ROW, TokenisedTweets
 from training.fine_tuning.device import choose_device, torch_device
@@ -211,7 +212,7 @@ def whole_trainer(model: str, tiny: bool) -> dict[str, Any]:
             found[name] = round(ended - began, 2)
             found[f"parts of {name}"] = {
                 "fine_tune": round(trained - began, 2),
-                "of it steps and evaluations": round(tuned.metrics["train_runtime_seconds"], 2),
+                "of it steps and evaluations": round(tuned.metrics[TRAIN_SECONDS], 2),
                 "eval side": round(evaluated - trained, 2),
                 "save": round(ended - evaluated, 2),
                 "steps": tuned.steps,

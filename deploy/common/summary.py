@@ -98,7 +98,7 @@ def models(deployment: Deployment) -> list[dict[str, Any]]:
         return []
     runs = client.search_runs(
         [experiment.experiment_id],
-        f"attributes.status = 'FINISHED' AND metrics.{mlflow_names.EVAL_ACCURACY} > 0",
+        f"attributes.status = 'FINISHED' AND metrics.`{mlflow_names.EVAL_ACCURACY}` > 0",
         order_by=["attributes.start_time DESC"],
         max_results=20,
     )

@@ -97,7 +97,7 @@ def test_training_run_records_its_data_and_its_airflow_run(platform):
         mlflow_names.EVAL_MACRO_F1,
         mlflow_names.EVAL_RMSE,
         mlflow_names.TRAIN_SECONDS,
-        "eval_f1_negative",
+        mlflow_names.VALIDATION_LOSS,
     } <= run.data.metrics.keys()
 
 

@@ -12,7 +12,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from contracts.exit_status import InputError
 from contracts.exported_model import GRAPH_FILES, TOKENIZER_FILE, ModelMetadata
 from contracts.texts import MAX_TEXT_CHARACTERS
-from onnx_model.classifier import BATCH_ROWS, OnnxClassifier, pad, softmax
+from onnx_model import classifier as classifier_module
+from onnx_model.classifier import BATCH_ROWS, OnnxClassifier, has_fast_int8, pad, softmax
 
 # Each word adds its logits, one per class id. The class ids have another order than LABELS.
 WORDS = {"[PAD]": (9, 9, 9), "fine": (2, 0, 0), "bad": (0, 3, 0), "map": (0, 0, 1), "[UNK]": (0, 0, 0)}
@@ -145,3 +146,31 @@ def test_words_after_the_longest_text_are_not_read(tmp_path: Path) -> None:
     blanks = " " * (MAX_TEXT_CHARACTERS - len("map") - len("bad"))
     found = classifier.probabilities([f"map{blanks}bad", f"map{blanks} bad"])
     assert found.tolist() == [pytest.approx(expected(text, "right")) for text in ("map bad", "map ba")]
+
+
+@pytest.mark.parametrize(
+    ("flags", "is_fast"),
+    [
+        ("fma avx2 avx512f avx512_vnni", True),
+        ("avx2 avx_vnni", True),
+        ("fp asimd asimddp", True),
+        ("avx2 avx512f", False),
+    ],
+)
+def test_fast_int8_products_are_recognised_by_the_flags_of_the_processor(flags, is_fast, tmp_path) -> None:
+    info = tmp_path / "cpuinfo"
+    info.write_text(f"processor\t: 0\nflags\t\t: {flags}\nbugs\t\t:\n")
+    assert has_fast_int8(info) is is_fast
+
+
+@pytest.mark.parametrize(("is_fast", "graph"), [(True, "int8"), (False, "float32")])
+def test_a_processor_without_fast_int8_products_scores_in_float32(
+    is_fast, graph, tmp_path, monkeypatch
+) -> None:
+    write_model(tmp_path)
+    replace(ModelMetadata.read(tmp_path), precision="int8").write(tmp_path)
+    model = onnx.load(tmp_path / GRAPH_FILES["float32"])
+    onnx.save(model, tmp_path / GRAPH_FILES["int8"])
+    (tmp_path / GRAPH_FILES["float32" if graph == "int8" else "int8"]).write_bytes(b"not opened")
+    monkeypatch.setattr(classifier_module, "has_fast_int8", lambda: is_fast)
+    assert OnnxClassifier(tmp_path).probabilities(["fine"]).shape == (1, 3)

@@ -92,69 +92,58 @@ class TestWholeRun:
     def test_a_tiny_bert_learns_labels_that_one_word_determines(self, bert_run) -> None:
         # With mixed-up class ids, labels or columns the accuracy would be 1/3.
         metrics = bert_run.run.data.metrics
-        assert metrics["eval_accuracy"] > 0.9
-        assert metrics["eval_macro_f1"] > 0.9
-        assert metrics["eval_rmse"] < 0.5
+        assert metrics["eval/accuracy"] > 0.9
+        assert metrics["eval/macro_f1"] > 0.9
+        assert metrics["eval/rmse"] < 0.5
 
-    def test_metrics_have_the_agreed_names(self, bert_run) -> None:
-        per_class = {
-            f"eval_{kind}_{name}"
-            for kind in ("precision", "recall", "f1", "support")
-            for name in ("negative", "neutral", "positive")
-        }
-        summary = {"accuracy", "macro_precision", "macro_recall", "macro_f1", "rmse", "loss", "ece"}
-        intervals = {
-            f"{name}_{end}"
-            for name in per_class | {f"eval_{name}" for name in summary}
-            for end in ("low", "high")
-            if not name.startswith("eval_support")
-        }
+    def test_metrics_are_few_and_have_the_agreed_names(self, bert_run) -> None:
+        # MLflow draws a section for each name before the slash and a chart for each metric.
+        overall = {"accuracy", "macro_precision", "macro_recall", "macro_f1", "rmse", "loss", "ece"}
+        training = {"loss", "objective", "mean_loss", "epochs", "learning_rate", "gradient_norm"}
+        validation = {"objective", "loss", "accuracy", "macro_f1", "rmse", "ece"}
         speed = {
             f"{side}_{figure}"
             for side in ("train", "eval")
-            for figure in ("runtime_seconds", "samples_per_second", "steps_per_second")
+            for figure in ("seconds", "samples_per_second", "steps_per_second")
         }
-        training = {
-            "train_loss",
-            "validation_training_loss",
-            "train_mean_loss",
-            "train_epochs",
-            "learning_rate",
-            "gradient_norm",
-            "onnx_largest_difference",
-        }
-        validation = {
-            f"validation_{kind}{name}"
-            for kind in ("", "float32_", "int8_")
-            for name in ("accuracy", "macro_f1", "rmse", "loss", "ece")
-        }
-        found = {name for name in bert_run.run.data.metrics if "agreement" not in name}
-        assert found == per_class | {
-            f"eval_{name}" for name in summary
-        } | intervals | speed | training | validation | {
-            f"eval_{kind}_{name}"
-            for kind in ("float32", "int8")
-            for name in ("accuracy", "macro_f1", "rmse", "loss", "ece")
-        }
+        groups = {"eval": overall, "train": training, "validation": validation, "speed": speed}
+        names = {f"{group}/{name}" for group, members in groups.items() for name in members}
+        assert set(bert_run.run.data.metrics) == names
+        assert len(names) <= 40
 
-    def test_metrics_are_reported_for_each_level_of_agreement(self, bert_run) -> None:
-        metrics = bert_run.run.data.metrics
-        assert (
-            metrics["eval_agreement_all_accuracy"] == metrics["eval_accuracy"]
-        )  # every invented tweet has agreement 1
-        assert metrics["eval_agreement_one_third_support"] == 0
+    def test_tables_have_intervals_classes_agreement_and_graphs(self, bert_run) -> None:
+        tables = {
+            name: mlflow.load_table(f"tables/{name}.json", run_ids=[bert_run.run.info.run_id])
+            for name in ("eval", "agreement", "graphs")
+        }
+        overall = tables["eval"].set_index("metric")
+        accuracy = bert_run.run.data.metrics["eval/accuracy"]
+        assert overall.loc["accuracy", "value"] == accuracy
+        assert overall.loc["accuracy", "low"] <= accuracy <= overall.loc["accuracy", "high"]
+        assert {
+            f"{kind}_{name}"
+            for kind in ("precision", "recall", "f1", "support")
+            for name in ("negative", "neutral", "positive")
+        } <= set(overall.index)
+        agreement = tables["agreement"].set_index(["agreement", "metric"])["value"]
+        assert agreement["all", "accuracy"] == accuracy  # every invented tweet has agreement 1
+        assert agreement["one_third", "support"] == 0
+        assert len(tables["graphs"]) == 4
+
+    def test_experiment_and_run_are_described(self, bert_run) -> None:
+        assert "held-out tweets: accuracy" in bert_run.run.data.tags["mlflow.note.content"]
+        experiment = mlflow.get_experiment(bert_run.run.info.experiment_id)
+        assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
 
     def test_validation_losses_are_recorded(self, bert_run) -> None:
-        history = mlflow.MlflowClient().get_metric_history(
-            bert_run.run.info.run_id, "validation_training_loss"
-        )
+        history = mlflow.MlflowClient().get_metric_history(bert_run.run.info.run_id, "validation/objective")
         assert len(history) > 4
         assert min(point.value for point in history) < history[0].value
 
     def test_training_losses_are_recorded_every_n_steps(self, bert_run) -> None:
         steps = [
             point.step
-            for point in mlflow.MlflowClient().get_metric_history(bert_run.run.info.run_id, "train_loss")
+            for point in mlflow.MlflowClient().get_metric_history(bert_run.run.info.run_id, "train/loss")
         ]
         assert steps[:3] == [1, 20, 40]
         assert len(steps) > 4
@@ -214,7 +203,7 @@ class TestWholeRun:
         assert answers[["p_negative", "p_neutral", "p_positive"]].sum(axis=1).tolist() == pytest.approx(
             [1] * 4
         )
-        assert {metric.key for metric in model.metrics} >= {"eval_accuracy", "eval_macro_f1"}
+        assert {metric.key for metric in model.metrics} >= {"eval/accuracy", "eval/macro_f1"}
 
     def test_no_artifact_contains_a_user_name_of_the_dumps(self, bert_run) -> None:
         (model,) = mlflow.search_logged_models(
@@ -253,8 +242,10 @@ class TestWholeRun:
         assert metadata.table_version == 0
         assert sum(map(sum, metadata.eval_confusion)) == metadata.eval_rows
         assert metadata.validation["float32"]["accuracy"] > 0.9
-        metrics = bert_run.run.data.metrics
-        assert metrics["eval_rmse"] == metrics[f"eval_{metadata.precision}_rmse"]
+        graphs = mlflow.load_table("tables/graphs.json", run_ids=[bert_run.run.info.run_id])
+        scored = graphs[(graphs["part"] == "eval") & (graphs["graph"] == metadata.precision)]
+        assert scored["rmse"].tolist() == pytest.approx([bert_run.run.data.metrics["eval/rmse"]])
+        assert scored["scores"].all()
         assert sum(metadata.train_label_shares.values()) == pytest.approx(1, abs=1e-3)
 
     def test_the_logged_model_can_be_loaded_where_the_trainer_is_not_installed(
@@ -290,9 +281,9 @@ class TestWholeRun:
         assert not [line for line in requirements if line.startswith(("torch", "transformers"))]
 
     def test_figures_predictions_errors_and_the_record_are_artifacts(self, bert_run) -> None:
-        pictures = {"confusion_matrix.png", "reliability.png", "learning_curves.png"}
+        pictures = {"confusion_matrix.png", "reliability.png", "learning_curves.png", "metrics.png"}
         documents = {"training_run.json", "confident_errors.csv", "eval_predictions.parquet"}
-        assert artifacts(bert_run.run.info.run_id) == pictures | documents | {"weights"}
+        assert artifacts(bert_run.run.info.run_id) == pictures | documents | {"weights", "tables"}
 
     def test_predictions_have_every_eval_row(self, bert_run) -> None:
         predictions = pd.read_parquet(bert_run.output / "eval_predictions.parquet")
@@ -309,7 +300,7 @@ class TestWholeRun:
             predictions[["p_negative", "p_neutral", "p_positive"]].to_numpy().argmax(axis=1) - 1
             == predictions["label"]
         ).mean()
-        assert accuracy == pytest.approx(bert_run.run.data.metrics["eval_accuracy"])
+        assert accuracy == pytest.approx(bert_run.run.data.metrics["eval/accuracy"])
 
     def test_the_record_in_the_output_folder_equals_the_one_in_mlflow(self, bert_run) -> None:
         files = {file.name for file in bert_run.output.iterdir()}
@@ -322,7 +313,7 @@ class TestWholeRun:
             "onnx",
         } <= files
         record = json.loads((bert_run.output / "training_run.json").read_text())
-        assert record["metrics"]["eval_accuracy"] == bert_run.run.data.metrics["eval_accuracy"]
+        assert record["metrics"]["eval/accuracy"] == bert_run.run.data.metrics["eval/accuracy"]
         dataset = record["dataset"]
         assert dataset["table_version"] == 0
         assert (

@@ -9,7 +9,7 @@ import pytest
 from contracts.exit_status import BAD_INPUT
 from training import tune
 from training.fine_tuning.loop import Evaluation
-from training.fine_tuning.pruning import PruneByValidationLoss
+from training.fine_tuning.pruning import PruneByObjective
 from training.models.presets import OVERRIDABLE
 from training.options import read_preset_file
 
@@ -56,7 +56,7 @@ def test_a_worse_trial_is_pruned_and_a_longer_one_is_not(tmp_path) -> None:
 
     def objective(trial: optuna.Trial) -> float:
         """Let the loss fall to 1 over 2 epochs in five trials and over 6 in others; to 1.5 in the last."""
-        callback, evaluations = PruneByValidationLoss(trial), 4 if trial.number < 5 else 12
+        callback, evaluations = PruneByObjective(trial), 4 if trial.number < 5 else 12
         for evaluation in range(1, evaluations + 1):
             loss = 2 - (0.5 if trial.number == 6 else 1.0) * evaluation / evaluations
             callback(Evaluation(10 * evaluation, 10 * evaluations, loss, stops=False))
@@ -74,7 +74,7 @@ def test_the_smallest_loss_so_far_is_reported_and_a_stopped_trial_is_not_pruned(
     trial = SimpleNamespace(
         report=lambda loss, quarter: reported.update({quarter: loss}), should_prune=lambda: True
     )
-    callback = PruneByValidationLoss(trial)
+    callback = PruneByObjective(trial)
     for step, loss in ((2, 0.60), (3, 0.57), (4, 0.58)):  # of 8 steps; step 3 is between two quarters
         callback(Evaluation(step, 8, loss, stops=True))
     assert reported == {1: 0.60, 2: 0.57}

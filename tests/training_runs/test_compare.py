@@ -12,19 +12,19 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from contracts.exit_status import BAD_INPUT
-from contracts.mlflow_names import CHAMPION_ALIAS, COMPARED_TAG, REGISTERED_MODEL
+from contracts.mlflow_names import CHALLENGER_ALIAS, CHAMPION_ALIAS, COMPARED_TAG, REGISTERED_MODEL
 from training import compare, promote, train
 from training.tracking.registry import Registry
 
 
 @pytest.fixture(scope="module")
 def trained(tweets_table, tiny_bert, mlflow_store, tmp_path_factory) -> str:
-    """Run two DAG runs, the second with a longer training, and return the table."""
+    """Run three DAG runs, each with a longer training than the one before, and return the table."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("MLFLOW_TRACKING_URI", mlflow_store)
         environment.setenv("VAXPULSE_STATE", str(tmp_path_factory.mktemp("state")))
         environment.setenv("AIRFLOW_CTX_DAG_ID", "train_classifiers")
-        for run_id, epochs in (("run-1", "1"), ("run-2", "12")):
+        for run_id, epochs in (("run-0", "0.2"), ("run-1", "5"), ("run-2", "12")):
             environment.setenv("AIRFLOW_CTX_DAG_RUN_ID", run_id)
             options = [
                 "--preset",
@@ -55,6 +55,11 @@ def trained(tweets_table, tiny_bert, mlflow_store, tmp_path_factory) -> str:
     return tweets_table
 
 
+def aliases(client: mlflow.MlflowClient) -> dict[str, str]:
+    found = client.get_registered_model(REGISTERED_MODEL).aliases
+    return {name: str(version) for name, version in found.items()}
+
+
 def compared(capsys, tweets: str, run_id: str, *options: str) -> dict:
     assert (
         compare.main(["--airflow-run-id", run_id, "--tweets", tweets, "--experiment", "compared", *options])
@@ -69,25 +74,45 @@ def test_candidates_are_registered_compared_reported_and_promoted(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_store)
     client = mlflow.MlflowClient(mlflow_store)
 
+    # A model that has learnt nothing does not become the first champion.
+    untrained = compared(capsys, trained, "run-0")
+    assert (untrained["promote"], untrained["instead_of"]) == (False, None)
+    assert "that of the majority class is" in untrained["reason"]
+    assert compared(capsys, trained, "run-0", "--champion", "replace")["promote"]
+    client.delete_registered_model(REGISTERED_MODEL)
+
     first = compared(capsys, trained, "run-1", "--report", str(tmp_path))
     assert (first["version"], first["promote"], first["instead_of"]) == ("1", True, None)
     assert b"bert, version 1: to be promoted" in (tmp_path / "report.html").read_bytes()
     assert promote.main(["--version", "1", "--experiment", "compared"]) == 0
-    assert str(client.get_model_version_by_alias(REGISTERED_MODEL, CHAMPION_ALIAS).version) == "1"
+    # The model of run-0 has the same rows and the same preset, but is older.
+    assert aliases(client) == {CHAMPION_ALIAS: "1", "bert": "1"}
 
     second = compared(capsys, trained, "run-2")
     assert (second["version"], second["promote"], second["instead_of"]) == ("2", True, "1")
     assert compared(capsys, trained, "run-2") == second  # a retry registers nothing again
+    assert aliases(client) == {CHAMPION_ALIAS: "1", "bert": "2", CHALLENGER_ALIAS: "2"}
+    card = client.get_model_version(REGISTERED_MODEL, "2").description
+    assert f"**bert**: {second['reason']}" in card
+    assert "| macro f1 | " in card
+    assert "learning rate 0.003" in card
     tags = client.get_model_version(REGISTERED_MODEL, "2").tags
     assert (tags["table_version"], tags["dumps"], tags["preset"]) == ("0", "dump0 dump1", "bert")
     assert tags["git_commit"]
-    assert "the champion's" in tags["reason"]
+    assert "that of the champion is" in tags["reason"]
     run_id = client.get_model_version(REGISTERED_MODEL, "2").run_id
     assert {Path(item.path).name for item in client.list_artifacts(run_id, "comparison")} == {
         "comparison.html",
         "comparison.png",
         "comparison.csv",
     }
+
+    # MLflow's comparison has the learning curves and the study's own figures.
+    folder = client.download_artifacts(run_id, "comparison", str(tmp_path))
+    page = (Path(folder) / "comparison.html").read_text()
+    assert "RoBERTa in the study" in page
+    assert "champion (version 1)" in page
+    assert "bert (version 2): step" in page
 
     # The approval is too late: another version has become the champion.
     client.set_registered_model_alias(REGISTERED_MODEL, CHAMPION_ALIAS, "2")
@@ -152,7 +177,7 @@ def test_a_champion_without_files_is_an_error_until_a_user_replaces_it(
 def test_missing_files_of_a_run_and_of_a_version_are_none(trained, promoted, tmp_path) -> None:
     registry, champion = Registry("compared"), champion_of(promoted)
     assert registry.predictions("0" * 32) is None
-    assert registry.metrics("0" * 32) == {}
+    assert registry.run("0" * 32) is None
     assert registry.download_export(champion, str(tmp_path)) is not None
     [model] = [
         m
@@ -176,7 +201,7 @@ def test_the_former_champion_is_compared_and_restored_if_the_champion_was_delete
     # The worse model of run-1 is the only former champion. The model of run-2 is compared with it.
     again = compared(capsys, trained, "run-2")
     assert (again["promote"], again["instead_of"]) == (True, None)
-    assert "the champion's" in again["reason"]
+    assert "that of the champion is" in again["reason"]
     assert promote.main(["--version", again["version"], "--experiment", "compared"]) == 0
     # The alias is lost, and the candidate is not better than the former champion.
     promoted.delete_registered_model_alias(REGISTERED_MODEL, CHAMPION_ALIAS)

@@ -41,10 +41,10 @@ def test_the_summary_of_the_folds_is_a_table_and_a_page(
 
     assert cross_validate.main(["summary", *common, "--report", str(tmp_path)]) == 0
     summary = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert summary["mean_accuracy"] == sum(fold["fold_accuracy"] for fold in folds) / 2
+    assert summary["mean/accuracy"] == sum(fold["fold/accuracy"] for fold in folds) / 2
     page = (tmp_path / "report.html").read_text()
     assert "<h1>2 folds of bert</h1>" in page
-    assert f"{folds[1]['fold_rmse']:.4f}" in page
+    assert f"{folds[1]['fold/rmse']:.4f}" in page
 
 
 class KilledError(Exception):

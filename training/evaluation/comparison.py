@@ -1,5 +1,6 @@
 """Decide whether a candidate replaces the champion: a paired bootstrap on the same eval rows."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,11 +8,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from contracts.exit_status import InputError
-from contracts.labels import LABEL_TO_CLASS_OFFSET, PROBABILITY_COLUMNS
+from contracts.labels import LABEL_TO_CLASS_OFFSET, LABELS, PROBABILITY_COLUMNS
 from contracts.mlflow_names import COMPARISON_METRICS
 from training.evaluation.metrics import bootstrap_metrics, classification_metrics, metrics_with_intervals
 
 SEED = 0
+# A tweet may have been delivered again with another text since the champion predicted it.
+ROW_KEY = ["tweet_id", "text_group"]
 
 
 @dataclass(frozen=True)
@@ -26,12 +29,15 @@ class Decision:
 class PromotionPolicy:
     """Promote if `metric` improves by more than `margin` in at least the share `confidence` of the resamples.
 
-    A negative margin also accepts a smaller model that is slightly worse.
+    A negative margin also accepts a smaller model that is slightly worse. Only rows whose label has at least
+    `min_agreement` are compared: the label of a tweet on which the annotators disagree is mostly noise. If
+    there is no such row, all are compared.
     """
 
     metric: str
     margin: float
     confidence: float
+    min_agreement: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -44,8 +50,13 @@ class PairedRows:
     champion: npt.NDArray[np.float64]
 
 
+def row_keys(predictions: pd.DataFrame) -> set[tuple[str, str]]:
+    """Return tweet_id and text_group of each row."""
+    return set(predictions[ROW_KEY].itertuples(index=False, name=None))
+
+
 def pair_rows(candidate: pd.DataFrame, champion: pd.DataFrame) -> PairedRows:
-    """Return the common rows of two tables of predictions.
+    """Return the rows that both tables of predictions have with the same text.
 
     The labels are the candidate's: they may have been corrected since the champion was trained.
 
@@ -53,7 +64,7 @@ def pair_rows(candidate: pd.DataFrame, champion: pd.DataFrame) -> PairedRows:
         InputError: the tables have no common row.
     """
     columns = list(PROBABILITY_COLUMNS)
-    both = candidate.merge(champion[["tweet_id", *columns]], on="tweet_id", suffixes=("", "_champion"))
+    both = candidate.merge(champion[[*ROW_KEY, *columns]], on=ROW_KEY, suffixes=("", "_champion"))
     if both.empty:
         raise InputError("candidate and champion have no common eval row and cannot be compared")
     return PairedRows(
@@ -64,9 +75,17 @@ def pair_rows(candidate: pd.DataFrame, champion: pd.DataFrame) -> PairedRows:
     )
 
 
-def decide(candidate: pd.DataFrame, champion: pd.DataFrame, policy: PromotionPolicy) -> Decision:
-    """Compare two tables of predictions on their common rows."""
-    rows = pair_rows(candidate, champion)
+def decide(
+    candidate: pd.DataFrame,
+    champion: pd.DataFrame,
+    policy: PromotionPolicy,
+    opponent: str = "the champion",
+) -> Decision:
+    """Compare two tables of predictions on their common rows. `opponent` names the second in the reason."""
+    agreed = candidate[candidate["agreement"] >= policy.min_agreement]
+    if agreed.empty:
+        agreed = candidate
+    rows = pair_rows(agreed, champion)
     new, old = (
         bootstrap_metrics(probabilities, rows.class_ids, rows.groups, SEED)[policy.metric]
         for probabilities in (rows.candidate, rows.champion)
@@ -82,19 +101,35 @@ def decide(candidate: pd.DataFrame, champion: pd.DataFrame, policy: PromotionPol
         if policy.margin >= 0
         else f"better, or worse by less than {-policy.margin:g},"
     )
+    kept = f" with an agreement of {policy.min_agreement:g} or more" if len(agreed) < len(candidate) else ""
     reason = (
-        f"{policy.metric} is {new_value:.4f}, the champion's is {old_value:.4f} on the same "
-        f"{len(rows.groups):,} eval rows; {condition} in {share:.1%} of {len(new):,} resamples, "
+        f"{policy.metric} is {new_value:.4f}, that of {opponent} is {old_value:.4f} on the same "
+        f"{len(rows.groups):,} eval rows{kept}; {condition} in {share:.1%} of {len(new):,} resamples, "
         f"{policy.confidence:.0%} are required"
     )
     return Decision(share >= policy.confidence, reason)
 
 
-def champion_metrics(candidate: pd.DataFrame, champion: pd.DataFrame) -> dict[str, float]:
-    """Return the champion's `eval_...` metrics with intervals on the candidate's eval rows and labels."""
+def prediction_metrics(predictions: pd.DataFrame) -> dict[str, float]:
+    """Return the metrics of a table of predictions, with intervals."""
+    return opponent_metrics(predictions, predictions)
+
+
+def opponent_metrics(candidate: pd.DataFrame, champion: pd.DataFrame) -> dict[str, float]:
+    """Return the champion's metrics with intervals on the candidate's eval rows and labels."""
     rows = pair_rows(candidate, champion)
-    metrics = metrics_with_intervals(rows.champion, rows.class_ids, rows.groups, SEED)
-    return {f"eval_{name}": value for name, value in metrics.items()}
+    return metrics_with_intervals(rows.champion, rows.class_ids, rows.groups, SEED)
+
+
+def constant_predictions(rows: pd.DataFrame, label_shares: Mapping[str, float]) -> pd.DataFrame:
+    """Return predictions that are the same for all rows: the share of each label in the training rows.
+
+    They predict the majority class. A model that is not better has learnt nothing from the texts.
+    """
+    shares = {
+        column: label_shares[str(label)] for label, column in zip(LABELS, PROBABILITY_COLUMNS, strict=True)
+    }
+    return rows.assign(**shares)
 
 
 def best_candidate(validation: dict[str, float], metric: str) -> str:

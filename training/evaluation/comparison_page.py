@@ -1,65 +1,160 @@
-"""Report of a comparison: metrics of the models of a DAG run and of the champion, with intervals."""
+"""Report of a comparison: metrics of the models with intervals, and the tables of the source study."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 
-from contracts.mlflow_names import TRAIN_SECONDS
+from contracts.mlflow_names import (
+    EVAL_SAMPLES_PER_SECOND,
+    TRAIN_SAMPLES_PER_SECOND,
+    TRAIN_SECONDS,
+    TRAIN_STEPS_PER_SECOND,
+)
 from reporting.figures import Draw, draw_picture
 from reporting.page import Picture, Section, Table, render
+from training.evaluation.figures import Points
 
 COLUMNS = {"accuracy": "accuracy", "macro_f1": "macro-F1", "rmse": "RMSE", "ece": "calibration error"}
 SPEED = {
     TRAIN_SECONDS: "training, s",
-    "train_samples_per_second": "training, samples/s",
-    "eval_samples_per_second": "scoring, samples/s",
+    TRAIN_SAMPLES_PER_SECOND: "training, samples/s",
+    EVAL_SAMPLES_PER_SECOND: "scoring, samples/s",
 }
 CHART_COLUMNS = ("accuracy", "macro_f1", "rmse")
+STUDY_COLUMNS = {
+    "loss": "evaluation loss",
+    "accuracy": "accuracy",
+    "macro_precision": "precision",
+    "macro_recall": "recall",
+    "macro_f1": "F1",
+}
+STUDY_SPEED = {
+    TRAIN_SECONDS: "runtime, s",
+    TRAIN_SAMPLES_PER_SECOND: "samples/s",
+    TRAIN_STEPS_PER_SECOND: "steps/s",
+}
+# Accuracy in the course report from which this project grew.
+STUDY = {"BERT in the study": 0.743, "RoBERTa in the study": 0.753}
+MAX_LOSS_ROWS = 20
 
-Metrics = Mapping[str, float]
+
+@dataclass(frozen=True)
+class ComparedModel:
+    """A model of the report.
+
+    Attributes:
+        name: the name to show.
+        metrics: metrics on the eval side, with `<metric>_low` and `<metric>_high`.
+        recorded: metrics of its MLflow run, none if the run was deleted.
+        curves: (step, loss) on `train` and `validation`, none if the model is not trained in steps.
+    """
+
+    name: str
+    metrics: Mapping[str, float]
+    recorded: Mapping[str, float] = field(default_factory=dict)
+    curves: Mapping[str, Points] = field(default_factory=dict)
 
 
-def comparison_page(models: Mapping[str, Metrics], headline: str, reason: str, chart: Picture) -> bytes:
-    """Return the report as HTML. `models` has the metrics of MLflow runs by the name to show."""
+def comparison_page(models: Sequence[ComparedModel], headline: str, reason: str) -> bytes:
+    """Return the report as HTML."""
     section = Section(
         "Metrics on the eval side",
         "Each value has a 95 % bootstrap interval. The best candidate was chosen on the validation part. "
         "RMSE is the error of p_positive - p_negative against the label.",
-        [chart],
+        [comparison_chart(models)],
         [metrics_table(models)],
     )
-    return render("Comparison of models", {"Result": headline, "Reason": reason}, [section]).encode()
+    trained = [model for model in models if model.curves.get("validation")]
+    study = Section(
+        "As in the study",
+        "The figures that the source study reports. Losses are cross entropies against the labels: the "
+        "training loss is the mean over all steps, with dropout; the validation loss is that of the chosen "
+        "weights. Precision, recall and F1 are means over the three classes. The study measured on another "
+        "split and trained for 2 h 30 min.",
+        [curves_chart(trained)] if trained else [],
+        [study_table(models), *map(loss_table, trained)],
+    )
+    return render("Comparison of models", {"Result": headline, "Reason": reason}, [section, study]).encode()
 
 
-def metrics_table(models: Mapping[str, Metrics]) -> Table:
+def metrics_table(models: Sequence[ComparedModel]) -> Table:
     """Return a table with a row per model."""
     rows = [
-        [name, *(_with_interval(metrics, f"eval_{column}") for column in COLUMNS)]
-        + [f"{metrics[column]:,.0f}" if column in metrics else "" for column in SPEED]
-        for name, metrics in models.items()
+        [model.name, *(_with_interval(model.metrics, column) for column in COLUMNS)]
+        + [_figure(model.recorded, column, ",.0f") for column in SPEED]
+        for model in models
     ]
     return Table(["model", *COLUMNS.values(), *SPEED.values()], rows)
 
 
-def csv_table(models: Mapping[str, Metrics]) -> bytes:
+def study_table(models: Sequence[ComparedModel]) -> Table:
+    """Return a table with the columns of the source study: a row per model, and the study's own rows."""
+    rows: list[list[Any]] = [
+        [
+            model.name,
+            f"{last_step(model):,}" if last_step(model) else "",
+            _figure(model.recorded, "train/mean_loss", ".3f"),
+            _figure(model.recorded, "validation/loss", ".3f"),
+            *(_figure(model.metrics, column, ".3f") for column in STUDY_COLUMNS),
+            *(_figure(model.recorded, column, ",.1f") for column in STUDY_SPEED),
+        ]
+        for model in models
+    ]
+    header = ["model", "steps", "training loss", "validation loss", *STUDY_COLUMNS.values()]
+    header += STUDY_SPEED.values()
+    accuracy = header.index("accuracy")
+    for name, value in STUDY.items():
+        cells = [""] * (len(header) - 1)
+        cells[accuracy - 1] = f"{value:.3f}"
+        rows.append([name, *cells])
+    return Table(header, rows)
+
+
+def loss_table(model: ComparedModel) -> Table:
+    """Return the losses at each evaluation on the validation part, at most MAX_LOSS_ROWS of them.
+
+    The training loss is the mean of the values that were logged since the evaluation before.
+    """
+    train, validation = model.curves.get("train", ()), model.curves["validation"]
+    every = -(-len(validation) // MAX_LOSS_ROWS)
+    # The last evaluation is shown in any case.
+    shown = list(validation)[::-1][::every][::-1]
+    rows, before = [], 0.0
+    for step, loss in shown:
+        since = [value for at, value in train if before < at <= step]
+        rows.append([f"{step:,.0f}", f"{sum(since) / len(since):.3f}" if since else "", f"{loss:.3f}"])
+        before = step
+    return Table([f"{model.name}: step", "training loss", "validation loss"], rows)
+
+
+def last_step(model: ComparedModel) -> int:
+    """Return the number of optimiser steps, 0 if the model is not trained in steps."""
+    return int(max((step for points in model.curves.values() for step, _ in points), default=0))
+
+
+def csv_table(models: Sequence[ComparedModel]) -> bytes:
     """Return the metrics and the ends of their intervals as CSV."""
-    names = [f"eval_{column}{end}" for column in COLUMNS for end in ("", "_low", "_high")] + list(SPEED)
-    table = pd.DataFrame.from_dict(models, orient="index").reindex(columns=names)
+    names = [f"{column}{end}" for column in COLUMNS for end in ("", "_low", "_high")] + list(SPEED)
+    figures = {model.name: {**model.metrics, **model.recorded} for model in models}
+    table = pd.DataFrame.from_dict(figures, orient="index").reindex(columns=names)
     text: str = table.to_csv(index_label="model", float_format="%.6g")
     return text.encode()
 
 
-def comparison_chart(models: Mapping[str, Metrics]) -> Picture:
+def comparison_chart(models: Sequence[ComparedModel]) -> Picture:
     """Return a chart with a panel per metric and a point with its interval per model."""
 
     def panel(column: str) -> Draw:
         def draw(axes: Axes, colours: Mapping[str, str]) -> None:
-            for position, metrics in enumerate(models.values()):
-                value = metrics.get(f"eval_{column}", float("nan"))
-                low, high = (metrics.get(f"eval_{column}_{end}", value) for end in ("low", "high"))
+            for position, model in enumerate(models):
+                value = model.metrics.get(column, float("nan"))
+                low, high = (model.metrics.get(f"{column}_{end}", value) for end in ("low", "high"))
                 axes.errorbar(value, position, xerr=[[value - low], [high - value]], fmt="o", capsize=3)
-            axes.set(title=COLUMNS[column], yticks=range(len(models)), yticklabels=list(models))
+            axes.set(title=COLUMNS[column], yticks=range(len(models)))
+            axes.set_yticklabels([model.name for model in models])
             axes.set_ylim(len(models) - 0.5, -0.5)
 
         return draw
@@ -69,9 +164,31 @@ def comparison_chart(models: Mapping[str, Metrics]) -> Picture:
     return draw_picture("comparison", alt, *panels, width=10, height=1.2 + 0.4 * len(models))
 
 
-def _with_interval(metrics: Metrics, name: str) -> str:
-    if name not in metrics:
-        return ""
+def curves_chart(models: Sequence[ComparedModel]) -> Picture:
+    """Return a chart of the training losses and of the validation losses, with a line per model."""
+
+    def panel(part: str, title: str) -> Draw:
+        def draw(axes: Axes, colours: Mapping[str, str]) -> None:
+            for model in models:
+                points = model.curves.get(part)
+                if points:
+                    axes.plot(*zip(*points, strict=True), marker="." if part == "validation" else None)
+                    axes.lines[-1].set_label(model.name)
+            axes.set(title=title, xlabel="optimiser step")
+            axes.legend()
+
+        return draw
+
+    alt = "Training loss and validation loss of each model by optimiser step"
+    panels = panel("train", "training loss"), panel("validation", "validation loss")
+    return draw_picture("learning_curves", alt, *panels, width=10, height=3.6)
+
+
+def _figure(metrics: Mapping[str, float], name: str, form: str) -> str:
+    return format(metrics[name], form) if name in metrics else ""
+
+
+def _with_interval(metrics: Mapping[str, float], name: str) -> str:
     if f"{name}_low" not in metrics:
-        return f"{metrics[name]:.3f}"
+        return _figure(metrics, name, ".3f")
     return f"{metrics[name]:.3f} ({metrics[f'{name}_low']:.3f} to {metrics[f'{name}_high']:.3f})"

@@ -12,18 +12,21 @@ import pandas as pd
 
 from contracts.exported_model import ModelMetadata, Precision
 from contracts.labels import LABEL_TO_CLASS_OFFSET, LABELS, PROBABILITY_COLUMNS
+from contracts.mlflow_names import EVAL_SAMPLES_PER_SECOND
 from contracts.spreadsheets import FORMULA_START, TEXT_PREFIX
-from onnx_model.classifier import BATCH_ROWS, OnnxClassifier
+from onnx_model.classifier import BATCH_ROWS, OnnxClassifier, has_fast_int8
 from training.data.labelled_tweets import LabelledTweets
 from training.evaluation.figures import (
     Points,
     confusion_matrix,
     learning_curves,
+    metrics_figure,
     reliability_diagram,
     render_png,
 )
 from training.evaluation.metrics import (
     HEADLINES,
+    OVERALL,
     classification_metrics,
     confusion_counts,
     metrics_by_agreement,
@@ -31,15 +34,26 @@ from training.evaluation.metrics import (
 )
 
 MAX_CONFIDENT_ERRORS = 50
-MAX_INT8_COST = 0.002  # accuracy on the validation part that int8, which takes half the time, may cost
+# Share of the validation part to which int8, which takes half the time, must give the label of float32. With
+# a scale per token it is 99.6 %, with a scale per batch 98.7 % (docs/experiments/quantisation.md).
+MIN_EQUAL_LABELS = 0.99
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Metrics and files for MLflow, and the metadata of the export with the results."""
+    """Metrics, tables and files for MLflow, and the metadata of the export with the results.
+
+    Attributes:
+        metrics: few, because MLflow draws a chart for each.
+        tables: the other figures, by name: `eval` with the interval of each metric, `agreement` with the same
+            for each level of agreement, `graphs` with the metrics of both precisions.
+        files: figures, predictions and errors, by file name.
+        metadata: of the exported model.
+    """
 
     metrics: dict[str, float]
+    tables: dict[str, pd.DataFrame]
     files: dict[str, bytes]
     metadata: ModelMetadata
 
@@ -50,7 +64,7 @@ def evaluate(
     """Evaluate both graphs on the validation part, then once on the eval side.
 
     The validation part chooses the graph that is used for scoring. The eval side chooses nothing. The
-    `eval_...` metrics are those of the chosen graph, so that scoring has the quality that the run reports.
+    `eval/...` metrics are those of the chosen graph, so that scoring has the quality that the run reports.
 
     Args:
         onnx_folder: the exported model.
@@ -59,31 +73,42 @@ def evaluate(
         title: title of the figures.
         seed: seed of the bootstrap.
     """
+    predicted = {
+        precision: OnnxClassifier(onnx_folder, precision).probabilities(tweets.validation["text"].tolist())
+        for precision in PRECISIONS
+    }
     validation = {
-        precision: evaluate_graph(onnx_folder, precision, tweets.validation) for precision in PRECISIONS
+        precision: headlines(probabilities, tweets.validation)
+        for precision, probabilities in predicted.items()
     }
-    chosen = choose_precision({precision: found["accuracy"] for precision, found in validation.items()})
+    chosen = choose_precision(predicted["float32"], predicted["int8"])
     [other] = set(PRECISIONS) - {chosen}
-    metrics = {
-        f"validation_{precision}_{name}": value
-        for precision, found in validation.items()
-        for name, value in found.items()
-    }
-    metrics |= _prefixed("validation", validation[chosen])
-    metrics |= _prefixed(f"eval_{other}", evaluate_graph(onnx_folder, other, tweets.eval))
-
     classifier, class_ids = OnnxClassifier(onnx_folder, chosen), to_class_ids(tweets.eval)
     began = time.monotonic()
     probabilities = classifier.probabilities(tweets.eval["text"].tolist())
     seconds = time.monotonic() - began
     found = metrics_with_intervals(probabilities, class_ids, tweets.eval["text_group"].to_numpy(), seed)
-    found |= metrics_by_agreement(probabilities, tweets.eval, class_ids, seed)
-    metrics |= _prefixed(f"eval_{chosen}", {name: found[name] for name in HEADLINES})
-    metrics |= _prefixed("eval", found)
+    by_agreement = metrics_by_agreement(probabilities, tweets.eval, class_ids, seed)
+    metrics = {f"validation/{name}": value for name, value in validation[chosen].items()}
+    metrics |= {f"eval/{name}": found[name] for name in OVERALL}
     metrics |= {
-        "eval_runtime_seconds": seconds,
-        "eval_samples_per_second": len(class_ids) / seconds,
-        "eval_steps_per_second": -(-len(class_ids) // BATCH_ROWS) / seconds,
+        "speed/eval_seconds": seconds,
+        EVAL_SAMPLES_PER_SECOND: len(class_ids) / seconds,
+        "speed/eval_steps_per_second": -(-len(class_ids) // BATCH_ROWS) / seconds,
+    }
+    of_other = OnnxClassifier(onnx_folder, other).probabilities(tweets.eval["text"].tolist())
+    held_out = {other: headlines(of_other, tweets.eval)}
+    held_out |= {chosen: {name: found[name] for name in HEADLINES}}
+    tables = {
+        "eval": interval_table({"": found}).drop(columns="group"),
+        "agreement": interval_table(by_agreement).rename(columns={"group": "agreement"}),
+        "graphs": pd.DataFrame(
+            [
+                {"graph": precision, "part": part, "scores": precision == chosen} | graphs[precision]
+                for part, graphs in (("validation", validation), ("eval", held_out))
+                for precision in PRECISIONS
+            ]
+        ),
     }
     counts = confusion_counts(probabilities, class_ids)
     predictions = predictions_frame(tweets.eval, probabilities)
@@ -91,6 +116,7 @@ def evaluate(
     files = {
         "confusion_matrix.png": render_png(confusion_matrix(counts), title),
         "reliability.png": render_png(reliability_diagram(probabilities, class_ids), title),
+        "metrics.png": metrics_figure(found, by_agreement, title),
         "learning_curves.png": render_png(drawn_curves, title, 6.4, 4.2),
         "confident_errors.csv": to_csv(confident_errors(tweets.eval, predictions)),
         "eval_predictions.parquet": predictions.to_parquet(index=False),
@@ -102,19 +128,37 @@ def evaluate(
         eval_confusion=tuple(map(tuple, counts.tolist())),
         eval_rows=len(class_ids),
     )
-    return Evaluation(metrics, files, metadata)
+    return Evaluation(metrics, tables, files, metadata)
 
 
-def evaluate_graph(onnx_folder: Path, precision: Precision, rows: pd.DataFrame) -> dict[str, float]:
-    """Return the metrics HEADLINES of one graph on labelled rows."""
-    probabilities = OnnxClassifier(onnx_folder, precision).probabilities(rows["text"].tolist())
+def interval_table(groups: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
+    """Return metrics with `<metric>_low` and `<metric>_high` as rows: group, metric, value, low, high."""
+    rows = [
+        (group, name, value, metrics.get(f"{name}_low"), metrics.get(f"{name}_high"))
+        for group, metrics in groups.items()
+        for name, value in metrics.items()
+        if not name.endswith(("_low", "_high"))
+    ]
+    return pd.DataFrame(rows, columns=["group", "metric", "value", "low", "high"])
+
+
+def headlines(probabilities: npt.NDArray[np.float64], rows: pd.DataFrame) -> dict[str, float]:
+    """Return the metrics HEADLINES of (rows, 3) probabilities of labelled rows."""
     found = classification_metrics(probabilities, to_class_ids(rows))
     return {name: found[name] for name in HEADLINES}
 
 
-def choose_precision(accuracy: Mapping[Precision, float]) -> Precision:
-    """Return `int8` if it costs less than MAX_INT8_COST of the accuracy, else `float32`."""
-    return "int8" if accuracy["float32"] - accuracy["int8"] < MAX_INT8_COST else "float32"
+def choose_precision(float32: npt.NDArray[np.float64], int8: npt.NDArray[np.float64]) -> Precision:
+    """Return `int8` if it is fast on this processor and nearly all rows have the label of float32.
+
+    The labels of all rows say more than the difference of two accuracies, which depends on a few rows.
+
+    Args:
+        float32: (rows, 3) probabilities of the validation part.
+        int8: the same by the other graph.
+    """
+    equal = np.mean(float32.argmax(axis=1) == int8.argmax(axis=1))
+    return "int8" if equal >= MIN_EQUAL_LABELS and has_fast_int8() else "float32"
 
 
 def to_class_ids(rows: pd.DataFrame) -> npt.NDArray[np.int64]:
@@ -147,7 +191,3 @@ def to_csv(frame: pd.DataFrame) -> bytes:
     protected = frame["text"].mask(is_formula, TEXT_PREFIX + frame["text"])
     text: str = frame.assign(text=protected).to_csv(index=False)
     return text.encode()
-
-
-def _prefixed(prefix: str, metrics: Mapping[str, float]) -> dict[str, float]:
-    return {f"{prefix}_{name}": value for name, value in metrics.items()}

@@ -7,10 +7,11 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
-from contracts.labels import LABEL_NAMES, LABELS
+from contracts.labels import CLASS_NAMES, LABEL_NAMES, LABELS
 from reporting.figures import Draw, render_figure
 from training.evaluation.metrics import calibration_bins, row_sums
 
+KINDS = ("precision", "recall", "f1")
 Points = Sequence[tuple[float, float]]
 
 
@@ -62,6 +63,43 @@ def reliability_diagram(probabilities: npt.NDArray[np.float64], class_ids: npt.N
         axes.legend(loc="upper left")
 
     return draw
+
+
+def metrics_figure(
+    overall: Mapping[str, float], by_agreement: Mapping[str, Mapping[str, float]], title: str
+) -> bytes:
+    """Return a figure as PNG: metrics overall, by class and by agreement, each with its interval.
+
+    Args:
+        overall: metrics with `<metric>_low` and `<metric>_high`.
+        by_agreement: the same by level of agreement.
+        title: title of the panel for all rows.
+    """
+
+    def panel(heading: str, points: Mapping[str, tuple[Mapping[str, float], str]]) -> Draw:
+        def draw(axes: Axes, colours: Mapping[str, str]) -> None:
+            for position, (metrics, name) in enumerate(points.values()):
+                value = metrics[name]
+                error = [[value - metrics[f"{name}_low"]], [metrics[f"{name}_high"] - value]]
+                axes.errorbar(value, position, xerr=error, fmt="o", capsize=3, color=colours["positive"])
+            axes.set(
+                title=heading, yticks=range(len(points)), yticklabels=list(points), xlabel="95 % interval"
+            )
+            axes.set_ylim(len(points) - 0.5, -0.5)
+
+        return draw
+
+    names = ["accuracy", "macro_f1", *(f"{kind}_{name}" for name in CLASS_NAMES for kind in KINDS)]
+    shares = {name.replace("_", " "): (overall, name) for name in names}
+    levels = {
+        f"{name.replace('_', ' ')}, agreement {level.replace('_', ' ')}": (metrics, name)
+        for name in ("accuracy", "macro_f1", "rmse")
+        for level, metrics in by_agreement.items()
+        if name in metrics
+    }
+    panels = (panel(title, shares), panel("by agreement of the annotators", levels))
+    heights = (len(shares), len(levels))
+    return render_figure(panels, "light", "png", 7.5, 1.5 + 0.27 * sum(heights), heights)
 
 
 def learning_curves(curves: Mapping[str, Points]) -> Draw:

@@ -30,6 +30,8 @@ MIN_PROBABILITY = float(np.finfo(np.float64).eps)  # avoids log(0), as scikit-le
 # confidence of each bin of confidence.
 CONFUSION = len(LABELS) ** 2
 LEADING = CONFUSION + 2
+# Metrics over all classes.
+OVERALL = ("accuracy", "macro_precision", "macro_recall", "macro_f1", "rmse", "loss", "ece")
 # Metrics that are reported for each graph and for each level of agreement.
 HEADLINES = ("accuracy", "macro_f1", "rmse", "loss", "ece")
 # Share of three annotators who gave the label. A level ends in the middle between it and the next one.
@@ -81,22 +83,22 @@ def metrics_with_intervals(
 
 def metrics_by_agreement(
     probabilities: Floats, rows: pd.DataFrame, class_ids: Ints, seed: int
-) -> dict[str, float]:
+) -> dict[str, dict[str, float]]:
     """Return HEADLINES with intervals for each level of agreement, and for all levels above the lowest.
 
-    `rows` has the columns agreement and text_group, in the order of the probabilities. A level without rows
-    has only its support, 0.
+    `rows` has the columns agreement and text_group, in the order of the probabilities. `support` is the
+    number of rows; a level without rows has no other figure.
     """
     agreement, groups = rows["agreement"].to_numpy(), rows["text_group"].to_numpy()
     levels = {name: (low <= agreement) & (agreement < high) for name, (low, high) in AGREEMENT_LEVELS.items()}
     levels["above_one_third"] = ~levels["one_third"]
-    found: dict[str, float] = {}
+    names = [f"{headline}{end}" for headline in HEADLINES for end in ("", "_low", "_high")]
+    found: dict[str, dict[str, float]] = {}
     for level, chosen in levels.items():
-        found[f"agreement_{level}_support"] = float(chosen.sum())
+        found[level] = {"support": float(chosen.sum())}
         if chosen.any():
             metrics = metrics_with_intervals(probabilities[chosen], class_ids[chosen], groups[chosen], seed)
-            names = [f"{headline}{end}" for headline in HEADLINES for end in ("", "_low", "_high")]
-            found |= {f"agreement_{level}_{name}": metrics[name] for name in names}
+            found[level] |= {name: metrics[name] for name in names}
     return found
 
 

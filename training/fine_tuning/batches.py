@@ -1,15 +1,18 @@
 """Token ids of all rows on the device, and the order of the training rows in batches of similar length."""
 
+import numpy as np
 import pandas as pd
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from contracts.labels import LABEL_TO_CLASS_OFFSET
 from contracts.texts import MAX_TEXT_CHARACTERS
 from training.fine_tuning.targets import class_shares
 
 # Rows are sorted by length within random pools of this many batches, so that batches differ between epochs.
 POOL_BATCHES = 50
 NO_ROW = -1  # fills up the last batch of an epoch
+NO_LABEL = -100  # PyTorch's cross entropy ignores it
 
 
 class TokenisedTweets:
@@ -18,6 +21,7 @@ class TokenisedTweets:
     Attributes:
         lengths: number of tokens of each row.
         class_shares: (rows, 3) targets.
+        class_ids: (rows,) labels as class ids, NO_LABEL where there is none.
     """
 
     def __init__(
@@ -32,6 +36,8 @@ class TokenisedTweets:
         encoded = tokenizer(texts, truncation=True, padding=True, return_tensors="pt")
         self.lengths: list[int] = encoded["attention_mask"].sum(dim=1).tolist()
         self.class_shares = torch.from_numpy(class_shares(rows, targets)).to(device)
+        class_ids = (rows["label"] + LABEL_TO_CLASS_OFFSET).fillna(NO_LABEL).to_numpy(np.int64)
+        self.class_ids = torch.from_numpy(class_ids).to(device)
         self._inputs = {name: values.to(device) for name, values in encoded.items()}
         self._longest: int = max(self.lengths)
         self._is_left_padded = tokenizer.padding_side == "left"

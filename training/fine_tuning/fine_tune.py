@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerBase
 
 from contracts.exit_status import InputError
 from contracts.labels import LABEL_TO_CLASS_OFFSET
+from contracts.mlflow_names import TRAIN_SAMPLES_PER_SECOND, TRAIN_SECONDS, TRAIN_STEPS_PER_SECOND
 from onnx_model.classifier import softmax
 from training.evaluation.metrics import classification_metrics
 from training.fine_tuning.batches import TokenisedTweets
@@ -39,7 +40,8 @@ class FineTuned:
         model: the classifier.
         tokenizer: its tokenizer.
         metrics: duration and speed of the training.
-        curves: (step, loss) on `train` and `validation`.
+        curves: (step, loss) on `train` and `validation`. The loss is the cross entropy against the labels.
+        best_objective: smallest objective on the validation part.
         steps: optimiser steps.
     """
 
@@ -47,6 +49,7 @@ class FineTuned:
     tokenizer: PreTrainedTokenizerBase
     metrics: dict[str, float]
     curves: dict[str, list[tuple[float, float]]]
+    best_objective: float
     steps: int
 
 
@@ -59,6 +62,7 @@ def fine_tune(
     log_metrics: Callable[[dict[str, float], int], None] = lambda metrics, step: None,
     *,
     log_every_steps: int = 50,
+    validate_every_steps: int | None = None,
     on_evaluation: Callable[[Evaluation], None] = lambda evaluation: None,
 ) -> FineTuned:
     """Fine-tune a checkpoint.
@@ -71,6 +75,8 @@ def fine_tune(
         folder: state of the training. If it contains one, training resumes from it.
         log_metrics: called with metrics and step.
         log_every_steps: interval of progress lines and losses.
+        validate_every_steps: interval of additional evaluations on the validation part. They do not influence
+            the training.
         on_evaluation: called after each evaluation on the validation part.
 
     Raises:
@@ -105,8 +111,8 @@ def fine_tune(
     def evaluate() -> tuple[float, dict[str, float]]:
         logits = predict(model, held_out, EVAL_BATCH_SIZE[device.kind])
         found = classification_metrics(softmax(logits.cpu().numpy().astype(np.float64)), class_ids)
-        loss = objective(logits, held_out, weights, config.label_smoothing)
-        return loss, {name: found[name] for name in ("accuracy", "macro_f1", "rmse")}
+        minimised = objective(logits, held_out, weights, config.label_smoothing)
+        return minimised, {name: found[name] for name in ("loss", "accuracy", "macro_f1", "rmse")}
 
     if processes() > 1:
         if device.kind == "cuda":
@@ -114,18 +120,20 @@ def fine_tune(
         torch.distributed.init_process_group("nccl" if device.kind == "cuda" else "gloo")
     try:
         step = TrainingStep(model, rows, config, weights, device)
-        position = train(step, rows, progress, evaluate, config, rates, folder, on_evaluation)
+        position = train(
+            step, rows, progress, evaluate, config, rates, folder, on_evaluation, validate_every_steps
+        )
     finally:
         if processes() > 1:
             torch.distributed.destroy_process_group()
 
     metrics = {
-        "train_runtime_seconds": position.seconds,
-        "train_samples_per_second": position.step * config.batch_size / position.seconds,
-        "train_steps_per_second": position.step / position.seconds,
-        "train_mean_loss": progress.losses[: position.step].mean().item(),
-        "train_epochs": position.step / len(rates) * config.epochs,
+        TRAIN_SECONDS: position.seconds,
+        TRAIN_SAMPLES_PER_SECOND: position.step * config.batch_size / position.seconds,
+        TRAIN_STEPS_PER_SECOND: position.step / position.seconds,
+        "train/mean_loss": progress.losses[: position.step].nanmean().item(),
+        "train/epochs": position.step / len(rates) * config.epochs,
     }
     model.zero_grad(set_to_none=True)
     model.cpu().eval()
-    return FineTuned(model, tokenizer, metrics, progress.curves, position.step)
+    return FineTuned(model, tokenizer, metrics, progress.curves, position.best_objective, position.step)

@@ -33,13 +33,13 @@ class Position:
     Attributes:
         step: finished optimiser steps.
         seconds: duration of these steps, also of those before an interruption.
-        best_loss: smallest loss on the validation part.
+        best_objective: smallest objective on the validation part.
         waited: evaluations since then.
     """
 
     step: int = 0
     seconds: float = 0.0
-    best_loss: float = math.inf
+    best_objective: float = math.inf
     waited: int = 0
 
 
@@ -49,7 +49,7 @@ class Evaluation:
 
     step: int
     max_steps: int
-    loss: float
+    objective: float
     stops: bool
 
 
@@ -62,6 +62,7 @@ def train(
     rates: list[float],
     folder: Path,
     on_evaluation: Callable[[Evaluation], None],
+    validate_every_steps: int | None = None,
 ) -> Position:
     """Train until the last step or until patience ends. The model then has the best weights.
 
@@ -69,11 +70,12 @@ def train(
         step: model and optimiser.
         rows: training rows.
         progress: receives losses and metrics.
-        evaluate: returns the training loss and the metrics of the validation part.
+        evaluate: returns the objective and the metrics of the validation part.
         config: hyperparameters.
         rates: learning rate of each step.
         folder: of the state. If it contains one, training resumes from it.
-        on_evaluation: called after each evaluation.
+        on_evaluation: called after each evaluation that decides about the end of the training.
+        validate_every_steps: interval of additional evaluations, which only log losses and metrics.
     """
     steps_per_epoch = math.ceil(len(rows) / config.batch_size)
     evaluation_steps = math.ceil(steps_per_epoch / EVALUATIONS_PER_EPOCH)
@@ -100,17 +102,19 @@ def train(
             step_seed(config.seed, position.step),
         )
         position.step += 1
-        progress.add_step(position.step, step.loss, step.gradient_norm)
-        if position.step % evaluation_steps == 0 or position.step == len(rates):
+        progress.add_step(position.step, step.objective, step.loss, step.gradient_norm)
+        decides = position.step % evaluation_steps == 0 or position.step == len(rates)
+        if decides or (validate_every_steps and position.step % validate_every_steps == 0):
             progress.report(position.step)
-            loss, metrics = evaluate()
-            progress.add_evaluation(position.step, loss, metrics)
+            found, metrics = evaluate()
+            progress.add_evaluation(position.step, found, metrics)
+        if decides:
             position.waited += 1
-            if loss < position.best_loss:
-                position.best_loss, position.waited = loss, 0
+            if found < position.best_objective:
+                position.best_objective, position.waited = found, 0
                 torch._foreach_copy_(best, [weight.detach() for weight in step.model.parameters()])
             stops = position.waited >= config.patience or position.step == len(rates)
-            on_evaluation(Evaluation(position.step, len(rates), loss, stops))
+            on_evaluation(Evaluation(position.step, len(rates), found, stops))
         position.seconds = resumed_seconds + time.monotonic() - began
         if time.monotonic() - saved >= STATE_SECONDS and process_number() == 0:
             save_state(folder, position, step, progress, best)
@@ -152,12 +156,12 @@ def predict(model: Classifier, rows: TokenisedTweets, batch_size: int) -> torch.
 def objective(
     logits: torch.Tensor, rows: TokenisedTweets, class_weights: list[float], label_smoothing: float
 ) -> float:
-    """Return the mean training loss of the rows, the same in all processes."""
+    """Return what the training minimises, without R-Drop: the mean of the rows, the same in all processes."""
     weights = torch.tensor(class_weights, device=logits.device)
-    loss = weighted_losses(logits, rows.class_shares, weights, label_smoothing).mean()
+    mean = weighted_losses(logits, rows.class_shares, weights, label_smoothing).mean()
     if processes() > 1:
-        torch.distributed.broadcast(loss, src=0)  # a rounding difference must not stop only some processes
-    return loss.item()
+        torch.distributed.broadcast(mean, src=0)  # a rounding difference must not stop only some processes
+    return mean.item()
 
 
 def save_state(

@@ -1,29 +1,32 @@
 """Progress of a training: log lines, metrics and curves. A task log cannot show a progress bar."""
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 
+from contracts.mlflow_names import TRAIN_LOSS, VALIDATION_LOSS
+
 logger = logging.getLogger(__name__)
 
 # Reading a loss waits for the GPU.
 READ_SECONDS = 1.0
-# The training objective (soft targets, class weights). The run's `validation_loss` is the cross entropy of
-# the finished model.
-TRAINING_LOSS = "validation_training_loss"
 
 
 class Progress:
     """The losses of a training.
 
-    The losses stay on the device. They are read at most once a second, at evaluations and at the end, and
-    then logged for each interval of `log_every_steps` steps and for the first step.
+    The loss is the cross entropy against the labels. The objective is what the training minimises: it also
+    has soft targets, class weights and R-Drop. Both stay on the device. They are read at most once a second,
+    at evaluations and at the end, and then logged for each interval of `log_every_steps` steps and for the
+    first step.
 
     Attributes:
-        losses: (steps,) training losses, on the device.
+        objectives: (steps,) objective of each step, on the device.
+        losses: (steps,) loss of each step, NaN where no row has a label, on the device.
         curves: (step, loss) on `train` and `validation`.
     """
 
@@ -41,12 +44,13 @@ class Progress:
         self._log_every_steps = log_every_steps
         self._began = self._read = time.monotonic()
         self._first_step = self._reported = 0
-        self.losses, self.gradient_norms = torch.zeros(2, len(rates), device=device).unbind()
+        self.objectives, self.losses, self.gradient_norms = torch.zeros(3, len(rates), device=device).unbind()
         self.curves: dict[str, list[tuple[float, float]]] = {"train": [], "validation": []}
 
     def state(self, step: int) -> dict[str, Any]:
         """Return the figures of the first `step` steps."""
         return {
+            "objectives": self.objectives[:step].cpu(),
             "losses": self.losses[:step].cpu(),
             "gradient_norms": self.gradient_norms[:step].cpu(),
             "reported": self._reported,
@@ -55,12 +59,16 @@ class Progress:
 
     def load_state(self, step: int, state: Mapping[str, Any]) -> None:
         """Continue after `step` steps of an interrupted training."""
-        self.losses[:step], self.gradient_norms[:step] = state["losses"], state["gradient_norms"]
+        self.objectives[:step], self.losses[:step] = state["objectives"], state["losses"]
+        self.gradient_norms[:step] = state["gradient_norms"]
         self._reported, self.curves = state["reported"], state["curves"]
         self._first_step = step
 
-    def add_step(self, step: int, loss: torch.Tensor, gradient_norm: torch.Tensor) -> None:
+    def add_step(
+        self, step: int, objective: torch.Tensor, loss: torch.Tensor, gradient_norm: torch.Tensor
+    ) -> None:
         """Record the figures of a step, counted from 1."""
+        self.objectives[step - 1].copy_(objective)
         self.losses[step - 1].copy_(loss)
         self.gradient_norms[step - 1].copy_(gradient_norm)
         if time.monotonic() - self._read >= READ_SECONDS:
@@ -74,14 +82,19 @@ class Progress:
         self._read = time.monotonic()
         if not ends:
             return
-        losses, norms = self.losses[:step].tolist(), self.gradient_norms[:step].tolist()
+        objectives, losses, norms = (
+            values[:step].cpu() for values in (self.objectives, self.losses, self.gradient_norms)
+        )
         for end in ends:
             # The first interval after the first step has one step less.
             begin = 0 if end == 1 else max(end - self._log_every_steps, 1 if self._log_every_steps > 1 else 0)
-            loss = sum(losses[begin:end]) / (end - begin)
-            self.curves["train"].append((end, loss))
-            figures = {"train_loss": loss, "learning_rate": self._rates[end - 1]}
-            self._log_metrics(figures | {"gradient_norm": norms[end - 1]}, end)
+            objective, loss = objectives[begin:end].mean().item(), losses[begin:end].nanmean().item()
+            figures = {"train/objective": objective, "train/learning_rate": self._rates[end - 1]}
+            figures |= {"train/gradient_norm": norms[end - 1].item()}
+            if not math.isnan(loss):  # a teacher's tweets have no labels
+                self.curves["train"].append((end, loss))
+                figures[TRAIN_LOSS] = loss
+            self._log_metrics(figures, end)
         self._reported = ends[-1]
         seconds = max(time.monotonic() - self._began, 1e-9)
         steps, all_steps = step - self._first_step, len(self._rates)
@@ -92,15 +105,16 @@ class Progress:
             format_duration(seconds / steps * (all_steps - step)),
         )
 
-    def add_evaluation(self, step: int, loss: float, metrics: Mapping[str, float]) -> None:
-        """Log the training loss and the metrics of the validation part."""
-        named = {TRAINING_LOSS: loss} | {f"validation_{name}": value for name, value in metrics.items()}
+    def add_evaluation(self, step: int, objective: float, metrics: Mapping[str, float]) -> None:
+        """Log the objective, the loss and the other metrics of the validation part."""
+        named = {"validation/objective": objective}
+        named |= {f"validation/{name}": value for name, value in metrics.items()}
         logger.info(
             "step %d/%d  %s",
             *(step, len(self._rates)),
-            "  ".join(f"{name} {value:.4f}" for name, value in named.items()),
+            "  ".join(f"{name.replace('/', ' ')} {value:.4f}" for name, value in named.items()),
         )
-        self.curves["validation"].append((step, loss))
+        self.curves["validation"].append((step, named[VALIDATION_LOSS]))
         self._log_metrics(named, step)
 
 

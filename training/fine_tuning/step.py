@@ -15,7 +15,7 @@ import torch
 import torch.distributed
 from torch.nn.functional import cross_entropy, kl_div, pad
 
-from training.fine_tuning.batches import NO_ROW, TokenisedTweets
+from training.fine_tuning.batches import NO_LABEL, NO_ROW, TokenisedTweets
 from training.fine_tuning.device import Device, process_number, processes
 from training.models.classifier import Classifier, MeanPooledClassifier
 from training.models.presets import TrainingConfig
@@ -37,8 +37,10 @@ class TrainingStep:
 
     Attributes:
         model: the classifier in float32.
-        loss: of the last step, on the device.
-        gradient_norm: of the last step before clipping, on the device.
+        objective: of the last step: what it minimises, with the targets, weights and R-Drop of the config.
+        loss: cross entropy against the labels in the last step, NaN if no row has one. All three are on the
+            device.
+        gradient_norm: of the last step before clipping.
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class TrainingStep:
         target = rows.class_shares.device
         self._class_weights = torch.tensor(class_weights, device=target)
         self._batch = torch.zeros(config.batch_size, dtype=torch.long, device=target)
-        self.loss, self.gradient_norm = torch.zeros(2, device=target).unbind()
+        self.objective, self.loss, self.gradient_norm = torch.zeros(3, device=target).unbind()
         self._rate = torch.zeros((), device=target)
         self._optimiser = torch.optim.AdamW(
             decay_groups(model, config.weight_decay),
@@ -149,8 +151,8 @@ class TrainingStep:
 
     def _compute(self, width: int) -> None:
         self._worker.zero_grad(set_to_none=True)
-        loss = self._batch_loss(width)
-        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        objective, loss = self._forward(width)
+        self._scaler.scale(objective).backward()  # type: ignore[no-untyped-call]
         trained = [(master, worker) for master, worker in self._pairs if worker.grad is not None]
         if self._has_bf16_weights:
             for master, _ in trained:
@@ -158,9 +160,11 @@ class TrainingStep:
                     master.grad = torch.empty_like(master)
             gradients = [worker.grad for _, worker in trained if worker.grad is not None]
             torch._foreach_copy_([master.grad for master, _ in trained if master.grad is not None], gradients)
-        loss = loss.detach()
+        objective = objective.detach()
         if processes() > 1:
-            sum_over_processes([loss, *(master.grad for master, _ in trained if master.grad is not None)])
+            sum_over_processes(
+                [objective, loss, *(master.grad for master, _ in trained if master.grad is not None)]
+            )
         self._scaler.unscale_(self._optimiser)
         norm = torch.nn.utils.clip_grad_norm_(
             [master for master, _ in trained], MAX_GRADIENT_NORM, foreach=True
@@ -168,25 +172,32 @@ class TrainingStep:
         self._scaler.step(self._optimiser)
         self._scaler.update()
         self._copy_weights()
+        self.objective.copy_(objective)
         self.loss.copy_(loss)
         self.gradient_norm.copy_(norm)
 
-    def _batch_loss(self, width: int) -> torch.Tensor:
-        """Return the sum over this process's rows of their losses, divided by the rows of the whole batch.
+    def _forward(self, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the objective and the loss of the batch, or this process's part of both sums.
 
-        The loss of a row is its cross entropy times its weight. With R-Drop each row passes twice, and half
-        of `r_drop` times the divergence between both passes is added to the mean of their losses.
+        The objective is the mean over the rows of their cross entropies against the targets, times their
+        weights. With R-Drop each row passes twice, and half of `r_drop` times the divergence between both
+        passes is added to the mean of both passes.
         """
         config = self._config
         own = self._batch.chunk(processes())[process_number()]
         rows = own.clamp(min=0)
         logits = self._logits(rows.repeat(2) if config.r_drop else rows, width)
         shares = self._rows.class_shares[rows]
-        losses = weighted_losses(logits, shares, self._class_weights, config.label_smoothing)
+        parts = weighted_losses(logits, shares, self._class_weights, config.label_smoothing)
         if config.r_drop:
-            losses = losses + config.r_drop / 2 * divergence(*logits.chunk(2))
-        is_row = own != NO_ROW
-        return (losses * is_row).sum() / (self._batch != NO_ROW).sum()
+            parts = parts + config.r_drop / 2 * divergence(*logits.chunk(2))
+        objective = (parts * (own != NO_ROW)).sum() / (self._batch != NO_ROW).sum()
+        # For the reader of the curves: comparable between models, whatever their targets and weights are.
+        class_ids = self._rows.class_ids[rows].masked_fill(own == NO_ROW, NO_LABEL)
+        passes = len(logits) // len(rows)
+        summed = cross_entropy(logits.detach(), class_ids.repeat(passes), reduction="sum") / passes
+        labelled = (self._rows.class_ids[self._batch.clamp(min=0)] != NO_LABEL) & (self._batch != NO_ROW)
+        return objective, summed / labelled.sum()
 
     def _logits(self, rows: torch.Tensor, width: int) -> torch.Tensor:
         dtype = DTYPES[self._precision]

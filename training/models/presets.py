@@ -123,4 +123,16 @@ PRESETS = {
     ),
 }
 
+# Licences of the weights, as their publishers give them.
+LICENCES = {
+    "bert": "Apache-2.0",
+    "roberta": "MIT",
+    "distilbert": "Apache-2.0",
+    "xlnet": "MIT",
+    "gpt2": "MIT",
+    "bertweet": "MIT",
+    "mpnet": "Apache-2.0",
+    "minilm": "Apache-2.0",
+}
+
 OVERRIDABLE = tuple(field.name for field in fields(Preset))

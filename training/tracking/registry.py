@@ -9,6 +9,7 @@ import pandas as pd
 
 from contracts.exit_status import InputError
 from contracts.mlflow_names import (
+    CHALLENGER_ALIAS,
     CHAMPION_ALIAS,
     COMPARED_TAG,
     EVAL_ACCURACY,
@@ -16,12 +17,19 @@ from contracts.mlflow_names import (
     LOGGED_MODEL,
     NO_SUCH_VERSION_ERRORS,
     REGISTERED_MODEL,
+    TRAIN_LOSS,
+    VALIDATION_LOSS,
 )
 
 PREDICTIONS_FILE = "eval_predictions.parquet"
 PROMOTED_TAG = "promoted"  # of a version
 NOT_FOUND = "RESOURCE_DOES_NOT_EXIST"  # MLflow's error code
 MAX_TAG_LENGTH = 4000  # MLflow accepts 5,000 characters
+DESCRIPTION = (
+    "Classifies tweets about vaccines: negative, neutral, positive. Each version is a model of "
+    "`train_classifiers` with its model card. Aliases: `champion` scores all tweets; `challenger` was "
+    "compared last and was not promoted; the name of a preset marks its latest version."
+)
 
 
 class Registry:
@@ -40,11 +48,32 @@ class Registry:
 
     def runs_of(self, airflow_run_id: str) -> dict[str, Any]:
         """Return the latest finished run with a model of each preset in a DAG run, by preset."""
-        wanted = f"attributes.status = 'FINISHED' AND tags.airflow_run_id = '{airflow_run_id}'"
+        return self._runs_by_preset(
+            f"attributes.status = 'FINISHED' AND tags.airflow_run_id = '{airflow_run_id}'"
+        )
+
+    def latest_runs(self, dataset_digest: str) -> dict[str, Any]:
+        """Return the latest finished run with a model of each preset on the same rows, by preset."""
+        wanted = f"attributes.status = 'FINISHED' AND tags.dataset_digest = '{dataset_digest}'"
+        return self._runs_by_preset(wanted)
+
+    def _runs_by_preset(self, wanted: str) -> dict[str, Any]:
         runs = self._mlflow.search_runs(
             [self._experiment_id], wanted, order_by=["attributes.start_time"], output_format="list"
         )
         return {run.data.tags["preset"]: run for run in runs if EVAL_ACCURACY in run.data.metrics}
+
+    def curves(self, run_id: str) -> dict[str, list[tuple[float, float]]]:
+        """Return (step, loss) on `train` and `validation`, nothing for a run without steps."""
+        names = {"train": TRAIN_LOSS, "validation": VALIDATION_LOSS}
+        histories = {part: self._client.get_metric_history(run_id, name) for part, name in names.items()}
+        if not histories["train"]:
+            return {}
+        # The last step has a second validation loss: that of the chosen weights, after the training.
+        return {
+            part: sorted({point.step: point.value for point in sorted(history, key=_latest_first)}.items())
+            for part, history in histories.items()
+        }
 
     def champion(self) -> Any | None:
         """Return the version with the alias, None if there is none."""
@@ -63,15 +92,15 @@ class Registry:
         promoted = [version for version in found if PROMOTED_TAG in version.tags]
         return max(promoted, key=lambda version: int(version.version), default=None)
 
-    def metrics(self, run_id: str) -> dict[str, float]:
-        """Return the metrics of a run, none if the run was deleted."""
+    def run(self, run_id: str) -> Any | None:
+        """Return a run, None if it was deleted."""
         from mlflow.exceptions import MlflowException
 
         try:
-            return dict(self._client.get_run(run_id).data.metrics)
+            return self._client.get_run(run_id)
         except MlflowException as error:
             if error.error_code == NOT_FOUND:
-                return {}
+                return None
             raise
 
     def predictions(self, run_id: str) -> pd.DataFrame | None:
@@ -103,12 +132,13 @@ class Registry:
         """Record that the comparison of a run's model is complete."""
         self._client.set_tag(run_id, COMPARED_TAG, version)
 
-    def register(self, run: Any, tags: Mapping[str, str]) -> str:
-        """Return the version of a run's model. Create it if it does not exist. Set its tags in both cases."""
+    def register(self, run: Any, tags: Mapping[str, str], card: str) -> str:
+        """Return the version of a run's model. Create it if it does not exist.
+
+        In both cases set its tags and its description, and the alias of its preset.
+        """
         if not self._client.search_registered_models(f"name = '{REGISTERED_MODEL}'"):
-            self._client.create_registered_model(
-                REGISTERED_MODEL, description="Classifies tweets about vaccines: negative, neutral, positive."
-            )
+            self._client.create_registered_model(REGISTERED_MODEL, description=DESCRIPTION)
         existing = [
             str(found.version)
             for found in self._client.search_model_versions(f"name = '{REGISTERED_MODEL}'")
@@ -122,7 +152,13 @@ class Registry:
             version = str(self._mlflow.register_model(uri, REGISTERED_MODEL).version)
         for name, value in tags.items():
             self._client.set_model_version_tag(REGISTERED_MODEL, version, name, value[:MAX_TAG_LENGTH])
+        self._client.update_model_version(REGISTERED_MODEL, version, description=card)
+        self._client.set_registered_model_alias(REGISTERED_MODEL, tags["preset"], version)
         return version
+
+    def challenge(self, version: str) -> None:
+        """Give a version that was compared and not yet promoted the alias CHALLENGER_ALIAS."""
+        self._client.set_registered_model_alias(REGISTERED_MODEL, CHALLENGER_ALIAS, version)
 
     def promote(self, version: str, instead_of: str | None) -> None:
         """Make a version the champion. `instead_of` is the champion that it was compared with.
@@ -139,6 +175,9 @@ class Registry:
             )
         self._client.set_registered_model_alias(REGISTERED_MODEL, CHAMPION_ALIAS, version)
         self._client.set_model_version_tag(REGISTERED_MODEL, version, PROMOTED_TAG, "yes")
+        aliases = self._client.get_registered_model(REGISTERED_MODEL).aliases
+        if str(aliases.get(CHALLENGER_ALIAS)) == version:
+            self._client.delete_registered_model_alias(REGISTERED_MODEL, CHALLENGER_ALIAS)
 
     def log_files(self, run_id: str, files: Mapping[str, bytes]) -> None:
         """Write files to the folder `comparison` of a run's artifacts."""
@@ -153,3 +192,7 @@ class Registry:
         record = self._mlflow.artifacts.load_dict(f"{folder}/training_run.json")
         dumps: list[str] = record["dumps"]
         return dumps
+
+
+def _latest_first(point: Any) -> int:
+    return -int(point.timestamp)

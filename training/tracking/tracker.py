@@ -12,8 +12,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+import pandas as pd
+
 from contracts.labels import PROBABILITY_COLUMNS
-from contracts.mlflow_names import LOGGED_MODEL
+from contracts.mlflow_names import (
+    CROSS_VALIDATION_EXPERIMENT,
+    LOGGED_MODEL,
+    TRAINING_EXPERIMENT,
+    TUNING_EXPERIMENT,
+)
 from training.command import TransientError, without_credentials
 from training.data.labelled_tweets import LabelledTweets
 from training.tracking.provenance import is_gone
@@ -21,6 +28,25 @@ from training.tracking.provenance import is_gone
 logger = logging.getLogger(__name__)
 
 HEALTH_TIMEOUT_SECONDS = 10
+DESCRIPTION_TAG = "mlflow.note.content"
+# Without this tag MLflow opens an experiment on its pages for language models.
+KIND_TAG, KIND = "mlflow.experimentKind", "custom_model_development"
+EXPERIMENT_DESCRIPTIONS = {
+    TRAINING_EXPERIMENT: {
+        DESCRIPTION_TAG: "Trainings of `train_classifiers`. Metrics of `eval` are measured once on held-out "
+        "tweets, those of `validation` choose weights and models. `train/loss` and `validation/loss` are "
+        "cross entropies against the labels; `objective` is what the training minimises. Intervals and "
+        "figures by class and by agreement are in the tables of each run."
+    },
+    TUNING_EXPERIMENT: {
+        DESCRIPTION_TAG: "Searches of `tune_classifier`: a run for each search, with a nested run per trial. "
+        "The eval side is not used."
+    },
+    CROSS_VALIDATION_EXPERIMENT: {
+        DESCRIPTION_TAG: "Folds of `cross_validate`, and a run with mean and standard deviation. The eval "
+        "side is not used."
+    },
+}
 # Code of the logged model: the package onnx_model and the modules of contracts that it imports.
 MODEL_CODE = (
     *("onnx_model/__init__.py", "onnx_model/classifier.py", "contracts/__init__.py"),
@@ -58,10 +84,13 @@ class Tracker:
         """End each open run whose process has ended. Runs with `try_tags` are earlier attempts."""
 
     @contextmanager
-    def run(self, name: str, tags: Mapping[str, str], run_id: str | None = None) -> Iterator[str]:
+    def run(
+        self, name: str, tags: Mapping[str, str], run_id: str | None = None, system_metrics: bool = False
+    ) -> Iterator[str]:
         """Open a run, nested in the open one, and yield its id. It fails if the block raises an exception.
 
-        With `run_id` an earlier run continues.
+        With `run_id` an earlier run continues. With `system_metrics` the use of processors and memory is
+        recorded every ten seconds.
         """
         yield ""
 
@@ -76,6 +105,12 @@ class Tracker:
 
     def log_model(self, onnx_folder: Path, requirements: list[str], metadata: dict[str, Any]) -> None:
         """Record an exported model. Metrics that are logged later belong to the model too."""
+
+    def log_tables(self, tables: Mapping[str, pd.DataFrame]) -> None:
+        """Record tables by name, for MLflow's table view."""
+
+    def describe(self, text: str) -> None:
+        """Set the description of the open run, in Markdown."""
 
     def log_files(self, files: Mapping[str, bytes]) -> None:
         """Record files by name."""
@@ -96,7 +131,10 @@ class MlflowTracker(Tracker):
         mlflow.set_tracking_uri(uri)
         self._mlflow: Any = mlflow
         # Fails if the experiment was deleted. Only a person should restore it.
-        self._experiment_id = mlflow.set_experiment(experiment).experiment_id
+        found = mlflow.set_experiment(experiment)
+        self._experiment_id = found.experiment_id
+        if found.tags.get(KIND_TAG) is None:
+            mlflow.set_experiment_tags({KIND_TAG: KIND} | EXPERIMENT_DESCRIPTIONS.get(experiment, {}))
         self._model_id: str | None = None
         self._pending: list[Any] = []  # metrics that a thread is sending
 
@@ -128,9 +166,13 @@ class MlflowTracker(Tracker):
                 self._mlflow.MlflowClient().set_terminated(run.info.run_id, "KILLED")
 
     @contextmanager
-    def run(self, name: str, tags: Mapping[str, str], run_id: str | None = None) -> Iterator[str]:
+    def run(
+        self, name: str, tags: Mapping[str, str], run_id: str | None = None, system_metrics: bool = False
+    ) -> Iterator[str]:
         target = {"run_id": run_id} if run_id else {"experiment_id": self._experiment_id, "run_name": name}
-        with self._mlflow.start_run(**target, tags=dict(tags), nested=True) as run:
+        with self._mlflow.start_run(
+            **target, tags=dict(tags), nested=True, log_system_metrics=system_metrics
+        ) as run:
             logger.info("MLflow run %s", run.info.run_id)
             yield run.info.run_id
             for pending in self._pending:
@@ -177,6 +219,13 @@ class MlflowTracker(Tracker):
                 pip_requirements=requirements,  # inferred requirements would name every installed package
                 metadata=metadata,
             ).model_id
+
+    def log_tables(self, tables: Mapping[str, pd.DataFrame]) -> None:
+        for name, table in tables.items():
+            self._mlflow.log_table(table, f"tables/{name}.json")
+
+    def describe(self, text: str) -> None:
+        self._mlflow.set_tag(DESCRIPTION_TAG, text)
 
     def log_files(self, files: Mapping[str, bytes]) -> None:
         with tempfile.TemporaryDirectory() as folder:

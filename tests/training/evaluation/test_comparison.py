@@ -3,8 +3,21 @@ import pandas as pd
 import pytest
 
 from contracts.exit_status import InputError
-from training.evaluation.comparison import PromotionPolicy, best_candidate, champion_metrics, decide
-from training.evaluation.comparison_page import comparison_chart, comparison_page, csv_table
+from training.evaluation.comparison import (
+    PromotionPolicy,
+    best_candidate,
+    constant_predictions,
+    decide,
+    opponent_metrics,
+    row_keys,
+)
+from training.evaluation.comparison_page import (
+    ComparedModel,
+    comparison_page,
+    csv_table,
+    loss_table,
+    study_table,
+)
 
 RULE = PromotionPolicy("accuracy", margin=0.0, confidence=0.95)
 
@@ -16,7 +29,7 @@ def predictions(right: float, rows: int = 1000, seed: int = 1) -> pd.DataFrame:
     guessed = np.where(draw.random(rows) < right, labels + 1, (labels + 2) % 3)
     probabilities = np.full((rows, 3), 0.1) + 0.7 * np.eye(3)[guessed]
     ids = [f"T{number}" for number in range(rows)]
-    return pd.DataFrame({"tweet_id": ids, "label": labels, "text_group": ids}).assign(
+    return pd.DataFrame({"tweet_id": ids, "label": labels, "agreement": 1.0, "text_group": ids}).assign(
         p_negative=probabilities[:, 0], p_neutral=probabilities[:, 1], p_positive=probabilities[:, 2]
     )
 
@@ -60,7 +73,8 @@ def test_copies_of_a_text_are_resampled_together() -> None:
     columns = ["p_negative", "p_neutral", "p_positive"]
     wrong = np.flatnonzero(champion[columns].to_numpy().argmax(axis=1) - 1 != champion["label"])[:10]
     candidate.loc[wrong, columns] = np.eye(3)[champion.loc[wrong, "label"] + 1]
-    candidate.loc[wrong, "text_group"] = "the same text"
+    for model in (candidate, champion):
+        model.loc[wrong, "text_group"] = "the same text"
     # Ten distinct texts would be significant. One text is missing in every third resample.
     assert not decide(candidate, champion, RULE).promote
 
@@ -84,33 +98,94 @@ def test_only_common_rows_are_compared() -> None:
         decide(predictions(0.9), champion.assign(tweet_id="another"), RULE)
 
 
+def test_a_tweet_whose_text_has_changed_is_not_compared() -> None:
+    candidate, champion = predictions(0.9), predictions(0.9)
+    champion.loc[:99, "text_group"] = "the text at that time"
+    assert "on the same 900 eval rows" in decide(candidate, champion, RULE).reason
+    assert len(row_keys(candidate) - row_keys(champion)) == 100
+
+
+def test_rows_without_agreement_are_left_out_unless_there_are_no_others() -> None:
+    rule = PromotionPolicy("rmse", margin=0.0, confidence=0.95, min_agreement=0.34)
+    champion = predictions(0.7, seed=2)
+    # The candidate is as good as the champion, except for the rows on which the annotators disagree.
+    candidate = champion.copy()
+    columns = ["p_negative", "p_neutral", "p_positive"]
+    candidate.loc[:99, columns] = np.eye(3)[candidate.loc[:99, "label"] + 1]
+    disputed = candidate.assign(agreement=[1 / 3] * 100 + [2 / 3] * 900)
+    decision = decide(disputed, champion, rule)
+    assert not decision.promote
+    assert "900 eval rows with an agreement of 0.34 or more" in decision.reason
+    decision = decide(disputed.assign(agreement=1 / 3), champion, rule)
+    assert decision.promote
+    assert "on the same 1,000 eval rows; better" in decision.reason
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "macro_f1", "rmse", "loss"])
+def test_a_model_that_ignores_the_texts_is_not_better_than_the_majority_class(metric) -> None:
+    rule = PromotionPolicy(metric, margin=0.0, confidence=0.95)
+    candidate = predictions(0.9)
+    candidate = candidate[(candidate["label"] == 0) | (candidate.index % 4 == 0)]
+    shares = {str(label): float((candidate["label"] == label).mean()) for label in (-1, 0, 1)}
+    constant = constant_predictions(candidate, shares)
+    assert (constant[["p_negative", "p_neutral", "p_positive"]].to_numpy() == list(shares.values())).all()
+    assert not decide(constant, constant, rule, "the majority class").promote
+    # It always predicts the majority class, but is too sure.
+    ignorant = constant_predictions(candidate, {"-1": 0.02, "0": 0.96, "1": 0.02})
+    assert not decide(ignorant, constant, rule).promote
+    decision = decide(candidate, constant, rule, "the majority class")
+    assert decision.promote
+    assert "that of the majority class is" in decision.reason
+
+
 def test_the_candidate_is_chosen_by_its_validation_metric() -> None:
     assert best_candidate({"bert": 0.7, "minilm": 0.6}, "macro_f1") == "bert"
     assert best_candidate({"bert": 0.7, "minilm": 0.6}, "rmse") == "minilm"
 
 
+CURVES = {
+    "train": [(1, 1.1), (10, 1.0), (20, 0.8), (30, 0.7)],
+    "validation": [(20, 0.9), (30, 0.8)],
+}
+
+
 def test_the_page_has_every_model_with_intervals_and_escapes_names() -> None:
-    metrics = {
-        "eval_accuracy": 0.78,
-        "eval_accuracy_low": 0.76,
-        "eval_accuracy_high": 0.8,
-        "train_runtime_seconds": 100.0,
-    }
-    models = {"minilm <b>": metrics, "champion (version 1)": {"eval_accuracy": 0.75}}
-    chart = comparison_chart(models)
-    page = comparison_page(models, "minilm: not promoted", "because", chart).decode()
+    metrics = {"accuracy": 0.78, "accuracy_low": 0.76, "accuracy_high": 0.8}
+    models = [
+        ComparedModel("minilm <b>", metrics, {"speed/train_seconds": 100.0}, CURVES),
+        ComparedModel("champion (version 1)", {"accuracy": 0.75}),
+    ]
+    page = comparison_page(models, "minilm: not promoted", "because").decode()
     assert "minilm &lt;b&gt;" in page
     assert "0.760 to 0.800" in page
-    assert "data:image/svg+xml;base64," in page
+    assert page.count("data:image/svg+xml;base64,") == 4  # two figures, for light and dark pages
     assert csv_table(models).decode().splitlines()[1].startswith("minilm <b>,0.78,0.76,0.8,")
+
+
+def test_the_tables_of_the_study_have_a_row_per_model_and_those_of_the_study() -> None:
+    recorded = {"train/mean_loss": 0.91, "validation/loss": 0.8, "speed/train_steps_per_second": 2.5}
+    table = study_table([ComparedModel("minilm", {"accuracy": 0.78, "loss": 0.6}, recorded, CURVES)])
+    rows = [dict(zip(table.header, row, strict=True)) for row in table.rows]
+    assert [row["model"] for row in rows] == ["minilm", "BERT in the study", "RoBERTa in the study"]
+    assert [row["accuracy"] for row in rows] == ["0.780", "0.743", "0.753"]
+    shown = ("steps", "training loss", "validation loss", "evaluation loss", "steps/s", "F1")
+    assert [rows[0][name] for name in shown] == ["30", "0.910", "0.800", "0.600", "2.5", ""]
+
+
+def test_losses_are_shown_at_each_evaluation_and_at_most_twenty_times() -> None:
+    table = loss_table(ComparedModel("minilm", {}, {}, CURVES))
+    assert table.rows == [["20", "0.967", "0.900"], ["30", "0.700", "0.800"]]
+    many = {"train": [], "validation": [(step, 1 / step) for step in range(1, 48)]}
+    rows = loss_table(ComparedModel("minilm", {}, {}, many)).rows
+    assert (len(rows), rows[-1][0]) == (16, "47")
 
 
 def test_metrics_of_the_champion_use_the_candidates_rows_and_labels() -> None:
     champion = predictions(1.0, rows=200)
     champion.loc[100:, "label"] = -champion.loc[100:, "label"]  # corrected since then
     candidate = predictions(0.5, rows=100)
-    assert champion_metrics(candidate, champion)["eval_accuracy"] == 1.0
+    assert opponent_metrics(candidate, champion)["accuracy"] == 1.0
     wrong = champion.assign(p_negative=champion["p_positive"], p_positive=champion["p_negative"])
-    metrics = champion_metrics(candidate, wrong)
-    assert metrics["eval_accuracy"] == (candidate["label"] == 0).mean()
-    assert metrics["eval_accuracy_low"] < metrics["eval_accuracy"] < metrics["eval_accuracy_high"]
+    metrics = opponent_metrics(candidate, wrong)
+    assert metrics["accuracy"] == (candidate["label"] == 0).mean()
+    assert metrics["accuracy_low"] < metrics["accuracy"] < metrics["accuracy_high"]

@@ -27,10 +27,17 @@ METADATA = ModelMetadata(
 
 
 @pytest.mark.parametrize(
-    ("int8", "precision"), [(0.7685, "int8"), (0.78, "int8"), (0.768, "float32"), (0.75, "float32")]
+    ("different_labels", "is_fast", "precision"),
+    [(0, True, "int8"), (10, True, "int8"), (11, True, "float32"), (0, False, "float32")],
 )
-def test_int8_is_chosen_if_it_costs_less_than_0_2_points_of_accuracy(int8: float, precision: str) -> None:
-    assert evaluation.choose_precision({"float32": 0.77, "int8": int8}) == precision
+def test_int8_is_chosen_if_it_gives_99_percent_the_same_label_and_is_fast(
+    different_labels: int, is_fast: bool, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "has_fast_int8", lambda: is_fast)
+    float32 = np.tile([0.2, 0.5, 0.3], (1000, 1))
+    int8 = float32.copy()
+    int8[:different_labels] = [0.3, 0.2, 0.5]
+    assert evaluation.choose_precision(float32, int8) == precision
 
 
 class FakeClassifier:
@@ -63,7 +70,6 @@ def test_confident_errors_show_the_text_without_user_names() -> None:
     ("wrong_on", "precision", "accuracy"),
     [
         ({"float32": "in eval", "int8": "in validation"}, "float32", 0.5),
-        ({"float32": "in validation", "int8": "in eval"}, "int8", 0.5),
         ({"float32": "nowhere", "int8": "in eval"}, "int8", 0.5),
     ],
 )
@@ -75,16 +81,25 @@ def test_validation_chooses_the_graph_whose_metrics_become_those_of_the_run(
     tmp_path: Path,
 ) -> None:
     monkeypatch.setattr(evaluation, "OnnxClassifier", FakeClassifier)
+    monkeypatch.setattr(evaluation, "has_fast_int8", lambda: True)
     monkeypatch.setattr(FakeClassifier, "errs", wrong_on, raising=False)
     validation = rows([f"{label} in validation" for label in range(3)])
     held_out = rows([f"{label} {place}" for label in range(3) for place in ("in eval", "elsewhere")])
     tweets = LabelledTweets(rows(["0 train"]), validation, held_out, "a table", 0, "text")
     result = evaluation.evaluate(tmp_path, tweets, {}, "a title", seed=1)
     assert result.metadata.precision == precision
-    assert result.metrics["eval_accuracy"] == accuracy
+    assert result.metrics["eval/accuracy"] == accuracy
     assert np.trace(result.metadata.eval_confusion) == 3
     other = {"float32": "int8", "int8": "float32"}[precision]
-    assert result.metrics[f"eval_{other}_accuracy"] == 1.0
+    graphs = result.tables["graphs"].set_index(["part", "graph"])
+    assert graphs["accuracy"].loc["eval", [precision, other]].tolist() == [accuracy, 1.0]
+    assert graphs["scores"].loc["eval", [precision, other]].tolist() == [True, False]
+    overall = result.tables["eval"].set_index("metric")
+    assert overall.loc["accuracy", "value"] == accuracy
+    assert overall.loc["accuracy", "low"] < accuracy < overall.loc["accuracy", "high"]
+    agreement = result.tables["agreement"].set_index(["agreement", "metric"])["value"]
+    assert (agreement["all", "accuracy"], agreement["all", "support"]) == (accuracy, 6)
+    assert agreement["one_third", "support"] == 0
     result.metadata.write(tmp_path)
     assert ModelMetadata.read(tmp_path) == result.metadata
 

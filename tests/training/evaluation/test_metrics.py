@@ -144,16 +144,12 @@ def test_copies_of_a_text_do_not_narrow_the_interval() -> None:
 def test_each_level_of_agreement_has_its_own_metrics() -> None:
     rows = pd.DataFrame({"agreement": [1.0, 1.0, 0.667, 2 / 3, 0.334, 1 / 3], "text_group": list("abcdef")})
     metrics = metrics_by_agreement(PROBABILITIES, rows, CLASS_IDS, seed=1)
-    found = {name: value for name, value in metrics.items() if name.endswith(("accuracy", "support"))}
+    found = {level: (values["support"], values["accuracy"]) for level, values in metrics.items()}
     assert found == {
-        "agreement_all_support": 2,
-        "agreement_all_accuracy": 0.5,
-        "agreement_two_thirds_support": 2,
-        "agreement_two_thirds_accuracy": 1,
-        "agreement_one_third_support": 2,
-        "agreement_one_third_accuracy": 0.5,
-        "agreement_above_one_third_support": 4,
-        "agreement_above_one_third_accuracy": 0.75,
+        "all": (2, 0.5),
+        "two_thirds": (2, 1),
+        "one_third": (2, 0.5),
+        "above_one_third": (4, 0.75),
     }
 
 
@@ -164,4 +160,4 @@ def test_a_level_of_agreement_without_rows_has_only_its_support() -> None:
         CLASS_IDS,
         seed=1,
     )
-    assert [name for name in metrics if "two_thirds" in name] == ["agreement_two_thirds_support"]
+    assert metrics["two_thirds"] == {"support": 0}

@@ -30,13 +30,13 @@ def tune(tweets_table, tiny_bert, tmp_path):
     """Fine-tunes the tiny BERT with some options; calls with the same folder share their state."""
     tweets = read_labelled_tweets(tweets_table, "safe_text")
 
-    def run(*options: str, folder: str = "state") -> FineTuned:
+    def run(*options: str, folder: str = "state", **arguments: Any) -> FineTuned:
         config = build_config(
             arg_parser().parse_args(["--preset", "bert", "--tweets", "t", "--batch-size", "16", *options])
         )
         state = tmp_path / folder
         rows = tweets.train, tweets.validation
-        return fine_tune(config, tiny_bert, *rows, state, log_every_steps=5)
+        return fine_tune(config, tiny_bert, *rows, state, log_every_steps=5, **arguments)
 
     return run
 
@@ -82,13 +82,18 @@ def test_r_drop_adds_half_its_weight_times_the_divergence_to_the_loss(tune, monk
         return torch.ones(len(first))
 
     monkeypatch.setattr(step_module, "divergence", one)
+    logged: dict[str, list[dict[str, float]]] = {"6": [], "1e-9": []}
     heavy, light = (
-        tune("--epochs", "1", "--dropout", "0.3", "--r-drop", r_drop, folder=r_drop)
-        for r_drop in ("6", "1e-9")
+        tune(
+            *("--epochs", "1", "--dropout", "0.3", "--r-drop", r_drop),
+            folder=r_drop,
+            log_metrics=lambda metrics, _, found=found: found.append(metrics),
+        )
+        for r_drop, found in logged.items()
     )
-    assert heavy.curves["train"][0][1] - light.curves["train"][0][1] == pytest.approx(
-        3, abs=1e-5
-    )  # first step
+    first_steps = [found[0]["train/objective"] for found in logged.values()]
+    assert first_steps[0] - first_steps[1] == pytest.approx(3, abs=1e-5)
+    assert heavy.curves["train"][0] == pytest.approx(light.curves["train"][0], abs=1e-5)
     first, second = passes[0]
     assert first.shape == second.shape == (16, 3)
     assert not torch.equal(first, second)
@@ -134,7 +139,7 @@ def test_a_resumed_training_gives_the_weights_of_an_uninterrupted_one(
     assert resumed.steps == uninterrupted.steps
     assert (weights(resumed) - weights(uninterrupted)).abs().max() < 1e-6
     assert resumed.curves == uninterrupted.curves
-    assert resumed.metrics["train_mean_loss"] == pytest.approx(uninterrupted.metrics["train_mean_loss"])
+    assert resumed.metrics["train/mean_loss"] == pytest.approx(uninterrupted.metrics["train/mean_loss"])
 
 
 def test_the_speed_of_a_resumed_training_counts_the_time_before_the_interruption(
@@ -158,8 +163,8 @@ def test_the_speed_of_a_resumed_training_counts_the_time_before_the_interruption
     Clock.now += 1000  # until the retry
     resumed = tune(*options)
     assert resumed.steps == 20
-    assert resumed.metrics["train_runtime_seconds"] == pytest.approx(40)
-    assert resumed.metrics["train_samples_per_second"] == pytest.approx(8)
+    assert resumed.metrics["speed/train_seconds"] == pytest.approx(40)
+    assert resumed.metrics["speed/train_samples_per_second"] == pytest.approx(8)
 
 
 @pytest.mark.parametrize("before_the_end", [2, 0], ids=["before early stopping", "after early stopping"])
@@ -197,6 +202,14 @@ def test_training_stops_early_and_keeps_the_best_weights(tune) -> None:
     losses = [loss for _, loss in tuned.curves["validation"]]
     assert len(losses) < 60
     assert min(losses) not in losses[-3:]
+
+
+def test_additional_evaluations_do_not_influence_the_training(tune) -> None:
+    options = ("--epochs", "2", "--dropout", "0.1", "--patience", "2")
+    alone, watched = tune(*options, folder="a"), tune(*options, folder="b", validate_every_steps=1)
+    assert torch.equal(weights(alone), weights(watched))
+    assert [step for step, _ in watched.curves["validation"]] == list(range(1, watched.steps + 1))
+    assert set(alone.curves["validation"]) < set(watched.curves["validation"])
 
 
 def test_frozen_embeddings_do_not_change(tune, tiny_bert) -> None:

@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from tests.training.conftest import invented_tweets
 from tests.training.tiny_models import MAKERS
 from training.fine_tuning import step as step_module
-from training.fine_tuning.batches import NO_ROW, TokenisedTweets
+from training.fine_tuning.batches import NO_LABEL, NO_ROW, TokenisedTweets
 from training.fine_tuning.device import Device
 from training.fine_tuning.step import (
     RECORDABLE,
@@ -110,10 +110,27 @@ def test_missing_rows_of_the_last_batch_have_no_effect(r_drop, tiny_bert) -> Non
                 module.p = 0.0
         step.prepare([12])
         step.run(torch.tensor(batch), step._rows.width(batch), 0.01, seed=1)
-        losses.append(step.loss.item())
+        losses.append([step.objective.item(), step.loss.item()])
         weights.append(torch.cat([weight.detach().flatten() for weight in step.model.parameters()]))
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
     torch.testing.assert_close(weights[0], weights[1], atol=2e-3, rtol=0)
+
+
+def test_the_loss_is_the_cross_entropy_of_the_rows_with_a_label(tiny_bert) -> None:
+    step = step_on("cpu", tiny_bert, config_of("bert", "--r-drop", "2", "--dropout", "0"))
+    for module in step.model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    rows = step._rows
+    rows.class_ids[3] = NO_LABEL
+    step.prepare([12])
+    width = rows.width([3, 5, 7, 9])
+    with torch.no_grad():
+        logits = step.model(**rows.inputs(torch.tensor([5, 7, 9]), width)).logits
+        expected = torch.nn.functional.cross_entropy(logits, rows.class_ids[[5, 7, 9]]).item()
+    step.run(torch.tensor([3, 5, 7, 9] + [NO_ROW] * 4), width, 0.01, seed=1)
+    assert step.loss.item() == pytest.approx(expected, rel=1e-4)
+    assert step.objective.item() != pytest.approx(expected, rel=1e-4)
 
 
 def test_bfloat16_weights_follow_float32_weights(tiny_bert) -> None:

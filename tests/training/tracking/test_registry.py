@@ -20,6 +20,8 @@ class Client:
     def __init__(self, error: int | None = None) -> None:
         self.error = error
         self.tagged: list[tuple[str, str]] = []
+        self.described: dict[str, str] = {}
+        self.aliases: dict[str, str] = {}
 
     def get_model_version_by_alias(self, name: str, alias: str) -> SimpleNamespace:
         if self.error is not None:
@@ -31,6 +33,12 @@ class Client:
 
     def search_model_versions(self, _: str) -> list[SimpleNamespace]:
         return [SimpleNamespace(version=version, run_id="run") for version in (5, 4)]
+
+    def update_model_version(self, _: str, version: str, description: str) -> None:
+        self.described[version] = description
+
+    def set_registered_model_alias(self, _: str, alias: str, version: str) -> None:
+        self.aliases[alias] = version
 
     def set_model_version_tag(self, _: str, version: str, name: str, __: str) -> None:
         self.tagged.append((version, name))
@@ -61,5 +69,7 @@ def test_an_outage_is_not_a_missing_champion(error) -> None:
 def test_a_run_that_a_user_has_registered_too_is_not_an_error() -> None:
     client = Client()
     run = SimpleNamespace(info=SimpleNamespace(run_id="run"))
-    assert registry(client).register(run, {"reason": "better"}) == "5"
-    assert client.tagged == [("5", "reason")]
+    tags = {"reason": "better", "preset": "minilm"}
+    assert registry(client).register(run, tags, "its card") == "5"
+    assert client.tagged == [("5", "reason"), ("5", "preset")]
+    assert (client.described, client.aliases) == ({"5": "its card"}, {"minilm": "5"})
