@@ -50,10 +50,8 @@ def test_presets_are_the_models_of_the_source_study_and_four_sentence_encoders()
 
 def test_small_encoders_of_maven_central_have_the_values_of_minilm_without_r_drop() -> None:
     for preset in ("bge-small", "e5-small"):
-        assert (
-            replace(PRESETS["minilm"], checkpoint=PRESETS[preset].checkpoint, epochs=2, r_drop=0)
-            == (PRESETS[preset])
-        )
+        checkpoint = PRESETS[preset].checkpoint
+        assert PRESETS[preset] == replace(PRESETS["minilm"], checkpoint=checkpoint, epochs=2, r_drop=0)
 
 
 def test_options_replace_values_of_the_preset_even_with_0() -> None:
