@@ -11,7 +11,10 @@ from vaxpulse_airflow.command import CommandOperator, build_options
 from vaxpulse_dags.assets import DRIFT, TWEETS_CLEAN
 
 # Presets of the trainer. dags/ does not import training/; a test compares them.
-PRESETS = ["minilm", "mpnet", "bert", "roberta", "distilbert", "xlnet", "gpt2", "bertweet"]
+PRESETS = [
+    *("minilm", "bge-small", "e5-small", "mpnet", "bert"),
+    *("roberta", "distilbert", "xlnet", "gpt2", "bertweet"),
+]
 PRESET_PARAM = Param("minilm", type="string", enum=PRESETS, title="Model")
 SETTINGS_PARAM = Param(
     None,

@@ -48,6 +48,9 @@ HISTORY = {"SPARK_CONF_DIR", "VAXPULSE_SPARK_EVENTS", "VAXPULSE_SPARK_HISTORY_PO
 NOT_REQUIRED = {
     # optional
     "VAXPULSE_DUMP_HOSTS",
+    # of `make weights`, which no deployment runs
+    "SSL_CERT_FILE",
+    "VAXPULSE_MAVEN_REPOSITORY",
     # in an image; a checkout has git
     "VAXPULSE_COMMIT",
     # only if MLflow requires a login

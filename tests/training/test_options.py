@@ -1,4 +1,5 @@
 import doctest
+from dataclasses import replace
 
 import pytest
 
@@ -7,7 +8,14 @@ import training.fine_tuning.progress
 import training.train
 from contracts.exit_status import InputError
 from contracts.labels import ID2LABEL, LABEL2ID, LABEL_TO_CLASS_OFFSET, LABELS
-from training.models.presets import JOINED_MPNET, PACKAGED_MINILM, PRESETS
+from training.models.presets import (
+    BERT_JAR,
+    BGE_SMALL_JAR,
+    E5_SMALL_JAR,
+    JOINED_MPNET,
+    PACKAGED_MINILM,
+    PRESETS,
+)
 from training.options import arg_parser, build_config
 
 
@@ -25,9 +33,9 @@ def test_a_preset_has_its_values() -> None:
     assert minilm.text_column == "text"
 
 
-def test_presets_are_the_models_of_the_source_study_and_two_from_a_package_index() -> None:
+def test_presets_are_the_models_of_the_source_study_and_four_sentence_encoders() -> None:
     assert {name: preset.checkpoint for name, preset in PRESETS.items()} == {
-        "bert": "bert-base-uncased",
+        "bert": BERT_JAR,
         "roberta": "roberta-base",
         "distilbert": "distilbert-base-uncased",
         "xlnet": "xlnet-base-cased",
@@ -35,7 +43,15 @@ def test_presets_are_the_models_of_the_source_study_and_two_from_a_package_index
         "bertweet": "vinai/bertweet-base",
         "mpnet": JOINED_MPNET,
         "minilm": PACKAGED_MINILM,
+        "bge-small": BGE_SMALL_JAR,
+        "e5-small": E5_SMALL_JAR,
     }
+
+
+def test_small_encoders_of_maven_central_have_the_values_of_minilm_without_r_drop() -> None:
+    for preset in ("bge-small", "e5-small"):
+        checkpoint = PRESETS[preset].checkpoint
+        assert PRESETS[preset] == replace(PRESETS["minilm"], checkpoint=checkpoint, epochs=2, r_drop=0)
 
 
 def test_options_replace_values_of_the_preset_even_with_0() -> None:

@@ -25,7 +25,6 @@ from contracts.mlflow_names import COMPARED_TAG
 from tests.training.conftest import CANARY
 from training import train
 from training.fine_tuning import fine_tune as fine_tuning
-from training.models.presets import PRESETS
 
 TRANSIENT = 1  # Airflow retries
 
@@ -481,11 +480,13 @@ class TestFailure:
             "error: the trained model would be lost: set MLFLOW_TRACKING_URI or give --output FOLDER\n",
         )
 
-    def test_missing_weights_are_bad_input_so_that_airflow_does_not_retry(self, options) -> None:
-        preset, *_ = [name for name, preset in PRESETS.items() if preset.checkpoint == "roberta-base"]
+    @pytest.mark.parametrize("preset", ["roberta", "bert", "bge-small"])
+    def test_missing_weights_are_bad_input_so_that_airflow_does_not_retry(self, preset, options) -> None:
         result = run("--preset", preset, *options[4:], "--experiment", "absent")
         assert result.code == BAD_INPUT
-        assert "make weights" in result.err
+        assert f"make weights PRESET={preset}" in result.err
+        assert result.err.count("\n") == 1
+        assert self.statuses("absent") == []
 
     def test_an_unreachable_mlflow_is_transient_so_that_airflow_retries(
         self, options, monkeypatch, socket_enabled

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from contracts.exit_status import InputError
 from training.command import TransientError
-from training.models.presets import JOINED_MPNET, PACKAGED_MINILM, PRESETS
+from training.models.presets import FETCHED, PACKAGED_MINILM, PRESETS
 
 HUB_TIMEOUT_SECONDS = 10
 WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
@@ -34,13 +34,13 @@ def resolve_checkpoint(name: str) -> Path:
     """
     if name == PACKAGED_MINILM:
         return _packaged_minilm()
-    for preset, values in PRESETS.items():
-        if values.checkpoint == name and (weights_folder() / preset).is_dir():
-            return _complete(weights_folder() / preset)
-    if name == JOINED_MPNET:
+    preset = next((preset for preset, values in PRESETS.items() if values.checkpoint == name), None)
+    if preset and (weights_folder() / preset).is_dir():
+        return _complete(weights_folder() / preset)
+    if name in FETCHED:
         raise InputError(
-            "the weights of the preset mpnet are missing (400 MB from the Python package index): "
-            "make weights PRESET=mpnet"
+            f"the weights of the preset {preset} are missing: run make weights PRESET={preset}, or give "
+            "--checkpoint FOLDER"
         )
     folder = Path(name).expanduser()
     if folder.is_dir():
@@ -50,7 +50,7 @@ def resolve_checkpoint(name: str) -> Path:
             f"there is no checkpoint folder {name}; it must contain config.json, model.safetensors and the "
             "files of the tokenizer"
         )
-    return _from_hub(name)
+    return _from_hub(name, preset)
 
 
 def checkpoint_sha256(folder: Path) -> str:
@@ -91,7 +91,7 @@ def _packaged_minilm() -> Path:
     return _complete(Path(spec.submodule_search_locations[0]) / "model")
 
 
-def _from_hub(name: str) -> Path:
+def _from_hub(name: str, preset: str | None) -> Path:
     # huggingface_hub reads it when it is imported. Its own retries would take 23 s without a network.
     os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", str(HUB_TIMEOUT_SECONDS))
     import huggingface_hub
@@ -109,11 +109,11 @@ def _from_hub(name: str) -> Path:
         except (LocalEntryNotFoundError, InputError):
             response = getattr(unreachable, "response", None)
             is_outage = response is not None and (response.status_code >= 500 or response.status_code == 429)
+            fetch = f"run make weights PRESET={preset} on a machine with access and copy the folder, "
             raise (TransientError if is_outage else InputError)(
                 f"the Hugging Face hub does not answer ({type(unreachable).__name__}) and its cache has no "
-                f"{name}: run `make weights` for the preset on a machine with access to the hub and copy the "
-                "folder to this one, give --checkpoint FOLDER with a copy of the model, set HF_HOME to a "
-                "cache that contains it, or use --preset minilm"
+                f"{name}: {fetch if preset else ''}give --checkpoint FOLDER with a copy of the model, set "
+                "HF_HOME to a cache that contains it, or use --preset minilm"
             ) from None
     patterns = TOKENIZER_AND_CONFIG_FILES + weight_patterns([entry.rfilename for entry in entries])
     try:

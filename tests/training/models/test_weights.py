@@ -20,10 +20,10 @@ def test_without_the_hub_fetching_fails_with_one_line_and_leaves_no_files(monkey
         raise ConnectionError("no route\nto the hub")
 
     monkeypatch.setattr(huggingface_hub.HfApi, "list_repo_files", refuse)
-    assert weights.main(["--preset", "bert"]) == 1
+    assert weights.main(["--preset", "roberta"]) == 1
     error = capsys.readouterr().err
     assert error.startswith(
-        "error: bert-base-uncased cannot be fetched from the Hugging Face hub (ConnectionError): run this"
+        "error: roberta-base cannot be fetched from the Hugging Face hub (ConnectionError): run this"
     )
     assert error.count("\n") == 1
     assert list(weights_folder().iterdir()) == []
@@ -49,7 +49,7 @@ def test_only_one_format_of_the_weights_is_fetched_from_the_hub(
 
 def test_existing_weights_are_not_fetched_again(monkeypatch) -> None:
     (weights_folder() / "bert").mkdir(parents=True)
-    monkeypatch.setattr(weights, "download", lambda *_: pytest.fail("fetched again"))
+    monkeypatch.setattr(weights, "fetch_converted", lambda *_: pytest.fail("fetched again"))
     assert weights.fetch("bert") == weights_folder() / "bert"
 
 
