@@ -145,6 +145,8 @@ LICENCES = {
     "bertweet": "MIT",
     "mpnet": "Apache-2.0",
     "minilm": "Apache-2.0",
+    "bge-small": "MIT",
+    "e5-small": "MIT",
 }
 
 OVERRIDABLE = tuple(field.name for field in fields(Preset))
