@@ -25,7 +25,7 @@ from contracts.mlflow_names import COMPARED_TAG
 from tests.training.conftest import CANARY
 from training import train
 from training.fine_tuning import fine_tune as fine_tuning
-from training.models.presets import PRESETS
+from training.models.presets import TRANSFORMERS
 
 TRANSIENT = 1  # Airflow retries
 
@@ -491,7 +491,7 @@ class TestFailure:
         )
 
     def test_missing_weights_are_bad_input_so_that_airflow_does_not_retry(self, options) -> None:
-        preset, *_ = [name for name, preset in PRESETS.items() if preset.checkpoint == "roberta-base"]
+        preset, *_ = [name for name, preset in TRANSFORMERS.items() if preset.checkpoint == "roberta-base"]
         result = run("--preset", preset, *options[4:], "--experiment", "absent")
         assert result.code == BAD_INPUT
         assert "make weights" in result.err

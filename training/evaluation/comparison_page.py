@@ -1,6 +1,6 @@
 """Report of a comparison: metrics of the models of a DAG run and of the champion, with intervals."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -20,8 +20,18 @@ CHART_COLUMNS = ("accuracy", "macro_f1", "rmse")
 Metrics = Mapping[str, float]
 
 
-def comparison_page(models: Mapping[str, Metrics], headline: str, reason: str, chart: Picture) -> bytes:
-    """Return the report as HTML. `models` has the metrics of MLflow runs by the name to show."""
+def comparison_page(
+    models: Mapping[str, Metrics], headline: str, reason: str, chart: Picture, more: Sequence[Section] = ()
+) -> bytes:
+    """Return the report as HTML.
+
+    Args:
+        models: metrics of MLflow runs by the name to show.
+        headline: result of the comparison.
+        reason: reason of the result.
+        chart: result of `comparison_chart`.
+        more: further sections.
+    """
     section = Section(
         "Metrics on the eval side",
         "Each value has a 95 % bootstrap interval. The best candidate was chosen on the validation part. "
@@ -29,7 +39,7 @@ def comparison_page(models: Mapping[str, Metrics], headline: str, reason: str, c
         [chart],
         [metrics_table(models)],
     )
-    return render("Comparison of models", {"Result": headline, "Reason": reason}, [section]).encode()
+    return render("Comparison of models", {"Result": headline, "Reason": reason}, [section, *more]).encode()
 
 
 def metrics_table(models: Mapping[str, Metrics]) -> Table:

@@ -4,7 +4,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +12,8 @@ import pandas as pd
 from contracts.exported_model import ModelMetadata, Precision
 from contracts.labels import LABEL_TO_CLASS_OFFSET, LABELS, PROBABILITY_COLUMNS
 from contracts.spreadsheets import FORMULA_START, TEXT_PREFIX
-from onnx_model.classifier import BATCH_ROWS, OnnxClassifier
+from onnx_model.classifier import BATCH_ROWS
+from onnx_model.exports import open_classifier
 from training.data.labelled_tweets import LabelledTweets
 from training.evaluation.figures import (
     Points,
@@ -32,7 +32,6 @@ from training.evaluation.metrics import (
 
 MAX_CONFIDENT_ERRORS = 50
 MAX_INT8_COST = 0.002  # accuracy on the validation part that int8, which takes half the time, may cost
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Evaluation:
 def evaluate(
     onnx_folder: Path, tweets: LabelledTweets, curves: Mapping[str, Points], title: str, seed: int
 ) -> Evaluation:
-    """Evaluate both graphs on the validation part, then once on the eval side.
+    """Evaluate each precision on the validation part, then once on the eval side.
 
     The validation part chooses the graph that is used for scoring. The eval side chooses nothing. The
     `eval_...` metrics are those of the chosen graph, so that scoring has the quality that the run reports.
@@ -59,20 +58,21 @@ def evaluate(
         title: title of the figures.
         seed: seed of the bootstrap.
     """
+    precisions = ModelMetadata.read(onnx_folder).precisions
     validation = {
-        precision: evaluate_graph(onnx_folder, precision, tweets.validation) for precision in PRECISIONS
+        precision: evaluate_graph(onnx_folder, precision, tweets.validation) for precision in precisions
     }
     chosen = choose_precision({precision: found["accuracy"] for precision, found in validation.items()})
-    [other] = set(PRECISIONS) - {chosen}
     metrics = {
         f"validation_{precision}_{name}": value
         for precision, found in validation.items()
         for name, value in found.items()
     }
     metrics |= _prefixed("validation", validation[chosen])
-    metrics |= _prefixed(f"eval_{other}", evaluate_graph(onnx_folder, other, tweets.eval))
+    for other in set(precisions) - {chosen}:
+        metrics |= _prefixed(f"eval_{other}", evaluate_graph(onnx_folder, other, tweets.eval))
 
-    classifier, class_ids = OnnxClassifier(onnx_folder, chosen), to_class_ids(tweets.eval)
+    classifier, class_ids = open_classifier(onnx_folder, chosen), to_class_ids(tweets.eval)
     began = time.monotonic()
     probabilities = classifier.probabilities(tweets.eval["text"].tolist())
     seconds = time.monotonic() - began
@@ -87,14 +87,14 @@ def evaluate(
     }
     counts = confusion_counts(probabilities, class_ids)
     predictions = predictions_frame(tweets.eval, probabilities)
-    drawn_curves = learning_curves({name: points for name, points in curves.items() if points})
     files = {
         "confusion_matrix.png": render_png(confusion_matrix(counts), title),
         "reliability.png": render_png(reliability_diagram(probabilities, class_ids), title),
-        "learning_curves.png": render_png(drawn_curves, title, 6.4, 4.2),
         "confident_errors.csv": to_csv(confident_errors(tweets.eval, predictions)),
         "eval_predictions.parquet": predictions.to_parquet(index=False),
     }
+    if drawn := {name: points for name, points in curves.items() if points}:
+        files["learning_curves.png"] = render_png(learning_curves(drawn), title, 6.4, 4.2)
     metadata = replace(
         classifier.metadata,
         precision=chosen,
@@ -107,14 +107,15 @@ def evaluate(
 
 def evaluate_graph(onnx_folder: Path, precision: Precision, rows: pd.DataFrame) -> dict[str, float]:
     """Return the metrics HEADLINES of one graph on labelled rows."""
-    probabilities = OnnxClassifier(onnx_folder, precision).probabilities(rows["text"].tolist())
+    probabilities = open_classifier(onnx_folder, precision).probabilities(rows["text"].tolist())
     found = classification_metrics(probabilities, to_class_ids(rows))
     return {name: found[name] for name in HEADLINES}
 
 
 def choose_precision(accuracy: Mapping[Precision, float]) -> Precision:
-    """Return `int8` if it costs less than MAX_INT8_COST of the accuracy, else `float32`."""
-    return "int8" if accuracy["float32"] - accuracy["int8"] < MAX_INT8_COST else "float32"
+    """Return `int8` if it exists and costs less than MAX_INT8_COST of the accuracy, else `float32`."""
+    cost = accuracy["float32"] - accuracy.get("int8", 0)
+    return "int8" if cost < MAX_INT8_COST else "float32"
 
 
 def to_class_ids(rows: pd.DataFrame) -> npt.NDArray[np.int64]:
