@@ -14,12 +14,10 @@ from contracts.mlflow_names import EVAL_ACCURACY, EVAL_MACRO_F1, EVAL_RMSE, TRAI
 from training.data.labelled_tweets import read_labelled_tweets
 from training.evaluation.evaluate import to_class_ids
 from training.evaluation.metrics import classification_metrics
-from training.fine_tuning.fine_tune import fine_tune
-from training.models.checkpoints import resolve_checkpoint
-from training.models.classifier import torch_probabilities
 from training.models.presets import TEXT_COLUMNS
 from training.options import arg_parser as training_options
 from training.options import build_config
+from training.recipes import choose_recipe
 
 METRICS = (EVAL_ACCURACY, EVAL_MACRO_F1, EVAL_RMSE)
 
@@ -38,12 +36,12 @@ def measure(tweets_uri: str, preset: str, column: str, seed: int) -> dict[str, f
     options = ["--preset", preset, "--tweets", tweets_uri, "--text-column", column, "--seed", str(seed)]
     config = build_config(training_options().parse_args(options))
     tweets = read_labelled_tweets(tweets_uri, column)
-    checkpoint = resolve_checkpoint(config.checkpoint)
     with tempfile.TemporaryDirectory() as scratch:
-        tuned = fine_tune(config, checkpoint, tweets.train, tweets.validation, Path(scratch))
-    probabilities = torch_probabilities(tuned.model, tuned.tokenizer, tweets.eval["text"].tolist())
+        recipe = choose_recipe(config)
+        fitted = recipe.fit(tweets.train, tweets.validation, Path(scratch), lambda *_: None, 50)
+    probabilities = fitted.probabilities(tweets.eval["text"].tolist())
     found = classification_metrics(probabilities, to_class_ids(tweets.eval))
-    return tuned.metrics | {f"eval/{name}": value for name, value in found.items()}
+    return fitted.metrics | {f"eval/{name}": value for name, value in found.items()}
 
 
 def main() -> None:

@@ -37,7 +37,7 @@ from deploy.common.sample_dump import invent_text
 from training.fine_tuning.device import choose_device, choose_threads
 from training.fine_tuning.fine_tune import fine_tune
 from training.models.checkpoints import resolve_checkpoint
-from training.models.presets import PRESETS
+from training.models.presets import TRANSFORMERS, TrainingConfig
 from training.options import arg_parser as training_options
 from training.options import build_config
 
@@ -71,6 +71,7 @@ def arg_parser() -> argparse.ArgumentParser:
 def ours(rows: pd.DataFrame, checkpoint: Path, r_drop: float) -> float:
     """Return samples/s of this project's trainer."""
     config = build_config(training_options().parse_args(["--preset", "minilm", "--tweets", "none"]))
+    assert isinstance(config, TrainingConfig)
     with tempfile.TemporaryDirectory() as state:
         config = replace(config, epochs=1, r_drop=r_drop)
         tuned = fine_tune(config, checkpoint, rows, rows.head(32), Path(state), log_every_steps=1000)
@@ -111,11 +112,11 @@ def main() -> None:
     rows = pd.DataFrame(
         {"text": [invent_text(draw, label) for label in labels], "label": labels, "agreement": 1.0}
     )
-    checkpoint = resolve_checkpoint(PRESETS["minilm"].checkpoint)
+    checkpoint = resolve_checkpoint(TRANSFORMERS["minilm"].checkpoint)
     variants: dict[str, Callable[[], float]] = {
         "ours": lambda: ours(rows, checkpoint, 0.0),
-        "ours with R-Drop": lambda: ours(rows, checkpoint, PRESETS["minilm"].r_drop),
-        "stock": lambda: stock(rows, checkpoint, PRESETS["minilm"].batch_size),
+        "ours with R-Drop": lambda: ours(rows, checkpoint, TRANSFORMERS["minilm"].r_drop),
+        "stock": lambda: stock(rows, checkpoint, TRANSFORMERS["minilm"].batch_size),
         "study": lambda: stock(
             rows.head(STUDY_ROWS), checkpoint, 8, padding="max_length", max_length=STUDY_TOKENS
         ),

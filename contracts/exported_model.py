@@ -4,10 +4,11 @@
 |---|---|
 | `model.onnx`, `model.int8.onnx` | graph, in 32-bit floating point and in 8-bit integers |
 | `tokenizer.json` | for the library `tokenizers`; it truncates and pads as in training |
+| `ngrams.safetensors` | instead of graphs and tokenizer: weights of the architecture NGRAMS |
 | `metadata.json` | `ModelMetadata` |
 
 A graph maps int64 (rows, tokens) `input_ids`, `attention_mask` and, for some models, `token_type_ids` to
-(rows, 3) `logits`.
+(rows, 3) `logits`. The weights of n-grams are those of `onnx_model.ngrams.score_ngrams`.
 """
 
 import json
@@ -24,17 +25,19 @@ Precision = Literal["float32", "int8"]
 METADATA_FILE = "metadata.json"
 TOKENIZER_FILE = "tokenizer.json"
 GRAPH_FILES: dict[Precision, str] = {"float32": "model.onnx", "int8": "model.int8.onnx"}
+NGRAMS_FILE = "ngrams.safetensors"
+NGRAMS = "ngrams"  # architecture of the models that are no transformers
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ModelMetadata:
     """Content of `metadata.json`.
 
     Attributes:
-        architecture: `model_type` of transformers, for example `bert`.
+        architecture: `model_type` of transformers, for example `bert`, or NGRAMS.
         preset: preset that the model was trained with.
         text_column: column of `tweets_clean` that the model was trained on.
-        inputs: names of the graph's inputs.
+        inputs: names of the graph's inputs. NGRAMS has no inputs, tokens and padding.
         max_length_tokens: longer texts are truncated to this length.
         padding_side: `left` or `right`.
         pad_token_id: id of the padding token.
@@ -51,10 +54,10 @@ class ModelMetadata:
     architecture: str
     preset: str
     text_column: str
-    inputs: tuple[str, ...]
-    max_length_tokens: int
-    padding_side: str
-    pad_token_id: int
+    inputs: tuple[str, ...] = ()
+    max_length_tokens: int | None = None
+    padding_side: str | None = None
+    pad_token_id: int | None = None
     labels: tuple[int, ...]
     table_version: int
     train_label_shares: Mapping[str, float]
@@ -72,6 +75,11 @@ class ModelMetadata:
             raise InputError(
                 f"unknown precision {self.precision!r} of the model: use {' or '.join(GRAPH_FILES)}"
             )
+
+    @property
+    def precisions(self) -> tuple[Precision, ...]:
+        """Return the precisions in which the model was exported."""
+        return ("float32",) if self.architecture == NGRAMS else tuple(GRAPH_FILES)
 
     @property
     def graph_file(self) -> str:

@@ -1,18 +1,21 @@
 """### Train classifiers, compare them, and promote the best one if it is significantly better
 
-**What.** Fine-tunes one model for each chosen preset on the `train` side of `tweets_clean`. A validation part
-of this side is used for early stopping. Each model is evaluated once on the `eval` side. MLflow gets
-parameters, metrics, the model and the version of the table. `compare` writes a report with all new models and
-the champion: see the tab *Report*. A paired bootstrap compares the best new model with the champion. If the
-new model is significantly better, it becomes the champion. The first champion must be better than the
-majority class. If a model is not promoted, the reason is stored in its model version in MLflow. With a
+**What.** Trains one model for each chosen preset on the `train` side of `tweets_clean`. A validation part of
+this side is used for early stopping. Each model is evaluated once on the `eval` side. MLflow gets parameters,
+metrics, the model and the version of the table. The baseline `tfidf` is trained first, in seconds. If there
+is no champion and it is better than the majority class, it becomes the champion at once, so that tweets are
+scored during the other trainings. `compare` writes a report with all new models and the champion: see the tab
+*Report*. A paired bootstrap compares the best new model with the champion. If the new model is significantly
+better, it becomes the champion. Otherwise the reason is stored in its model version in MLflow. With a
 *Teacher*, a small model also learns from the scores of a large model.
 
 **When.** After a run that changed `tweets_clean`, if the number of labelled tweets has grown by *Growth*, or
 if settings have changed. After drift was found. Every Sunday at 03:00 UTC, if any labelled tweet has changed.
-On *Trigger*. A training that is not due is skipped, also if no tweet has a label.
+On *Trigger*. A training that is not due is skipped, also if no tweet has a label. A training that fails does
+not stop the others; the run ends as failed.
 
-**Needs.** MLflow at `MLFLOW_TRACKING_URI`. All presets except `minilm` need weights: see `docs/training.md`.
+**Needs.** MLflow at `MLFLOW_TRACKING_URI`. All presets except `tfidf` and `minilm` need weights: see
+`docs/training.md`.
 
 **If it fails.** The last line of the log gives the reason. If weights are missing, it also explains how to
 provide them. Clear the task to retry: an interrupted training is resumed. If `compare` failed, the next run
@@ -22,18 +25,19 @@ compares the model. If the champion's version was deleted, the latest former cha
 from collections.abc import Mapping
 from typing import Any
 
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag, get_current_context, task
 
 from vaxpulse_dags.access import MODELERS
 from vaxpulse_dags.assets import DRIFT, MODELS, TWEETS_CLEAN, TWEETS_SCORED, report_uri
-from vaxpulse_dags.tables import latest_version
 from vaxpulse_dags.tasks import DEFAULT_ARGS, START_DATE
 from vaxpulse_dags.training import (
     PROMOTE_OPTIONS,
     TRAIN_PARAMS,
     TRAIN_SCHEMA,
-    build_training_options,
+    plan_baseline,
+    plan_trainings,
     training_command,
     training_task,
 )
@@ -54,44 +58,41 @@ from vaxpulse_dags.training import (
     params=TRAIN_PARAMS,
 )
 def train_classifiers() -> None:
-    """Train each chosen preset, compare, promote."""
-
-    @task
-    def plan_trainings() -> list[dict[str, Any]]:
-        context = get_current_context()
-        events = [event for events in context["triggering_asset_events"].values() for event in events]
-        return build_training_options(
-            context["params"],
-            changed_assets=[event.asset.name for event in events],
-            is_manual=context["dag_run"].run_type == "manual",
-            version=latest_version(TWEETS_CLEAN.uri),
-            scores_version=latest_version(TWEETS_SCORED.uri),
-        )
-
+    """Train the baseline and the other chosen presets, compare, promote."""
+    training = training_command("train", tweets=TWEETS_CLEAN.uri, scores=TWEETS_SCORED.uri)
+    comparison = training_command(
+        "compare",
+        airflow_run_id="{{ run_id }}",
+        tweets=TWEETS_CLEAN.uri,
+        report="{{ report_uri(dag.dag_id, run_id) }}",
+        metric="{{ params.metric }}",
+        margin="{{ params.margin }}",
+        confidence="{{ params.confidence }}",
+        min_agreement="{{ params.min_agreement }}",
+        champion="{{ params.champion }}",
+    )
+    train_baseline = training_task(
+        "train_baseline", training, options=plan_baseline(), options_schema=TRAIN_SCHEMA, trains=True
+    )
+    promote_baseline = training_task("promote_baseline", [*comparison, "--first-champion"], outlets=[MODELS])
     train = training_task(
         "train",
-        training_command("train", tweets=TWEETS_CLEAN.uri, scores=TWEETS_SCORED.uri),
+        training,
         options=plan_trainings(),
         options_schema=TRAIN_SCHEMA,
         trains=True,
         max_active_tis_per_dagrun=1,
+        trigger_rule="all_done",  # the baseline is skipped if it is not chosen or not due
     )
     compare = training_task(
         "compare",
-        training_command(
-            "compare",
-            airflow_run_id="{{ run_id }}",
-            tweets=TWEETS_CLEAN.uri,
-            report="{{ report_uri(dag.dag_id, run_id) }}",
-            metric="{{ params.metric }}",
-            margin="{{ params.margin }}",
-            confidence="{{ params.confidence }}",
-            min_agreement="{{ params.min_agreement }}",
-            champion="{{ params.champion }}",
-        ),
+        comparison,
         returns_json=True,
-        trigger_rule="none_failed_min_one_success",  # trainings that are not due are skipped
+        # One preset without weights must not block the others. Without a new model it is skipped.
+        trigger_rule="all_done",
     )
+    # The state of a run is that of its last tasks. This one fails the run if a training has failed.
+    all_trained = EmptyOperator(task_id="all_trained", trigger_rule="none_failed")
 
     @task.branch
     def choose(comparison: Mapping[str, Any]) -> str | None:
@@ -114,7 +115,9 @@ def train_classifiers() -> None:
     )
 
     chosen = choose(compare.output)
-    train >> compare >> chosen >> approve >> promote
+    train_baseline >> promote_baseline >> train >> compare >> chosen >> approve >> promote
+    train_baseline >> compare
+    [train_baseline, train] >> all_trained
     chosen >> promote
 
 

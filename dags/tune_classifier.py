@@ -24,7 +24,7 @@ from airflow.sdk import Param, dag
 from vaxpulse_dags.access import MODELERS
 from vaxpulse_dags.assets import TWEETS_CLEAN
 from vaxpulse_dags.tasks import DEFAULT_ARGS, START_DATE
-from vaxpulse_dags.training import PRESET_PARAM, training_command, training_task
+from vaxpulse_dags.training import TRANSFORMER_PARAM, training_command, training_task
 
 
 @dag(
@@ -37,7 +37,7 @@ from vaxpulse_dags.training import PRESET_PARAM, training_command, training_task
     tags=["train"],
     access_control=MODELERS,
     params={
-        "preset": PRESET_PARAM,
+        "preset": TRANSFORMER_PARAM,
         "trials": Param(
             20,
             type="integer",

@@ -3,7 +3,7 @@
     python -m training.compare --airflow-run-id ID --tweets URI --report FOLDER
 
 The last line of the output is JSON: the version of the best candidate, whether to promote it
-(`training.promote` does so), the reason, and the champion's version.
+(`training.promote` or the option --first-champion does so), the reason, and the champion's version.
 """
 
 import argparse
@@ -11,18 +11,20 @@ import json
 import logging
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
-from contracts.exit_status import InputError
+from contracts.exit_status import InputError, NothingToDo
 from contracts.labels import LABELS
 from contracts.mlflow_names import COMPARISON_METRICS, TRAINING_EXPERIMENT
-from onnx_model.classifier import OnnxClassifier
+from onnx_model.exports import open_classifier
+from reporting.page import Section
 from training import command
 from training.data.labelled_tweets import read_labelled_tweets
+from training.evaluation.added_value import added_value_section, differences_from
 from training.evaluation.comparison import (
     Decision,
     PromotionPolicy,
@@ -35,6 +37,7 @@ from training.evaluation.comparison import (
 )
 from training.evaluation.comparison_page import ComparedModel, comparison_chart, comparison_page, csv_table
 from training.evaluation.evaluate import predictions_frame
+from training.models.presets import BASELINE
 from training.tracking.model_card import model_card
 from training.tracking.registry import Registry
 from training.tracking.report_files import write_file
@@ -90,6 +93,11 @@ def arg_parser() -> argparse.ArgumentParser:
         help="replace: promote without a comparison, for example if the champion's files are lost (default: "
         "%(default)s)",
     )
+    parser.add_argument(
+        "--first-champion",
+        action="store_true",
+        help="if there is no champion, promote the best candidate at once; otherwise do nothing",
+    )
     return parser
 
 
@@ -97,7 +105,9 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
     """Compare, register and report; return the result.
 
     Raises:
-        InputError: the DAG run has no finished run, or the table cannot be read.
+        NothingToDo: with --first-champion, if there is a champion.
+        NothingToDo: the DAG run has no finished run.
+        InputError: the table cannot be read.
         TransientError: MLflow or HDFS does not answer.
     """
     open_tracker(arguments.experiment)  # checks that MLflow answers
@@ -107,13 +117,15 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
     )
     runs = registry.runs_of(arguments.airflow_run_id)
     if not runs:
-        raise InputError(f"MLflow has no finished run of the DAG run {arguments.airflow_run_id}")
+        raise NothingToDo(f"MLflow has no finished run of the DAG run {arguments.airflow_run_id}")
     validation_metric = f"validation/{policy.metric}"
-    best = best_candidate(
-        {name: run.data.metrics[validation_metric] for name, run in runs.items()}, policy.metric
-    )
+    validation = {name: run.data.metrics[validation_metric] for name, run in runs.items()}
+    best = best_candidate(validation, policy.metric)
     champion = registry.champion()
     opponent = champion or registry.former_champion()
+    is_champion = champion is not None and champion.run_id == runs[best].info.run_id
+    if arguments.first_champion and champion is not None and not is_champion:
+        raise NothingToDo(f"version {champion.version} is the champion")
     decision, opponent_figures = compare_with(registry, opponent, runs[best], policy, arguments)
 
     figures = {name: metrics_of_run(registry, run) for name, run in runs.items()}
@@ -124,6 +136,8 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
             if name == best
             else f"{best} of the same DAG run has a better value of {validation_metric}"
         )
+        if champion is not None and champion.run_id == run.info.run_id:
+            reason = champion.tags.get("reason", reason)  # why it was promoted
         tags = version_tags(registry, run, reason)
         card = model_card(run.data.params, figures[name], tags["preset"], tags["text_column"], reason)
         versions[name] = registry.register(run, tags, card)
@@ -141,7 +155,7 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
     if versions[best] != result["instead_of"]:
         registry.challenge(versions[best])
 
-    outcome = "to be promoted" if decision.promote else "not promoted"
+    outcome = "to be promoted" if decision.promote else "the champion" if is_champion else "not promoted"
     models = [
         compared_model(registry, f"{name} (version {versions[name]})", run, figures[name])
         for name, run in runs.items()
@@ -159,12 +173,20 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
             models.append(
                 compared_model(registry, f"{name} (earlier run)", run, metrics_of_run(registry, run))
             )
-    page = comparison_page(models, f"{best}, version {versions[best]}: {outcome}", result["reason"])
+    headline = f"{best}, version {versions[best]}: {outcome}"
+    transformers = {name: value for name, value in validation.items() if name != BASELINE}
+    added = []
+    if transformers:
+        chosen = best_candidate(transformers, policy.metric)
+        added = added_value(registry, chosen, runs, opponent)
+    page = comparison_page(models, headline, result["reason"], added)
     chart = comparison_chart(models)
     files = {"comparison.html": page, "comparison.png": chart.png, "comparison.csv": csv_table(models)}
     registry.log_files(runs[best].info.run_id, files)
     if arguments.report is not None:
         write_file(arguments.report, "report.html", page)
+    if arguments.first_champion and result["promote"]:  # false in a retry after the promotion
+        registry.promote(result["version"], result["instead_of"])
     for name, run in runs.items():
         registry.mark_compared(run.info.run_id, versions[name])
     logger.info("%s, version %s: %s: %s", best, versions[best], outcome, result["reason"])
@@ -250,9 +272,33 @@ def opponent_predictions(
                 "lost its exported model. Restore MLflow's artifacts and clear this task, or trigger "
                 "train_classifiers with *Champion* = replace, which promotes without a comparison"
             )
-        classifier = OnnxClassifier(export)
+        classifier = open_classifier(export)
         rows = read_labelled_tweets(tweets_uri, classifier.metadata.text_column, version).eval
         return predictions_frame(rows, classifier.probabilities(rows["text"].tolist()))
+
+
+def added_value(
+    registry: Registry, name: str, runs: Mapping[str, Any], opponent: Any | None
+) -> list[Section]:
+    """Return a section with what a candidate adds over the baseline, none if the baseline is not known.
+
+    The baseline is the candidate with this preset, otherwise the opponent if it has this preset.
+
+    Args:
+        registry: the registered model.
+        name: preset of the candidate.
+        runs: the candidates by preset.
+        opponent: the version that the best candidate is compared with.
+    """
+    run_id = runs[BASELINE].info.run_id if BASELINE in runs else None
+    if run_id is None and opponent is not None and opponent.tags.get("preset") == BASELINE:
+        run_id = opponent.run_id
+    if run_id is None:
+        return []
+    candidate, baseline = registry.predictions(runs[name].info.run_id), registry.predictions(run_id)
+    if candidate is None or baseline is None:  # MLflow has lost them
+        return []
+    return [added_value_section(name, BASELINE, differences_from(candidate, baseline))]
 
 
 def version_tags(registry: Registry, run: Any, reason: str) -> dict[str, str]:

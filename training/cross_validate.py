@@ -25,15 +25,16 @@ from training import command
 from training.data.labelled_tweets import LabelledTweets, is_validation, read_labelled_tweets
 from training.evaluation.metrics import HEADLINES, classification_metrics
 from training.fine_tuning.training_state import state_folder, training_state
-from training.models.checkpoints import checkpoint_sha256, resolve_checkpoint
 from training.models.presets import PRESETS
 from training.options import arg_parser as training_options
 from training.options import build_config
+from training.recipes import choose_recipe
 from training.tracking.provenance import airflow_tags, git_commit, library_versions, process_tags
 from training.tracking.report_files import write_file
 from training.tracking.tracker import open_tracker
 
 logger = logging.getLogger("training")
+LOG_EVERY_STEPS = 50
 FOLD_METRICS = tuple(f"fold/{name}" for name in HEADLINES)
 
 
@@ -102,10 +103,10 @@ def run_fold(arguments: argparse.Namespace) -> dict[str, float]:
     tweets = read_labelled_tweets(
         arguments.tweets, config.text_column, arguments.tweets_version, arguments.max_train_rows
     )
-    checkpoint = resolve_checkpoint(config.checkpoint)
+    recipe = choose_recipe(config)
     place = {"cross_validation": arguments.name, "fold": str(arguments.fold), "folds": str(arguments.folds)}
     digests = {
-        "config_digest": config.digest(checkpoint_sha256(checkpoint), library_versions()),
+        "config_digest": config.digest(recipe.weights_sha256, library_versions()),
         "dataset_digest": tweets.digest(),
     }
     if finished := tracker.finished_runs(place | digests):
@@ -114,8 +115,6 @@ def run_fold(arguments: argparse.Namespace) -> dict[str, float]:
     train, stop, held_out = parts_of_fold(tweets, arguments.fold, arguments.folds)
 
     from training.evaluation.evaluate import to_class_ids
-    from training.fine_tuning.fine_tune import fine_tune
-    from training.models.classifier import torch_probabilities
 
     origin = {"preset": config.preset, "git_commit": git_commit()} | airflow_tags() | process_tags()
     tracker.mark_gone_runs(place)
@@ -127,11 +126,11 @@ def run_fold(arguments: argparse.Namespace) -> dict[str, float]:
     ):
         facts = {"table_version": tweets.table_version, "folds": arguments.folds, "fold_rows": len(held_out)}
         tracker.log_params(asdict(config) | facts)
-        tuned = fine_tune(config, checkpoint, train, stop, state, tracker.log_metrics)
-        probabilities = torch_probabilities(tuned.model, tuned.tokenizer, held_out["text"].tolist())
+        fitted = recipe.fit(train, stop, state, tracker.log_metrics, LOG_EVERY_STEPS)
+        probabilities = fitted.probabilities(held_out["text"].tolist())
         found = classification_metrics(probabilities, to_class_ids(held_out))
         metrics = {f"fold/{name}": found[name] for name in HEADLINES}
-        tracker.log_metrics(metrics | tuned.metrics, tuned.steps)
+        tracker.log_metrics(metrics | fitted.metrics, fitted.steps)
     return metrics
 
 

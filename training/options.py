@@ -9,14 +9,23 @@ from typing import Any
 
 from contracts.exit_status import InputError
 from contracts.mlflow_names import TRAINING_EXPERIMENT
-from training.models.presets import OVERRIDABLE, POOLINGS, PRESETS, TARGETS, TEXT_COLUMNS, TrainingConfig
+from training.models.presets import (
+    OVERRIDABLE,
+    POOLINGS,
+    PRESETS,
+    TARGETS,
+    TEXT_COLUMNS,
+    NgramConfig,
+    NgramPreset,
+    TrainingConfig,
+)
 
 
 def arg_parser() -> argparse.ArgumentParser:
     """Return the command line. Options that replace a value of the preset have no default."""
     parser = argparse.ArgumentParser(
         prog="python -m training.train",
-        description="Fine-tune a transformer on labelled tweets and record the run.",
+        description="Train a classifier on labelled tweets and record the run.",
     )
     add = parser.add_argument
     add("--preset", required=True, choices=PRESETS)
@@ -116,18 +125,29 @@ def arg_parser() -> argparse.ArgumentParser:
         metavar="POWER",
         help="from 0 (all rows weigh the same) to 1 (all classes weigh the same)",
     )
+    replace("--hash-bits", type=_number(lambda value: 8 <= value <= 22, "from 8 to 22", int), metavar="BITS")
+    replace("--inverse-regularisation", type=_positive(float), metavar="C")
     return parser
 
 
-def build_config(arguments: argparse.Namespace) -> TrainingConfig:
-    """Return the preset with the values of the preset file and, above these, of the command line."""
-    values = asdict(PRESETS[arguments.preset])
-    if arguments.preset_file is not None:
-        values |= read_preset_file(arguments.preset_file)
-    values |= parse_settings(arguments.settings, "--settings")
-    values |= {name: given for name in OVERRIDABLE if (given := getattr(arguments, name)) is not None}
-    return TrainingConfig(
-        **values,
+def build_config(arguments: argparse.Namespace) -> TrainingConfig | NgramConfig:
+    """Return the preset with the values of the preset file and, above these, of the command line.
+
+    Raises:
+        InputError: the preset file or the settings are invalid, or a value does not apply to the preset.
+    """
+    preset = PRESETS[arguments.preset]
+    given = read_preset_file(arguments.preset_file) if arguments.preset_file is not None else {}
+    given |= parse_settings(arguments.settings, "--settings")
+    given |= {name: value for name in OVERRIDABLE if (value := getattr(arguments, name)) is not None}
+    values = asdict(preset)
+    if others := sorted(set(given) - set(values)):
+        raise InputError(
+            f"these values do not apply to {arguments.preset}: {', '.join(others)}. It has only "
+            f"{', '.join(values)}"
+        )
+    return (NgramConfig if isinstance(preset, NgramPreset) else TrainingConfig)(
+        **values | given,
         preset=arguments.preset,
         text_column=arguments.text_column,
         seed=arguments.seed,

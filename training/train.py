@@ -1,4 +1,4 @@
-"""Fine-tune a transformer on labelled tweets and record the run. All models use this script.
+"""Train a classifier on labelled tweets and record the run. All models use this script.
 
     python -m training.train --preset minilm --tweets hdfs://localhost:8020/vaxpulse/tables/tweets_clean
 
@@ -35,16 +35,16 @@ from training.command import without_credentials
 from training.data.distillation import DistillationData, read_distillation_data
 from training.data.labelled_tweets import LabelledTweets, read_labelled_tweets
 from training.fine_tuning.training_state import state_folder, training_state
-from training.models.checkpoints import checkpoint_sha256, resolve_checkpoint
-from training.models.presets import TRAINER_VERSION, TrainingConfig
+from training.models.presets import TRAINER_VERSION, NgramConfig, TrainingConfig
 from training.options import arg_parser, build_config
+from training.recipes import choose_recipe
 from training.tracking.provenance import airflow_tags, git_commit, library_versions, process_tags
 from training.tracking.tracker import FinishedRun, MlflowTracker, Tracker, open_tracker
 
 logger = logging.getLogger("training")
 
-# Requirements of the logged model.
-MODEL_REQUIREMENTS = ("onnxruntime", "tokenizers", "numpy", "pandas", "mlflow")
+# Requirements of every logged model. A recipe has more.
+MODEL_REQUIREMENTS = ("numpy", "pandas", "mlflow")
 SUMMARY = (EVAL_ACCURACY, EVAL_MACRO_F1, EVAL_RMSE, TRAIN_SECONDS, TRAIN_SAMPLES_PER_SECOND)
 
 
@@ -66,32 +66,26 @@ def train(arguments: argparse.Namespace) -> None:
     )
     sizes = ", ".join(f"{len(rows):,} {name}" for name, rows in tweets.parts().items())
     logger.info("%s rows of %s version %d", sizes, tweets.uri, tweets.table_version)
-    checkpoint = resolve_checkpoint(config.checkpoint)
-    weights, libraries = checkpoint_sha256(checkpoint), library_versions()
+    recipe, libraries = choose_recipe(config), library_versions()
     distillation = distillation_data_for(config, tweets, arguments)
     identity = {
-        "config_digest": config.digest(weights, libraries),
+        "config_digest": config.digest(recipe.weights_sha256, libraries),
         "dataset_digest": digest_of(tweets, distillation),
     }
     if (run := find_up_to_date_run(tracker, identity, tweets, arguments)) is not None:
         hand_over_to_comparison(tracker, *run)
         return
 
-    # Imported after the checks, because importing torch and transformers takes seconds.
-    from training.evaluation.evaluate import evaluate
-    from training.fine_tuning.device import choose_device, choose_threads
-    from training.fine_tuning.fine_tune import fine_tune
-    from training.models.classifier import save_classifier
-    from training.models.export import check_parity, export_onnx
+    from training.evaluation.evaluate import evaluate  # after the checks, because it imports matplotlib
 
-    device, threads = choose_device(), choose_threads()
+    device = recipe.device()
     record: dict[str, Any] = {
         "config": asdict(config),
-        "checkpoint_sha256": weights,
+        "checkpoint_sha256": recipe.weights_sha256,
         "trainer_version": TRAINER_VERSION,
         "dataset": dataset_facts(tweets),
         "distillation": distillation.facts() if distillation else {},
-        "device": asdict(device) | {"threads": threads, "processes": int(os.environ.get("WORLD_SIZE", "1"))},
+        "device": device,
         "libraries": libraries,
     }
     try_tags = identity | airflow_tags()
@@ -102,45 +96,32 @@ def train(arguments: argparse.Namespace) -> None:
     tracker.mark_gone_runs(try_tags if "airflow_run_id" in try_tags else {})
     name = "-".join(digest[:16] for digest in identity.values())
     with (
-        tracker.run(config.preset, tags, system_metrics=device.kind == "cuda"),
+        tracker.run(config.preset, tags, system_metrics=device["kind"] == "cuda"),
         training_state(arguments.state or state_folder(), name, is_first) as state,
         tempfile.TemporaryDirectory() as scratch,
     ):
         tracker.log_params(flatten(record))
         tracker.log_dataset(tweets)
 
-        logger.info("%s on %s, %s, %d threads", config.preset, device.name, device.precision, threads)
-        tuned = fine_tune(
-            config,
-            checkpoint,
-            distillation.rows if distillation else tweets.train,
-            tweets.validation,
-            state,
-            tracker.log_metrics,
-            log_every_steps=arguments.log_every_steps,
-            validate_every_steps=arguments.validate_every_steps,
-        )
+        described = [device[name] for name in ("name", "precision", "threads")]
+        logger.info("%s on %s, %s, %d threads", config.preset, *described)
+        rows = distillation.rows if distillation else tweets.train
+        intervals = arguments.log_every_steps, arguments.validate_every_steps
+        fitted = recipe.fit(rows, tweets.validation, state, tracker.log_metrics, *intervals)
         if not is_first:
             return
 
         onnx, saved = Path(scratch) / "onnx", Path(scratch) / "weights"
-        export_onnx(
-            tuned.model,
-            tuned.tokenizer,
-            onnx,
-            **origin,
-            table_version=tweets.table_version,
-            train_label_shares=record["dataset"]["label_shares"],
-        )
-        parity = check_parity(onnx, tuned.model, tuned.tokenizer, tweets.validation["text"].tolist())
+        facts = origin | {"table_version": tweets.table_version}
+        facts |= {"train_label_shares": record["dataset"]["label_shares"]}
+        exported = recipe.export(fitted, onnx, saved, tweets.validation["text"].tolist(), **facts)
         title = f"{config.preset}, {len(tweets.eval):,} held-out tweets"
-        evaluation = evaluate(onnx, tweets, tuned.curves, title, config.seed)
+        evaluation = evaluate(onnx, tweets, fitted.curves, title, config.seed)
         evaluation.metadata.write(onnx)
-        save_classifier(tuned.model, tuned.tokenizer, saved)
 
-        metrics = tuned.metrics | evaluation.metrics
+        metrics = fitted.metrics | evaluation.metrics
         dumps = sorted({*tweets.dumps, *(distillation.dumps if distillation else ())})
-        record |= {"tags": tags, "metrics": metrics, "onnx_largest_difference": parity, "dumps": dumps}
+        record |= {"tags": tags, "metrics": metrics, "dumps": dumps} | exported
         record["tables"] = {
             name: json.loads(table.to_json(orient="records")) for name, table in evaluation.tables.items()
         }
@@ -151,9 +132,11 @@ def train(arguments: argparse.Namespace) -> None:
             for file, content in files.items():
                 (arguments.output / file).write_bytes(content)
         # Log the model before the metrics, so that MLflow shows the metrics with the model.
-        requirements = [f"{package}=={libraries[package]}" for package in MODEL_REQUIREMENTS]
+        requirements = [
+            f"{package}=={libraries[package]}" for package in (*recipe.requirements, *MODEL_REQUIREMENTS)
+        ]
         tracker.log_model(onnx, requirements, flatten(record["dataset"]) | tags)
-        tracker.log_metrics(metrics, tuned.steps)
+        tracker.log_metrics(metrics, fitted.steps)
         tracker.log_tables(evaluation.tables)
         tracker.describe(describe(config, tweets, metrics))
         tracker.log_folder(saved)
@@ -164,7 +147,7 @@ def train(arguments: argparse.Namespace) -> None:
 
 
 def distillation_data_for(
-    config: TrainingConfig, tweets: LabelledTweets, arguments: argparse.Namespace
+    config: TrainingConfig | NgramConfig, tweets: LabelledTweets, arguments: argparse.Namespace
 ) -> DistillationData | None:
     """Return the training rows with the scores of the config's teacher, None without a teacher."""
     if config.teacher is None:
@@ -239,7 +222,9 @@ def dataset_facts(tweets: LabelledTweets) -> dict[str, Any]:
     }
 
 
-def describe(config: TrainingConfig, tweets: LabelledTweets, metrics: Mapping[str, float]) -> str:
+def describe(
+    config: TrainingConfig | NgramConfig, tweets: LabelledTweets, metrics: Mapping[str, float]
+) -> str:
     """Return the description of a run in MLflow."""
     return (
         f"`{config.preset}` on `{config.text_column}` of version {tweets.table_version} of `tweets_clean`, "

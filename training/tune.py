@@ -27,7 +27,7 @@ from training import command
 from training.command import TransientError, without_credentials
 from training.data.labelled_tweets import read_labelled_tweets
 from training.models.checkpoints import checkpoint_sha256, resolve_checkpoint
-from training.models.presets import PRESETS
+from training.models.presets import TRANSFORMERS, TrainingConfig
 from training.options import arg_parser as training_options
 from training.options import build_config
 from training.tracking.provenance import airflow_tags, git_commit, library_versions, process_tags
@@ -45,7 +45,7 @@ def arg_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m training.tune", description="Search the hyperparameters of a preset."
     )
-    parser.add_argument("--preset", required=True, choices=PRESETS)
+    parser.add_argument("--preset", required=True, choices=TRANSFORMERS)
     parser.add_argument("--tweets", required=True, metavar="URI", help="Delta table tweets_clean")
     parser.add_argument(
         "--trials",
@@ -131,6 +131,7 @@ def tune(arguments: argparse.Namespace) -> dict[str, Any]:
     options = ["--preset", arguments.preset, "--tweets", arguments.tweets, "--seed", str(arguments.seed)]
     options += ["--checkpoint", arguments.checkpoint] if arguments.checkpoint else []
     config = build_config(training_options().parse_args(options))
+    assert isinstance(config, TrainingConfig)
     tweets = read_labelled_tweets(
         arguments.tweets, config.text_column, max_train_rows=arguments.max_train_rows
     )

@@ -20,7 +20,7 @@ from training.fine_tuning.device import choose_device, torch_device
 from training.fine_tuning.loop import step_seed
 from training.fine_tuning.step import TrainingStep
 from training.models.classifier import load_classifier, load_tokenizer
-from training.models.presets import PRESETS, TrainingConfig
+from training.models.presets import TRANSFORMERS, TrainingConfig
 
 # Lengths of the tweets of Train.csv in tokens of bert-base-uncased: every fifth percentile.
 PERCENTILES = [3, 14, 17, 20, 22, 24, 25, 27, 28, 29, 30, 31, 32, 32, 33, 34, 35, 37, 38, 40, 76]
@@ -76,7 +76,7 @@ def write_checkpoint(folder: Path, model: str, tiny: bool) -> Path:
 
 
 def config_of(preset: str, **values: Any) -> TrainingConfig:
-    fields = dataclasses.asdict(PRESETS[preset]) | values
+    fields = dataclasses.asdict(TRANSFORMERS[preset]) | values
     return TrainingConfig(**fields, preset=preset, text_column="text", seed=7, max_train_rows=None)
 
 

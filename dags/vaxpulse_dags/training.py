@@ -4,37 +4,41 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Param, XComArg
+from airflow.sdk import Param, XComArg, get_current_context, task
 
 from contracts.mlflow_names import COMPARISON_METRICS
 from vaxpulse_airflow.command import CommandOperator, build_options
-from vaxpulse_dags.assets import DRIFT, TWEETS_CLEAN
+from vaxpulse_dags.assets import DRIFT, TWEETS_CLEAN, TWEETS_SCORED
+from vaxpulse_dags.tables import latest_version
 
 # Presets of the trainer. dags/ does not import training/; a test compares them.
-PRESETS = [
+BASELINE = "tfidf"
+TRANSFORMERS = [
     *("minilm", "bge-small", "e5-small", "mpnet", "bert"),
     *("roberta", "distilbert", "xlnet", "gpt2", "bertweet"),
 ]
+PRESETS = [BASELINE, *TRANSFORMERS]
 PRESET_PARAM = Param("minilm", type="string", enum=PRESETS, title="Model")
+TRANSFORMER_PARAM = Param("minilm", type="string", enum=TRANSFORMERS, title="Model")
 SETTINGS_PARAM = Param(
     None,
     type=["object", "null"],
     title="Settings",
     description="Hyperparameters that override the preset, for example from tune_classifier. "
-    'Example: {"learning_rate": 0.0001}.',
+    'Example: {"learning_rate": 0.0001}. With several models they do not apply to tfidf.',
 )
 
 # Trigger form of `train_classifiers`.
 TRAIN_PARAMS = {
     "presets": Param(
-        ["minilm"],
+        [BASELINE, "minilm"],
         type="array",
         minItems=1,
         uniqueItems=True,
         items={"type": "string", "enum": PRESETS},
         examples=PRESETS,
         title="Models",
-        description="Models to train, one at a time.",
+        description="Models to train, one at a time. tfidf is the baseline, which takes seconds.",
     ),
     "settings": SETTINGS_PARAM,
     "teacher": Param(
@@ -229,7 +233,48 @@ def build_training_options(
         "scores_version": scores_version,
         "validate_every_steps": params["validate_every_steps"],
     }
-    return [{"preset": preset} | options for preset in params["presets"]]
+    # Hyperparameters of transformers and their teachers do not apply to the baseline, which stays the same.
+    own = dict.fromkeys(("settings", "teacher", "scores_version")) if len(params["presets"]) > 1 else {}
+    return [
+        {"preset": preset} | options | (own if preset == BASELINE else {}) for preset in params["presets"]
+    ]
+
+
+def order_trainings(options: list[dict[str, Any]], require_approval: bool) -> dict[str, list[dict[str, Any]]]:
+    """Return the options of the trainings before (`baseline`) and after (`others`) the first promotion.
+
+    The baseline comes first if other models follow, and if it may become the champion without approval.
+    """
+    is_first = len(options) > 1 and not require_approval
+    first = [each for each in options if is_first and each["preset"] == BASELINE]
+    return {"baseline": first, "others": [each for each in options if each not in first]}
+
+
+def plan() -> dict[str, list[dict[str, Any]]]:
+    """Return the options of the trainings of the current run of `train_classifiers`, in their order."""
+    context = get_current_context()
+    events = [event for events in context["triggering_asset_events"].values() for event in events]
+    options = build_training_options(
+        context["params"],
+        changed_assets=[event.asset.name for event in events],
+        is_manual=context["dag_run"].run_type == "manual",
+        version=latest_version(TWEETS_CLEAN.uri),
+        scores_version=latest_version(TWEETS_SCORED.uri),
+    )
+    return order_trainings(options, context["params"]["require_approval"])
+
+
+@task
+def plan_baseline() -> list[dict[str, Any]]:
+    """Return the options of the baseline's training if it precedes the others, otherwise none."""
+    return plan()["baseline"]
+
+
+# Another task, because a task cannot be mapped over a part of an XCom.
+@task
+def plan_trainings() -> list[dict[str, Any]]:
+    """Return the options of the other trainings."""
+    return plan()["others"]
 
 
 def build_fold_options(params: Mapping[str, Any], version: int | None) -> list[dict[str, Any]]:

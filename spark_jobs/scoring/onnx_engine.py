@@ -1,4 +1,4 @@
-"""Score with ONNX Runtime in Arrow batches.
+"""Score in Arrow batches: with ONNX Runtime, or the baseline's n-grams with scikit-learn.
 
 Spark copies the model's files once to each executor. Each Python worker opens them once. A task uses one
 thread because Spark runs one task per core.
@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql.types import DoubleType, StructField, StructType
 
 from contracts.labels import PROBABILITY_COLUMNS
-from onnx_model.classifier import OnnxClassifier
+from onnx_model import exports
 from spark_jobs.scoring.scorable_model import ScorableModel
 
 # clean_tweets may run beside a scoring of hours on the same cores. A new dump must not wait for it.
@@ -49,10 +49,10 @@ def score_batches(folder_name: str) -> Callable[[Iterable[pa.RecordBatch]], Iter
 
 
 @cache
-def open_classifier(folder: str) -> OnnxClassifier:
+def open_classifier(folder: str) -> exports.Classifier:
     """Return the classifier in a local folder, and lower the CPU priority of this process.
 
     A Python worker opens it once for all its tasks.
     """
     os.setpriority(os.PRIO_PROCESS, 0, max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
-    return OnnxClassifier(Path(folder), threads=1)
+    return exports.open_classifier(Path(folder), threads=1)

@@ -68,6 +68,7 @@ TASKS = [
     *(f"apply_retention.{what}" for what in ("models", "reports", "scores", "quarantine", "files")),
     *(f"erase_tweets.erase_{what}" for what in ("raw", "clean", "scored", "from_mlflow")),
     "train_classifiers.compare",
+    "train_classifiers.promote_baseline",
     "train_classifiers.promote",
     "tune_classifier.tune",
     "cross_validate.summary",

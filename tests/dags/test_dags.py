@@ -175,12 +175,12 @@ def test_at_most_two_regular_spark_jobs_run_at_once(dag_bag):
 
 def test_trainings_run_one_at_a_time_on_a_worker_with_the_libraries(dag_bag):
     tasks = [task for dag in dag_bag.dags.values() for task in dag.tasks]
-    on_device = [task for task in tasks if task.task_id in ("train", "tune", "fold")]
-    assert len(on_device) == 3
+    on_device = [task for task in tasks if task.task_id in ("train_baseline", "train", "tune", "fold")]
+    assert len(on_device) == 4
     assert {(task.pool, task.queue) for task in on_device} == {("gpu", "gpu")}
     # These tasks need the libraries of training, but no device.
     beside = [task for task in tasks if runs_package(task, "training") and task not in on_device]
-    assert {task.task_id for task in beside} == {"compare", "promote", "summary"}
+    assert {task.task_id for task in beside} == {"compare", "promote", "promote_baseline", "summary"}
     assert {(task.pool, task.queue) for task in beside} == {("default_pool", "gpu")}
     assert {(task.pool, task.queue) for task in tasks if task not in on_device + beside} == {
         ("writes_raw", "default"),

@@ -8,10 +8,12 @@ from deltalake import write_deltalake
 from vaxpulse_airflow.command import build_options, validate_options
 from vaxpulse_dags.tables import latest_version
 from vaxpulse_dags.training import (
+    BASELINE,
     FOLD_SCHEMA,
     TRAIN_SCHEMA,
     build_fold_options,
     build_training_options,
+    order_trainings,
 )
 
 PARAMS = {"presets": ["minilm"], "train_again": False, "growth": 0.1, "settings": None, "teacher": None}
@@ -97,6 +99,50 @@ def test_teacher_and_settings_are_options_of_the_trainer():
     ]
 
 
+def test_settings_and_teacher_do_not_apply_to_the_baseline_beside_other_models():
+    params = PARAMS | {"presets": ["tfidf", "minilm"], "settings": {"epochs": 1}, "teacher": 2}
+    baseline, other = build_training_options(params, [], is_manual=True, version=7, scores_version=3)
+    assert arguments(baseline) == ["--preset=tfidf", "--tweets-version=7", "--skip-if-trained"]
+    assert other["settings"] == {"epochs": 1}
+    (alone,) = build_training_options(
+        params | {"presets": ["tfidf"]}, [], is_manual=True, version=7, scores_version=3
+    )
+    assert (alone["settings"], alone["teacher"]) == ({"epochs": 1}, 2)  # the trainer refuses the settings
+
+
+@pytest.mark.parametrize(
+    ("presets", "require_approval", "first", "others"),
+    [
+        (["tfidf", "minilm"], False, ["tfidf"], ["minilm"]),
+        (["minilm", "tfidf", "bert"], False, ["tfidf"], ["minilm", "bert"]),
+        (["tfidf"], False, [], ["tfidf"]),
+        (["minilm"], False, [], ["minilm"]),
+        (["tfidf", "minilm"], True, [], ["tfidf", "minilm"]),
+    ],
+)
+def test_baseline_is_trained_first_if_it_needs_no_approval_and_others_follow(
+    presets, require_approval, first, others
+):
+    ordered = order_trainings([{"preset": preset} for preset in presets], require_approval)
+    assert [each["preset"] for each in ordered["baseline"]] == first
+    assert [each["preset"] for each in ordered["others"]] == others
+
+
+def test_first_baseline_becomes_the_champion_before_the_other_trainings(dag_bag):
+    dag = dag_bag.dags["train_classifiers"]
+    assert dag.params["presets"] == ["tfidf", "minilm"]
+    promote = dag.get_task("promote_baseline")
+    assert promote.upstream_task_ids == {"train_baseline"}
+    assert promote.trigger_rule == "all_success"  # without a new baseline there is nothing to promote
+    assert [asset.name for asset in promote.outlets] == ["models"]
+    assert "--first-champion" in promote.command
+    train = dag.get_task("train")
+    assert train.upstream_task_ids == {"plan_trainings", "promote_baseline"}
+    assert train.trigger_rule == "all_done"
+    # A new baseline is compared even if no other training is due.
+    assert dag.get_task("compare").upstream_task_ids == {"train_baseline", "train"}
+
+
 @pytest.mark.parametrize(
     "edited",
     [
@@ -145,14 +191,24 @@ def test_approval_is_optional_and_a_better_model_is_promoted_with_and_without_it
     assert dag.get_task("choose").downstream_task_ids == {"approve", "promote"}
     assert dag.get_task("approve").downstream_task_ids == {"promote"}
     assert dag.get_task("promote").trigger_rule == "none_failed_min_one_success"
-    assert dag.get_task("compare").trigger_rule == "none_failed_min_one_success"
+
+
+def test_a_failed_training_blocks_no_other_and_fails_the_run(dag_bag):
+    dag = dag_bag.dags["train_classifiers"]
+    assert dag.get_task("train").trigger_rule == dag.get_task("compare").trigger_rule == "all_done"
+    last = dag.get_task("all_trained")
+    assert last.upstream_task_ids == {"train_baseline", "train"}
+    assert (last.trigger_rule, last.downstream_task_ids) == ("none_failed", set())
 
 
 def test_presets_in_the_form_are_those_of_the_trainer(dag_bag):
     # dags/ and training/ do not import each other, but a test may import both.
-    from training.models.presets import PRESETS
+    from training.models import presets
 
     offered = dag_bag.dags["train_classifiers"].params.get_param("presets").schema["items"]["enum"]
-    assert sorted(offered) == sorted(PRESETS)
-    for dag_id in ("tune_classifier", "cross_validate"):
-        assert dag_bag.dags[dag_id].params.get_param("preset").schema["enum"] == offered
+    assert sorted(offered) == sorted(presets.PRESETS)
+    assert dag_bag.dags["cross_validate"].params.get_param("preset").schema["enum"] == offered
+    assert sorted(dag_bag.dags["tune_classifier"].params.get_param("preset").schema["enum"]) == sorted(
+        presets.TRANSFORMERS
+    )
+    assert presets.BASELINE == BASELINE

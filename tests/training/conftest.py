@@ -139,6 +139,6 @@ def mlflow_store(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("mlflow")
     uri = f"sqlite:///{folder}/mlflow.db"
     mlflow.set_tracking_uri(uri)
-    for experiment in ("whole", "raises", "ended", "unreadable", "absent", "compared"):
+    for experiment in ("whole", "raises", "ended", "unreadable", "absent", "compared", "baseline"):
         mlflow.create_experiment(experiment, artifact_location=(folder / "artifacts" / experiment).as_uri())
     return uri

@@ -9,12 +9,15 @@ import training.train
 from contracts.exit_status import InputError
 from contracts.labels import ID2LABEL, LABEL2ID, LABEL_TO_CLASS_OFFSET, LABELS
 from training.models.presets import (
+    BASELINE,
     BERT_JAR,
     BGE_SMALL_JAR,
     E5_SMALL_JAR,
     JOINED_MPNET,
     PACKAGED_MINILM,
     PRESETS,
+    TRANSFORMERS,
+    NgramConfig,
 )
 from training.options import arg_parser, build_config
 
@@ -26,15 +29,15 @@ def config(*options: str):
 def test_a_preset_has_its_values() -> None:
     minilm = config()
     assert {name: getattr(minilm, name) for name in ("checkpoint", "epochs", "learning_rate")} == {
-        "checkpoint": PRESETS["minilm"].checkpoint,
+        "checkpoint": TRANSFORMERS["minilm"].checkpoint,
         "epochs": 3,
-        "learning_rate": PRESETS["minilm"].learning_rate,
+        "learning_rate": TRANSFORMERS["minilm"].learning_rate,
     }
     assert minilm.text_column == "text"
 
 
 def test_presets_are_the_models_of_the_source_study_and_four_sentence_encoders() -> None:
-    assert {name: preset.checkpoint for name, preset in PRESETS.items()} == {
+    assert {name: preset.checkpoint for name, preset in TRANSFORMERS.items()} == {
         "bert": BERT_JAR,
         "roberta": "roberta-base",
         "distilbert": "distilbert-base-uncased",
@@ -50,8 +53,38 @@ def test_presets_are_the_models_of_the_source_study_and_four_sentence_encoders()
 
 def test_small_encoders_of_maven_central_have_the_values_of_minilm_without_r_drop() -> None:
     for preset in ("bge-small", "e5-small"):
-        checkpoint = PRESETS[preset].checkpoint
-        assert PRESETS[preset] == replace(PRESETS["minilm"], checkpoint=checkpoint, epochs=2, r_drop=0)
+        checkpoint = TRANSFORMERS[preset].checkpoint
+        minilm = TRANSFORMERS["minilm"]
+        assert TRANSFORMERS[preset] == replace(minilm, checkpoint=checkpoint, epochs=2, r_drop=0)
+
+
+def test_the_baseline_has_its_own_values() -> None:
+    assert set(PRESETS) - set(TRANSFORMERS) == {BASELINE}
+    baseline = config(
+        "--preset", BASELINE, "--inverse-regularisation", "2", "--settings", '{"hash_bits": 16}'
+    )
+    assert isinstance(baseline, NgramConfig)
+    assert (baseline.inverse_regularisation, baseline.hash_bits, baseline.targets) == (2, 16, "votes")
+    others = [config("--preset", BASELINE, *more) for more in ((), ("--hash-bits", "16"), ("--seed", "1"))]
+    digests = {each.digest("", {}) for each in (baseline, *others)}
+    assert len(digests) == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (
+            ("--preset", "tfidf", "--learning-rate", "1e-4", "--no-compile"),
+            "tfidf: compile, learning_rate. It has only hash_bits,",
+        ),
+        (("--preset", "tfidf", "--settings", '{"epochs": 1}'), "tfidf: epochs"),
+        (("--preset", "tfidf", "--checkpoint", "/a/folder"), "tfidf: checkpoint"),
+        (("--hash-bits", "18"), "minilm: hash_bits"),
+    ],
+)
+def test_values_that_do_not_apply_to_the_preset_are_refused(options, named) -> None:
+    with pytest.raises(InputError, match=f"these values do not apply to {named}"):
+        config(*options)
 
 
 def test_options_replace_values_of_the_preset_even_with_0() -> None:
@@ -81,6 +114,8 @@ def test_options_replace_values_of_the_preset_even_with_0() -> None:
         ("--pooling", "max"),
         ("--min-growth", "1.5"),
         ("--r-drop", "-1"),
+        ("--preset", "tfidf", "--hash-bits", "30"),
+        ("--preset", "tfidf", "--inverse-regularisation", "0"),
     ],
 )
 def test_invalid_values_are_rejected(options) -> None:

@@ -14,7 +14,7 @@ from onnx_model.classifier import OnnxClassifier
 from tests.training.tiny_models import MAKERS
 from training import train
 from training.models.checkpoints import resolve_checkpoint
-from training.models.presets import PRESETS
+from training.models.presets import TRANSFORMERS
 
 SHORT = "thanks it works"
 MIDDLE = "never refuse the vaccine today"
@@ -68,7 +68,7 @@ def test_a_tiny_model_is_trained_exported_and_logged(
     assert scored[["p_negative", "p_neutral", "p_positive"]].to_numpy()[0] == pytest.approx(alone, abs=1e-5)
 
     # Others load the trained head, or nothing.
-    if PRESETS[architecture].pooling == "mean":
+    if TRANSFORMERS[architecture].pooling == "mean":
         for load in (
             AutoModelForSequenceClassification.from_pretrained,
             partial(pipeline, "text-classification"),

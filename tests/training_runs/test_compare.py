@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
 
-from contracts.exit_status import BAD_INPUT
+from contracts.exit_status import BAD_INPUT, NOTHING_TO_DO
 from contracts.mlflow_names import CHALLENGER_ALIAS, CHAMPION_ALIAS, COMPARED_TAG, REGISTERED_MODEL
 from training import compare, promote, train
 from training.tracking.registry import Registry
@@ -240,10 +240,8 @@ def test_the_champion_predicts_tweets_that_are_newer_than_its_training(
     pd.testing.assert_frame_equal(predicted, recorded, atol=1e-9)
 
 
-def test_a_dag_run_without_a_model_is_reported_in_one_line(
-    trained, mlflow_store, monkeypatch, capsys
-) -> None:
+def test_a_dag_run_without_a_model_has_nothing_to_compare(trained, mlflow_store, monkeypatch, capsys) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_store)
     arguments = ["--airflow-run-id", "absent", "--tweets", trained, "--experiment", "compared"]
-    assert compare.main(arguments) == BAD_INPUT
-    assert capsys.readouterr().err == "error: MLflow has no finished run of the DAG run absent\n"
+    assert compare.main(arguments) == NOTHING_TO_DO
+    assert capsys.readouterr().err == "skipped: MLflow has no finished run of the DAG run absent\n"

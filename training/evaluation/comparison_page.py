@@ -58,8 +58,17 @@ class ComparedModel:
     curves: Mapping[str, Points] = field(default_factory=dict)
 
 
-def comparison_page(models: Sequence[ComparedModel], headline: str, reason: str) -> bytes:
-    """Return the report as HTML."""
+def comparison_page(
+    models: Sequence[ComparedModel], headline: str, reason: str, more: Sequence[Section] = ()
+) -> bytes:
+    """Return the report as HTML.
+
+    Args:
+        models: the models to show.
+        headline: result of the comparison.
+        reason: reason of the result.
+        more: further sections.
+    """
     section = Section(
         "Metrics on the eval side",
         "Each value has a 95 % bootstrap interval. The best candidate was chosen on the validation part. "
@@ -77,7 +86,8 @@ def comparison_page(models: Sequence[ComparedModel], headline: str, reason: str)
         [curves_chart(trained)] if trained else [],
         [study_table(models), *map(loss_table, trained)],
     )
-    return render("Comparison of models", {"Result": headline, "Reason": reason}, [section, study]).encode()
+    sections = [section, *more, study]
+    return render("Comparison of models", {"Result": headline, "Reason": reason}, sections).encode()
 
 
 def metrics_table(models: Sequence[ComparedModel]) -> Table:

@@ -4,7 +4,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +13,8 @@ from contracts.exported_model import ModelMetadata, Precision
 from contracts.labels import LABEL_TO_CLASS_OFFSET, LABELS, PROBABILITY_COLUMNS
 from contracts.mlflow_names import EVAL_SAMPLES_PER_SECOND
 from contracts.spreadsheets import FORMULA_START, TEXT_PREFIX
-from onnx_model.classifier import BATCH_ROWS, OnnxClassifier, has_fast_int8
+from onnx_model.classifier import BATCH_ROWS, has_fast_int8
+from onnx_model.exports import open_classifier
 from training.data.labelled_tweets import LabelledTweets
 from training.evaluation.figures import (
     Points,
@@ -37,7 +37,6 @@ MAX_CONFIDENT_ERRORS = 50
 # Share of the validation part to which int8, which takes half the time, must give the label of float32. With
 # a scale per token it is 99.6 %, with a scale per batch 98.7 % (docs/experiments/quantisation.md).
 MIN_EQUAL_LABELS = 0.99
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class Evaluation:
 def evaluate(
     onnx_folder: Path, tweets: LabelledTweets, curves: Mapping[str, Points], title: str, seed: int
 ) -> Evaluation:
-    """Evaluate both graphs on the validation part, then once on the eval side.
+    """Evaluate each precision on the validation part, then once on the eval side.
 
     The validation part chooses the graph that is used for scoring. The eval side chooses nothing. The
     `eval/...` metrics are those of the chosen graph, so that scoring has the quality that the run reports.
@@ -73,17 +72,17 @@ def evaluate(
         title: title of the figures.
         seed: seed of the bootstrap.
     """
+    precisions = ModelMetadata.read(onnx_folder).precisions
+    texts = tweets.validation["text"].tolist()
     predicted = {
-        precision: OnnxClassifier(onnx_folder, precision).probabilities(tweets.validation["text"].tolist())
-        for precision in PRECISIONS
+        precision: open_classifier(onnx_folder, precision).probabilities(texts) for precision in precisions
     }
     validation = {
         precision: headlines(probabilities, tweets.validation)
         for precision, probabilities in predicted.items()
     }
-    chosen = choose_precision(predicted["float32"], predicted["int8"])
-    [other] = set(PRECISIONS) - {chosen}
-    classifier, class_ids = OnnxClassifier(onnx_folder, chosen), to_class_ids(tweets.eval)
+    chosen = choose_precision(predicted)
+    classifier, class_ids = open_classifier(onnx_folder, chosen), to_class_ids(tweets.eval)
     began = time.monotonic()
     probabilities = classifier.probabilities(tweets.eval["text"].tolist())
     seconds = time.monotonic() - began
@@ -96,9 +95,10 @@ def evaluate(
         EVAL_SAMPLES_PER_SECOND: len(class_ids) / seconds,
         "speed/eval_steps_per_second": -(-len(class_ids) // BATCH_ROWS) / seconds,
     }
-    of_other = OnnxClassifier(onnx_folder, other).probabilities(tweets.eval["text"].tolist())
-    held_out = {other: headlines(of_other, tweets.eval)}
-    held_out |= {chosen: {name: found[name] for name in HEADLINES}}
+    held_out = {chosen: {name: found[name] for name in HEADLINES}}
+    texts = tweets.eval["text"].tolist()
+    for other in set(precisions) - {chosen}:
+        held_out[other] = headlines(open_classifier(onnx_folder, other).probabilities(texts), tweets.eval)
     tables = {
         "eval": interval_table({"": found}).drop(columns="group"),
         "agreement": interval_table(by_agreement).rename(columns={"group": "agreement"}),
@@ -106,21 +106,21 @@ def evaluate(
             [
                 {"graph": precision, "part": part, "scores": precision == chosen} | graphs[precision]
                 for part, graphs in (("validation", validation), ("eval", held_out))
-                for precision in PRECISIONS
+                for precision in precisions
             ]
         ),
     }
     counts = confusion_counts(probabilities, class_ids)
     predictions = predictions_frame(tweets.eval, probabilities)
-    drawn_curves = learning_curves({name: points for name, points in curves.items() if points})
     files = {
         "confusion_matrix.png": render_png(confusion_matrix(counts), title),
         "reliability.png": render_png(reliability_diagram(probabilities, class_ids), title),
         "metrics.png": metrics_figure(found, by_agreement, title),
-        "learning_curves.png": render_png(drawn_curves, title, 6.4, 4.2),
         "confident_errors.csv": to_csv(confident_errors(tweets.eval, predictions)),
         "eval_predictions.parquet": predictions.to_parquet(index=False),
     }
+    if drawn := {name: points for name, points in curves.items() if points}:
+        files["learning_curves.png"] = render_png(learning_curves(drawn), title, 6.4, 4.2)
     metadata = replace(
         classifier.metadata,
         precision=chosen,
@@ -148,17 +148,18 @@ def headlines(probabilities: npt.NDArray[np.float64], rows: pd.DataFrame) -> dic
     return {name: found[name] for name in HEADLINES}
 
 
-def choose_precision(float32: npt.NDArray[np.float64], int8: npt.NDArray[np.float64]) -> Precision:
-    """Return `int8` if it is fast on this processor and nearly all rows have the label of float32.
+def choose_precision(predicted: Mapping[Precision, npt.NDArray[np.float64]]) -> Precision:
+    """Return `int8` if it exists, is fast on this processor, and gives nearly all rows the label of float32.
 
     The labels of all rows say more than the difference of two accuracies, which depends on a few rows.
 
     Args:
-        float32: (rows, 3) probabilities of the validation part.
-        int8: the same by the other graph.
+        predicted: (rows, 3) probabilities of the validation part by precision.
     """
-    equal = np.mean(float32.argmax(axis=1) == int8.argmax(axis=1))
-    return "int8" if equal >= MIN_EQUAL_LABELS and has_fast_int8() else "float32"
+    if "int8" not in predicted or not has_fast_int8():
+        return "float32"
+    equal = np.mean(predicted["float32"].argmax(axis=1) == predicted["int8"].argmax(axis=1))
+    return "int8" if equal >= MIN_EQUAL_LABELS else "float32"
 
 
 def to_class_ids(rows: pd.DataFrame) -> npt.NDArray[np.int64]:

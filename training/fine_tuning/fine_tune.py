@@ -3,11 +3,12 @@
 This module does not depend on tables or MLflow, and does not see the eval side.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import torch
 import torch.distributed
@@ -25,7 +26,7 @@ from training.fine_tuning.loop import EVAL_BATCH_SIZE, Evaluation, learning_rate
 from training.fine_tuning.progress import Progress
 from training.fine_tuning.step import TrainingStep
 from training.fine_tuning.targets import class_weights
-from training.models.classifier import Classifier, load_classifier, load_tokenizer
+from training.models.classifier import Classifier, load_classifier, load_tokenizer, torch_probabilities
 from training.models.presets import TrainingConfig
 
 # A graph has a fixed width. A smaller multiple needs more graphs, a larger one more padding.
@@ -51,6 +52,10 @@ class FineTuned:
     curves: dict[str, list[tuple[float, float]]]
     best_objective: float
     steps: int
+
+    def probabilities(self, texts: Sequence[str]) -> npt.NDArray[np.float64]:
+        """Return (texts, 3) probabilities of LABELS."""
+        return torch_probabilities(self.model, self.tokenizer, texts)
 
 
 def fine_tune(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from contracts.exit_status import InputError
 from training.command import TransientError
-from training.models.presets import FETCHED, PACKAGED_MINILM, PRESETS
+from training.models.presets import FETCHED, PACKAGED_MINILM, TRANSFORMERS
 
 HUB_TIMEOUT_SECONDS = 10
 WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
@@ -34,7 +34,7 @@ def resolve_checkpoint(name: str) -> Path:
     """
     if name == PACKAGED_MINILM:
         return _packaged_minilm()
-    preset = next((preset for preset, values in PRESETS.items() if values.checkpoint == name), None)
+    preset = next((preset for preset, values in TRANSFORMERS.items() if values.checkpoint == name), None)
     if preset and (weights_folder() / preset).is_dir():
         return _complete(weights_folder() / preset)
     if name in FETCHED:

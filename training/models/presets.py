@@ -1,7 +1,7 @@
-"""Presets: the values in which the models differ. The training code is the same for all.
+"""Presets: the values in which the models differ. The training code is the same for all transformers.
 
-`TrainingConfig` is a preset with the options of one run. The result depends only on it, the weights, the
-rows, the library versions and TRAINER_VERSION.
+A config is a preset with the options of one run. The result depends only on it, the weights, the rows, the
+library versions and TRAINER_VERSION.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ FETCHED = (JOINED_MPNET, BERT_JAR, BGE_SMALL_JAR, E5_SMALL_JAR)
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """Hyperparameters of a model family. Each is also a command-line option.
+    """Hyperparameters of a transformer. Each is also a command-line option.
 
     Attributes:
         checkpoint: a folder, a name on the Hugging Face hub, PACKAGED_MINILM or one of FETCHED.
@@ -79,8 +79,25 @@ class Preset:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingConfig(Preset):
-    """A preset with the options of one run. `teacher` is a version of the registered model."""
+class NgramPreset:
+    """Hyperparameters of the baseline: n-grams and logistic regression. Each is also a command-line option.
+
+    Attributes:
+        hash_bits: n-grams of words, and of characters, are hashed into 2 ** hash_bits buckets each.
+        inverse_regularisation: `C` of scikit-learn's LogisticRegression, relative to a row weight of 1.
+        targets: one of TARGETS.
+        class_weight_power: as for transformers.
+    """
+
+    hash_bits: int = 18
+    inverse_regularisation: float = 1.0
+    targets: str = "votes"
+    class_weight_power: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """The options of one run. `teacher` is a version of the registered model."""
 
     preset: str
     text_column: str
@@ -96,6 +113,16 @@ class TrainingConfig(Preset):
             "trainer": TRAINER_VERSION,
         }
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig(RunOptions, Preset):
+    """Config of a fine-tuning."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NgramConfig(RunOptions, NgramPreset):
+    """Config of the baseline. It has no checkpoint: its digest has an empty hash instead."""
 
 
 # Devlin et al. 2019, appendix A.3: batch 16 or 32, learning rate 2e-5 to 5e-5, 2 to 4 epochs.
@@ -114,7 +141,7 @@ MINILM = Preset(
 # 33 million parameters in 12 layers. The values of minilm, but two epochs without R-Drop; not tuned.
 BGE_SMALL = replace(MINILM, checkpoint=BGE_SMALL_JAR, epochs=2, r_drop=0.0)
 
-PRESETS = {
+TRANSFORMERS = {
     "bert": BERT,
     # Liu et al. 2019, table 10: batch 16 or 32, learning rate 1e-5 to 3e-5, 6 % warm-up, weight decay 0.1.
     "roberta": Preset(checkpoint="roberta-base", learning_rate=2e-5, warmup_share=0.06, weight_decay=0.1),
@@ -137,6 +164,7 @@ PRESETS = {
 
 # Licences of the weights, as their publishers give them.
 LICENCES = {
+    "tfidf": "none, because it starts from no weights",
     "bert": "Apache-2.0",
     "roberta": "MIT",
     "distilbert": "Apache-2.0",
@@ -149,4 +177,8 @@ LICENCES = {
     "e5-small": "MIT",
 }
 
-OVERRIDABLE = tuple(field.name for field in fields(Preset))
+BASELINE = "tfidf"
+# The values were chosen by cross-validation on the train side (docs/experiments/training.md).
+PRESETS: dict[str, Preset | NgramPreset] = {BASELINE: NgramPreset(), **TRANSFORMERS}
+
+OVERRIDABLE = tuple(dict.fromkeys(field.name for kind in (NgramPreset, Preset) for field in fields(kind)))

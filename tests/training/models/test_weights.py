@@ -12,7 +12,7 @@ from contracts.exit_status import InputError
 from training.command import TransientError
 from training.models import weights
 from training.models.checkpoints import weights_folder
-from training.models.presets import PRESETS
+from training.models.presets import TRANSFORMERS
 
 
 def test_without_the_hub_fetching_fails_with_one_line_and_leaves_no_files(monkeypatch, capsys) -> None:
@@ -33,7 +33,7 @@ def test_only_one_format_of_the_weights_is_fetched_from_the_hub(
     monkeypatch,
 ) -> None:
     def snapshot(name, local_dir, allow_patterns) -> None:
-        assert (name, "pytorch_model*.bin" in allow_patterns) == (PRESETS["roberta"].checkpoint, False)
+        assert (name, "pytorch_model*.bin" in allow_patterns) == (TRANSFORMERS["roberta"].checkpoint, False)
         Path(local_dir).mkdir()
         (Path(local_dir) / "model.safetensors").touch()
 
