@@ -5,6 +5,7 @@ import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -13,7 +14,7 @@ import torch
 import transformers
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer
-from transformers import AutoTokenizer, BertConfig, BertForMaskedLM, BertModel, BertTokenizerFast
+from transformers import AutoTokenizer, BertConfig, BertForMaskedLM, BertModel, BertTokenizer
 
 from contracts.exit_status import InputError
 from training.models.tensor_bundle import read_bundle
@@ -126,7 +127,7 @@ def write_checkpoint(
     weights = folder / "model.safetensors"
     save_file(contiguous, weights, metadata={"format": "pt"})
     weights.chmod(0o644)  # save_file gives it to its owner only, but the worker in an image has another user
-    tokenizer = BertTokenizerFast(vocab=vocabulary, do_lower_case=True, model_max_length=positions)
+    tokenizer = BertTokenizer(vocab=vocabulary, do_lower_case=True, model_max_length=positions)
     tokenizer.save_pretrained(folder)
 
 
@@ -170,13 +171,13 @@ def complete_sentence(folder: Path) -> list[str]:
     batch = tokenizer(MASKED_SENTENCE, return_tensors="pt")
     with torch.no_grad():
         logits = model(**batch).logits[batch["input_ids"] == tokenizer.mask_token_id]
-    words = [tokenizer.decode(index) for index in logits[0].topk(3).indices]
+    words = [str(tokenizer.decode(index)) for index in logits[0].topk(3).indices]
     if words[0] != "paris":
         raise InputError(f"the converted weights complete {MASKED_SENTENCE!r} with {', '.join(words)}")
     return words
 
 
-def _load(model_class: type, folder: Path, **options: bool) -> torch.nn.Module:
+def _load(model_class: Any, folder: Path, **options: bool) -> Any:
     """Return a model with all weights from a folder. Raise InputError if one is missing."""
     transformers.logging.set_verbosity_error()  # hides a table of the weights that the model does not use
     transformers.logging.disable_progress_bar()
