@@ -2,17 +2,18 @@
 
 **What.** Trains one model for each chosen preset on the `train` side of `tweets_clean`. A validation part of
 this side is used for early stopping. Each model is evaluated once on the `eval` side. MLflow gets parameters,
-metrics, the model and the version of the table. The baseline `tfidf` is trained first, in seconds. If there
-is no champion and it is better than the majority class, it becomes the champion at once, so that tweets are
-scored during the other trainings. `compare` writes a report with all new models and the champion: see the tab
-*Report*. A paired bootstrap compares the best new model with the champion. If the new model is significantly
-better, it becomes the champion. Otherwise the reason is stored in its model version in MLflow. With a
-*Teacher*, a small model also learns from the scores of a large model.
+metrics, the model and the version of the table. The baseline `tfidf` is trained first, in seconds. Without a
+champion it becomes the champion at once, if it is better than the majority class. So tweets are scored during
+the other trainings. `compare` writes a report with all new models and the champion: see the tab *Report*. A
+paired bootstrap compares the best new model with the champion. If the new model is significantly better, it
+becomes the champion. Otherwise the reason is stored in its model version in MLflow. With a *Teacher*, a small
+model also learns from the scores of a large model.
 
 **When.** After a run that changed `tweets_clean`, if the number of labelled tweets has grown by *Growth*, or
 if settings have changed. After drift was found. Every Sunday at 03:00 UTC, if any labelled tweet has changed.
-On *Trigger*. A training that is not due is skipped, also if no tweet has a label. A training that fails does
-not stop the others; the run ends as failed.
+On *Trigger*. Without *Trigger* the preset, settings and teacher are those of the champion. If
+`tune_classifier` has found other settings since, they are tried once. A training that is not due is skipped,
+also if no tweet has a label. A training that fails does not stop the others; the run ends as failed.
 
 **Needs.** MLflow at `MLFLOW_TRACKING_URI`. All presets except `tfidf` and `minilm` need weights: see
 `docs/training.md`.

@@ -1,10 +1,12 @@
 """How a command of this package ends: its exit status, and one line for the reader of the task log."""
 
 import logging
+import os
 import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from contracts.exit_status import run_command
 
@@ -28,6 +30,14 @@ def run(work: Callable[[], object]) -> int:
     except TransientError as error:
         print(f"error: {without_credentials(str(error))}", file=sys.stderr)
         return 1
+
+
+def restart_with_torchrun(module: str, arguments: Sequence[str], processes: int) -> NoReturn:
+    """Replace this process by torchrun, which starts a module once for each device."""
+    options = ["--standalone", f"--nproc-per-node={processes}", "-m", module]
+    logging.shutdown()
+    program = [sys.executable, "-m", "torch.distributed.run", *options, *arguments]
+    os.execv(sys.executable, program)  # noqa: S606 (no shell)
 
 
 def without_credentials(message: str) -> str:

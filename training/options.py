@@ -51,6 +51,12 @@ def arg_parser() -> argparse.ArgumentParser:
         help="skip if a finished run has the same config, weights and rows",
     )
     add(
+        "--keep-recipe",
+        action="store_true",
+        help="use preset, settings and teacher of the champion, or settings that tune_classifier has found "
+        "since; --preset is used if there is no champion or the champion is the baseline",
+    )
+    add(
         "--min-growth",
         type=_share,
         metavar="SHARE",
@@ -84,6 +90,13 @@ def arg_parser() -> argparse.ArgumentParser:
     )
     add("--scores", metavar="URI", help="Delta table tweets_scored with the teacher's scores")
     add("--scores-version", type=int, metavar="N", help="its Delta version to read (default: the latest)")
+    add(
+        "--devices",
+        type=_positive(int),
+        default=1,
+        metavar="N",
+        help="GPUs that share each batch, one process for each (default: %(default)s)",
+    )
     add("--log-every-steps", type=_positive(int), default=10, metavar="N", help="(default: %(default)s)")
     add(
         "--validate-every-steps",

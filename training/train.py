@@ -38,7 +38,9 @@ from training.fine_tuning.training_state import state_folder, training_state
 from training.models.presets import TRAINER_VERSION, NgramConfig, TrainingConfig
 from training.options import arg_parser, build_config
 from training.recipes import choose_recipe
+from training.scheduled import scheduled_config
 from training.tracking.provenance import airflow_tags, git_commit, library_versions, process_tags
+from training.tracking.registry import Registry
 from training.tracking.tracker import FinishedRun, MlflowTracker, Tracker, open_tracker
 
 logger = logging.getLogger("training")
@@ -60,6 +62,8 @@ def train(arguments: argparse.Namespace) -> None:
     tracker = open_tracker(arguments.experiment)
     if not isinstance(tracker, MlflowTracker) and arguments.output is None:
         raise InputError("the trained model would be lost: set MLFLOW_TRACKING_URI or give --output FOLDER")
+    if arguments.keep_recipe:
+        config = scheduled_config(config, Registry(arguments.experiment), tracker)
 
     tweets = read_labelled_tweets(
         arguments.tweets, config.text_column, arguments.tweets_version, config.max_train_rows
@@ -75,6 +79,10 @@ def train(arguments: argparse.Namespace) -> None:
     if (run := find_up_to_date_run(tracker, identity, tweets, arguments)) is not None:
         hand_over_to_comparison(tracker, *run)
         return
+
+    if arguments.devices > 1 and isinstance(config, TrainingConfig) and "WORLD_SIZE" not in os.environ:
+        # Only now, because torchrun does not pass on the exit statuses of the checks.
+        command.restart_with_torchrun("training.train", arguments.command_line, arguments.devices)
 
     from training.evaluation.evaluate import evaluate  # after the checks, because it imports matplotlib
 
@@ -248,6 +256,7 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Train one model."""
     arguments = arg_parser().parse_args(argv)
+    arguments.command_line = sys.argv[1:] if argv is None else argv
     return command.run(lambda: train(arguments))
 
 

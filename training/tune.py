@@ -31,7 +31,8 @@ from training.models.presets import TRANSFORMERS, TrainingConfig
 from training.options import arg_parser as training_options
 from training.options import build_config
 from training.tracking.provenance import airflow_tags, git_commit, library_versions, process_tags
-from training.tracking.tracker import open_tracker
+from training.tracking.registry import Registry
+from training.tracking.tracker import MlflowTracker, open_tracker
 
 logger = logging.getLogger("training")
 BEST_OBJECTIVE = "validation/best_objective"
@@ -193,6 +194,8 @@ def tune(arguments: argparse.Namespace) -> dict[str, Any]:
                 "trials.csv": study.trials_dataframe().to_csv().encode(),
             }
         )
+        if isinstance(tracker, MlflowTracker):
+            Registry(arguments.experiment).keep_tuned_settings(config.preset, best)
         tracker.log_metrics({BEST_OBJECTIVE: study.best_value, "trials": len(study.trials)}, 0)
     logger.info(
         "best of %d trials: objective of the validation part %.4f (trial %d)",

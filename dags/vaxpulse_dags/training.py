@@ -47,14 +47,21 @@ TRAIN_PARAMS = {
         minimum=1,
         title="Teacher",
         description="Version number of a registered model whose scores are in tweets_scored. The new models "
-        "are also trained on these scores, including those of unlabelled tweets. Applies to this run only: "
-        "scheduled runs have no teacher.",
+        "are also trained on these scores, including those of unlabelled tweets.",
     ),
     "train_again": Param(
         False,
         type="boolean",
         title="Train again",
         description="Train even if MLflow has a finished run with the same settings and the same tweets.",
+    ),
+    "devices": Param(
+        1,
+        type="integer",
+        minimum=1,
+        maximum=64,
+        title="Devices",
+        description="GPUs of the training worker that share each batch.",
     ),
     "validate_every_steps": Param(
         None,
@@ -152,6 +159,8 @@ TRAIN_SCHEMA: dict[str, Any] = {
     "teacher": VERSION,
     "scores_version": VERSION,
     "validate_every_steps": {"type": ["integer", "null"], "minimum": 1},
+    "devices": {"type": ["integer", "null"], "minimum": 1},
+    "keep_recipe": {"type": "boolean"},
 }
 PROMOTE_OPTIONS: dict[str, Any] = {
     "options": {
@@ -232,9 +241,12 @@ def build_training_options(
         "teacher": params["teacher"],
         "scores_version": scores_version,
         "validate_every_steps": params["validate_every_steps"],
+        "devices": params["devices"] if params["devices"] > 1 else None,
+        "keep_recipe": not is_manual,
     }
     # Hyperparameters of transformers and their teachers do not apply to the baseline, which stays the same.
     own = dict.fromkeys(("settings", "teacher", "scores_version")) if len(params["presets"]) > 1 else {}
+    own |= {"keep_recipe": False}
     return [
         {"preset": preset} | options | (own if preset == BASELINE else {}) for preset in params["presets"]
     ]

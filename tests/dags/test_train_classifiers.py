@@ -16,7 +16,15 @@ from vaxpulse_dags.training import (
     order_trainings,
 )
 
-PARAMS = {"presets": ["minilm"], "train_again": False, "growth": 0.1, "settings": None, "teacher": None}
+PARAMS = {
+    "presets": ["minilm"],
+    "train_again": False,
+    "growth": 0.1,
+    "settings": None,
+    "teacher": None,
+    "validate_every_steps": None,
+    "devices": 1,
+}
 TABLES = "hdfs://namenode:8020/vaxpulse/tables"
 
 
@@ -83,7 +91,15 @@ def test_latest_version_of_a_missing_table_is_none(tmp_path):
 )
 def test_trigger_of_the_run_decides_whether_a_training_is_due(changed_assets, is_manual, params, expected):
     (options,) = build_training_options(PARAMS | params, changed_assets, is_manual, None, None)
-    assert arguments(options) == ["--preset=minilm", *expected]
+    kept = [] if is_manual else ["--keep-recipe"]
+    assert arguments(options) == ["--preset=minilm", *expected, *kept]
+
+
+def test_a_scheduled_run_keeps_the_recipe_of_the_champion_beside_the_baseline():
+    params = PARAMS | {"presets": ["tfidf", "minilm"]}
+    baseline, other = build_training_options(params, [], is_manual=False, version=7, scores_version=3)
+    assert (baseline["keep_recipe"], other["keep_recipe"]) == (False, True)
+    assert other["scores_version"] == 3  # of the champion's teacher
 
 
 def test_teacher_and_settings_are_options_of_the_trainer():

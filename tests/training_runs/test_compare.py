@@ -114,6 +114,14 @@ def test_candidates_are_registered_compared_reported_and_promoted(
     assert "champion (version 1)" in page
     assert "bert (version 2): step" in page
 
+    # A scheduled run would repeat this recipe.
+    registry = Registry("compared")
+    config = registry.champion_config()
+    assert (config["preset"], config["learning_rate"]) == ("bert", 0.003)
+    assert registry.tuned_settings("bert") == {}
+    registry.keep_tuned_settings("bert", {"epochs": 2})
+    assert (registry.tuned_settings("bert"), registry.tuned_settings("minilm")) == ({"epochs": 2}, {})
+
     # The approval is too late: another version has become the champion.
     client.set_registered_model_alias(REGISTERED_MODEL, CHAMPION_ALIAS, "2")
     assert promote.main(["--version", "1", "--instead-of", "3", "--experiment", "compared"]) == BAD_INPUT

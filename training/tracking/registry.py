@@ -1,5 +1,6 @@
 """The registered model in MLflow: a version per candidate, and the alias of the champion."""
 
+import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +24,7 @@ from contracts.mlflow_names import (
 
 PREDICTIONS_FILE = "eval_predictions.parquet"
 PROMOTED_TAG = "promoted"  # of a version
+TUNED_TAG = "tuned_settings."  # of the model, followed by a preset
 NOT_FOUND = "RESOURCE_DOES_NOT_EXIST"  # MLflow's error code
 MAX_TAG_LENGTH = 4000  # MLflow accepts 5,000 characters
 DESCRIPTION = (
@@ -92,6 +94,31 @@ class Registry:
         promoted = [version for version in found if PROMOTED_TAG in version.tags]
         return max(promoted, key=lambda version: int(version.version), default=None)
 
+    def champion_config(self) -> dict[str, Any] | None:
+        """Return the config of the champion's training, None if there is none or MLflow has lost it."""
+        from mlflow.exceptions import MlflowException
+
+        champion = self.champion()
+        if champion is None:
+            return None
+        try:
+            config: dict[str, Any] = self._record_of(champion.run_id)["config"]
+        except (MlflowException, OSError):
+            return None
+        return config
+
+    def tuned_settings(self, preset: str) -> dict[str, Any]:
+        """Return the settings that a search has found for a preset, none without a search."""
+        found = self._client.search_registered_models(f"name = '{REGISTERED_MODEL}'")
+        tags = found[0].tags if found else {}
+        settings: dict[str, Any] = json.loads(tags.get(f"{TUNED_TAG}{preset}", "{}"))
+        return settings
+
+    def keep_tuned_settings(self, preset: str, settings: Mapping[str, Any]) -> None:
+        """Store the settings that a search has found for a preset."""
+        self._create_model()
+        self._client.set_registered_model_tag(REGISTERED_MODEL, f"{TUNED_TAG}{preset}", json.dumps(settings))
+
     def run(self, run_id: str) -> Any | None:
         """Return a run, None if it was deleted."""
         from mlflow.exceptions import MlflowException
@@ -137,8 +164,7 @@ class Registry:
 
         In both cases set its tags and its description, and the alias of its preset.
         """
-        if not self._client.search_registered_models(f"name = '{REGISTERED_MODEL}'"):
-            self._client.create_registered_model(REGISTERED_MODEL, description=DESCRIPTION)
+        self._create_model()
         existing = [
             str(found.version)
             for found in self._client.search_model_versions(f"name = '{REGISTERED_MODEL}'")
@@ -188,10 +214,17 @@ class Registry:
 
     def dumps_of(self, run_id: str) -> list[str]:
         """Return the SHA-256 of the dumps that contain a run's rows."""
-        folder = self._client.get_run(run_id).info.artifact_uri
-        record = self._mlflow.artifacts.load_dict(f"{folder}/training_run.json")
-        dumps: list[str] = record["dumps"]
+        dumps: list[str] = self._record_of(run_id)["dumps"]
         return dumps
+
+    def _record_of(self, run_id: str) -> dict[str, Any]:
+        folder = self._client.get_run(run_id).info.artifact_uri
+        record: dict[str, Any] = self._mlflow.artifacts.load_dict(f"{folder}/training_run.json")
+        return record
+
+    def _create_model(self) -> None:
+        if not self._client.search_registered_models(f"name = '{REGISTERED_MODEL}'"):
+            self._client.create_registered_model(REGISTERED_MODEL, description=DESCRIPTION)
 
 
 def _latest_first(point: Any) -> int:
