@@ -62,7 +62,7 @@ class Recipe(ABC):
         Args:
             fitted: result of `fit`.
             onnx: folder for the exported model.
-            weights: folder for the weights. It stays empty if no training can start from them.
+            weights: folder for the weights. It is not created if no training can start from them.
             texts: texts on which the export must equal the trained model.
             facts: preset, text_column, table_version, train_label_shares and git_commit for the metadata.
         """
@@ -150,7 +150,6 @@ class NgramRegression(Recipe):
     ) -> dict[str, float]:
         from training.ngrams import export_ngrams
 
-        weights.mkdir()
         export_ngrams(fitted, onnx, **facts)
         return {}
 

@@ -135,7 +135,8 @@ def train(arguments: argparse.Namespace) -> None:
         }
         files = evaluation.files | {"training_run.json": json.dumps(record, indent=2).encode()}
         if arguments.output is not None:
-            shutil.copytree(saved, arguments.output, dirs_exist_ok=True)
+            if saved.is_dir():
+                shutil.copytree(saved, arguments.output, dirs_exist_ok=True)
             shutil.copytree(onnx, arguments.output / "onnx", dirs_exist_ok=True)
             for file, content in files.items():
                 (arguments.output / file).write_bytes(content)
@@ -147,7 +148,8 @@ def train(arguments: argparse.Namespace) -> None:
         tracker.log_metrics(metrics, fitted.steps)
         tracker.log_tables(evaluation.tables)
         tracker.describe(describe(config, tweets, metrics))
-        tracker.log_folder(saved)
+        if saved.is_dir():
+            tracker.log_folder(saved)
         tracker.log_files(files)
 
     summary = "%s: accuracy %.4f, macro-F1 %.4f, RMSE %.4f; trained in %.0f s, %.0f samples/s"

@@ -6,14 +6,19 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
 from benchmarks.varied_tweets import tweets
+from contracts.exported_model import ModelMetadata
 from onnx_model.classifier import OnnxClassifier
+from onnx_model.exports import open_classifier
 from spark_jobs.scoring import onnx_engine, sparknlp_engine
 from spark_jobs.scoring.scorable_model import ScorableModel
 from tests.spark_jobs.scorable_models import TinyModel, make_tiny_model
+from training.models.presets import NgramConfig
+from training.ngrams import export_ngrams, fit_ngrams
 
 HARD_TEXTS = [
     "",
@@ -74,6 +79,21 @@ def test_spark_nlp_gives_the_probabilities_of_pytorch(
     np.testing.assert_allclose(
         scores_of(sparknlp_engine, spark, texts, bert.exported), bert.probabilities(texts), atol=1e-4
     )
+
+
+def test_baseline_is_scored_in_spark_as_without_it(
+    spark: SparkSession, texts: list[str], tmp_path: Path
+) -> None:
+    labelled = pd.DataFrame({"text": texts, "label": np.arange(len(texts)) % 3 - 1, "agreement": 2 / 3})
+    options = {"preset": "tfidf", "text_column": "text", "seed": 1, "max_train_rows": None, "hash_bits": 12}
+    facts = {"preset": "tfidf", "text_column": "text", "table_version": 0, "git_commit": "c0ffee"}
+    folder = tmp_path / "baseline-1"
+    export_ngrams(fit_ngrams(NgramConfig(**options), labelled), folder, **facts, train_label_shares={})
+    model = ScorableModel("vaxpulse", "baseline-1", str(folder), ModelMetadata.read(folder))
+    hostile = [*texts, "x" * 100_000, "a\x00b", "no " * 30_000]
+    wanted = open_classifier(folder).probabilities(hostile)
+    assert np.ptp(wanted, axis=0).min() > 0.02
+    np.testing.assert_allclose(scores_of(onnx_engine, spark, hostile, model), wanted, atol=1e-12)
 
 
 def test_other_architectures_give_the_probabilities_of_pytorch_in_onnx_runtime(

@@ -25,6 +25,7 @@ HARD_TEXTS = ["", " \n ", "a\x00b", "💉💉 ❤️ 👩‍⚕️", "疫苗是�
 
 def config(**values: object) -> NgramConfig:
     options = {"preset": "tfidf", "text_column": "text", "seed": 1, "max_train_rows": None, "hash_bits": 12}
+    options |= {"inverse_regularisation": 1.0, "class_weight_power": 0.0}  # scikit-learn's defaults
     return NgramConfig(**options | values)
 
 

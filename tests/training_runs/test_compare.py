@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from contracts.exit_status import BAD_INPUT, NOTHING_TO_DO
 from contracts.mlflow_names import CHALLENGER_ALIAS, CHAMPION_ALIAS, COMPARED_TAG, REGISTERED_MODEL
-from training import compare, promote, train
+from training import compare, promote, promotion_gate, train
 from training.tracking.registry import Registry
 
 
@@ -244,7 +244,7 @@ def test_the_champion_predicts_tweets_that_are_newer_than_its_training(
     registry, champion = Registry("compared"), champion_of(promoted)
     recorded = registry.predictions(champion.run_id)
     monkeypatch.setattr(registry, "predictions", lambda _: recorded.head(5))
-    predicted = compare.opponent_predictions(registry, champion, recorded, trained, version=0)
+    predicted = promotion_gate.opponent_predictions(registry, champion, recorded, trained, version=0)
     pd.testing.assert_frame_equal(predicted, recorded, atol=1e-9)
 
 

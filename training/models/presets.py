@@ -90,9 +90,9 @@ class NgramPreset:
     """
 
     hash_bits: int = 18
-    inverse_regularisation: float = 1.0
+    inverse_regularisation: float = 4.0
     targets: str = "votes"
-    class_weight_power: float = 0.0
+    class_weight_power: float = 0.25
 
 
 @dataclass(frozen=True, kw_only=True)

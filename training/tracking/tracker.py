@@ -2,7 +2,6 @@
 
 import logging
 import os
-import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
@@ -14,15 +13,14 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import pandas as pd
 
-from contracts.labels import PROBABILITY_COLUMNS
 from contracts.mlflow_names import (
     CROSS_VALIDATION_EXPERIMENT,
-    LOGGED_MODEL,
     TRAINING_EXPERIMENT,
     TUNING_EXPERIMENT,
 )
 from training.command import TransientError, without_credentials
 from training.data.labelled_tweets import LabelledTweets
+from training.tracking.model_logging import log_exported_model
 from training.tracking.provenance import is_gone
 
 logger = logging.getLogger(__name__)
@@ -47,18 +45,6 @@ EXPERIMENT_DESCRIPTIONS = {
         "side is not used."
     },
 }
-# Code of the logged model: the package onnx_model and the modules of contracts that it imports.
-MODEL_CODE = (
-    *(f"onnx_model/{module}.py" for module in ("__init__", "classifier", "exports", "ngrams")),
-    "contracts/__init__.py",
-    *(f"contracts/{module}.py" for module in ("exit_status", "exported_model", "labels", "texts")),
-)
-# Invented tweets, which MLflow shows with the model.
-EXAMPLE_TEXTS = [
-    "My daughter got her measles shot today and was so brave",
-    "Is the clinic open on Sunday?",
-    "Never trusting those jabs",
-]
 
 
 @dataclass(frozen=True)
@@ -194,9 +180,9 @@ class MlflowTracker(Tracker):
             # MLflow warns that an integer column cannot have missing values. Labels are never missing here.
             with warnings.catch_warnings(action="ignore", category=UserWarning):
                 dataset = self._mlflow.data.from_pandas(rows, source=source, targets="label", name=name)
-            # The source has the version too, but MLflow omits version 0.
-            tags = {"delta_table_version": str(version)}
-            self._mlflow.log_input(dataset, context=context, tags=tags)
+                # The source has the version too, but MLflow omits version 0.
+                tags = {"delta_table_version": str(version)}
+                self._mlflow.log_input(dataset, context=context, tags=tags)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         # Asynchronous: no training step waits for the server.
@@ -206,20 +192,7 @@ class MlflowTracker(Tracker):
         self._pending.append(operation)
 
     def log_model(self, onnx_folder: Path, requirements: list[str], metadata: dict[str, Any]) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            for file in MODEL_CODE:
-                (Path(folder) / file).parent.mkdir(exist_ok=True)
-                shutil.copy(Path(__file__).parents[2] / file, Path(folder) / file)
-            self._model_id = self._mlflow.pyfunc.log_model(
-                name=LOGGED_MODEL,
-                python_model=str(Path(__file__).with_name("logged_model.py")),
-                code_paths=[str(package) for package in Path(folder).iterdir()],
-                artifacts={"onnx": str(onnx_folder)},
-                signature=model_signature(),
-                input_example=[{"text": text} for text in EXAMPLE_TEXTS],
-                pip_requirements=requirements,  # inferred requirements would name every installed package
-                metadata=metadata,
-            ).model_id
+        self._model_id = log_exported_model(self._mlflow, onnx_folder, requirements, metadata)
 
     def log_tables(self, tables: Mapping[str, pd.DataFrame]) -> None:
         for name, table in tables.items():
@@ -236,22 +209,6 @@ class MlflowTracker(Tracker):
 
     def log_folder(self, folder: Path) -> None:
         self._mlflow.log_artifacts(str(folder), artifact_path=folder.name)
-
-
-def model_signature() -> Any:
-    """Return the signature of the logged model: the column `text`, and the columns of its predictions."""
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema
-
-    figures = [ColSpec("double", name) for name in PROBABILITY_COLUMNS]
-    signature = ModelSignature(
-        inputs=Schema([ColSpec("string", "text")]),
-        outputs=Schema([*figures, ColSpec("long", "label"), ColSpec("double", "score")]),
-    )
-    # MLflow rejects a list of texts for a signature with a column name. This flag leaves the validation to
-    # the model, as with a type hint.
-    signature._is_signature_from_type_hint = True
-    return signature
 
 
 def open_tracker(experiment: str) -> Tracker:

@@ -14,7 +14,8 @@ from mlflow.pyfunc import scoring_server
 from contracts.labels import PROBABILITY_COLUMNS
 from contracts.mlflow_names import CHAMPION_ALIAS, LOGGED_MODEL, REGISTERED_MODEL
 from tests.onnx_model.test_classifier import expected, write_model
-from training.tracking.tracker import MODEL_CODE, MlflowTracker
+from training.tracking.model_logging import MODEL_CODE
+from training.tracking.tracker import MlflowTracker
 
 TEXTS = ["bad", "fine fine", ""]
 COLUMNS = [*PROBABILITY_COLUMNS, "label", "score"]
