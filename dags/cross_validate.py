@@ -22,14 +22,8 @@ from vaxpulse_dags.access import MODELERS
 from vaxpulse_dags.assets import TWEETS_CLEAN, report_uri
 from vaxpulse_dags.tables import latest_version
 from vaxpulse_dags.tasks import DEFAULT_ARGS, START_DATE
-from vaxpulse_dags.training import (
-    FOLD_SCHEMA,
-    PRESET_PARAM,
-    SETTINGS_PARAM,
-    build_fold_options,
-    training_command,
-    training_task,
-)
+from vaxpulse_dags.training import FOLD_SCHEMA, build_fold_options, training_command, training_task
+from vaxpulse_dags.training_form import PRESET_PARAM, SETTINGS_PARAM
 
 
 @dag(

@@ -23,25 +23,23 @@ provide them. Clear the task to retry: an interrupted training is resumed. If `c
 compares the model. If the champion's version was deleted, the latest former champion is compared instead.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.providers.standard.operators.hitl import ApprovalOperator
-from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag, get_current_context, task
+from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag
 
 from vaxpulse_dags.access import MODELERS
 from vaxpulse_dags.assets import DRIFT, MODELS, TWEETS_CLEAN, TWEETS_SCORED, report_uri
 from vaxpulse_dags.tasks import DEFAULT_ARGS, START_DATE
 from vaxpulse_dags.training import (
     PROMOTE_OPTIONS,
-    TRAIN_PARAMS,
     TRAIN_SCHEMA,
+    choose_next,
     plan_baseline,
     plan_trainings,
     training_command,
     training_task,
 )
+from vaxpulse_dags.training_form import TRAIN_PARAMS
 
 
 @dag(
@@ -95,12 +93,6 @@ def train_classifiers() -> None:
     # The state of a run is that of its last tasks. This one fails the run if a training has failed.
     all_trained = EmptyOperator(task_id="all_trained", trigger_rule="none_failed")
 
-    @task.branch
-    def choose(comparison: Mapping[str, Any]) -> str | None:
-        if not comparison["promote"]:
-            return None
-        return "approve" if get_current_context()["params"]["require_approval"] else "promote"
-
     approve = ApprovalOperator(
         task_id="approve",
         subject="Promote {{ ti.xcom_pull(task_ids='compare')['preset'] }} to champion?",
@@ -115,7 +107,7 @@ def train_classifiers() -> None:
         trigger_rule="none_failed_min_one_success",  # `approve` is skipped if no approval is required
     )
 
-    chosen = choose(compare.output)
+    chosen = choose_next(compare.output)
     train_baseline >> promote_baseline >> train >> compare >> chosen >> approve >> promote
     train_baseline >> compare
     [train_baseline, train] >> all_trained

@@ -24,7 +24,8 @@ from airflow.sdk import Param, dag
 from vaxpulse_dags.access import MODELERS
 from vaxpulse_dags.assets import TWEETS_CLEAN
 from vaxpulse_dags.tasks import DEFAULT_ARGS, START_DATE
-from vaxpulse_dags.training import TRANSFORMER_PARAM, training_command, training_task
+from vaxpulse_dags.training import training_command, training_task
+from vaxpulse_dags.training_form import TRANSFORMER_PARAM
 
 
 @dag(

@@ -8,13 +8,13 @@ from deltalake import write_deltalake
 from vaxpulse_airflow.command import build_options, validate_options
 from vaxpulse_dags.tables import latest_version
 from vaxpulse_dags.training import (
-    BASELINE,
     FOLD_SCHEMA,
     TRAIN_SCHEMA,
     build_fold_options,
     build_training_options,
     order_trainings,
 )
+from vaxpulse_dags.training_form import BASELINE
 
 PARAMS = {
     "presets": ["minilm"],

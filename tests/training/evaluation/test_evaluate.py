@@ -115,8 +115,8 @@ def test_a_model_with_one_precision_has_no_other_graph_and_no_empty_picture(
     tweets = LabelledTweets(rows(["0 train"]), held_out, held_out, "a table", 0, "text")
     result = evaluation.evaluate(tmp_path, tweets, {}, "a title", seed=1)
     assert result.metadata.precision == "float32"
-    assert result.metrics["eval_accuracy"] == 1.0
-    assert not [name for name in result.metrics if "int8" in name]
+    assert result.metrics["eval/accuracy"] == 1.0
+    assert set(result.tables["graphs"]["graph"]) == {"float32"}
     assert "learning_curves.png" not in result.files
     with_curves = evaluation.evaluate(tmp_path, tweets, {"train": [(1, 0.5), (2, 0.4)]}, "a title", seed=1)
     assert set(with_curves.files) - set(result.files) == {"learning_curves.png"}

@@ -140,13 +140,13 @@ def test_losses_and_gradients_are_those_of_the_trainer(
         lambda metrics, step: logged.append(metrics),
         log_every_steps=1,
     )
-    steps = [metrics for metrics in logged if "train_loss" in metrics]
+    steps = [metrics for metrics in logged if "train/objective" in metrics]
     expected = reference_history(config, tiny_bert, train, tmp_path / "reference", precision)
     assert len(steps) == len(expected) == 15
     for name, key in (
-        ("train_loss", "loss"),
-        ("gradient_norm", "grad_norm"),
-        ("learning_rate", "learning_rate"),
+        ("train/objective", "loss"),
+        ("train/gradient_norm", "grad_norm"),
+        ("train/learning_rate", "learning_rate"),
     ):
         found = [step[name] for step in steps]
         assert found == pytest.approx([entry[key] for entry in expected], rel=tolerance), name

@@ -11,7 +11,7 @@ from contracts.exit_status import InputError
 from training.command import TransientError
 from training.models import maven, weights
 from training.models.checkpoints import weights_folder
-from training.models.presets import BGE_SMALL_JAR, MAVEN, PRESETS
+from training.models.presets import BGE_SMALL_JAR, MAVEN, TRANSFORMERS
 
 CONTENT = bytes(range(256)) * 20_000
 PATH = (
@@ -126,6 +126,6 @@ def test_the_folder_appears_only_after_the_conversion(repository, monkeypatch, c
 
 
 def test_every_preset_of_maven_central_has_a_pinned_hash() -> None:
-    jars = {preset.checkpoint for preset in PRESETS.values() if preset.checkpoint.startswith(MAVEN)}
+    jars = {preset.checkpoint for preset in TRANSFORMERS.values() if preset.checkpoint.startswith(MAVEN)}
     assert jars == set(maven.JAR_SHA256)
     assert all(len(sha256) == 64 for sha256 in maven.JAR_SHA256.values())
