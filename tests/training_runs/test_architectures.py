@@ -40,7 +40,7 @@ def test_a_tiny_model_is_trained_exported_and_logged(
     assert train.main([*options, "--epochs", "1", "--max-train-rows", "32", "--output", str(tmp_path)]) == 0
 
     record = json.loads((tmp_path / "training_run.json").read_text())
-    assert record["metrics"]["onnx_largest_difference"] < 1e-4
+    assert record["onnx_largest_difference"] < 1e-4
     exported = OnnxClassifier(tmp_path / "onnx")
     assert exported.metadata.padding_side == PADDING_SIDES.get(architecture, "right")
     # A result does not depend on the other texts of the batch: padding is masked on both sides.

@@ -74,6 +74,9 @@ def test_candidates_are_registered_compared_reported_and_promoted(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_store)
     client = mlflow.MlflowClient(mlflow_store)
 
+    if client.search_registered_models(f"name = '{REGISTERED_MODEL}'"):  # of another module
+        client.delete_registered_model(REGISTERED_MODEL)
+
     # A model that has learnt nothing does not become the first champion.
     untrained = compared(capsys, trained, "run-0")
     assert (untrained["promote"], untrained["instead_of"]) == (False, None)
