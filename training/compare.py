@@ -103,7 +103,10 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
     opponent = champion or registry.former_champion()
     is_champion = champion is not None and champion.run_id == runs[best].info.run_id
     if arguments.first_champion and champion is not None and not is_champion:
-        raise NothingToDo(f"version {champion.version} is the champion")
+        raise NothingToDo(
+            f"version {champion.version} is the champion: {best} is compared with it later, beside the other "
+            "models of this DAG run"
+        )
     decision, opponent_metrics = compare_with(registry, opponent, runs[best], policy, arguments)
 
     versions = {}
@@ -129,7 +132,11 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
         result["reason"] = f"version {opponent.version} is the champion again: {decision.reason}"
 
     outcome = "to be promoted" if decision.promote else "the champion" if is_champion else "not promoted"
-    models = {f"{name} (version {versions[name]})": run.data.metrics for name, run in runs.items()}
+    models = {
+        f"{name} (version {versions[name]})": run.data.metrics
+        for name, run in runs.items()
+        if opponent is None or run.info.run_id != opponent.run_id  # it is added below
+    }
     if opponent is not None:
         title = "champion" if champion else "former champion"
         models[f"{title} (version {opponent.version})"] = opponent_metrics
