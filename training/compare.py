@@ -107,7 +107,10 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
     opponent = champion or registry.former_champion()
     is_champion = champion is not None and champion.run_id == runs[best].info.run_id
     if arguments.first_champion and champion is not None and not is_champion:
-        raise NothingToDo(f"version {champion.version} is the champion")
+        raise NothingToDo(
+            f"version {champion.version} is the champion: {best} is compared with it later, beside the other "
+            "models of this DAG run"
+        )
     decision, opponent_figures = compare_with(registry, opponent, runs[best], policy, arguments)
 
     figures = {name: metrics_of_run(registry, run) for name, run in runs.items()}
@@ -142,8 +145,9 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
     models = [
         compared_model(registry, f"{name} (version {versions[name]})", run, figures[name])
         for name, run in runs.items()
+        if opponent is None or run.info.run_id != opponent.run_id  # it is added below
     ]
-    if opponent is not None and opponent.run_id not in {run.info.run_id for run in runs.values()}:
+    if opponent is not None:
         title = f"{'champion' if champion else 'former champion'} (version {opponent.version})"
         models.append(compared_model(registry, title, registry.run(opponent.run_id), opponent_figures))
     models += models_of_earlier_runs(registry, runs, opponent)

@@ -88,10 +88,11 @@ def export_ngrams(
     git_commit: str,
 ) -> None:
     """Write the weights and the metadata into `folder`. The metadata has no evaluation yet."""
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(fitted.weights, folder / NGRAMS_FILE)
+    # `save_file` would permit only this user to read the file.
+    (folder / NGRAMS_FILE).write_bytes(save(fitted.weights))
     ModelMetadata(
         architecture=NGRAMS,
         preset=preset,

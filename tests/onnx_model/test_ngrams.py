@@ -87,6 +87,8 @@ def test_votes_are_the_weights_of_a_rows_classes(rows) -> None:
 def test_equal_rows_give_equal_bytes(rows, exported, tmp_path) -> None:
     export_ngrams(fit_ngrams(config(), rows), tmp_path, **FACTS)
     assert (tmp_path / NGRAMS_FILE).read_bytes() == (exported / NGRAMS_FILE).read_bytes()
+    modes = {file.stat().st_mode for file in tmp_path.iterdir()}
+    assert len(modes) == 1  # the weights are as readable as the metadata
     export_ngrams(fit_ngrams(config(), rows.head(200)), tmp_path, **FACTS)
     assert (tmp_path / NGRAMS_FILE).read_bytes() != (exported / NGRAMS_FILE).read_bytes()
 
