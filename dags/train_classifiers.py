@@ -68,7 +68,7 @@ def train_classifiers() -> None:
         confidence="{{ params.confidence }}",
         champion="{{ params.champion }}",
     )
-    trained = {"options_schema": TRAIN_SCHEMA, "trains": True}
+    trained: dict[str, Any] = {"options_schema": TRAIN_SCHEMA, "trains": True}
     train_baseline = training_task("train_baseline", training, options=plan_baseline(), **trained)
     promote_baseline = training_task("promote_baseline", [*comparison, "--first-champion"], outlets=[MODELS])
     train = training_task(
