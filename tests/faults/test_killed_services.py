@@ -29,7 +29,7 @@ SEED = int(os.environ.get("VAXPULSE_FAULT_SEED", "1"))
 KILLS_OF_EACH = int(os.environ.get("VAXPULSE_FAULT_KILLS", "5"))
 KILLS_PER_RUN = 15
 MAX_PAUSE_SECONDS = 25
-RUN_SECONDS = 900
+RUN_SECONDS = 1800  # on a busy machine a run with kills took 15 minutes
 # A part of the command line of processes that Airflow starts for a task.
 TASK_PROCESSES = {"driver": "spark_jobs/", "trainer": "training.train"}
 TARGETS = (*(name for name in SERVICES if name != "spark-history"), *TASK_PROCESSES)
