@@ -3,17 +3,18 @@
 **What.** Trains one model for each chosen preset on the `train` side of `tweets_clean`. A validation part of
 this side is used for early stopping. Each model is evaluated once on the `eval` side. MLflow gets parameters,
 metrics, the model and the version of the table. The baseline `tfidf` is trained first, in seconds. Without a
-champion it becomes the champion at once, if it is better than the majority class. So tweets are scored during
-the other trainings. `compare` writes a report with all new models and the champion: see the tab *Report*. A
-paired bootstrap compares the best new model with the champion. If the new model is significantly better, it
-becomes the champion. Otherwise the reason is stored in its model version in MLflow. With a *Teacher*, a small
-model also learns from the scores of a large model.
+champion it becomes the champion at once, if it is better than the majority class. Tweets are then scored
+during the other trainings. `compare` writes a report with all new models and the champion: see the tab
+*Report*. A paired bootstrap compares the best new model with the champion. If the new model is significantly
+better, it becomes the champion. Otherwise the reason is stored in its model version in MLflow. With a
+*Teacher*, a small model also learns from the scores of a large model.
 
 **When.** After a run that changed `tweets_clean`, if the number of labelled tweets has grown by *Growth*, or
 if settings have changed. After drift was found. Every Sunday at 03:00 UTC, if any labelled tweet has changed.
-On *Trigger*. Without *Trigger* the preset, settings and teacher are those of the champion. If
-`tune_classifier` has found other settings since, they are tried once. A training that is not due is skipped,
-also if no tweet has a label. A training that fails does not stop the others; the run ends as failed.
+On *Trigger*. Without *Trigger* the preset, settings and teacher are those of the champion, unless it is the
+baseline. Other settings that `tune_classifier` has found since are used until their model is compared. A
+training that is not due is skipped, also if no tweet has a label. A training that fails does not stop the
+others; the run ends as failed.
 
 **Needs.** MLflow at `MLFLOW_TRACKING_URI`. All presets except `tfidf` and `minilm` need weights: see
 `docs/training.md`.
@@ -34,6 +35,7 @@ from vaxpulse_dags.training import (
     PROMOTE_OPTIONS,
     TRAIN_SCHEMA,
     choose_next,
+    plan,
     plan_baseline,
     plan_trainings,
     training_command,
@@ -70,14 +72,15 @@ def train_classifiers() -> None:
         min_agreement="{{ params.min_agreement }}",
         champion="{{ params.champion }}",
     )
+    planned = plan()
     train_baseline = training_task(
-        "train_baseline", training, options=plan_baseline(), options_schema=TRAIN_SCHEMA, trains=True
+        "train_baseline", training, options=plan_baseline(planned), options_schema=TRAIN_SCHEMA, trains=True
     )
     promote_baseline = training_task("promote_baseline", [*comparison, "--first-champion"], outlets=[MODELS])
     train = training_task(
         "train",
         training,
-        options=plan_trainings(),
+        options=plan_trainings(planned),
         options_schema=TRAIN_SCHEMA,
         trains=True,
         max_active_tis_per_dagrun=1,
@@ -90,7 +93,7 @@ def train_classifiers() -> None:
         # One preset without weights must not block the others. Without a new model it is skipped.
         trigger_rule="all_done",
     )
-    # The state of a run is that of its last tasks. This one fails the run if a training has failed.
+    # The state of a run is that of its last tasks. This one fails the run if one of these has failed.
     all_trained = EmptyOperator(task_id="all_trained", trigger_rule="none_failed")
 
     approve = ApprovalOperator(
@@ -109,8 +112,7 @@ def train_classifiers() -> None:
 
     chosen = choose_next(compare.output)
     train_baseline >> promote_baseline >> train >> compare >> chosen >> approve >> promote
-    train_baseline >> compare
-    [train_baseline, train] >> all_trained
+    [train_baseline, promote_baseline, train] >> all_trained
     chosen >> promote
 
 

@@ -1,11 +1,11 @@
 """### Search for better settings of a classifier
 
 **What.** Optuna searches learning rate, batch size, dropout, epochs and weight decay of one preset. Each
-trial trains on the `train` side of `tweets_clean`. The objective is the loss on the validation part. A trial
-with a greater loss than the median of the earlier trials is stopped early. The `eval` side is not used.
+trial trains on the `train` side of `tweets_clean`. The objective is measured on the validation part. A trial
+with a greater objective than the median of the earlier trials is stopped early. The `eval` side is not used.
 MLflow has one run for the search and one child run per trial. The best settings are in the artifact
-`preset.json` of the search, and in the last line of the log. Copy them into *Settings* of
-`train_classifiers`.
+`preset.json` of the search, and in the last line of the log. If the champion has this preset, the next run of
+`train_classifiers` without *Trigger* uses them. To use them at once, copy them into *Settings*.
 
 **When.** On *Trigger*.
 

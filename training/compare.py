@@ -137,7 +137,7 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
         # The champion's version was deleted, so that no tweet would be scored.
         result |= {"preset": opponent.tags["preset"], "version": str(opponent.version), "promote": True}
         result["reason"] = f"version {opponent.version} is the champion again: {decision.reason}"
-    if versions[best] != result["instead_of"]:
+    if not decision.promote and not is_champion:
         registry.challenge(versions[best])
 
     outcome = "to be promoted" if decision.promote else "the champion" if is_champion else "not promoted"

@@ -18,7 +18,7 @@ from onnx_model.ngrams import count_ngrams, new_transformer, score_ngrams, weigh
 from training.fine_tuning.targets import class_shares, class_weights
 from training.models.presets import NgramConfig
 
-MAX_ITERATIONS = 1000  # about 60 are needed
+MAX_ITERATIONS = 1000  # about 80 are needed
 
 
 @dataclass(frozen=True)

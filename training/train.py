@@ -16,7 +16,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +70,14 @@ def train(arguments: argparse.Namespace) -> None:
     )
     sizes = ", ".join(f"{len(rows):,} {name}" for name, rows in tweets.parts().items())
     logger.info("%s rows of %s version %d", sizes, tweets.uri, tweets.table_version)
+    try:
+        distillation = distillation_data_for(config, tweets, arguments)
+    except InputError as lost:
+        if not arguments.keep_recipe:
+            raise
+        logger.info("without the teacher of the champion's recipe: %s", lost)
+        config, distillation = replace(config, teacher=None), None
     recipe, libraries = choose_recipe(config), library_versions()
-    distillation = distillation_data_for(config, tweets, arguments)
     identity = {
         "config_digest": config.digest(recipe.weights_sha256, libraries),
         "dataset_digest": digest_of(tweets, distillation),
@@ -81,7 +87,8 @@ def train(arguments: argparse.Namespace) -> None:
         return
 
     if arguments.devices > 1 and isinstance(config, TrainingConfig) and "WORLD_SIZE" not in os.environ:
-        # Only now, because torchrun does not pass on the exit statuses of the checks.
+        # Only after the checks, because torchrun does not pass on their exit statuses.
+        check_devices(config, arguments.devices)
         command.restart_with_torchrun("training.train", arguments.command_line, arguments.devices)
 
     from training.evaluation.evaluate import evaluate  # after the checks, because it imports matplotlib
@@ -154,6 +161,19 @@ def train(arguments: argparse.Namespace) -> None:
 
     summary = "%s: accuracy %.4f, macro-F1 %.4f, RMSE %.4f; trained in %.0f s, %.0f samples/s"
     logger.info(summary, config.preset, *(metrics[metric] for metric in SUMMARY))
+
+
+def check_devices(config: TrainingConfig, devices: int) -> None:
+    """Raise InputError if the machine has fewer GPUs, or if a batch cannot be divided among the devices."""
+    import torch
+
+    gpus = torch.cuda.device_count()
+    if 0 < gpus < devices:
+        raise InputError(f"--devices {devices} is more than the {gpus} GPUs of this machine")
+    if config.batch_size % devices:
+        raise InputError(
+            f"a batch of {config.batch_size} rows cannot be divided among {devices} devices: set --batch-size"
+        )
 
 
 def distillation_data_for(

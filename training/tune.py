@@ -194,7 +194,8 @@ def tune(arguments: argparse.Namespace) -> dict[str, Any]:
                 "trials.csv": study.trials_dataframe().to_csv().encode(),
             }
         )
-        if isinstance(tracker, MlflowTracker):
+        is_whole = arguments.max_train_rows is None and arguments.checkpoint is None
+        if isinstance(tracker, MlflowTracker) and is_whole:
             Registry(arguments.experiment).keep_tuned_settings(config.preset, best)
         tracker.log_metrics({BEST_OBJECTIVE: study.best_value, "trials": len(study.trials)}, 0)
     logger.info(

@@ -143,8 +143,12 @@ def order_trainings(options: list[dict[str, Any]], require_approval: bool) -> di
     return {"baseline": first, "others": [each for each in options if each not in first]}
 
 
+@task
 def plan() -> dict[str, list[dict[str, Any]]]:
-    """Return the options of the trainings of the current run of `train_classifiers`, in their order."""
+    """Return the options of the trainings of the current run of `train_classifiers`, in their order.
+
+    One task reads the versions of the tables, so that all models are trained on the same tweets.
+    """
     context = get_current_context()
     events = [event for events in context["triggering_asset_events"].values() for event in events]
     options = build_training_options(
@@ -157,17 +161,17 @@ def plan() -> dict[str, list[dict[str, Any]]]:
     return order_trainings(options, context["params"]["require_approval"])
 
 
+# Two tasks, because Airflow cannot map a task over a part of an XCom.
 @task
-def plan_baseline() -> list[dict[str, Any]]:
+def plan_baseline(planned: Mapping[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     """Return the options of the baseline's training if it precedes the others, otherwise none."""
-    return plan()["baseline"]
+    return planned["baseline"]
 
 
-# Another task, because a task cannot be mapped over a part of an XCom.
 @task
-def plan_trainings() -> list[dict[str, Any]]:
+def plan_trainings(planned: Mapping[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     """Return the options of the other trainings."""
-    return plan()["others"]
+    return planned["others"]
 
 
 @task.branch(task_id="choose")

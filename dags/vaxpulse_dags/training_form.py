@@ -79,7 +79,7 @@ TRAIN_PARAMS = {
         enum=list(COMPARISON_METRICS),
         title="Metric of the comparison",
         description="rmse and loss find a real improvement about twice as often as accuracy and macro_f1, "
-        "because they also use how sure the model is.",
+        "because they also use the probabilities.",
     ),
     "min_agreement": Param(
         0.34,

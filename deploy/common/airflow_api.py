@@ -66,7 +66,7 @@ class AirflowApi:
         return response.json()
 
     def repeat_reads(self) -> None:
-        """From now on repeat a read for about two minutes if Airflow does not answer, or answers with 5xx.
+        """From now on repeat a read for about two minutes if Airflow refuses it or answers with 5xx.
 
         For commands that follow a run: a service that died is started again meanwhile.
         """

@@ -154,9 +154,10 @@ def test_first_baseline_becomes_the_champion_before_the_other_trainings(dag_bag)
     assert "--first-champion" in promote.command
     train = dag.get_task("train")
     assert train.upstream_task_ids == {"plan_trainings", "promote_baseline"}
+    for planning in ("plan_baseline", "plan_trainings"):  # on the same version of the table
+        assert dag.get_task(planning).upstream_task_ids == {"plan"}
     assert train.trigger_rule == "all_done"
-    # A new baseline is compared even if no other training is due.
-    assert dag.get_task("compare").upstream_task_ids == {"train_baseline", "train"}
+    assert dag.get_task("compare").upstream_task_ids == {"train"}
 
 
 @pytest.mark.parametrize(
@@ -213,7 +214,7 @@ def test_a_failed_training_blocks_no_other_and_fails_the_run(dag_bag):
     dag = dag_bag.dags["train_classifiers"]
     assert dag.get_task("train").trigger_rule == dag.get_task("compare").trigger_rule == "all_done"
     last = dag.get_task("all_trained")
-    assert last.upstream_task_ids == {"train_baseline", "train"}
+    assert last.upstream_task_ids == {"train_baseline", "promote_baseline", "train"}
     assert (last.trigger_rule, last.downstream_task_ids) == ("none_failed", set())
 
 

@@ -5,10 +5,13 @@ from typing import Any
 
 import pytest
 
+from contracts.mlflow_names import COMPARED_TAG
 from training import scheduled
-from training.models.presets import TrainingConfig
+from training.models.checkpoints import weights_folder
+from training.models.presets import BERT_JAR, TrainingConfig
 from training.options import arg_parser, build_config
 from training.scheduled import scheduled_config
+from training.tracking.tracker import FinishedRun
 
 
 def config(*options: str) -> Any:
@@ -29,13 +32,13 @@ class FakeRegistry:
 
 
 class FakeTracker:
-    """Has finished runs of the configs with these learning rates."""
+    """Has a finished run of the config with a learning rate, with or without a comparison."""
 
-    def __init__(self, *learning_rates: float) -> None:
-        self.finished = [str(rate) for rate in learning_rates]
+    def __init__(self, learning_rate: float = 0, is_compared: bool = True) -> None:
+        self.digest, self.tags = str(learning_rate), {COMPARED_TAG: "3"} if is_compared else {}
 
-    def finished_runs(self, tags: dict[str, str]) -> list[str]:
-        return [each for each in self.finished if each == tags["config_digest"]]
+    def finished_runs(self, tags: dict[str, str]) -> list[FinishedRun]:
+        return [FinishedRun("run", 0, self.tags, {})] if tags["config_digest"] == self.digest else []
 
 
 @pytest.fixture(autouse=True)
@@ -80,6 +83,17 @@ def test_settings_of_a_search_are_tried_once() -> None:
     tried = scheduled_config(config(*DEFAULT), registry, FakeTracker(0.001))
     assert (kept.learning_rate, kept.batch_size) == (0.001, 32)
     assert tried == replace(kept, learning_rate=0.002, batch_size=8)
+    # Its model is compared by the next run if the comparison failed.
+    waiting = scheduled_config(config(*DEFAULT), registry, FakeTracker(0.002, is_compared=False))
+    assert waiting == tried
+
+
+def test_weights_that_an_earlier_version_downloaded_for_bert_are_found() -> None:
+    champion = asdict(config(*CHAMPION)) | {"checkpoint": "bert-base-uncased"}
+    recipe = (config(*DEFAULT), FakeRegistry(champion, {}), FakeTracker())
+    assert scheduled_config(*recipe).checkpoint == "bert-base-uncased"
+    (weights_folder() / "bert").mkdir(parents=True)
+    assert scheduled_config(*recipe).checkpoint == BERT_JAR
 
 
 def test_the_baseline_stays_as_it_is() -> None:

@@ -124,7 +124,7 @@ def test_the_first_champion_is_the_baseline_until_a_better_model_is_promoted(
     assert (result["preset"], result["promote"], result["instead_of"]) == ("tfidf", False, "1")
     page = (tmp_path / "report.html").read_text()
     assert "tfidf, version 1: the champion" in page
-    assert "What bert adds over tfidf" in page
+    assert "Difference between bert and tfidf" in page
     assert "worse" in page
     assert "that of the majority class" in client.get_model_version(REGISTERED_MODEL, "1").tags["reason"]
 
@@ -133,7 +133,7 @@ def test_the_first_champion_is_the_baseline_until_a_better_model_is_promoted(
     assert train.main([*bert, "--seed", "1"]) == 0
     assert compare.main([*comparison, "run-2", "--first-champion"]) == NOTHING_TO_DO
     assert compare.main([*comparison, "run-2", "--report", str(tmp_path)]) == 0
-    assert "What bert adds over tfidf" in (tmp_path / "report.html").read_text()
+    assert "Difference between bert and tfidf" in (tmp_path / "report.html").read_text()
 
 
 def test_folds_of_the_baseline_are_evaluated(tweets_table, capsys) -> None:

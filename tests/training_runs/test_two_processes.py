@@ -65,7 +65,8 @@ def test_devices_start_a_process_each_and_one_of_them_records_the_model(
     record = json.loads((tmp_path / "model" / "training_run.json").read_text())
     assert record["device"]["processes"] == 2
     # A mistake is reported as without several devices.
-    mistaken = subprocess.run(
-        [*command, "--tweets-version", "9"], cwd=REPOSITORY, env=environment, capture_output=True, check=False
-    )
-    assert (mistaken.returncode, mistaken.stderr.count(b"error: ")) == (BAD_INPUT, 1)
+    for mistake in (["--tweets-version", "9"], ["--batch-size", "15"]):
+        mistaken = subprocess.run(
+            [*command, *mistake], cwd=REPOSITORY, env=environment, capture_output=True, check=False
+        )
+        assert (mistaken.returncode, mistaken.stderr.count(b"error: ")) == (BAD_INPUT, 1)

@@ -1,4 +1,4 @@
-"""What a candidate adds over the baseline: differences of metrics on the same eval rows, with intervals."""
+"""Differences between a candidate and the baseline on the same eval rows, with intervals."""
 
 from collections.abc import Mapping
 
@@ -47,7 +47,7 @@ def added_value_section(candidate: str, baseline: str, differences: Differences)
         for name, (value, low, high) in differences.items()
     ]
     return Section(
-        f"What {candidate} adds over {baseline}",
+        f"Difference between {candidate} and {baseline}",
         f"{baseline} is the baseline: it counts n-grams and is trained in seconds. The differences are those "
         "on the eval rows that both have predicted, each with a 95 % interval of a paired bootstrap.",
         tables=[Table(["metric", "difference", "result"], rows)],

@@ -12,6 +12,7 @@ from contracts.mlflow_names import (
     TRAIN_SAMPLES_PER_SECOND,
     TRAIN_SECONDS,
     TRAIN_STEPS_PER_SECOND,
+    VALIDATION_LOSS,
 )
 from reporting.figures import Draw, draw_picture
 from reporting.page import Picture, Section, Table, render
@@ -107,7 +108,7 @@ def study_table(models: Sequence[ComparedModel]) -> Table:
             model.name,
             f"{last_step(model):,}" if last_step(model) else "",
             _figure(model.recorded, "train/mean_loss", ".3f"),
-            _figure(model.recorded, "validation/loss", ".3f"),
+            _figure(model.recorded, VALIDATION_LOSS, ".3f"),
             *(_figure(model.metrics, column, ".3f") for column in STUDY_COLUMNS),
             *(_figure(model.recorded, column, ",.1f") for column in STUDY_SPEED),
         ]

@@ -151,7 +151,7 @@ def headlines(probabilities: npt.NDArray[np.float64], rows: pd.DataFrame) -> dic
 def choose_precision(predicted: Mapping[Precision, npt.NDArray[np.float64]]) -> Precision:
     """Return `int8` if it exists, is fast on this processor, and gives nearly all rows the label of float32.
 
-    The labels of all rows say more than the difference of two accuracies, which depends on a few rows.
+    A difference of two accuracies would depend on a few rows; equal labels are counted on all rows.
 
     Args:
         predicted: (rows, 3) probabilities of the validation part by precision.

@@ -35,7 +35,7 @@ WIDTH_MULTIPLE = {"cpu": 1, "cuda": 8, "mps": 1}
 
 @dataclass(frozen=True)
 class FineTuned:
-    """The weights with the smallest validation loss, on the CPU.
+    """The weights with the smallest objective on the validation part, on the CPU.
 
     Attributes:
         model: the classifier.

