@@ -24,8 +24,6 @@ provide them. Clear the task to retry: an interrupted training is resumed. If `c
 compares the model. If the champion's version was deleted, the latest former champion is compared instead.
 """
 
-from typing import Any
-
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag
@@ -74,7 +72,7 @@ def train_classifiers() -> None:
         min_agreement="{{ params.min_agreement }}",
         champion="{{ params.champion }}",
     )
-    planned: Any = plan()
+    planned = plan()
     train_baseline = training_task(
         "train_baseline", training, options=plan_baseline(planned), options_schema=TRAIN_SCHEMA, trains=True
     )

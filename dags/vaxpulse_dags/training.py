@@ -163,14 +163,14 @@ def plan() -> dict[str, list[dict[str, Any]]]:
 
 # Two tasks, because Airflow cannot map a task over a part of an XCom.
 @task
-def plan_baseline(planned: Mapping[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """Return the options of the baseline's training if it precedes the others, otherwise none."""
+def plan_baseline(planned: Any) -> list[dict[str, Any]]:
+    """Return the baseline's options from the result of `plan`, none if it does not precede the others."""
     return planned["baseline"]
 
 
 @task
-def plan_trainings(planned: Mapping[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """Return the options of the other trainings."""
+def plan_trainings(planned: Any) -> list[dict[str, Any]]:
+    """Return the options of the other trainings from the result of `plan`."""
     return planned["others"]
 
 
