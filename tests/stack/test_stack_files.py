@@ -33,7 +33,14 @@ def variables(monkeypatch):
     return settings.new_environment(gpu=False)
 
 
-@pytest.mark.skipif(not shutil.which("docker"), reason="`docker compose config` needs the docker command")
+def has_docker_compose() -> bool:
+    """Return whether the docker command exists and has the plugin Compose."""
+    if not shutil.which("docker"):
+        return False
+    return not subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode
+
+
+@pytest.mark.skipif(not has_docker_compose(), reason="`docker compose config` needs docker with Compose")
 @pytest.mark.parametrize("gpu", [True, False])
 def test_docker_compose_accepts_the_files_and_prints_no_secret(tmp_path, gpu):
     variables = settings.new_environment(gpu=gpu)
