@@ -61,8 +61,8 @@ TRAIN_PARAMS = {
         type=["integer", "null"],
         minimum=1,
         title="Validation interval",
-        description="Also log the validation loss every so many steps, for the learning curves. It does not "
-        "influence the training, which is validated twice per epoch.",
+        description="Also log the validation loss at this interval of steps, for the learning curves. It "
+        "does not influence the training, which is validated twice per epoch.",
     ),
     "growth": Param(
         0.1,
@@ -78,8 +78,8 @@ TRAIN_PARAMS = {
         type="string",
         enum=list(COMPARISON_METRICS),
         title="Metric of the comparison",
-        description="rmse and loss find a real improvement about twice as often as accuracy and macro_f1, "
-        "because they also use the probabilities.",
+        description="rmse and loss use the probabilities, so they detect small improvements more often "
+        "than accuracy and macro_f1.",
     ),
     "min_agreement": Param(
         0.34,

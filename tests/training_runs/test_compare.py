@@ -77,7 +77,7 @@ def test_candidates_are_registered_compared_reported_and_promoted(
     if client.search_registered_models(f"name = '{REGISTERED_MODEL}'"):  # of another module
         client.delete_registered_model(REGISTERED_MODEL)
 
-    # A model that has learnt nothing does not become the first champion.
+    # A model that is not better than the majority class does not become the first champion.
     untrained = compared(capsys, trained, "run-0")
     assert (untrained["promote"], untrained["instead_of"]) == (False, None)
     assert "that of the majority class is" in untrained["reason"]

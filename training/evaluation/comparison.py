@@ -124,7 +124,7 @@ def opponent_metrics(candidate: pd.DataFrame, champion: pd.DataFrame) -> dict[st
 def constant_predictions(rows: pd.DataFrame, label_shares: Mapping[str, float]) -> pd.DataFrame:
     """Return predictions that are the same for all rows: the share of each label in the training rows.
 
-    They predict the majority class. A model that is not better has learnt nothing from the texts.
+    The predicted label is always the majority class, and the texts are not used.
     """
     shares = {
         column: label_shares[str(label)] for label, column in zip(LABELS, PROBABILITY_COLUMNS, strict=True)
