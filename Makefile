@@ -25,11 +25,11 @@ packages:
 	@$(INSTALL) --packages-only
 
 .PHONY: install
-install: packages ## install Python packages, a JDK and jars, if they are missing
+install: packages ## install Python packages, a JDK, jars and weights, if they are missing
 	@$(INSTALL)
 
 .PHONY: run
-run: install ## start all services and ingest a dump: DUMP=path-or-URL, PRESETS="minilm bert" to train again
+run: install ## start all services and ingest a dump: DUMP=path-or-URL, PRESETS="bge-small bert" to train again
 	@$(RUN) start --dump "$(DUMP)" --presets "$(PRESETS)"
 
 .PHONY: status

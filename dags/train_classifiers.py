@@ -16,8 +16,8 @@ baseline. Other settings that `tune_classifier` has found since are used until t
 training that is not due is skipped, also if no tweet has a label. A training that fails does not stop the
 others; the run ends as failed.
 
-**Needs.** MLflow at `MLFLOW_TRACKING_URI`. All presets except `tfidf` and `minilm` need weights: see
-`docs/training.md`.
+**Needs.** MLflow at `MLFLOW_TRACKING_URI`. `tfidf`, `bge-small` and `minilm` are ready to use. The other
+presets need weights: see `docs/training.md`.
 
 **If it fails.** The last line of the log gives the reason. If weights are missing, it also explains how to
 provide them. Clear the task to retry: an interrupted training is resumed. If `compare` failed, the next run

@@ -30,7 +30,7 @@ def scheduled_config(
     if tuned != kept and not was_compared(tracker, tuned):
         logger.info("%s with the settings of the latest search", tuned.preset)
         return tuned
-    logger.info("%s with the champion's recipe", kept.preset)
+    logger.info("%s with %s", kept.preset, "its own values" if kept is config else "the champion's recipe")
     return kept
 
 

@@ -101,7 +101,7 @@ def spark_job(
         job: module of the job.
         options: value of each option.
         task_id: id of the task; by default the name of the job.
-        low_priority: whether the driver runs with nice 10, like trainings. In local mode it does all work.
+        low_priority: whether the driver runs with nice 10. In local mode it does all work.
         operator_arguments: further arguments of SparkJobOperator.
     """
     return SparkJobOperator(

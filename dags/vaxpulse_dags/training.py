@@ -53,7 +53,8 @@ PROMOTE_OPTIONS: dict[str, Any] = {
         "instead_of": {"type": "string", "pattern": "^[0-9]*$"},
     },
 }
-LOW_PRIORITY = ["nice", "-n", "10"]
+# Scoring and exploring have nice 10. They take minutes, and people wait for their reports.
+LOW_PRIORITY = ["nice", "-n", "19"]
 
 
 def training_command(module: str, *arguments: str, **options: Any) -> list[str]:
@@ -79,8 +80,8 @@ def training_task(
         task_id: name of the task.
         command: command line.
         options: further options, or the XCom of a list of them. `options_schema` must describe them.
-        trains: whether the command trains models. Such tasks run one at a time, with low CPU priority (nice
-            10) and a longer timeout.
+        trains: whether the command trains models. Such tasks run one at a time, with the lowest CPU
+            priority and a longer timeout.
         operator_arguments: further arguments of CommandOperator.
     """
     # Only the workers of this queue have the libraries of `training`. A LocalExecutor ignores queues.
@@ -106,6 +107,8 @@ def build_training_options(
 ) -> list[dict[str, Any]]:
     """Return the options of `training.train` for each chosen preset of `train_classifiers`.
 
+    Before the first dump is cleaned, a scheduled run trains nothing.
+
     Args:
         params: values of the trigger form.
         changed_assets: names of the Assets that triggered the run. Empty for scheduled and manual runs.
@@ -113,6 +116,8 @@ def build_training_options(
         version: version of tweets_clean that all presets use. None if the table does not exist.
         scores_version: version of tweets_scored, likewise.
     """
+    if version is None and not is_manual:
+        return []
     only_new_tweets = TWEETS_CLEAN.name in changed_assets and DRIFT.name not in changed_assets
     options = {
         "tweets_version": version,

@@ -7,12 +7,13 @@ from contracts.mlflow_names import COMPARISON_METRICS
 # Presets of the trainer. dags/ does not import training/; a test compares them.
 BASELINE = "tfidf"
 TRANSFORMERS = [
-    *("minilm", "bge-small", "e5-small", "mpnet", "bert"),
+    *("bge-small", "minilm", "e5-small", "mpnet", "bert"),
     *("roberta", "distilbert", "xlnet", "gpt2", "bertweet"),
 ]
 PRESETS = [BASELINE, *TRANSFORMERS]
-PRESET_PARAM = Param("minilm", type="string", enum=PRESETS, title="Model")
-TRANSFORMER_PARAM = Param("minilm", type="string", enum=TRANSFORMERS, title="Model")
+DEFAULT_MODEL = "bge-small"  # `make install` has its weights
+PRESET_PARAM = Param(DEFAULT_MODEL, type="string", enum=PRESETS, title="Model")
+TRANSFORMER_PARAM = Param(DEFAULT_MODEL, type="string", enum=TRANSFORMERS, title="Model")
 SETTINGS_PARAM = Param(
     None,
     type=["object", "null"],
@@ -24,7 +25,7 @@ SETTINGS_PARAM = Param(
 # Trigger form of `train_classifiers`.
 TRAIN_PARAMS = {
     "presets": Param(
-        [BASELINE, "minilm"],
+        [BASELINE, DEFAULT_MODEL],
         type="array",
         minItems=1,
         uniqueItems=True,

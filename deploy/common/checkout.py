@@ -5,6 +5,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[2]
 ENVIRONMENT = REPOSITORY / ".venv"
 JARS = REPOSITORY / ".jars"
+WEIGHTS = REPOSITORY / ".weights"  # of the default model
 CONFIGURATION = REPOSITORY / "deploy" / "conf"  # files that every deployment reads
 PYTHON_VERSION = (3, 11)
 

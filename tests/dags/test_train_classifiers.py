@@ -5,6 +5,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 from deltalake import write_deltalake
 
+from deploy.installation import install
 from vaxpulse_airflow.command import build_options, validate_options
 from vaxpulse_dags.tables import latest_version
 from vaxpulse_dags.training import (
@@ -14,7 +15,7 @@ from vaxpulse_dags.training import (
     build_training_options,
     order_trainings,
 )
-from vaxpulse_dags.training_form import BASELINE
+from vaxpulse_dags.training_form import BASELINE, DEFAULT_MODEL
 
 PARAMS = {
     "presets": ["minilm"],
@@ -51,8 +52,14 @@ def test_each_preset_is_one_training():
     ]
 
 
+def test_scheduled_run_before_the_first_dump_trains_nothing():
+    tables = {"version": None, "scores_version": None}
+    assert build_training_options(PARAMS, [], is_manual=False, **tables) == []
+    assert len(build_training_options(PARAMS, [], is_manual=True, **tables)) == 1
+
+
 def test_trainings_read_the_tables_of_the_platform_with_low_priority(dag_bag):
-    train = ["nice", "-n", "10", "python", "-m", "training.train"]
+    train = ["nice", "-n", "19", "python", "-m", "training.train"]
     mapped = dag_bag.dags["train_classifiers"].get_task("train")
     assert mapped.partial_kwargs["command"] == [
         *train,
@@ -90,9 +97,9 @@ def test_latest_version_of_a_missing_table_is_none(tmp_path):
     ],
 )
 def test_trigger_of_the_run_decides_whether_a_training_is_due(changed_assets, is_manual, params, expected):
-    (options,) = build_training_options(PARAMS | params, changed_assets, is_manual, None, None)
+    (options,) = build_training_options(PARAMS | params, changed_assets, is_manual, 7, None)
     kept = [] if is_manual else ["--keep-recipe"]
-    assert arguments(options) == ["--preset=minilm", *expected, *kept]
+    assert arguments(options) == ["--preset=minilm", "--tweets-version=7", *expected, *kept]
 
 
 def test_a_scheduled_run_keeps_the_recipe_of_the_champion_beside_the_baseline():
@@ -146,7 +153,7 @@ def test_baseline_is_trained_first_if_it_needs_no_approval_and_others_follow(
 
 def test_first_baseline_becomes_the_champion_before_the_other_trainings(dag_bag):
     dag = dag_bag.dags["train_classifiers"]
-    assert dag.params["presets"] == ["tfidf", "minilm"]
+    assert dag.params["presets"] == ["tfidf", "bge-small"]
     promote = dag.get_task("promote_baseline")
     assert promote.upstream_task_ids == {"train_baseline"}
     assert promote.trigger_rule == "all_success"  # without a new baseline there is nothing to promote
@@ -229,3 +236,4 @@ def test_presets_in_the_form_are_those_of_the_trainer(dag_bag):
         presets.TRANSFORMERS
     )
     assert presets.BASELINE == BASELINE
+    assert DEFAULT_MODEL == install.DEFAULT_MODEL

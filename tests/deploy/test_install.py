@@ -28,6 +28,7 @@ def lock_folder(tmp_path, monkeypatch):
         monkeypatch.setattr(module, "REPOSITORY", tmp_path)
     for module in (install, jars):
         monkeypatch.setattr(module, "JARS", tmp_path / ".jars")
+    monkeypatch.setattr(install, "WEIGHTS", tmp_path / ".weights")
     for module in (install, downloads, packages):
         monkeypatch.setattr(module, "ENVIRONMENT", tmp_path / ".venv")
     (tmp_path / ".venv").mkdir()
@@ -191,6 +192,26 @@ def test_failure_is_explained_with_and_without_a_terminal(lock_folder, monkeypat
 @pytest.mark.usefixtures("lock_folder")
 def test_successful_download_raises_nothing():
     downloads.run_downloader([sys.executable, "-c", ""])
+
+
+def test_weights_of_an_earlier_version_are_replaced(lock_folder, monkeypatch):
+    old = lock_folder / ".weights" / "bge-small" / "model.safetensors"
+    old.parent.mkdir(parents=True)
+    old.touch()
+    (lock_folder / "training" / "models").mkdir(parents=True)
+    (lock_folder / install.WEIGHTS_LOCK).write_text("hash")
+    commands = []
+
+    def fetch(command):
+        assert not old.exists()
+        (lock_folder / ".weights").mkdir()
+        commands.append(command)
+
+    monkeypatch.setattr(install, "run_downloader", fetch)
+    for _ in range(2):
+        install.install_weights()
+    [command] = commands
+    assert command[2:] == ["training.models.weights", "--preset", "bge-small", "--folder", install.WEIGHTS]
 
 
 def test_changed_jar_is_refused_and_removed(lock_folder, monkeypatch):

@@ -155,7 +155,7 @@ def test_killed_runs_leave_the_tables_and_metrics_of_an_undisturbed_run() -> Non
         wait_until(lambda: not has_runs(platform, "running", "queued"), RUN_SECONDS, "runs do not end")
         expected = read_result(platform)
     assert all(expected.tables.values())
-    assert [name for name, *_ in expected.metrics] == ["minilm", "tfidf"]  # the newest first
+    assert [name for name, *_ in expected.metrics] == ["bge-small", "tfidf"]  # the newest first
     killed: Counter[str] = Counter()
     for number, kills in enumerate(draw_runs(SEED, KILLS_OF_EACH), start=1):
         with new_platform() as platform:

@@ -44,7 +44,7 @@ def test_first_run_takes_a_dump_to_a_trained_model(platform):
         "accepted in the dump",
         "quarantined in the dump",
         "Models, measured on the eval side",
-        "minilm",
+        "bge-small",
         "tfidf",
         "Airflow",
         "credentials.json",
@@ -85,7 +85,7 @@ def test_no_text_is_on_both_sides_of_the_split(platform):
     assert {row["split"] for row in sides} >= {"train", "eval"}
 
 
-@pytest.mark.parametrize("preset", ["tfidf", "minilm"])
+@pytest.mark.parametrize("preset", ["tfidf", "bge-small"])
 def test_training_run_records_its_data_and_its_airflow_run(platform, preset):
     [model] = [each for each in summary.models(platform.settings) if each["preset"] == preset]
     assert model["airflow_run_id"]
@@ -171,14 +171,14 @@ def test_failed_run_arrives_once_at_a_webhook_and_is_in_the_status(platform, web
         follow(api, "retract_dump", failed, ignore_progress)
     for _ in range(2):
         follow(api, "watch_platform", api.trigger("watch_platform", {}), ignore_progress)
-    [alert] = [request for request in webhook.requests if request["cause"] == "failed run"]
-    assert alert["title"] == "A run of retract_dump failed"
-    assert alert["link"] == f"{api.url}/dags/retract_dump/runs/{failed}"
+    link = f"{api.url}/dags/retract_dump/runs/{failed}"
+    # Another run may have failed before, on a busy machine.
+    titles = [request["title"] for request in webhook.requests if request["link"] == link]
+    assert titles == ["A run of retract_dump failed"], webhook.requests
     status = json.loads(platform.make("status", "FORMAT=json").stdout)
     assert status["unchecked"] == {}
     # The disk of the machine may be a problem, too.
-    of_runs = [problem for problem in status["problems"] if problem["cause"] == "failed run"]
-    assert [(problem["title"], problem["link"]) for problem in of_runs] == [(alert["title"], alert["link"])]
+    assert [problem["title"] for problem in status["problems"] if problem["link"] == link] == titles
 
 
 def test_each_stage_of_the_first_run_has_metrics(platform):

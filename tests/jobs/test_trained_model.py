@@ -34,7 +34,9 @@ def test_export_of_the_trainer_has_the_probabilities_of_the_trained_model(
     command = [sys.executable, "-m", "training.train", *options]
     subprocess.run(command, check=True, cwd=REPOSITORY, env=environment, timeout=300)
 
-    model = read_model(spark, f"{tmp_path}/trained/onnx", "trained", "1")
+    # Another test on this session has given Spark a folder with the name onnx.
+    export = (tmp_path / "trained" / "onnx").rename(tmp_path / "trained" / "exported")
+    model = read_model(spark, str(export), "trained", "1")
     assert sum(map(sum, model.metadata.confusion_by_label)) == model.metadata.eval_rows
     texts = tweets["safe_text"].tolist()[:40]
     rows = spark.createDataFrame(list(enumerate(texts)), "row int, text string")

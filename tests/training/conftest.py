@@ -30,6 +30,7 @@ def isolated_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ite
     for name in [name for name in os.environ if name.startswith(("MLFLOW_", "AIRFLOW_CTX_", "VAXPULSE_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("VAXPULSE_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.setattr("training.models.checkpoints.INSTALLED_WEIGHTS", tmp_path / "installed")
     monkeypatch.setenv("VAXPULSE_STATE", str(tmp_path / "state"))
     for name in (
         "MLFLOW_TRACKING_USERNAME",

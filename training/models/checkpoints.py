@@ -17,6 +17,10 @@ HASHED_FILES = ("*.json", "*.safetensors", "*.bin", "*.txt", "*.codes", "*.model
 ENCODER_FOLDER = "encoder"  # checkpoint within the folder of a trained model with mean pooling
 
 
+# The weights of the default model, which `make install` and the image of the training worker have.
+INSTALLED_WEIGHTS = Path(__file__).parents[2] / ".weights"
+
+
 def weights_folder() -> Path:
     """Return the folder in which `make weights` creates a folder per preset."""
     return Path(os.environ.get("VAXPULSE_WEIGHTS") or Path(__file__).parents[2] / "var" / "weights")
@@ -25,7 +29,8 @@ def weights_folder() -> Path:
 def resolve_checkpoint(name: str) -> Path:
     """Return a folder with config.json, weights and tokenizer of a checkpoint.
 
-    Weights that `make weights` has fetched come first, then a folder, then the hub or its cache.
+    Weights that `make weights` or `make install` has fetched come first, then a folder, then the hub or its
+    cache.
 
     Raises:
         InputError: there is no such checkpoint, or the hub does not answer and its cache lacks the
@@ -35,8 +40,9 @@ def resolve_checkpoint(name: str) -> Path:
     if name == PACKAGED_MINILM:
         return _packaged_minilm()
     preset = next((preset for preset, values in TRANSFORMERS.items() if values.checkpoint == name), None)
-    if preset and (weights_folder() / preset).is_dir():
-        return _complete(weights_folder() / preset)
+    for fetched in (weights_folder(), INSTALLED_WEIGHTS):
+        if preset and (fetched / preset).is_dir():
+            return _complete(fetched / preset)
     if name in FETCHED:
         raise InputError(
             f"the weights of the preset {preset} are missing: run make weights PRESET={preset}, or give "

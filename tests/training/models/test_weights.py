@@ -43,14 +43,14 @@ def test_only_one_format_of_the_weights_is_fetched_from_the_hub(
         lambda *_: ["model.safetensors", "pytorch_model.bin", "flax_model.msgpack"],
     )
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
-    assert weights.fetch("roberta") == weights_folder() / "roberta"
+    assert weights.fetch("roberta", weights_folder()) == weights_folder() / "roberta"
     assert (weights_folder() / "roberta" / "model.safetensors").is_file()
 
 
 def test_existing_weights_are_not_fetched_again(monkeypatch) -> None:
     (weights_folder() / "bert").mkdir(parents=True)
     monkeypatch.setattr(weights, "fetch_converted", lambda *_: pytest.fail("fetched again"))
-    assert weights.fetch("bert") == weights_folder() / "bert"
+    assert weights.fetch("bert", weights_folder()) == weights_folder() / "bert"
 
 
 def test_mpnet_is_unpacked_only_if_its_hash_is_correct(
