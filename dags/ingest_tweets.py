@@ -56,7 +56,8 @@ log = logging.getLogger(__name__)
     schedule=AssetOrTimeSchedule(
         timetable=CronTriggerTimetable("0 0 * * *", timezone="UTC"), assets=[LANDED_DUMPS]
     ),
-    start_date=START_DATE,
+    # The first run delivers the files that were in a landing folder before the first start.
+    start_date=START_DATE.replace(hour=0, minute=0, second=0),
     catchup=True,  # also for missed days; a run without new dumps takes seconds
     max_active_runs=1,  # dumps are loaded in the order of delivery; further runs are queued
     default_args=DEFAULT_ARGS,

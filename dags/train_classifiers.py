@@ -29,15 +29,15 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag
 
 from vaxpulse_dags.access import MODELERS
-from vaxpulse_dags.assets import DRIFT, MODELS, TWEETS_CLEAN, TWEETS_SCORED, report_uri
+from vaxpulse_dags.assets import DRIFT, MODELS, TWEETS_CLEAN, report_uri
 from vaxpulse_dags.tasks import DEFAULT_ARGS, START_DATE
 from vaxpulse_dags.training import (
     PROMOTE_OPTIONS,
-    TRAIN_SCHEMA,
     choose_next,
     plan,
     plan_baseline,
     plan_trainings,
+    train_models,
     training_command,
     training_task,
 )
@@ -60,7 +60,6 @@ from vaxpulse_dags.training_form import TRAIN_PARAMS
 )
 def train_classifiers() -> None:
     """Train the baseline and the other chosen presets, compare, promote."""
-    training = training_command("train", tweets=TWEETS_CLEAN.uri, scores=TWEETS_SCORED.uri)
     comparison = training_command(
         "compare",
         airflow_run_id="{{ run_id }}",
@@ -73,16 +72,12 @@ def train_classifiers() -> None:
         champion="{{ params.champion }}",
     )
     planned = plan()
-    train_baseline = training_task(
-        "train_baseline", training, options=plan_baseline(planned), options_schema=TRAIN_SCHEMA, trains=True
-    )
+    # The first scores wait for the baseline.
+    train_baseline = train_models("train_baseline", plan_baseline(planned), low_priority=False)
     promote_baseline = training_task("promote_baseline", [*comparison, "--first-champion"], outlets=[MODELS])
-    train = training_task(
+    train = train_models(
         "train",
-        training,
-        options=plan_trainings(planned),
-        options_schema=TRAIN_SCHEMA,
-        trains=True,
+        plan_trainings(planned),
         max_active_tis_per_dagrun=1,
         trigger_rule="all_done",  # the baseline is skipped if it is not chosen or not due
     )

@@ -15,8 +15,8 @@ from vaxpulse_airflow.spark_job import SparkJobOperator
 
 log = logging.getLogger(__name__)
 
-# Day of the first start of the deployment. DAGs with catchup create no runs for earlier days.
-START_DATE: datetime = timezone.parse(os.environ["VAXPULSE_FIRST_DAY"])
+# Time of the first start of the deployment. There are no scheduled runs for earlier times.
+START_DATE: datetime = timezone.parse(os.environ["VAXPULSE_START_DATE"])
 
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": "vaxpulse",

@@ -72,6 +72,7 @@ def training_task(
     *,
     options: XComArg | Mapping[str, Any] | None = None,
     trains: bool = False,
+    low_priority: bool = True,
     **operator_arguments: Any,
 ) -> Any:
     """Return the task that runs a command of `training`, or one mapped task for each element of an XCom.
@@ -80,15 +81,15 @@ def training_task(
         task_id: name of the task.
         command: command line.
         options: further options, or the XCom of a list of them. `options_schema` must describe them.
-        trains: whether the command trains models. Such tasks run one at a time, with the lowest CPU
-            priority and a longer timeout.
+        trains: whether the command trains models. Such tasks run one at a time, with a longer timeout.
+        low_priority: whether a training has the lowest CPU priority.
         operator_arguments: further arguments of CommandOperator.
     """
     # Only the workers of this queue have the libraries of `training`. A LocalExecutor ignores queues.
     settings: dict[str, Any] = {"task_id": task_id, "queue": "gpu", "command": command, **OUTAGE_RETRIES}
     if trains:
         settings |= {
-            "command": [*LOW_PRIORITY, *command],
+            "command": [*LOW_PRIORITY, *command] if low_priority else command,
             "pool": "gpu",
             "execution_timeout": TRAINING_TIMEOUT,
         }
@@ -96,6 +97,18 @@ def training_task(
     if isinstance(options, XComArg):
         return CommandOperator.partial(**settings).expand(options=options)
     return CommandOperator(options=options, **settings)
+
+
+def train_models(task_id: str, options: XComArg, **operator_arguments: Any) -> Any:
+    """Return the mapped task that trains a model for each element of an XCom."""
+    return training_task(
+        task_id,
+        training_command("train", tweets=TWEETS_CLEAN.uri, scores=TWEETS_SCORED.uri),
+        options=options,
+        options_schema=TRAIN_SCHEMA,
+        trains=True,
+        **operator_arguments,
+    )
 
 
 def build_training_options(

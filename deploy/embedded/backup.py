@@ -37,7 +37,7 @@ MANIFEST = "backup.json"
 FORMAT = 1
 # Without logs, temporary files, and files that are written at each start.
 FOLDERS = ("hdfs/name", "hdfs/data", "mlflow/artifacts", "landing")
-FILES = ("run/secrets.json", "run/first-day", "ports.json")
+FILES = ("run/secrets.json", "run/start-date", "ports.json")
 # A newer release of these may have changed the data, and no release reads data of a newer one.
 PACKAGES = ("apache-airflow", "mlflow", "optuna")
 
@@ -157,7 +157,7 @@ def restore(settings: Settings, source: Path, report: Report) -> None:
         for path in settings.home.iterdir():
             if path.name != "run":
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-        for name in ("secrets.json", "first-day"):
+        for name in ("secrets.json", "start-date"):
             (settings.home / "run" / name).unlink(missing_ok=True)
         raise
 

@@ -117,12 +117,12 @@ class Settings:
         return generated | existing
 
     @cached_property
-    def first_day(self) -> str:
-        """Return the day of the first start, from which Airflow catches up."""
-        path = self.home / "run" / "first-day"
+    def start_date(self) -> str:
+        """Return the time of the first start. Airflow creates no scheduled runs for earlier times."""
+        path = self.home / "run" / "start-date"
         if not path.exists():
             self.folder("run")
-            write_private(path, datetime.now(UTC).date().isoformat())
+            write_private(path, datetime.now(UTC).isoformat(timespec="seconds"))
         return path.read_text()
 
     def save(self) -> None:
@@ -203,7 +203,7 @@ class Settings:
             "VAXPULSE_DATANODE_HOSTNAME": HOST,
             "VAXPULSE_DATANODE_HEADER": self.secrets["datanode_header"],
             "VAXPULSE_LANDING": str(self.folder("landing")),
-            "VAXPULSE_FIRST_DAY": self.first_day,
+            "VAXPULSE_START_DATE": self.start_date,
             "VAXPULSE_WATCHED": json.dumps(asdict(self.watched)),
             "VAXPULSE_SELF_REVIEW": "allowed",  # the administrator is the only user
             "VAXPULSE_MLFLOW_URL": self.url("mlflow"),

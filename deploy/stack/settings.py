@@ -42,7 +42,7 @@ def new_environment(*, gpu: bool) -> dict[str, str]:
     cpu = {"COMPOSE_FILE": "docker-compose.yaml:docker-compose.cpu.yaml"}
     return {
         **({"COMPOSE_PROFILES": "gpu"} if gpu else cpu),
-        "VAXPULSE_FIRST_DAY": datetime.now(UTC).date().isoformat(),
+        "VAXPULSE_START_DATE": datetime.now(UTC).isoformat(timespec="seconds"),
         **{name: os.environ.get(name) or str(port) for name, port in port_variables().items()},
         **{name: secrets.token_urlsafe(24) for name in passwords},
         "DATANODE_HEADER": f"X-{secrets.token_hex(16)}",  # hex digits are valid in header names

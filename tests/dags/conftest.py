@@ -20,7 +20,7 @@ os.environ |= {
     "AIRFLOW__API__BASE_URL": "http://airflow:8080",
     "VAXPULSE_HDFS": "hdfs://namenode:8020",
     "VAXPULSE_LANDING": "/landing",
-    "VAXPULSE_FIRST_DAY": "2026-11-01",
+    "VAXPULSE_START_DATE": "2026-11-01T09:30:00+00:00",
     "VAXPULSE_SELF_REVIEW": "allowed",
     "VAXPULSE_MLFLOW_URL": "http://mlflow:5000",
     "VAXPULSE_HDFS_URL": "http://namenode:9870",

@@ -61,11 +61,13 @@ def test_scheduled_run_before_the_first_dump_trains_nothing():
 def test_trainings_read_the_tables_of_the_platform_with_low_priority(dag_bag):
     train = ["nice", "-n", "19", "python", "-m", "training.train"]
     mapped = dag_bag.dags["train_classifiers"].get_task("train")
+    baseline = dag_bag.dags["train_classifiers"].get_task("train_baseline")
     assert mapped.partial_kwargs["command"] == [
         *train,
         f"--tweets={TABLES}/tweets_clean",
         f"--scores={TABLES}/tweets_scored",
     ]
+    assert baseline.partial_kwargs["command"] == mapped.partial_kwargs["command"][3:]
     fold = dag_bag.dags["cross_validate"].get_task("fold")
     assert fold.partial_kwargs["command"][:3] == train[:3]
 

@@ -61,7 +61,7 @@ def permissions(tmp_path_factory):
         "AIRFLOW__API_AUTH__JWT_SECRET": "for this test only" * 4,
         "VAXPULSE_HDFS": "hdfs://namenode:8020",
         "VAXPULSE_LANDING": "/landing",
-        "VAXPULSE_FIRST_DAY": "2026-11-01",
+        "VAXPULSE_START_DATE": "2026-11-01",
         "PYTHONPATH": os.pathsep.join(str(REPOSITORY / folder) for folder in (".", "plugins", "dags")),
     }
     output = ""
