@@ -88,7 +88,8 @@ test-unit: install ## run the unit tests of all packages
 
 .PHONY: fuzz
 fuzz: install ## test the properties with 10,000 dumps and URLs, 10,000 hostile records and 300 hostile names
-	VAXPULSE_FUZZ_DUMPS=10000 VAXPULSE_HOSTILE_RECORDS=10000 $(PYTEST) tests/properties tests/jobs/test_hostile_records.py
+	VAXPULSE_FUZZ_DUMPS=10000 VAXPULSE_HOSTILE_RECORDS=10000 VAXPULSE_HOSTILE_NAMES=300 \
+	$(PYTEST) tests/properties tests/jobs/test_hostile_records.py
 
 .PHONY: test-faults
 test-faults: install ## kill services, tasks and the loader at random times, outages, a restore: VAXPULSE_FAULT_SEED=1, VAXPULSE_FAULT_KILLS=5
