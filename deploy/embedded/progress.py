@@ -2,7 +2,6 @@
 
 import re
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,7 +30,7 @@ class Progress:
     """The steps of a command: a bar in a terminal, otherwise a few plain lines."""
 
     console: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=True))
-    seconds: Counter[str] = field(default_factory=Counter)
+    seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def step(self, title: str) -> Iterator[Callable[[str], None]]:
@@ -39,7 +38,8 @@ class Progress:
         start = time.monotonic()
         with (self.live_step if self.console.is_terminal else steps.step)(title) as report:
             yield report
-        self.seconds[title] += time.monotonic() - start  # a DAG may run several times
+        # A DAG may run several times.
+        self.seconds[title] = self.seconds.get(title, 0.0) + time.monotonic() - start
 
     @contextmanager
     def live_step(self, title: str) -> Iterator[Callable[[str], None]]:
@@ -75,7 +75,7 @@ class Progress:
         table = Table(title="Time", title_justify="left", box=None, pad_edge=False, show_header=False)
         table.add_column()
         table.add_column(justify="right")
-        for title, seconds in [*self.seconds.items(), ("total", self.seconds.total())]:
+        for title, seconds in [*self.seconds.items(), ("total", sum(self.seconds.values()))]:
             table.add_row(title, f"{seconds:.1f} s")
         return table
 
