@@ -24,7 +24,7 @@ from airflow.sdk import Param, dag, task
 from vaxpulse_airflow.command import CommandOperator
 from vaxpulse_dags.assets import LOADING_OPTIONS, TWEETS_CLEAN, TWEETS_RAW, TWEETS_SCORED
 from vaxpulse_dags.retention import describe_erasure
-from vaxpulse_dags.reviews import REASON_PARAM
+from vaxpulse_dags.reviews import REASON_PARAM, SHA256
 from vaxpulse_dags.tasks import (
     CLEAN_WRITES,
     DEFAULT_ARGS,
@@ -43,14 +43,15 @@ IDS_PARAM = Param(
     maxItems=1000,
     items={"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
     title="Ids of tweets",
-    description="As in the table tweets_raw. Empty if a dump is given.",
+    description_md="As in the table `tweets_raw`. Empty if a dump is given.",
+    expected="up to 1,000 ids of letters, digits, hyphens and underscores, one on each line",
 )
-DUMP_PARAM = Param("", type="string", pattern="^([0-9a-f]{64})?$", title="SHA-256 of a dump")
+DUMP_PARAM = Param(None, type=["null", "string"], **SHA256, title="SHA-256 of a dump")
 OPTIONS = LOADING_OPTIONS | {
     "tweets-clean": TWEETS_CLEAN.uri,
     "tweets-scored": TWEETS_SCORED.uri,
     "tweet-ids": "{{ params.tweet_ids | tojson }}",
-    "dump-sha256": "{{ params.dump_sha256 }}",
+    "dump-sha256": "{{ params.dump_sha256 or '' }}",
     "reason": "{{ params.reason }}",
 }
 MLFLOW_OPTIONS = {

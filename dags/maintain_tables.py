@@ -46,7 +46,7 @@ HOUR = timedelta(hours=1)
             type="integer",
             minimum=MIN_RETENTION // HOUR,
             title="Retention in hours",
-            description="Superseded tweets and earlier table versions (time travel) stay for this time.",
+            description_md="Superseded tweets and earlier table versions (time travel) stay for this time.",
         )
     },
 )

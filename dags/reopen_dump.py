@@ -18,6 +18,7 @@ from airflow.sdk import dag
 
 from vaxpulse_dags.access import CURATORS
 from vaxpulse_dags.assets import LOADING_OPTIONS, TWEETS_RAW
+from vaxpulse_dags.forms import in_section
 from vaxpulse_dags.ingestion import LIMITS
 from vaxpulse_dags.mappings import MAPPING_PARAM
 from vaxpulse_dags.reviews import DELIVERED_AT_PARAM, REASON_PARAM, SHA256_PARAM, start_reviews
@@ -36,9 +37,9 @@ from vaxpulse_dags.tasks import DEFAULT_ARGS, RAW_WRITES, START_DATE, loading_ta
     params={
         "dump_sha256": SHA256_PARAM,
         "reason": REASON_PARAM,
-        "mapping": MAPPING_PARAM,
         "delivered_at": DELIVERED_AT_PARAM,
     }
+    | in_section("Mapping", {"mapping": MAPPING_PARAM})
     | LIMITS,
 )
 def reopen_dump() -> None:

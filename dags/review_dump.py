@@ -24,7 +24,7 @@ from typing import Any
 
 from airflow.sdk import dag, get_current_context, task
 
-from vaxpulse_airflow.prefilled_form import PrefilledFormOperator
+from vaxpulse_airflow.forms.prefilled_form import PrefilledFormOperator
 from vaxpulse_dags import mappings, review_page, reviews
 from vaxpulse_dags.access import CURATORS
 from vaxpulse_dags.assets import LOADING_OPTIONS, TWEETS_RAW

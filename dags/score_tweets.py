@@ -63,14 +63,19 @@ def exclude_reported(dumps: Iterable[str], events: Iterable[Any]) -> list[str]:
             type="string",
             enum=["auto", "onnx", "sparknlp"],
             title="Engine",
-            description="auto or onnx: ONNX Runtime. sparknlp: Spark NLP, for BERT and DistilBERT only.",
+            values_display={
+                "auto": "automatic",
+                "onnx": "ONNX Runtime",
+                "sparknlp": "Spark NLP: BERT and DistilBERT only",
+            },
         ),
         "model_alias": Param(
             CHAMPION_ALIAS,
             type="string",
             pattern="^[A-Za-z0-9_-]+$",
             title="Model alias",
-            description="Alias of the registered model version in MLflow.",
+            description_md="Alias of the registered model version in MLflow.",
+            expected="letters, digits, hyphens and underscores",
         ),
     },
 )

@@ -44,7 +44,7 @@ from vaxpulse_dags.training_form import TRANSFORMER_PARAM
             type="integer",
             minimum=1,
             title="Trials",
-            description="Total number of trials in the study, including those of earlier runs.",
+            description_md="Total number of trials in the study, including those of earlier runs.",
         ),
     },
 )

@@ -16,12 +16,16 @@ if the decision does not fit the dump's state.
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from deltalake import DeltaTable
+
 from contracts.exit_status import InputError, NothingToDo, run_command
 from contracts.tables import FAILED, HELD, LOADED, MIN_REASON_LENGTH, REFUSED, REJECTED, RETRACTED
+from contracts.task_output import build_event
 from loading.command_line import (
     add_common_arguments,
     add_limits,
@@ -127,6 +131,13 @@ def reopen(loader: Loader, row: Row, reason: str, delivered_at: datetime | None)
     return current
 
 
+def print_event(tables: Tables, sha256: str, rows: int) -> None:
+    """Print how `tweets_raw` has changed, for the Asset event."""
+    if DeltaTable.is_deltatable(tables.tweets_raw):
+        version = DeltaTable(tables.tweets_raw).version()
+        print(json.dumps({"job": "decide_dump", **build_event(rows, version, [sha256])}), flush=True)
+
+
 def carry_out(options: argparse.Namespace) -> None:
     """Carry out a decision unless it is carried out already.
 
@@ -148,6 +159,7 @@ def carry_out(options: argparse.Namespace) -> None:
         print(f"{current['dump_sha256']}: {current['state']}: {current['reason']}", flush=True)
         if current["state"] != LOADED:
             raise NothingToDo("tweets_raw has not changed")
+        print_event(tables, current["dump_sha256"], current["accepted"])
         return
     check_state(row, decision, run_id)
     before, after = DECISIONS[decision]
@@ -163,6 +175,8 @@ def carry_out(options: argparse.Namespace) -> None:
     print(f"{row['dump_sha256']}: {after}: {reason}", flush=True)
     if decision == "reject" and not removed:
         raise NothingToDo("tweets_raw has not changed")
+    accepted = find_dump(tables, row["dump_sha256"])["accepted"]
+    print_event(tables, row["dump_sha256"], accepted if decision == "approve" else int(removed))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -28,10 +28,12 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
+from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from contracts.exit_status import InputError, NothingToDo, run_command
 from contracts.tables import LOADED, REJECTED, RETRACTED
+from contracts.task_output import build_event
 from loading.command_line import (
     add_common_arguments,
     add_limits,
@@ -197,11 +199,20 @@ def process_deliveries(options: argparse.Namespace) -> None:
     rows = read_dumps(tables).values()
     states = Counter(row["state"] for row in rows if row["run_id"] == options.run_id)
     since = options.notified_until
-    has_loaded = states[LOADED] or any(
-        row["state"] == LOADED and since and row["ingested_at"] > since for row in rows
-    )
-    seconds = round(time.monotonic() - started, 1)
-    print(json.dumps({"job": "load_dumps", **states, "errors": errors, "seconds": seconds}), flush=True)
+    loaded = [
+        row
+        for row in rows
+        if row["state"] == LOADED
+        and (row["run_id"] == options.run_id or (since and row["ingested_at"] > since))
+    ]
+    has_loaded = bool(loaded)
+    result = {"job": "load_dumps", **states, "errors": errors}
+    if has_loaded:
+        version = DeltaTable(tables.tweets_raw).version()
+        dumps = [row["dump_sha256"] for row in loaded]
+        result |= build_event(sum(row["accepted"] for row in loaded), version, dumps)
+    result["seconds"] = round(time.monotonic() - started, 1)
+    print(json.dumps(result), flush=True)
     if not has_loaded and errors:
         raise SystemExit("load_dumps: error: nothing was loaded")
     if not has_loaded:

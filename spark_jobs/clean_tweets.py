@@ -24,6 +24,7 @@ from pyspark.sql.types import StructType
 
 from contracts.exit_status import InputError, run_command
 from contracts.tables import TWEETS_RAW
+from contracts.task_output import build_event
 from spark_jobs.cleaning import rows, split, stems, token_rules
 from spark_jobs.cleaning.current_tweets import CURRENT_TWEET, current_tweets
 from spark_jobs.session import open_session
@@ -261,6 +262,8 @@ def main() -> None:
     for key, value in SETTINGS.items():
         spark.conf.set(key, value)
     summary = clean_tweets(spark, arguments.tweets_raw, arguments.tweets_clean)
+    rows = sum(int(str(summary.get(change, 0))) for change in ("insert", "update", "delete"))
+    summary |= build_event(rows, newest_snapshot(spark, arguments.tweets_clean).version())
     summary["seconds"] = round(time.monotonic() - started, 1)
     spark.stop()
     print(json.dumps(summary))

@@ -22,6 +22,7 @@ from pyspark.sql import SparkSession
 
 from contracts.exit_status import InputError, run_command
 from contracts.mlflow_names import CHAMPION_ALIAS
+from contracts.task_output import build_event
 from spark_jobs.scoring.drift_table import measure_new_dumps
 from spark_jobs.scoring.engines import ENGINES, choose_engine
 from spark_jobs.scoring.increments import changes_since, create_table, is_model, score_changes
@@ -140,6 +141,8 @@ def main() -> None:
     )
     places = Places(**{field.name: vars(arguments)[field.name] for field in fields(Places)})
     summary |= report(spark, places, model, arguments.run_id, summary["tweets_clean_version"])
+    rows = sum(summary.get(change, 0) for change in ("insert", "update", "delete"))
+    summary |= build_event(rows, newest_snapshot(spark, arguments.tweets_scored).version())
     summary["seconds"] = round(time.monotonic() - started, 1)
     spark.stop()
     print(json.dumps(summary))

@@ -11,6 +11,8 @@ import sys
 from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
+from contracts.task_output import describe_spark_application
+
 JOB_SETTINGS = {
     # Delta Lake: its SQL commands and its catalog.
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -46,4 +48,5 @@ def open_session(app_name: str) -> SparkSession:
     session = builder.getOrCreate()
     # At INFO each Delta commit writes pages into Airflow's task log.
     session.sparkContext.setLogLevel("WARN")
+    print(describe_spark_application(session.sparkContext.applicationId), flush=True)  # for Airflow's link
     return session

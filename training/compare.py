@@ -15,6 +15,7 @@ from typing import Any
 
 from contracts.exit_status import NothingToDo
 from contracts.mlflow_names import COMPARISON_METRICS, TRAINING_EXPERIMENT
+from contracts.task_output import EVENT
 from training import command
 from training.evaluation.comparison import PromotionPolicy, best_candidate
 from training.evaluation.comparison_page import ComparedModel, comparison_chart, comparison_page, csv_table
@@ -203,10 +204,16 @@ def version_tags(registry: Registry, run: Any, reason: str) -> dict[str, str]:
     }
 
 
+def print_result(result: Mapping[str, Any]) -> None:
+    """Print the result as a line of JSON. It describes the Asset event of a promotion."""
+    event = {EVENT: {"version": int(result["version"])}} if result["promote"] else {}
+    print(json.dumps({**result, **event}))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Compare the models of a DAG run and print the result as a line of JSON."""
     arguments = arg_parser().parse_args(argv)
-    return command.run(lambda: print(json.dumps(compare(arguments))))
+    return command.run(lambda: print_result(compare(arguments)))
 
 
 if __name__ == "__main__":

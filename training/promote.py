@@ -4,10 +4,12 @@ python -m training.promote --version 3 --instead-of 2
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 
 from contracts.mlflow_names import TRAINING_EXPERIMENT
+from contracts.task_output import EVENT
 from training import command
 from training.tracking.registry import Registry
 from training.tracking.tracker import open_tracker
@@ -18,6 +20,7 @@ def promote(arguments: argparse.Namespace) -> None:
     open_tracker(arguments.experiment)
     Registry(arguments.experiment).promote(arguments.version, arguments.instead_of or None)
     print(f"version {arguments.version} is the champion")
+    print(json.dumps({EVENT: {"version": int(arguments.version)}}))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -11,6 +11,7 @@ from contracts.tables import FAILED, LOADED, MAX_CLOCK_DIFFERENCE, REFUSED
 from contracts.texts import MAX_TEXT_CHARACTERS
 from vaxpulse_dags.access import allows_self_review
 from vaxpulse_dags.assets import HDFS
+from vaxpulse_dags.forms import in_section
 from vaxpulse_dags.mappings import MAPPING_PARAM
 from vaxpulse_dags.tables import read_json
 from vaxpulse_dags.tasks import fail_without_retry
@@ -20,11 +21,11 @@ from vaxpulse_dags.untrusted import mask, reveal
 def limit(default: float, title: str, description: str, *, state: str = "held", **bounds: Any) -> Param:
     """Return the form field of a limit. A dump that exceeds it gets the state."""
     description += f" A dump that exceeds the limit is {state}."
-    return Param(default, type="number", minimum=0, title=title, description=description, **bounds)
+    return Param(default, type="number", minimum=0, title=title, description_md=description, **bounds)
 
 
 # The defaults are far from real data: 4 of 13,189 records quarantined, texts of about 100 characters.
-LIMITS = {
+GATE_LIMITS = {
     "max_quarantined_share": limit(0.05, "Maximum share of quarantined records", "0 to 1.", maximum=1),
     "max_label_distance": limit(
         0.15,
@@ -40,15 +41,19 @@ LIMITS = {
         "0 to 1, of the accepted tweets: the id is in an earlier dump, with another text.",
         maximum=1,
     ),
+}
+READING_LIMITS = {
     "max_text_length": Param(
         MAX_TEXT_CHARACTERS,
         type="integer",
         minimum=1,
         title="Maximum text length",
-        description="In characters. Records with longer texts are quarantined.",
+        description_md="In characters. Records with longer texts are quarantined.",
     ),
     "max_decompressed_gib": limit(20, "Maximum decompressed size", "In GiB.", state="refused"),
 }
+# Limits of one dump, in closed sections of each form.
+LIMITS = in_section("Quality gate", GATE_LIMITS) | in_section("Limits", READING_LIMITS)
 
 DOWNLOAD_LIMITS = {
     "max_download_gib": Param(
@@ -56,7 +61,7 @@ DOWNLOAD_LIMITS = {
         type="number",
         minimum=0,
         title="Maximum download size",
-        description="In GiB, of a dump with an http(s) URL. A larger file is not delivered.",
+        description_md="In GiB, of a dump with an http(s) URL. A larger file is not delivered.",
     ),
     "max_download_minutes": Param(
         60,
@@ -64,7 +69,7 @@ DOWNLOAD_LIMITS = {
         minimum=0,
         maximum=110,  # before the timeout of the task, which does not name the cause
         title="Maximum download time",
-        description="In minutes, of a dump with an http(s) URL. A slower download is not delivered.",
+        description_md="In minutes, of a dump with an http(s) URL. A slower download is not delivered.",
     ),
 }
 
@@ -72,8 +77,9 @@ DUMP_PARAM = Param(
     None,
     type=["null", "string"],
     minLength=1,
+    expected="an address, or an empty field",
     title="Dump",
-    description="http(s) URL, hdfs:// URI, or path in the workers' landing folder. Formats: CSV with any "
+    description_md="http(s) URL, hdfs:// URI, or path in the workers' landing folder. Formats: CSV with any "
     "delimiter, JSON and JSONL of Twitter's API v1 or v2 or of snscrape, `tweets.js` of an archive, xlsx, "
     "Parquet. The file may be compressed with gzip, bz2, xz or zip. It must have a column with texts. Ids, "
     "labels, agreement, dates and languages are read if present. "
@@ -86,13 +92,18 @@ MAX_TRIES = {
         type="integer",
         minimum=1,
         title="Maximum number of tries",
-        description="A dump that could not be read or stored this often gets the state `failed`. "
+        description_md="A dump that could not be read or stored this often gets the state `failed`. "
         "Tries while HDFS or a table cannot be written do not count.",
     )
 }
 
-# The trigger form, in this order.
-PARAMS = {"dump": DUMP_PARAM, "mapping": MAPPING_PARAM} | LIMITS | DOWNLOAD_LIMITS | MAX_TRIES
+# The trigger form, in this order. It shows the first field and closed sections.
+PARAMS = (
+    {"dump": DUMP_PARAM}
+    | in_section("Mapping", {"mapping": MAPPING_PARAM})
+    | LIMITS
+    | in_section("Limits", DOWNLOAD_LIMITS | MAX_TRIES)
+)
 
 INGESTION_OPTIONS = {
     "delivered": hdfs_paths.uri(HDFS, hdfs_paths.DELIVERED),
@@ -112,7 +123,7 @@ INGESTION_OPTIONS = {
 def check_form(params: Mapping[str, Any]) -> None:
     """Fail the task if the values of the trigger form cannot be used together."""
     changed = [name for name, param in LIMITS.items() if params[name] != param.value]
-    gate = ", ".join(name for name in changed if name not in ("max_text_length", "max_decompressed_gib"))
+    gate = ", ".join(name for name in changed if name in GATE_LIMITS)
     if params["mapping"] and not params["dump"]:
         fail_without_retry("*Mapping* needs *Dump*: enter the address of the dump, or no mapping")
     if changed and not params["dump"]:

@@ -32,9 +32,9 @@ MAPPING_PARAM = Param(
     None,
     type=["object", "null"],
     title="Mapping",
-    description="Columns of the dump, and meaning of its label values: -1 negative, 0 neutral, 1 positive, "
-    "null no label. `ingest_tweets` also needs *Dump*. If empty, known column names and label values are "
-    "recognised. The dump is held if anything is ambiguous. `@text` derives ids from the texts. "
+    description_md="Columns of the dump, and meaning of its label values: -1 negative, 0 neutral, 1 "
+    "positive, null no label. `ingest_tweets` also needs *Dump*. If empty, known column names and label "
+    "values are recognised. The dump is held if anything is ambiguous. `@text` derives ids from the texts. "
     f"Example: `{EXAMPLE}`.",
     **SCHEMA,
 )
@@ -52,7 +52,8 @@ HEADER_PARAM = Param(
     type=["string", "null"],
     pattern="^[0-9a-f]{64}$",
     title="SHA-256 of the header",
-    description="`header_sha256` of a stored mapping. If empty, the run only lists the mappings.",
+    description_md="`header_sha256` of a stored mapping. If empty, the run only lists the mappings.",
+    expected="64 hexadecimal digits",
 )
 
 

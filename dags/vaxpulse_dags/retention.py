@@ -19,7 +19,7 @@ def period_param(period: Period) -> Param:
         type="integer" if period.days else ["integer", "null"],
         minimum=period.min_days,
         title=f"{period.title}: days",
-        description=period.description,
+        description_md=period.description,
     )
 
 

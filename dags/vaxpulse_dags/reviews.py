@@ -17,8 +17,16 @@ from vaxpulse_dags.untrusted import mask, reveal
 
 log = logging.getLogger(__name__)
 
-SHA256_PARAM = Param(type="string", pattern="^[0-9a-f]{64}$", title="SHA-256 of the dump")
-REASON: dict[str, Any] = {"minLength": MIN_REASON_LENGTH, "title": "Reason for the decision"}
+SHA256: dict[str, Any] = {
+    "pattern": "^[0-9a-f]{64}$",
+    "expected": "64 hexadecimal digits, as in the table `dumps`",
+}
+SHA256_PARAM = Param(type="string", **SHA256, title="SHA-256 of the dump")
+REASON: dict[str, Any] = {
+    "minLength": MIN_REASON_LENGTH,
+    "expected": f"at least {MIN_REASON_LENGTH} characters",
+    "title": "Reason for the decision",
+}
 REASON_PARAM = Param(type="string", **REASON)
 # Null until a user answers: Airflow validates the params of a task when the task starts.
 ANSWER_PARAM = Param(None, type=["null", "string"], **REASON)
@@ -30,8 +38,8 @@ DELIVERED_AT_PARAM = Param(
     type=["null", "string"],
     format="date-time",
     title="Time of delivery",
-    description="If empty, the dump keeps the time of its first delivery. Needed only if a wrong clock has "
-    "dated the dump in the future.",
+    description_md="If empty, the dump keeps the time of its first delivery. Needed only if a wrong clock "
+    "has dated the dump in the future.",
 )
 
 # Options in the form, and the decisions of `loading.decide_dump`.

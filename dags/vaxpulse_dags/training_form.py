@@ -3,27 +3,53 @@
 from airflow.sdk import Param
 
 from contracts.mlflow_names import COMPARISON_METRICS
+from vaxpulse_dags.forms import in_section
 
-# Presets of the trainer. dags/ does not import training/; a test compares them.
+# Presets of the trainer, with the text of the form. dags/ does not import training/; a test compares them.
 BASELINE = "tfidf"
-TRANSFORMERS = [
-    *("bge-small", "minilm", "e5-small", "mpnet", "bert"),
-    *("roberta", "distilbert", "xlnet", "gpt2", "bertweet"),
-]
-PRESETS = [BASELINE, *TRANSFORMERS]
+MODEL_TEXTS = {
+    BASELINE: "tfidf: the baseline, seconds, no weights needed",
+    "bge-small": "bge-small: 33 million parameters, the default",
+    "minilm": "minilm: 22 million parameters, the fastest transformer",
+    "e5-small": "e5-small: 33 million parameters",
+    "mpnet": "mpnet: 110 million parameters",
+    "bert": "bert: 110 million parameters",
+    "roberta": "roberta: 125 million parameters",
+    "distilbert": "distilbert: 66 million parameters",
+    "xlnet": "xlnet: 110 million parameters",
+    "gpt2": "gpt2: 124 million parameters",
+    "bertweet": "bertweet: 135 million parameters, pre-trained on tweets",
+}
+PRESETS = list(MODEL_TEXTS)
+TRANSFORMERS = [preset for preset in PRESETS if preset != BASELINE]
 DEFAULT_MODEL = "bge-small"  # `make install` has its weights
-PRESET_PARAM = Param(DEFAULT_MODEL, type="string", enum=PRESETS, title="Model")
-TRANSFORMER_PARAM = Param(DEFAULT_MODEL, type="string", enum=TRANSFORMERS, title="Model")
+METRIC_TEXTS = {
+    "macro_f1": "macro-F1: mean over the classes",
+    "accuracy": "accuracy",
+    "rmse": "RMSE of the score, from the probabilities",
+    "loss": "cross entropy, from the probabilities",
+}
+CHAMPION_TEXTS = {
+    "compare": "compare: a new model must be better than the champion",
+    "replace": "replace: the best new model becomes the champion without a comparison",
+}
+PRESET_PARAM = Param(DEFAULT_MODEL, type="string", enum=PRESETS, values_display=MODEL_TEXTS, title="Model")
+TRANSFORMER_PARAM = Param(
+    DEFAULT_MODEL,
+    type="string",
+    enum=TRANSFORMERS,
+    values_display={preset: MODEL_TEXTS[preset] for preset in TRANSFORMERS},
+    title="Model",
+)
 SETTINGS_PARAM = Param(
     None,
     type=["object", "null"],
     title="Settings",
-    description="Hyperparameters that override the preset, for example from tune_classifier. "
-    'Example: {"learning_rate": 0.0001}. With several models they do not apply to tfidf.',
+    description_md="Hyperparameters that override the preset, for example from `tune_classifier`. "
+    'Example: `{"learning_rate": 0.0001}`. With several models they do not apply to `tfidf`.',
 )
 
-# Trigger form of `train_classifiers`.
-TRAIN_PARAMS = {
+MODEL_PARAMS = {
     "presets": Param(
         [BASELINE, DEFAULT_MODEL],
         type="array",
@@ -31,39 +57,28 @@ TRAIN_PARAMS = {
         uniqueItems=True,
         items={"type": "string", "enum": PRESETS},
         examples=PRESETS,
+        values_display=MODEL_TEXTS,
+        expected="at least one model, each once",
         title="Models",
-        description="Models to train, one at a time. tfidf is the baseline, which takes seconds.",
+        description_md="Models to train, one at a time.",
     ),
+    "train_again": Param(
+        False,
+        type="boolean",
+        title="Train again",
+        description_md="Train even if MLflow has a finished run with the same settings and the same tweets.",
+    ),
+}
+
+TRAINING_PARAMS = {
     "settings": SETTINGS_PARAM,
     "teacher": Param(
         None,
         type=["integer", "null"],
         minimum=1,
         title="Teacher",
-        description="Version number of a registered model whose scores are in tweets_scored. The new models "
-        "are also trained on these scores, including those of unlabelled tweets.",
-    ),
-    "train_again": Param(
-        False,
-        type="boolean",
-        title="Train again",
-        description="Train even if MLflow has a finished run with the same settings and the same tweets.",
-    ),
-    "devices": Param(
-        1,
-        type="integer",
-        minimum=1,
-        maximum=64,
-        title="Devices",
-        description="GPUs of the training worker that share each batch.",
-    ),
-    "validate_every_steps": Param(
-        None,
-        type=["integer", "null"],
-        minimum=1,
-        title="Validation interval",
-        description="Also log the validation loss at this interval of steps, for the learning curves. It "
-        "does not influence the training, which is validated twice per epoch.",
+        description_md="Version number of a registered model whose scores are in `tweets_scored`. The new "
+        "models are also trained on these scores, including those of unlabelled tweets.",
     ),
     "growth": Param(
         0.1,
@@ -71,16 +86,36 @@ TRAIN_PARAMS = {
         minimum=0,
         exclusiveMaximum=1,
         title="Growth",
-        description="If new tweets triggered the run, it trains only after the number of labelled tweets has "
-        "grown by at least this share.",
+        description_md="If new tweets triggered the run, it trains only after the number of labelled tweets "
+        "has grown by at least this share.",
     ),
+    "validate_every_steps": Param(
+        None,
+        type=["integer", "null"],
+        minimum=1,
+        title="Validation interval",
+        description_md="Also log the validation loss at this interval of steps, for the learning curves. It "
+        "does not influence the training, which is validated twice per epoch.",
+    ),
+    "devices": Param(
+        1,
+        type="integer",
+        minimum=1,
+        maximum=64,
+        title="Devices",
+        description_md="GPUs of the training worker that share each batch.",
+    ),
+}
+
+COMPARISON_PARAMS = {
     "metric": Param(
         "rmse",
         type="string",
         enum=list(COMPARISON_METRICS),
+        values_display=METRIC_TEXTS,
         title="Metric of the comparison",
-        description="rmse and loss use the probabilities, so they detect small improvements more often "
-        "than accuracy and macro_f1.",
+        description_md="Metrics from the probabilities detect small improvements more often than accuracy "
+        "and macro-F1.",
     ),
     "min_agreement": Param(
         0.34,
@@ -88,15 +123,15 @@ TRAIN_PARAMS = {
         minimum=0,
         maximum=1,
         title="Minimum agreement",
-        description="Compare only tweets whose label at least this share of the annotators gave. The default "
-        "leaves out labels that one of three annotators gave.",
+        description_md="Compare only tweets whose label at least this share of the annotators gave. The "
+        "default leaves out labels that one of three annotators gave.",
     ),
     "margin": Param(
         0.0,
         type="number",
         minimum=-0.2,
         title="Margin",
-        description="Required improvement. "
+        description_md="Required improvement. "
         "A negative value also accepts a smaller model that is slightly worse.",
     ),
     "confidence": Param(
@@ -105,21 +140,28 @@ TRAIN_PARAMS = {
         exclusiveMinimum=0,
         maximum=1,
         title="Confidence",
-        description="Share of bootstrap samples that must show the required improvement.",
+        description_md="Share of bootstrap samples that must show the required improvement.",
     ),
     "champion": Param(
         "compare",
         type="string",
-        enum=["compare", "replace"],
+        enum=list(CHAMPION_TEXTS),
+        values_display=CHAMPION_TEXTS,
         title="Champion",
-        description="compare: a new model must be better than the champion. replace: the best new model "
-        "becomes the champion without a comparison. Use it if MLflow has lost the champion's files, or if "
-        "the first model is not better than the majority class and should score all the same.",
+        description_md="Use `replace` if MLflow has lost the champion's files. Use it also if the first "
+        "model is not better than the majority class, but should score the tweets.",
     ),
     "require_approval": Param(
         False,
         type="boolean",
         title="Require approval",
-        description="A user must approve a better model before it becomes the champion.",
+        description_md="A user must approve a better model before it becomes the champion.",
     ),
 }
+
+# Trigger form of `train_classifiers`.
+TRAIN_PARAMS = (
+    MODEL_PARAMS
+    | in_section("Training", TRAINING_PARAMS)
+    | in_section("Comparison and promotion", COMPARISON_PARAMS)
+)

@@ -32,6 +32,7 @@ DAG_IDS = (
     "erase_tweets",
 )
 TIMEOUT_SECONDS = 30
+AIRFLOW_APPLICATION = '<div id="root"'  # ui/dist/index.html
 RETRIES = 11
 
 
@@ -153,6 +154,28 @@ class AirflowApi:
         query |= {"order_by": "run_after", "limit": 1}
         runs = self.call("GET", f"/api/v2/dags/{dag_id}/dagRuns", params=query)["dag_runs"]
         return str(runs[0]["dag_run_id"]) if runs else None
+
+    def run_with_success(
+        self, dag_id: str, task_id: str, *, since: str | None = None, newest: bool = False
+    ) -> str | None:
+        """Return the id of the first or the newest run in which a task succeeded, or None.
+
+        Args:
+            dag_id: DAG.
+            task_id: a task that is not mapped.
+            since: only runs in which the task started at this time or later (ISO 8601 with zone).
+            newest: return the newest run instead of the first.
+        """
+        query = {"task_id": task_id, "state": "success", "start_date_gte": since, "limit": 1}
+        query |= {"order_by": "-start_date" if newest else "start_date"}
+        path = f"/api/v2/dags/{dag_id}/dagRuns/~/taskInstances"
+        tasks = self.call("GET", path, params=query)["task_instances"]
+        return str(tasks[0]["dag_run_id"]) if tasks else None
+
+    def has_page(self, path: str) -> bool:
+        """Return whether a plugin serves a page. Airflow shows its own application at unknown paths."""
+        response = self.session.get(self.url + path, timeout=TIMEOUT_SECONDS)
+        return response.ok and AIRFLOW_APPLICATION not in response.text
 
     def unfinished_runs(self, dag_id: str) -> list[str]:
         """Return the ids of the queued and running runs of a DAG, oldest first."""

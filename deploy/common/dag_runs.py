@@ -20,6 +20,7 @@ POLL_SECONDS = 1.0
 TRAINING_STEP = re.compile(r"step \d+/\d+ .*")  # the trainer's progress lines
 SKIP_NOTE = re.compile(r"\bskipped: (.*)")  # written by contracts.exit_status.run_command
 ENDED = ("success", "failed")
+ACTIVE = ("running", "deferred", "up_for_retry", "restarting")
 # The scheduler creates a triggered run in its next loop, which takes seconds.
 CREATION_SECONDS = 60
 
@@ -45,7 +46,9 @@ class FollowedRun:
     notes: list[str]
 
 
-def follow(api: AirflowApi, dag_id: str, run_id: str, step: Step) -> list[FollowedRun]:
+def follow(
+    api: AirflowApi, dag_id: str, run_id: str, step: Step, look_around: Callable[[], None] = lambda: None
+) -> list[FollowedRun]:
     """Wait for a run and for all runs that it triggers.
 
     Args:
@@ -53,6 +56,7 @@ def follow(api: AirflowApi, dag_id: str, run_id: str, step: Step) -> list[Follow
         dag_id: DAG of the run.
         run_id: id of the run.
         step: shows the progress of one run, like `deploy.common.steps.step`. The argument is the DAG id.
+        look_around: is called after each poll. Other runs may end during a long run.
 
     Returns:
         The runs in the order in which they were followed.
@@ -66,7 +70,7 @@ def follow(api: AirflowApi, dag_id: str, run_id: str, step: Step) -> list[Follow
     while waiting:
         current = waiting.pop(0)
         with step(current[0]) as report:
-            tasks = wait_for_run(api, *current, report)
+            tasks = wait_for_run(api, *current, report, look_around)
         dags_after = api.dags_after_tasks(current[0])
         updating = [task for task in tasks if task["task_id"] in dags_after and task["state"] == "success"]
         skipped = bool(dags_after) and not updating
@@ -78,13 +82,18 @@ def follow(api: AirflowApi, dag_id: str, run_id: str, step: Step) -> list[Follow
 
 
 def wait_for_run(
-    api: AirflowApi, dag_id: str, run_id: str, report: Callable[[str], None]
+    api: AirflowApi,
+    dag_id: str,
+    run_id: str,
+    report: Callable[[str], None],
+    look_around: Callable[[], None],
 ) -> list[dict[str, Any]]:
     """Wait until a run has ended, report the states of its tasks meanwhile, and return its tasks."""
     while True:
         run = api.run(dag_id, run_id)
         tasks = api.tasks(dag_id, run_id)
         report(describe_tasks(api, dag_id, run_id, tasks))
+        look_around()
         if run["state"] in ENDED:
             break
         time.sleep(POLL_SECONDS)
@@ -94,12 +103,12 @@ def wait_for_run(
 
 
 def describe_tasks(api: AirflowApi, dag_id: str, run_id: str, tasks: list[dict[str, Any]]) -> str:
-    """Return one line with the states of a run's tasks and the newest progress line of a training."""
-    started = [task for task in tasks if task["state"] not in (None, "scheduled", "queued")]
-    running = [task for task in started if task["state"] == "running"]
+    """Return one line with the running tasks of a run, and the newest progress line of a training."""
+    active = [task for task in tasks if task["state"] in ACTIVE]
+    running = [task for task in active if task["state"] == "running"]
     lines = [line for task in running for line in api.log_lines(dag_id, run_id, task)]
     progress = [found.group() for line in lines if (found := TRAINING_STEP.search(line))]
-    states = ", ".join(f"{task['task_id']} {task['state']}" for task in started)
+    states = ", ".join(f"{task['task_id']} {task['state']}" for task in active)
     return states + (f": {progress[-1]}" if progress else "")
 
 

@@ -8,21 +8,25 @@ from typing import TypeVar
 from deploy.common.errors import CommandError
 
 T = TypeVar("T")
+PROGRESS_SECONDS = 60  # a training of an hour prints sixty lines
 
 
 @contextmanager
 def step(title: str) -> Iterator[Callable[[str], None]]:
-    """Print a line when a step starts and when it ends. The yielded function prints its state if it changed.
+    """Print a line when a step starts and when it ends.
 
-    A remark in parentheses at the end of the title is printed at the start only.
+    The yielded function prints the state of the step if it changed, at most once in PROGRESS_SECONDS. A
+    remark in parentheses at the end of the title is printed at the start only.
     """
-    start, printed = time.monotonic(), ""
+    start = printed_at = time.monotonic()
+    printed = ""
 
     def report(state: str) -> None:
-        nonlocal printed
-        if state and state != printed:
-            printed = state
-            print(f"    {time.monotonic() - start:5.0f} s  {state}", flush=True)
+        nonlocal printed, printed_at
+        now = time.monotonic()
+        if state and state != printed and now - printed_at >= PROGRESS_SECONDS:
+            printed, printed_at = state, now
+            print(f"    {now - start:5.0f} s  {state}", flush=True)
 
     print(f"… {title}", flush=True)
     yield report

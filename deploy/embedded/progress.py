@@ -1,12 +1,15 @@
 """Show the progress of `make run` and the duration of each step."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from rich.console import Console
-from rich.table import Table
+from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+from rich.table import Column, Table
 from rich.text import Text
 
 from deploy.common import steps
@@ -19,11 +22,12 @@ SYMBOLS = {
     "up_for_retry": ("↻", "yellow"),
     "upstream_failed": ("✗", "red"),
 }
+TRAINING_STEP = re.compile(r"step (\d+)/(\d+)")
 
 
 @dataclass
 class Progress:
-    """The steps of a command: live in a terminal, otherwise as plain lines."""
+    """The steps of a command: a bar in a terminal, otherwise a few plain lines."""
 
     console: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=True))
     seconds: dict[str, float] = field(default_factory=dict)
@@ -34,19 +38,35 @@ class Progress:
         start = time.monotonic()
         with (self.live_step if self.console.is_terminal else steps.step)(title) as report:
             yield report
-        self.seconds[title] = time.monotonic() - start
+        # A DAG may run several times.
+        self.seconds[title] = self.seconds.get(title, 0.0) + time.monotonic() - start
 
     @contextmanager
     def live_step(self, title: str) -> Iterator[Callable[[str], None]]:
-        """Show a running step in a terminal."""
+        """Show a running step as a bar in a terminal. The bar has a length during a training."""
         start = time.monotonic()
+        state_column = Column(no_wrap=True, overflow="ellipsis", ratio=1)
+        bars = Bars(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[state]}", style="dim", markup=False, table_column=state_column),
+            console=self.console,
+            transient=True,
+            expand=True,
+        )
 
-        def line(state: str) -> Text:
-            seconds = f"{time.monotonic() - start:.0f} s  "
-            return Text.assemble(f"{title}  ", (seconds, "dim"), (state, "dim"))
+        def report(state: str) -> None:
+            found = TRAINING_STEP.search(state)
+            if found:  # the line ends with the remaining time
+                bars.update(bar, completed=int(found[1]), total=int(found[2]))
+                state = f"{found.group()}, {state.rpartition('  ')[2]}"
+            bars.update(bar, state=state)
 
-        with self.console.status(line(""), refresh_per_second=8) as status:
-            yield lambda state: status.update(line(state))
+        with bars:
+            bar = bars.add_task(title, total=None, state="")
+            yield report
         seconds = f"  {time.monotonic() - start:.1f} s"
         self.console.print(Text.assemble(("✓ ", "green"), title, (seconds, "dim")))
 

@@ -1,7 +1,10 @@
 """The results that `make run` prints at its end."""
 
+import time
 import urllib.parse
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
@@ -12,7 +15,11 @@ from deploy.common.airflow_api import REVIEW_DAG, AirflowApi
 from deploy.common.dag_runs import FollowedRun
 from deploy.embedded.settings import Settings
 
-REPORTING_DAG = "explore_tweets"
+OVERVIEW_PATH = "/vaxpulse/overview"  # page of the plugin with the newest results of all DAGs
+EXPLORING_DAG, SCORING_DAG = "explore_tweets", "score_tweets"  # each has a task with its name
+# DAGs with reports, the most useful one first.
+REPORTS = {SCORING_DAG: "sentiment by dump, day and hashtag", EXPLORING_DAG: "labels and words"}
+POLL_SECONDS = 5.0
 DUMP_COUNTS = {
     "records": "records in the dump",
     "accepted": "accepted in the dump",
@@ -37,6 +44,39 @@ def explain_ingestion(api: AirflowApi, dump: dict[str, Any] | None, *, ingested:
         yield f"This dump is {state}: the tables contain none of its tweets."
     if waiting := api.unfinished_runs(REVIEW_DAG):
         yield f"Held dumps that need a decision: {len(waiting)}. Decide at {api.required_actions_url}"
+
+
+@dataclass
+class FirstScores:
+    """Print the address of the first report with scores as soon as it exists.
+
+    In a first run the baseline scores all tweets while the other models are trained.
+    """
+
+    api: AirflowApi
+    console: Console
+    since: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
+    next_look: float = 0.0
+    printed: bool = False
+
+    def look(self) -> None:
+        """Ask Airflow, at most once in POLL_SECONDS."""
+        if self.printed or time.monotonic() < self.next_look:
+            return
+        self.next_look = time.monotonic() + POLL_SECONDS
+        if run_id := self.api.run_with_success(SCORING_DAG, SCORING_DAG, since=self.since):
+            self.printed = True
+            self.console.print(f"First scores: {report_url(self.api.url, SCORING_DAG, run_id)}", style="cyan")
+
+
+def find_answer(api: AirflowApi) -> tuple[str, str] | None:
+    """Return the address of the newest results and a remark, or None if there are no results."""
+    if api.has_page(OVERVIEW_PATH):
+        return api.url + OVERVIEW_PATH, "the newest results of all DAGs"
+    for dag_id, remark in REPORTS.items():
+        if run_id := api.run_with_success(dag_id, dag_id, newest=True):
+            return report_url(api.url, dag_id, run_id), remark
+    return None
 
 
 def print_results(
@@ -88,14 +128,20 @@ def models_table(models: list[dict[str, Any]]) -> Table:
     return table
 
 
-def print_addresses(settings: Settings, console: Console, report: dict[str, Any] | None) -> None:
-    """Print the URLs of the platform's pages. `report` is the last run of the reporting DAG."""
+def print_answer(api: AirflowApi, console: Console) -> None:
+    """Print the address of the newest results."""
+    console.print()
+    if answer := find_answer(api):
+        console.print("Answer   {}  ({})".format(*answer), style="bold", soft_wrap=True)
+
+
+def print_addresses(settings: Settings, console: Console) -> None:
+    """Print the URLs of the platform's pages."""
     airflow = settings.url("airflow")
     credentials = settings.home / "credentials.json"
     console.print("Pages", style="italic")
     for name, url, note in (
         ("Airflow", airflow, f"user {settings.credentials()['airflow']['user']}, password in {credentials}"),
-        ("Report", report_url(airflow, report), "results of the exploration"),
         ("MLflow", settings.url("mlflow"), "runs, models, datasets"),
         ("HDFS", settings.explorer_url, "files and tables"),
         ("Spark", settings.url("spark_history"), "finished jobs; running job: http://127.0.0.1:4040"),
@@ -103,9 +149,6 @@ def print_addresses(settings: Settings, console: Console, report: dict[str, Any]
         console.print(f"{name:<8} {url}  ({note})", soft_wrap=True)  # do not cut URLs in narrow terminals
 
 
-def report_url(airflow_url: str, run: dict[str, Any] | None) -> str:
-    """Return the URL of a run's report in Airflow, or of the reporting DAG if there is no run."""
-    dag_url = f"{airflow_url}/dags/{REPORTING_DAG}"
-    return (
-        f"{dag_url}/runs/{urllib.parse.quote(run['dag_run_id'], safe='')}/plugin/report" if run else dag_url
-    )
+def report_url(airflow_url: str, dag_id: str, run_id: str) -> str:
+    """Return the URL of a run's report in Airflow."""
+    return f"{airflow_url}/dags/{dag_id}/runs/{urllib.parse.quote(run_id, safe='')}/plugin/report"

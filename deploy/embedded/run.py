@@ -18,7 +18,13 @@ from deploy.common.errors import CommandError
 from deploy.embedded import supervision
 from deploy.embedded.backup import backup, restore
 from deploy.embedded.progress import Progress
-from deploy.embedded.results import REPORTING_DAG, explain_ingestion, print_addresses, print_results
+from deploy.embedded.results import (
+    FirstScores,
+    explain_ingestion,
+    print_addresses,
+    print_answer,
+    print_results,
+)
 from deploy.embedded.services import SERVICES
 from deploy.embedded.settings import Settings, bypass_proxy_for_loopback, common_environment
 from deploy.embedded.status import status
@@ -109,19 +115,21 @@ def start(settings: Settings, dump: str, presets: str) -> int:
     if paused:
         console.print(f"Paused DAGs, not changed: {', '.join(sorted(paused))}", style="cyan")
     run_id = api.trigger(INGESTING_DAG, {"dump": stage_dump(settings, source)})
-    runs = follow(api, INGESTING_DAG, run_id, progress.step)
+    scores = FirstScores(api, console)
+    runs = follow(api, INGESTING_DAG, run_id, progress.step, scores.look)
     record = summary.dump_record(settings, run_id, source)
     for line in explain_ingestion(api, record, ingested=not runs[0].skipped):
         console.print(line, style="cyan")
     if presets:
         params = {"presets": presets.replace(",", " ").split(), "train_again": True}
-        runs += follow(api, TRAINING_DAG, api.trigger(TRAINING_DAG, params), progress.step)
+        runs += follow(api, TRAINING_DAG, api.trigger(TRAINING_DAG, params), progress.step, scores.look)
     for run in runs:
         for note in run.notes:
             console.print(f"{run.dag_id}: {note}", style="cyan")
+    print_answer(api, console)
     print_results(settings, console, record, runs)
     console.print(progress.timings())
-    print_addresses(settings, console, api.last_run(REPORTING_DAG))
+    print_addresses(settings, console)
     return 0
 
 

@@ -21,8 +21,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from deltalake import DeltaTable
+
 from contracts.exit_status import InputError, run_command
 from contracts.tables import ERASED, HELD, LOADED, MIN_REASON_LENGTH
+from contracts.task_output import build_event
 from loading.command_line import (
     add_common_arguments,
     limit_memory,
@@ -243,6 +246,9 @@ def carry_out(options: argparse.Namespace) -> None:
     check(options)
     limit_memory(options.max_memory_gib)
     result = STEPS[options.step](options)
+    if options.step == "raw" and DeltaTable.is_deltatable(options.tweets_raw):
+        deleted, version = result["rows"].get("tweets_raw", 0), DeltaTable(options.tweets_raw).version()
+        result |= build_event(deleted, version, result["dumps"])
     print(json.dumps({"job": f"erase_tweets {options.step}", **result}), flush=True)
 
 

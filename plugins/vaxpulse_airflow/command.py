@@ -18,6 +18,8 @@ from airflow.sdk.exceptions import (
 from airflow.sdk.execution_time.context import context_to_airflow_vars
 
 from contracts.exit_status import BAD_INPUT, DONE, NOTHING_TO_DO
+from vaxpulse_airflow.links import HdfsLink, MlflowRunLink, ReportLink
+from vaxpulse_airflow.task_output import ObservedLog, TaskOutput
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -34,6 +36,7 @@ class CommandOperator(BaseOperator):
     """
 
     template_fields = ("command", "options")
+    operator_extra_links = (MlflowRunLink(), HdfsLink(), ReportLink())
 
     def __init__(
         self,
@@ -51,22 +54,37 @@ class CommandOperator(BaseOperator):
         self.returns_json = returns_json
 
     @cached_property
-    def hook(self) -> SubprocessHook:
+    def hook(self) -> "ObservedHook":
         """Return the hook that holds the running process."""
-        return SubprocessHook()
+        return ObservedHook()
 
     def execute(self, context: Any) -> Any:
         """Run the command. Raise an exception according to its exit status."""
         # Training runs are tagged with the DAG and the run that these variables name.
         environment = os.environ | context_to_airflow_vars(context, in_env_var_format=True)
         command = [*self.command, *build_options(validate_options(self.options, self.options_schema))]
+        self.output_lines = self.hook.output = TaskOutput(context)
         result = self.hook.run_command(command, env=environment, cwd=str(REPOSITORY))
         raise_for_exit_status(result.exit_code)
+        self.is_done = True
+        self.output_lines.describe_changes(self.outlets)
         return parse_json(result.output) if self.returns_json else None
 
     def on_kill(self) -> None:
         """Send SIGTERM to the process group."""
         self.hook.send_sigterm()
+
+
+class ObservedHook(SubprocessHook):
+    """SubprocessHook whose output is also read by TaskOutput."""
+
+    output: TaskOutput | None = None
+
+    @property
+    def log(self) -> Any:
+        """Return the log of the hook."""
+        log = super().log
+        return ObservedLog(log, self.output.read) if self.output else log
 
 
 def validate_options(options: Any, schema: Mapping[str, Any]) -> dict[str, Any]:

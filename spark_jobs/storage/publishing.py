@@ -11,6 +11,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from contracts.mlflow_names import REPORTS_EXPERIMENT
+from contracts.task_output import describe_mlflow_run
 from reporting.page import Section
 from spark_jobs.storage.hadoop_files import write_file
 
@@ -69,6 +70,7 @@ def log_to_mlflow(
         mlflow.start_run(run_id=run_id, experiment_id=experiment, run_name=name) as run,
         tempfile.TemporaryDirectory() as folder,
     ):
+        print(describe_mlflow_run(run.info.run_id, experiment), flush=True)  # for Airflow's link
         mlflow.set_tags(tags | dict(more_tags))
         mlflow.log_params(params)
         mlflow.log_metrics(metrics)

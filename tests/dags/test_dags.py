@@ -6,6 +6,7 @@ from pathlib import Path
 
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.serialization.serialized_objects import DagSerialization
 
 from contracts import tables
 from vaxpulse_airflow.command import REPOSITORY, CommandOperator
@@ -330,3 +331,18 @@ def test_every_spark_job_has_the_name_of_its_file(dag_bag):
         "score_tweets",
         "maintain_tables",
     }
+
+
+def test_commands_and_jobs_have_links(dag_bag):
+    """Airflow reads the links of a task in the web page from the serialized DAG."""
+    names = {"MLflow run", "HDFS", "Report"}
+    expected = {CommandOperator.__name__: names, SparkJobOperator.__name__: names | {"Spark application"}}
+    found = {name: [] for name in expected}
+    for dag in dag_bag.dags.values():
+        serialized = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+        for task in serialized.tasks:
+            if task.task_type in expected:
+                found[task.task_type].append({link.name for link in task.operator_extra_links})
+    for name, links in found.items():
+        assert len(links) > 3
+        assert all(each == expected[name] for each in links)

@@ -30,7 +30,7 @@ def accepts(parse, value):
 
 
 def test_example_in_the_form_is_a_mapping():
-    assert mappings.EXAMPLE in mappings.MAPPING_PARAM.description
+    assert mappings.EXAMPLE in mappings.MAPPING_PARAM.schema["description_md"]
     assert mappings.parse_mapping(mappings.EXAMPLE)["tweet_id"] == "@text"
 
 

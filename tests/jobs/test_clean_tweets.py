@@ -357,3 +357,5 @@ def test_the_last_line_of_the_output_is_the_summary(
     clean_tweets.main()
     summary = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (summary["job"], summary["scope"], summary["insert"]) == ("clean_tweets", "all", 1)
+    version = DeltaTable.forPath(tables.spark, tables.clean).history(1).first().version
+    assert summary["asset_event"] == {"rows": 1, "version": version}

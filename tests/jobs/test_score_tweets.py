@@ -317,6 +317,7 @@ def test_champion_of_the_registry_scores(tables: Tables, tiny: TinyModel, run_jo
         version,
         2,
     )
+    assert summary["asset_event"] == {"rows": 2, "version": 1}  # version 0 is the empty table
     kept = tmp_path / "models/vaxpulse" / version
     assert {"model.onnx", "tokenizer.json", METADATA_FILE} <= {file.name for file in kept.iterdir()}
     assert {row.model_version for row in tables.rows().collect()} == {version}

@@ -81,13 +81,16 @@ def test_candidates_are_registered_compared_reported_and_promoted(
     untrained = compared(capsys, trained, "run-0")
     assert (untrained["promote"], untrained["instead_of"]) == (False, None)
     assert "that of the majority class is" in untrained["reason"]
+    assert "asset_event" not in untrained
     assert compared(capsys, trained, "run-0", "--champion", "replace")["promote"]
     client.delete_registered_model(REGISTERED_MODEL)
 
     first = compared(capsys, trained, "run-1", "--report", str(tmp_path))
     assert (first["version"], first["promote"], first["instead_of"]) == ("1", True, None)
+    assert first["asset_event"] == {"version": 1}
     assert b"bert, version 1: to be promoted" in (tmp_path / "report.html").read_bytes()
     assert promote.main(["--version", "1", "--experiment", "compared"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == {"asset_event": {"version": 1}}
     # The model of run-0 has the same rows and the same preset, but is older.
     assert aliases(client) == {CHAMPION_ALIAS: "1", "bert": "1"}
 

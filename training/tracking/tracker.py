@@ -18,6 +18,7 @@ from contracts.mlflow_names import (
     TRAINING_EXPERIMENT,
     TUNING_EXPERIMENT,
 )
+from contracts.task_output import describe_mlflow_run
 from training.command import TransientError, without_credentials
 from training.data.labelled_tweets import LabelledTweets
 from training.tracking.model_logging import log_exported_model
@@ -160,7 +161,7 @@ class MlflowTracker(Tracker):
         with self._mlflow.start_run(
             **target, tags=dict(tags), nested=True, log_system_metrics=system_metrics
         ) as run:
-            logger.info("MLflow run %s", run.info.run_id)
+            logger.info(describe_mlflow_run(run.info.run_id, run.info.experiment_id))  # for Airflow's link
             yield run.info.run_id
             for pending in self._pending:
                 pending.wait()  # raises the error of the thread
