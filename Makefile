@@ -6,6 +6,10 @@ RUN = .venv/bin/python -m deploy.embedded.run
 STACK = $(PYTHON) -m deploy.stack.run
 ACCEPTANCE = $(PYTHON) -m tests.stack_acceptance.run
 INSTALL = $(PYTHON) -m deploy.installation.install
+# The extras of requirements.txt. `fabric` has a lock of its own, which only its targets install.
+EXTRAS = airflow loading spark retention training embedded stack tracking dev
+COMPILE = .venv/bin/uv pip compile pyproject.toml --upgrade --generate-hashes --no-emit-index-url --no-annotate \
+  --python-version 3.11 --custom-compile-command 'make lock' --quiet
 PYTEST = PYTHONPATH=. .venv/bin/python -m pytest
 # The folders that take minutes, the longest first.
 SLOW = tests/integration tests/properties tests/jobs tests/training_runs
@@ -75,6 +79,10 @@ stack-logs: ## show the last lines of the containers' logs, or follow one: SERVI
 .PHONY: stack-down
 stack-down: ## stop and remove the containers; keep the data unless VOLUMES=1
 	@$(STACK) down $(if $(VOLUMES),--volumes)
+
+.PHONY: fabric-packages
+fabric-packages:
+	@$(PYTHON) -m deploy.fabric.install
 
 .PHONY: test
 test: packages ## run everything: checks, unit tests, properties, whole jobs, and the embedded platform with a small dump
@@ -162,7 +170,7 @@ docs: install ## regenerate docs/pipelines.md and docs/pipeline.svg from the DAG
 	REBUILD_GOLDEN=1 $(PYTEST) tests/dags/test_pipelines_page.py tests/dags/test_pipeline_picture.py
 
 .PHONY: lock
-lock: install ## resolve the dependencies again: requirements.txt and jars.lock
-	.venv/bin/uv pip compile pyproject.toml --all-extras --upgrade --generate-hashes --no-emit-index-url --no-annotate \
-	  --python-version 3.11 --custom-compile-command 'make lock' --output-file requirements.txt --quiet
+lock: install ## resolve the dependencies again: requirements.txt, deploy/fabric/requirements.txt and jars.lock
+	$(COMPILE) $(addprefix --extra ,$(EXTRAS)) --output-file requirements.txt
+	$(COMPILE) --extra fabric --constraint requirements.txt --output-file deploy/fabric/requirements.txt
 	@$(INSTALL) --lock-jars
