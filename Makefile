@@ -6,6 +6,11 @@ RUN = .venv/bin/python -m deploy.embedded.run
 STACK = $(PYTHON) -m deploy.stack.run
 ACCEPTANCE = $(PYTHON) -m tests.stack_acceptance.run
 INSTALL = $(PYTHON) -m deploy.installation.install
+FABRIC = .fabric/bin/python -m deploy.fabric
+# The extras of requirements.txt. `fabric` has a lock of its own, which only its targets install.
+EXTRAS = airflow loading spark retention training embedded stack tracking dev
+COMPILE = .venv/bin/uv pip compile pyproject.toml --upgrade --generate-hashes --no-emit-index-url --no-annotate \
+  --python-version 3.11 --custom-compile-command 'make lock' --quiet
 PYTEST = PYTHONPATH=. .venv/bin/python -m pytest
 # The folders that take minutes, the longest first.
 SLOW = tests/integration tests/properties tests/jobs tests/training_runs
@@ -76,6 +81,30 @@ stack-logs: ## show the last lines of the containers' logs, or follow one: SERVI
 stack-down: ## stop and remove the containers; keep the data unless VOLUMES=1
 	@$(STACK) down $(if $(VOLUMES),--volumes)
 
+.PHONY: fabric-packages
+fabric-packages:
+	@$(PYTHON) -m deploy.fabric.install
+
+.PHONY: fabric-plan
+fabric-plan: fabric-packages ## show the machines of a slice on the FABRIC testbed, without an account: SPEC=file
+	@$(FABRIC) plan $(if $(SPEC),--spec "$(SPEC)")
+
+.PHONY: fabric-up
+fabric-up: fabric-packages ## ask, create the slice, start the stack on it; repeat it after a failure: SPEC=file
+	@$(FABRIC) up $(if $(SPEC),--spec "$(SPEC)") $(if $(YES),--yes)
+
+.PHONY: fabric-status
+fabric-status: fabric-packages ## show the slice, its machines and services: SPEC=file
+	@$(FABRIC) status $(if $(SPEC),--spec "$(SPEC)")
+
+.PHONY: fabric-down
+fabric-down: fabric-packages ## ask, delete the slice with all data: SPEC=file
+	@$(FABRIC) down $(if $(SPEC),--spec "$(SPEC)") $(if $(YES),--yes)
+
+.PHONY: test-fabric
+test-fabric: install fabric-packages ## test the slices, also with the real FABlib, without a network
+	$(PYTEST) tests/fabric
+
 .PHONY: test
 test: packages ## run everything: checks, unit tests, properties, whole jobs, and the embedded platform with a small dump
 	@# In parallel: mypy uses one core for a minute, the installation the network and then the other core.
@@ -137,7 +166,7 @@ check: packages ## what CI checks: format, lint, import rules, undeclared import
 	PYTHONPATH=plugins:dags .venv/bin/lint-imports --no-logo --no-cache
 	.venv/bin/python .ci/undeclared_imports.py
 	.venv/bin/python .ci/sbom.py --packages
-	.venv/bin/shellcheck .ci/run docker/*.sh deploy/conf/spark/spark-env.sh
+	.venv/bin/shellcheck .ci/run docker/*.sh deploy/fabric/host/*.sh deploy/conf/spark/spark-env.sh
 	.venv/bin/hadolint docker/Dockerfile
 	.venv/bin/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yaml
 	.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
@@ -163,7 +192,7 @@ docs: install ## regenerate docs/pipelines.md and docs/pipeline.svg from the DAG
 	REBUILD_GOLDEN=1 $(PYTEST) tests/dags/test_pipelines_page.py tests/dags/test_pipeline_picture.py
 
 .PHONY: lock
-lock: install ## resolve the dependencies again: requirements.txt and jars.lock
-	.venv/bin/uv pip compile pyproject.toml --all-extras --upgrade --generate-hashes --no-emit-index-url --no-annotate \
-	  --python-version 3.11 --custom-compile-command 'make lock' --output-file requirements.txt --quiet
+lock: install ## resolve the dependencies again: requirements.txt, deploy/fabric/requirements.txt and jars.lock
+	$(COMPILE) $(addprefix --extra ,$(EXTRAS)) --output-file requirements.txt
+	$(COMPILE) --extra fabric --constraint requirements.txt --output-file deploy/fabric/requirements.txt
 	@$(INSTALL) --lock-jars
