@@ -1,0 +1,90 @@
+"""Tables of a platform, a user, and an auth manager with chosen permissions."""
+
+import hashlib
+from datetime import UTC, datetime
+
+import pyarrow as pa
+from deltalake import write_deltalake
+
+from contracts.tables import DUMPS, QUARANTINE
+from loading.tables.schemas import arrow_schema
+from vaxpulse_airflow.pages.tables import Tables
+
+MORNING = datetime(2026, 11, 24, 8, 30, tzinfo=UTC)
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    '=HYPERLINK("http://evil.example","click")',
+    "@SUM(1+1)*cmd|' /C calc'!A0",
+    "\u202egpj.exe \u2066hidden\u2069",
+    "{{ 7*7 }} {% raw %}",
+    "@ann_smith https://example.org/private",
+    "line\r\nbreak\x00\x1b[2J",
+    "x" * 10_000,
+)
+
+
+class User:
+    """A user of Airflow."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def get_id(self):
+        return self.name
+
+    def get_name(self):
+        return self.name
+
+
+class AuthManager:
+    """Permits every user to read all DAGs but `hidden`, and to change the DAGs in `changeable`."""
+
+    def __init__(self):
+        self.hidden, self.changeable = set(), set()
+
+    def is_authorized_dag(self, *, method, access_entity, details, user):
+        if method == "GET":
+            return details.id not in self.hidden
+        return details.id in self.changeable
+
+
+class Platform:
+    """Delta tables in a folder."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.tables = Tables(self.uri)
+
+    def uri(self, table):
+        return str(self.folder / table.name)
+
+    def write(self, table, rows):
+        data = pa.Table.from_pylist(rows, schema=arrow_schema(table))
+        write_deltalake(self.uri(table), data, mode="append")
+
+    def add_dumps(self, *dumps):
+        self.write(DUMPS, dumps)
+
+    def add_records(self, sha256, *records, reason="text is empty"):
+        self.write(
+            QUARANTINE,
+            [
+                {"dump_sha256": sha256, "row_number": number, "raw_record": record, "reason": reason}
+                for number, record in enumerate(records, start=1)
+            ],
+        )
+
+
+def sha256_of(name):
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def dump(source, state="loaded", **values):
+    """Return a row of `dumps`."""
+    row = dict.fromkeys(DUMPS.column_names())
+    counts = {"records": 120, "accepted": 100, "known": 10, "duplicates": 5, "quarantined": 15, "bytes": 4096}
+    labels = {"negative": 20, "neutral": 30, "positive": 50}
+    times = {"delivered_at": MORNING, "ingested_at": MORNING}
+    names = {"dump_sha256": sha256_of(source), "source": source, "state": state, "run_id": "manual__1"}
+    return row | counts | labels | times | names | values
