@@ -3,12 +3,15 @@
 from collections.abc import Awaitable, Callable
 
 from airflow.api_fastapi.core_api.security import get_user
+from airflow.providers.apache.hdfs.hooks.webhdfs import AirflowWebHDFSHookException
 from deltalake.exceptions import DeltaError
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, RedirectResponse
+from hdfs import HdfsError
 
-from vaxpulse_airflow.pages import dumps, rendering
+from vaxpulse_airflow.pages import dumps, models, rendering, report_list
+from vaxpulse_airflow.pages.report_files import Reports
 from vaxpulse_airflow.pages.tables import Tables, hdfs_tables
 
 # Pages have no scripts, and load only the style sheet. Texts from dumps cannot add any.
@@ -31,11 +34,12 @@ ADVICE = {
 TITLES = {401: "Please log in", 403: "Not allowed", 404: "Not found", 422: "The address is not valid"}
 
 
-def build_app(tables: Tables | None = None) -> FastAPI:
+def build_app(tables: Tables | None = None, reports: Reports | None = None) -> FastAPI:
     """Return the application. Every page requires a login, and each route the permissions of its DAG.
 
     Args:
         tables: the tables. Default: those in HDFS.
+        reports: the reports. Default: those in HDFS.
     """
     app = FastAPI(
         title="vaxpulse pages",
@@ -45,7 +49,9 @@ def build_app(tables: Tables | None = None) -> FastAPI:
         dependencies=[Depends(get_user)],
     )
     app.state.tables = tables or hdfs_tables()
-    app.include_router(dumps.router)
+    app.state.reports = reports or Reports()
+    for page in (dumps, models, report_list):
+        app.include_router(page.router)
 
     @app.middleware("http")
     async def protect(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
@@ -87,6 +93,8 @@ def build_app(tables: Tables | None = None) -> FastAPI:
             request, "message", 422, title=TITLES[422], advice=f"These values are not valid: {fields}."
         )
 
+    @app.exception_handler(AirflowWebHDFSHookException)
+    @app.exception_handler(HdfsError)
     @app.exception_handler(DeltaError)
     @app.exception_handler(OSError)
     def unavailable(request: Request, error: Exception) -> Response:

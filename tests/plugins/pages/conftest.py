@@ -5,13 +5,19 @@ import pytest
 from airflow.api_fastapi.core_api.security import get_user
 from fastapi.testclient import TestClient
 
-from tests.plugins.pages.platform import AuthManager, Platform, User
+from tests.plugins.pages.platform import AuthManager, FolderListingHdfs, Platform, User
 from vaxpulse_airflow.pages.app import build_app
+from vaxpulse_airflow.pages.report_files import Reports
 
 
 @pytest.fixture
 def platform(tmp_path):
     return Platform(tmp_path)
+
+
+@pytest.fixture
+def hdfs():
+    return FolderListingHdfs()
 
 
 @pytest.fixture
@@ -24,9 +30,9 @@ def permissions(monkeypatch):
 
 
 @pytest.fixture
-def app(platform, permissions, monkeypatch):
+def app(platform, hdfs, permissions, monkeypatch):
     monkeypatch.setenv("AIRFLOW__API__SECRET_KEY", "secret of the tests")
-    return build_app(platform.tables)
+    return build_app(platform.tables, Reports(lambda: hdfs))
 
 
 @pytest.fixture

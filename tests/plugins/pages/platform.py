@@ -8,6 +8,7 @@ from deltalake import write_deltalake
 
 from contracts.tables import DUMPS, QUARANTINE
 from loading.tables.schemas import arrow_schema
+from tests.plugins.memory_hdfs import MemoryHdfs
 from vaxpulse_airflow.pages.tables import Tables
 
 MORNING = datetime(2026, 11, 24, 8, 30, tzinfo=UTC)
@@ -47,6 +48,15 @@ class AuthManager:
         if method == "GET":
             return details.id not in self.hidden
         return details.id in self.changeable
+
+
+class FolderListingHdfs(MemoryHdfs):
+    """Files in memory. A listing also contains the folders."""
+
+    def list(self, folder, status=False):
+        below = [path.removeprefix(f"{folder}/") for path in self.files if path.startswith(f"{folder}/")]
+        names = sorted({path.partition("/")[0] for path in below})
+        return [(name, self.status(f"{folder}/{name}")) for name in names] if status else names
 
 
 class Platform:
