@@ -10,9 +10,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, RedirectResponse
 from hdfs import HdfsError
 
-from vaxpulse_airflow.pages import dumps, models, rendering, report_list
-from vaxpulse_airflow.pages.report_files import Reports
-from vaxpulse_airflow.pages.tables import Tables, hdfs_tables
+from vaxpulse_airflow.pages import dumps, models, overview, rendering, report_list, sentiment
+from vaxpulse_airflow.pages.data.airflow_client import open_api
+from vaxpulse_airflow.pages.data.report_files import Reports
+from vaxpulse_airflow.pages.data.tables import Tables, hdfs_tables
 
 # Pages have no scripts, and load only the style sheet. Texts from dumps cannot add any.
 HEADERS = {
@@ -50,7 +51,8 @@ def build_app(tables: Tables | None = None, reports: Reports | None = None) -> F
     )
     app.state.tables = tables or hdfs_tables()
     app.state.reports = reports or Reports()
-    for page in (dumps, models, report_list):
+    app.state.open_api = open_api
+    for page in (overview, dumps, sentiment, models, report_list):
         app.include_router(page.router)
 
     @app.middleware("http")
@@ -69,7 +71,7 @@ def build_app(tables: Tables | None = None, reports: Reports | None = None) -> F
 
     @app.get("/")
     def start(request: Request) -> RedirectResponse:
-        return RedirectResponse(f"{request.scope.get('root_path', '')}/dumps", 303)
+        return RedirectResponse(f"{request.scope.get('root_path', '')}/overview", 303)
 
     @app.get("/style.css")
     def style() -> FileResponse:

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-WIDTH, HEIGHT = 760, 270
+WIDTH, HEIGHT = 1000, 300
 LEFT, RIGHT, TOP, BOTTOM = 46, 14, 12, 34
-MAX_X_LABELS = 6
+MAX_X_LABELS = 8
 
 
 class Interval(NamedTuple):

@@ -14,8 +14,8 @@ from contracts.labels import CLASS_NAMES
 from contracts.tables import DUMPS, ERASED, FAILED, HELD, LOADED, QUARANTINE, REFUSED, REJECTED, RETRACTED
 from contracts.untrusted_text import spreadsheet_cell
 from vaxpulse_airflow.pages.access import may_see
+from vaxpulse_airflow.pages.data.tables import Row, Tables, read_rows, sql_text
 from vaxpulse_airflow.pages.rendering import MAX_SHOWN, render
-from vaxpulse_airflow.pages.tables import Row, Tables, read_rows, sql_text
 
 DAG_ID = "ingest_tweets"
 STATES = (LOADED, HELD, FAILED, REFUSED, REJECTED, RETRACTED, ERASED)

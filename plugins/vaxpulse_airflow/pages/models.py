@@ -11,8 +11,8 @@ from fastapi.responses import HTMLResponse
 from contracts.mlflow_names import REGISTERED_MODEL
 from vaxpulse_airflow.pages.access import may_see
 from vaxpulse_airflow.pages.charts import Chart, Interval, line_chart
+from vaxpulse_airflow.pages.data.report_files import Content, ReportFile, Reports, Table
 from vaxpulse_airflow.pages.rendering import render
-from vaxpulse_airflow.pages.report_files import Content, ReportFile, Reports, Table
 
 DAG_ID = "train_classifiers"
 MAX_COMPARISONS = 20
@@ -77,7 +77,10 @@ def read_comparison(report: ReportFile, content: Content | None) -> Comparison |
     headline = HEADLINE.fullmatch(content.facts.get("Result", ""))
     if headline is None:
         return None
-    return Comparison(report, *headline.groups(), content.facts.get("Reason", ""), content.tables[METRICS])
+    name, version, outcome = headline.groups()
+    return Comparison(
+        report, name, version, outcome, content.facts.get("Reason", ""), content.tables[METRICS]
+    )
 
 
 def list_comparisons(reports: Reports) -> list[Comparison]:
@@ -93,6 +96,19 @@ def draw_history(comparisons: list[Comparison], measure: str) -> Chart | None:
     labels = [f"{each.written_at:%d %b %Y}" for each in ordered]
     series = {model: [each.value(model, measure) for each in ordered] for model in ("champion", "candidate")}
     return line_chart(labels, series, from_zero=False) if any(map(any, series.values())) else None
+
+
+def find_quality(comparisons: list[Comparison], version: str) -> dict[str, str]:
+    """Return the metrics of a version with their intervals, from the latest comparison that contains it."""
+    for comparison in comparisons:
+        for row in comparison.table.rows:
+            if f"(version {version})" in row[0]:
+                return {
+                    name: cell
+                    for name, cell in zip(comparison.table.header, row, strict=True)
+                    if name in MEASURES
+                }
+    return {}
 
 
 @router.get("")

@@ -16,7 +16,13 @@ from reporting.page import format_number, format_share
 TEMPLATES = Path(__file__).parent / "templates"
 MAX_SHOWN = 300  # characters of a text from a dump
 # The pages in the order of the navigation, with their titles.
-NAVIGATION = {"dumps": "Dumps", "models": "Models", "reports": "Reports"}
+NAVIGATION = {
+    "overview": "Overview",
+    "dumps": "Dumps",
+    "sentiment": "Sentiment",
+    "models": "Models",
+    "reports": "Reports",
+}
 
 
 def render(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:

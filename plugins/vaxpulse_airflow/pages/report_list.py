@@ -7,8 +7,8 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
 from vaxpulse_airflow.pages.access import can_see
+from vaxpulse_airflow.pages.data.report_files import Reports
 from vaxpulse_airflow.pages.rendering import render
-from vaxpulse_airflow.pages.report_files import Reports
 
 REPORTS_PER_PAGE = 100
 SUBJECTS = {

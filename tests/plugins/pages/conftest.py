@@ -5,9 +5,9 @@ import pytest
 from airflow.api_fastapi.core_api.security import get_user
 from fastapi.testclient import TestClient
 
-from tests.plugins.pages.platform import AuthManager, FolderListingHdfs, Platform, User
+from tests.plugins.pages.platform import Airflow, AuthManager, FolderListingHdfs, Platform, User
 from vaxpulse_airflow.pages.app import build_app
-from vaxpulse_airflow.pages.report_files import Reports
+from vaxpulse_airflow.pages.data.report_files import Reports
 
 
 @pytest.fixture
@@ -21,6 +21,11 @@ def hdfs():
 
 
 @pytest.fixture
+def airflow():
+    return Airflow()
+
+
+@pytest.fixture
 def permissions(monkeypatch):
     """DAGs that the user may read, run and answer."""
     manager = AuthManager()
@@ -30,9 +35,11 @@ def permissions(monkeypatch):
 
 
 @pytest.fixture
-def app(platform, hdfs, permissions, monkeypatch):
+def app(platform, hdfs, airflow, permissions, monkeypatch):
     monkeypatch.setenv("AIRFLOW__API__SECRET_KEY", "secret of the tests")
-    return build_app(platform.tables, Reports(lambda: hdfs))
+    app = build_app(platform.tables, Reports(lambda: hdfs))
+    app.state.open_api = lambda request: airflow
+    return app
 
 
 @pytest.fixture

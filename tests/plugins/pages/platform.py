@@ -9,7 +9,8 @@ from deltalake import write_deltalake
 from contracts.tables import DUMPS, QUARANTINE
 from loading.tables.schemas import arrow_schema
 from tests.plugins.memory_hdfs import MemoryHdfs
-from vaxpulse_airflow.pages.tables import Tables
+from vaxpulse_airflow.pages.data.airflow_client import ApiError
+from vaxpulse_airflow.pages.data.tables import Tables
 
 MORNING = datetime(2026, 11, 24, 8, 30, tzinfo=UTC)
 HOSTILE = (
@@ -50,8 +51,44 @@ class AuthManager:
         return details.id in self.changeable
 
 
+class Airflow:
+    """Airflow's REST API with chosen answers. `sent` are the changes that it has received."""
+
+    def __init__(self):
+        self.runs, self.tasks, self.waiting, self.sent, self.error = [], [], [], [], None
+
+    def get(self, path, query):
+        self._check()
+        if path.endswith("/taskInstances"):
+            return {"task_instances": self.tasks}
+        if path.endswith("/hitlDetails"):
+            return {"hitl_details": self.waiting}
+        return {"dag_runs": [run for run in self.runs if run["state"] in query["state"]]}
+
+    def post(self, path, body):
+        self._check()
+        self.sent.append((path, body))
+        return {"dag_run_id": "manual__2026-11-24T08:30:00+00:00"}
+
+    def patch(self, path, body):
+        self._check()
+        self.sent.append((path, body))
+        return {}
+
+    def _check(self):
+        if self.error:
+            raise ApiError(*self.error)
+
+
 class FolderListingHdfs(MemoryHdfs):
-    """Files in memory. A listing also contains the folders."""
+    """Files in memory. A listing also contains the folders, with the mtime of their latest file."""
+
+    def status(self, path, strict=True):
+        status = super().status(path, strict)
+        if status and status["type"] == "DIRECTORY":
+            mtimes = [time for name, time in self.modified.items() if name.startswith(f"{path}/")]
+            status["modificationTime"] = max(mtimes)
+        return status
 
     def list(self, folder, status=False):
         below = [path.removeprefix(f"{folder}/") for path in self.files if path.startswith(f"{folder}/")]

@@ -14,6 +14,8 @@ def addresses(app):
         "dag_id": "score_tweets",
         "run_id": "manual__1",
         "upload": "0" * 32,
+        "by": "time",
+        "kind": "csv",
     }
     return [
         (method, route.path.format_map(values))

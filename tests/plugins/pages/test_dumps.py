@@ -52,7 +52,7 @@ def test_new_dump_appears_within_the_time_of_the_cache(browser, platform, monkey
     platform.add_dumps(dump("june.csv"))
     assert "july.csv" not in browser.get("/dumps").text
     platform.add_dumps(dump("july.csv"))
-    monkeypatch.setattr("vaxpulse_airflow.pages.tables.CACHE_SECONDS", -1.0)
+    monkeypatch.setattr("vaxpulse_airflow.pages.data.tables.CACHE_SECONDS", -1.0)
     assert "july.csv" in browser.get("/dumps").text
 
 

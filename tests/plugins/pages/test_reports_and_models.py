@@ -5,8 +5,8 @@ import pytest
 from contracts.hdfs_paths import REPORTS
 from tests.plugins.pages.platform import HOSTILE
 from training.evaluation.comparison_page import ComparedModel, comparison_page
+from vaxpulse_airflow.pages.data.report_files import parse_page
 from vaxpulse_airflow.pages.models import parse_interval
-from vaxpulse_airflow.pages.report_files import parse_page
 
 
 def model(name, accuracy):
