@@ -10,8 +10,17 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, RedirectResponse
 from hdfs import HdfsError
 
-from vaxpulse_airflow.pages import dumps, models, overview, rendering, report_list, sentiment
-from vaxpulse_airflow.pages.data.airflow_client import open_api
+from vaxpulse_airflow.pages import (
+    decisions,
+    dump_page,
+    dumps,
+    models,
+    overview,
+    rendering,
+    report_list,
+    sentiment,
+)
+from vaxpulse_airflow.pages.data.airflow_client import ApiError, open_api
 from vaxpulse_airflow.pages.data.report_files import Reports
 from vaxpulse_airflow.pages.data.tables import Tables, hdfs_tables
 
@@ -32,7 +41,12 @@ ADVICE = {
     403: "Your role in Airflow does not allow this. An administrator can give you another role.",
     404: "The address is wrong, or the page no longer exists.",
 }
-TITLES = {401: "Please log in", 403: "Not allowed", 404: "Not found", 422: "The address is not valid"}
+TITLES = {
+    401: "Please log in",
+    403: "Not allowed",
+    404: "Not found",
+    422: "A value is not valid",
+}
 
 
 def build_app(tables: Tables | None = None, reports: Reports | None = None) -> FastAPI:
@@ -52,7 +66,7 @@ def build_app(tables: Tables | None = None, reports: Reports | None = None) -> F
     app.state.tables = tables or hdfs_tables()
     app.state.reports = reports or Reports()
     app.state.open_api = open_api
-    for page in (overview, dumps, sentiment, models, report_list):
+    for page in (overview, dumps, dump_page, decisions, sentiment, models, report_list):
         app.include_router(page.router)
 
     @app.middleware("http")
@@ -87,6 +101,13 @@ def build_app(tables: Tables | None = None, reports: Reports | None = None) -> F
         advice = own if own not in ("", "Forbidden") else ADVICE.get(error.status_code, own)
         title = TITLES.get(error.status_code, "This did not work")
         return rendering.render(request, "message", error.status_code, title=title, advice=advice)
+
+    @app.exception_handler(ApiError)
+    def explain_refusal(request: Request, error: ApiError) -> Response:
+        title, advice = TITLES.get(error.status, "Airflow has refused this"), error.detail
+        if error.status in (401, 403):
+            advice = ADVICE[error.status]
+        return rendering.render(request, "message", error.status, title=title, advice=advice)
 
     @app.exception_handler(RequestValidationError)
     def refuse(request: Request, error: RequestValidationError) -> Response:

@@ -1,4 +1,4 @@
-"""Pages *Dumps* and *Dump*: states and figures of all dumps, and the quarantined records of one dump."""
+"""Page *Dumps*: states and counts of all dumps, and queries on dumps and their quarantined records."""
 
 import csv
 import io
@@ -6,36 +6,22 @@ import json
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, HTTPException, Path, Query, Request
-from fastapi.responses import HTMLResponse, StreamingResponse
+from fastapi.responses import HTMLResponse
 
 from contracts.labels import CLASS_NAMES
 from contracts.tables import DUMPS, ERASED, FAILED, HELD, LOADED, QUARANTINE, REFUSED, REJECTED, RETRACTED
 from contracts.untrusted_text import spreadsheet_cell
 from vaxpulse_airflow.pages.access import may_see
 from vaxpulse_airflow.pages.data.tables import Row, Tables, read_rows, sql_text
-from vaxpulse_airflow.pages.rendering import MAX_SHOWN, render
+from vaxpulse_airflow.pages.rendering import render
 
 DAG_ID = "ingest_tweets"
 STATES = (LOADED, HELD, FAILED, REFUSED, REJECTED, RETRACTED, ERASED)
 DUMPS_PER_PAGE = 50
-RECORDS_PER_PAGE = 50
 MAX_REASONS = 20
 # A reason may end with the number of another record.
 GENERAL_REASON = "regexp_replace(reason, 'record [0-9]+$', 'another record')"
-FIGURES = {
-    "records": "records",
-    "accepted": "accepted",
-    "known": "accepted, with an id of an earlier dump",
-    "changed_texts": "accepted, with an id of an earlier dump and another text",
-    "duplicates": "duplicates",
-    "quarantined": "quarantined",
-    "quarantined_lines": "lines in quarantined records",
-    "contradicting_ids": "ids with contradicting labels",
-    "median_text_length": "median text length, characters",
-    "label_distance": "distance of the label shares from earlier dumps (0 to 1)",
-}
 
 Sha256 = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
 Page = Annotated[int, Query(ge=1, le=100_000)]
@@ -96,63 +82,6 @@ def show_dumps(request: Request, state: str = "", q: Search = "", page: Page = 1
         page=page,
         pages=-(-len(found) // DUMPS_PER_PAGE),
     )
-
-
-@router.get("/{sha256}")
-def show_dump(
-    request: Request,
-    user: GetUserDep,
-    sha256: Sha256,
-    q: Search = "",
-    reason: Search = "",
-    page: Page = 1,
-) -> HTMLResponse:
-    """Return the page of a dump, with a page of its quarantined records."""
-    tables: Tables = request.app.state.tables
-    dump = find_dump(tables, sha256)
-    condition = record_condition(sha256, q, reason)
-    start = (page - 1) * RECORDS_PER_PAGE
-    records = tables.query(
-        QUARANTINE,
-        f"SELECT row_number, reason, substr(raw_record, 1, {4 * MAX_SHOWN}) AS raw_record FROM t "  # noqa: S608
-        f"WHERE {condition} ORDER BY row_number LIMIT {RECORDS_PER_PAGE} OFFSET {start}",
-    )
-    [counted] = tables.query(QUARANTINE, f"SELECT count(*) AS records FROM t WHERE {condition}") or [  # noqa: S608
-        {"records": 0}
-    ]
-    return render(
-        request,
-        "dump",
-        here="dumps",
-        dump=dump,
-        figures={text: dump[name] for name, text in FIGURES.items() if dump.get(name) is not None},
-        labels=CLASS_NAMES,
-        format=read_json(dump, "format", {}),
-        mapping=read_json(dump, "mapping", {}),
-        questions=read_json(dump, "questions", []),
-        notes=read_json(dump, "notes", []),
-        reasons=count_reasons(tables, sha256),
-        records=records,
-        found=counted["records"],
-        q=q,
-        reason=reason,
-        page=page,
-        pages=-(-counted["records"] // RECORDS_PER_PAGE),
-    )
-
-
-@router.get("/{sha256}/quarantine.csv")
-def download_records(
-    request: Request, sha256: Sha256, q: Search = "", reason: Search = ""
-) -> StreamingResponse:
-    """Return the quarantined records of a dump as CSV, all or those that the page shows."""
-    tables: Tables = request.app.state.tables
-    find_dump(tables, sha256)
-    condition = record_condition(sha256, q, reason)
-    sql = f"SELECT row_number, reason, raw_record FROM t WHERE {condition} ORDER BY row_number"  # noqa: S608
-    headers = {"Content-Disposition": f'attachment; filename="quarantine-{sha256[:12]}.csv"'}
-    lines = csv_lines(("row_number", "reason", "raw_record"), tables.stream(QUARANTINE, sql))
-    return StreamingResponse(lines, media_type="text/csv; charset=utf-8", headers=headers)
 
 
 def record_condition(sha256: str, words: str, reason: str) -> str:

@@ -28,7 +28,7 @@ def addresses(app):
 def test_every_address_requires_a_login(app, platform):
     platform.add_dumps(dump("june.csv"))
     found = addresses(app)
-    assert len(found) > 4
+    assert len(found) > 12
     stranger = TestClient(app, follow_redirects=False)
     for method, address in found:
         answer = stranger.request(method, address, content=b"" if method == "POST" else None)
