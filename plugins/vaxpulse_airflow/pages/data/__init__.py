@@ -1,0 +1,1 @@
+"""Data that the pages show: Delta tables, reports in HDFS, and runs in Airflow."""

@@ -1,0 +1,84 @@
+"""Runs of DAGs that a user may see: failed, running with progress, and waiting for a decision."""
+
+from datetime import datetime
+from typing import Any
+
+from monitoring.problems import (
+    ENDED,
+    FAILED_RUN_TIME,
+    MAX_FAILED_RUN_TIME,
+    WATCHING_DAG,
+    read_time,
+    run_link,
+)
+from vaxpulse_airflow.pages.data.airflow_client import AirflowApi
+
+MAX_RUNS = 100
+MAX_RUNNING = 8
+ALL_RUNS = "/api/v2/dags/~/dagRuns"
+Run = dict[str, Any]
+
+
+def find_failed_runs(airflow: AirflowApi, now: datetime) -> list[Run]:
+    """Return the failed runs that ended within a day, and those without a later success of their DAG."""
+    since = {
+        "end_date_gte": (now - MAX_FAILED_RUN_TIME).isoformat(),
+        "order_by": "-end_date",
+        "limit": MAX_RUNS,
+    }
+    failed = airflow.get(ALL_RUNS, since | {"state": "failed"})["dag_runs"]
+    if not failed:
+        return []
+    succeeded: dict[str, datetime] = {}
+    for run in airflow.get(ALL_RUNS, since | {"state": "success"})["dag_runs"]:
+        succeeded.setdefault(run["dag_id"], read_time(run["end_date"]))
+    found = []
+    for run in failed:
+        ended = read_time(run["end_date"])
+        is_repaired = run["dag_id"] in succeeded and succeeded[run["dag_id"]] > ended
+        if now - ended <= FAILED_RUN_TIME or not is_repaired:
+            found.append(_describe(run) | {"ended": ended})
+    return found
+
+
+def find_running(airflow: AirflowApi, now: datetime) -> list[Run]:
+    """Return the running and queued runs, with the number of their tasks and of those that have ended."""
+    query = {"state": ["running", "queued"], "order_by": "-start_date", "limit": MAX_RUNNING * 3}
+    listed = airflow.get(ALL_RUNS, query)["dag_runs"]
+    found = []
+    for run in [each for each in listed if each["dag_id"] != WATCHING_DAG][:MAX_RUNNING]:
+        path = f"/api/v2/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances"
+        tasks = airflow.get(path, {"limit": MAX_RUNS})["task_instances"] if run["state"] == "running" else []
+        started = read_time(run["start_date"]) if run["start_date"] else None
+        found.append(
+            _describe(run)
+            | {
+                "state": run["state"],
+                "started": started,
+                "tasks": len(tasks),
+                "ended_tasks": sum(task["state"] in ENDED for task in tasks),
+                "task": next((task["task_id"] for task in tasks if task["state"] == "running"), None),
+            }
+        )
+    return found
+
+
+def find_waiting(airflow: AirflowApi, now: datetime) -> list[Run]:
+    """Return the tasks that wait for a decision of a user. Held dumps have a page of their own."""
+    path = "/api/v2/dags/~/dagRuns/~/hitlDetails"
+    listed = airflow.get(path, {"response_received": "false", "limit": MAX_RUNS})["hitl_details"]
+    return [
+        {
+            "dag_id": detail["task_instance"]["dag_id"],
+            "subject": detail["subject"],
+            "since": read_time(detail["created_at"]),
+            "link": run_link("", detail["task_instance"]["dag_id"], detail["task_instance"]["dag_run_id"]),
+        }
+        for detail in listed
+        if detail["task_instance"]["state"] not in ENDED
+        and detail["task_instance"]["dag_id"] != "review_dump"
+    ]
+
+
+def _describe(run: Run) -> Run:
+    return {"dag_id": run["dag_id"], "link": run_link("", run["dag_id"], run["dag_run_id"])}

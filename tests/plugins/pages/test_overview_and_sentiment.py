@@ -1,0 +1,215 @@
+"""Pages *Overview* and *Sentiment*, from a report as `score_tweets` writes it."""
+
+import csv
+import io
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from contracts.hdfs_paths import REPORTS
+from contracts.tables import DRIFT
+from reporting.page import Section, Table, render
+from spark_jobs.scoring.insights.opinion_sections import SHARES_HEADER, shares_row
+from spark_jobs.scoring.insights.shares import Shares
+from spark_jobs.storage.publishing import report_files
+from tests.plugins.pages.platform import HOSTILE, dump
+from tests.plugins.pages.test_reports_and_models import put_comparison
+
+NOW = datetime.now(UTC)
+
+
+def shares(tweets, negative):
+    values = np.array([negative, 0.3, 0.7 - negative])
+    return Shares(10, tweets - 10, values, np.array([values - 0.02, values + 0.02]), values)
+
+
+def put_insights(hdfs, *hashtags, example="vaccines work"):
+    """Write a report with the functions of the job."""
+    periods = [(f"2026-W{week}", shares(12_345, week / 100)) for week in (40, 41)]
+    sections = [
+        Section(
+            "Opinions",
+            "Shares.",
+            (),
+            [
+                Table(
+                    ("dump", *SHARES_HEADER),
+                    [shares_row("all", shares(12_345, 0.2)), shares_row("june.csv", shares(99, 0.1))],
+                )
+            ],
+        ),
+        Section(
+            "Over time",
+            "By ISO week.",
+            (),
+            [Table(("week", *SHARES_HEADER), [shares_row(*period) for period in periods])],
+        ),
+        Section(
+            "Hashtags",
+            "Frequent.",
+            (),
+            [
+                Table(
+                    ("hashtag", *SHARES_HEADER, "mean score"),
+                    [(*shares_row(f"#{name}", shares(50, 0.5)), "+0.1") for name in hashtags],
+                )
+            ],
+        ),
+        Section(
+            "Most negative tweets",
+            "First.",
+            (),
+            [Table(("text", "tweets", "probability", "score"), [(example, 3, "0.99", "-0.98")])],
+        ),
+    ]
+    page = render("Opinions", {"Champion": "vaxpulse version 3", "Run": "manual__1"}, sections)
+    for name, content in report_files(page, sections).items():
+        hdfs.put(f"{REPORTS}/score_tweets/manual__1/{name}", content)
+
+
+def run(dag_id, state, **times):
+    moments = {name: (NOW - ago).isoformat() for name, ago in times.items()}
+    return {"dag_id": dag_id, "dag_run_id": "manual__1", "state": state, "start_date": None} | moments
+
+
+def test_new_platform_has_an_overview(browser, hdfs):
+    page = browser.get("/overview").text
+    assert "No tweet was scored yet" in page
+    assert "Nothing is running" in page
+    assert "No failed run" in page
+
+
+def test_start_page_is_the_overview(browser):
+    assert browser.get("/").headers["location"] == "/overview"
+
+
+def test_overview_shows_the_newest_answer_with_intervals_and_model(browser, hdfs):
+    put_insights(hdfs)
+    put_comparison(hdfs, "manual__1")
+    page = browser.get("/overview").text
+    for text in ("12,345 tweets", "20.0 %", "18.0 to 22.0 %", "vaxpulse version 3", "0.750 (0.730 to 0.770)"):
+        assert text in page
+    assert "negative +1.0 points (within the uncertainty)" in page
+    assert 'role="img"' in page
+
+
+def test_overview_shows_dumps_of_the_week(browser, platform):
+    platform.add_dumps(
+        dump("new.csv", delivered_at=NOW - timedelta(days=2)),
+        dump("old.csv", delivered_at=NOW - timedelta(days=9)),
+    )
+    assert "1 dump</a>, 1 of them loaded with 100 tweets" in browser.get("/overview").text
+
+
+def test_overview_shows_failed_runs_without_a_later_success(browser, airflow):
+    airflow.runs = [
+        run("clean_tweets", "failed", end_date=timedelta(days=3)),
+        run("score_tweets", "failed", end_date=timedelta(days=3)),
+        run("score_tweets", "success", end_date=timedelta(days=2)),
+        run("explore_tweets", "failed", end_date=timedelta(hours=3)),
+        run("explore_tweets", "success", end_date=timedelta(hours=1)),
+    ]
+    page = browser.get("/overview").text
+    assert 'href="/dags/clean_tweets/runs/manual__1"' in page
+    assert "A run of explore_tweets failed" in page
+    assert "A run of score_tweets failed" not in page
+
+
+def test_overview_shows_progress_of_running_runs(browser, airflow):
+    airflow.runs = [run("train_classifiers", "running", start_date=timedelta(hours=1))]
+    airflow.tasks = [
+        {"task_id": name, "state": state} for name, state in (("plan", "success"), ("train", "running"))
+    ]
+    page = browser.get("/overview").text
+    assert "1 of 2 tasks, now train" in page
+    assert '<progress max="2" value="1"' in page
+
+
+def test_overview_shows_decisions_that_wait(browser, airflow):
+    task = {"dag_id": "train_classifiers", "dag_run_id": "manual__1", "state": "awaiting_input"}
+    airflow.waiting = [{"task_instance": task, "subject": "Promote bert?", "created_at": NOW.isoformat()}]
+    assert "Promote bert?" in browser.get("/overview").text
+
+
+def test_overview_shows_held_and_failed_dumps_and_drift(browser, platform):
+    platform.add_dumps(dump("june.csv", "held"), dump("july.csv", "failed"), dump("may.csv", "failed"))
+    drifted = dict.fromkeys(DRIFT.column_names()) | {
+        "dump_sha256": "0" * 64, "model_name": "vaxpulse", "model_version": "3", "tweets": 900,
+        "breaches": ["label_psi"], "measured_at": NOW,
+    }  # fmt: skip
+    platform.write(DRIFT, [drifted])
+    page = browser.get("/overview").text
+    assert "1 dump held: june.csv" in page
+    assert "2 dumps failed: july.csv, may.csv" in page or "2 dumps failed: may.csv, july.csv" in page
+    assert "differs from the training data of vaxpulse 3: label_psi" in page
+
+
+def test_overview_hides_what_the_user_may_not_see(browser, hdfs, platform, permissions):
+    put_insights(hdfs)
+    platform.add_dumps(dump("secret.csv", "held"))
+    permissions.hidden |= {"ingest_tweets", "score_tweets", "train_classifiers"}
+    page = browser.get("/overview").text
+    assert "secret.csv" not in page
+    assert "12,345" not in page
+
+
+def test_overview_says_what_was_not_checked(browser, airflow):
+    airflow.error = (403, "Forbidden for <b>you</b>")
+    page = browser.get("/overview").text
+    assert "Not checked: " in page
+    assert "<b>you" not in page
+
+
+def test_sentiment_by_time_has_chart_and_table(browser, hdfs):
+    put_insights(hdfs)
+    page = browser.get("/sentiment").text
+    assert page.count("<circle") == 6
+    assert "2026-W41" in page
+    assert "vaccines work" in page
+
+
+def test_sentiment_is_filtered_by_the_address(browser, hdfs):
+    put_insights(hdfs, "mrna", "flu")
+    page = browser.get("/sentiment?by=hashtag&q=MRNA").text
+    assert "#mrna" in page
+    assert "#flu" not in page
+    assert "0 rows" in browser.get("/sentiment?by=hashtag&min_tweets=51").text
+
+
+def test_sentiment_by_dump_has_no_row_for_all_tweets(browser, hdfs):
+    put_insights(hdfs)
+    page = browser.get("/sentiment?by=dump").text
+    assert "june.csv" in page
+    assert "1 row " in page
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_downloads_contain_the_rows_of_the_page(browser, hdfs, kind):
+    put_insights(hdfs, "mrna", "flu")
+    content = browser.get(f"/sentiment/hashtag.{kind}?q=flu").content
+    if kind == "csv":
+        [row] = csv.DictReader(io.StringIO(content.decode()))
+        row = {name: value if name == "name" else float(value) for name, value in row.items()}
+    else:
+        [row] = pq.read_table(io.BytesIO(content)).to_pylist()
+    assert row["name"] == "#flu"
+    assert (row["tweets"], row["negative"], row["negative_low"], row["positive"]) == (50, 50.0, 48.0, 20.0)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_hashtags_and_examples_are_harmless(browser, hdfs, text):
+    put_insights(hdfs, text, example=text)
+    for address in ("/sentiment?by=hashtag", "/overview", "/sentiment/hashtag.csv"):
+        page = browser.get(address).text
+        assert "<script" not in page or address.endswith("csv")
+        assert "<img" not in page or address.endswith("csv")
+        assert not {"\u202e", "\x1b", "\0"} & set(page)
+        assert "ann_smith" not in page
+
+
+def test_platform_without_scores_has_an_empty_page(browser):
+    assert "No tweet was scored yet" in browser.get("/sentiment").text
+    assert browser.get("/sentiment/time.csv").status_code == 404
+    assert browser.get("/sentiment/user.csv").status_code == 422
