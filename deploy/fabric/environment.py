@@ -39,7 +39,7 @@ def load_or_create_secrets(plan: Plan) -> dict[str, str]:
     generated = {
         name: value
         for name, value in settings.new_environment(gpu=False).items()
-        if name == "VAXPULSE_FIRST_DAY" or not name.startswith(("VAXPULSE_", "COMPOSE_"))
+        if name == "VAXPULSE_START_DATE" or not name.startswith(("VAXPULSE_", "COMPOSE_"))
     }
     file = secrets_file(plan)
     settings.complete_environment(file, generated)
@@ -58,7 +58,7 @@ def host_environment(plan: Plan, host: Host, secrets: dict[str, str], commit: st
         shown = secrets
     else:
         used = set().union(*(SECRETS[profile] for profile in host.profiles))
-        shown = {name: value for name, value in secrets.items() if name in used | {"VAXPULSE_FIRST_DAY"}}
+        shown = {name: value for name, value in secrets.items() if name in used | {"VAXPULSE_START_DATE"}}
     files = ["docker-compose.yaml", "docker-compose.fabric.yaml", *([GPU_FILE] if host.gpu else [])]
     return {
         "COMPOSE_FILE": ":".join(files),

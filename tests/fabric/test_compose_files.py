@@ -119,6 +119,6 @@ def test_docker_compose_accepts_the_files_of_each_kind_of_host(tmp_path, number,
         assert service["network_mode"] == "host"
         assert "ports" not in service
         assert "reservations" not in service["deploy"]["resources"]
-    secrets.pop("VAXPULSE_FIRST_DAY")
+    secrets.pop("VAXPULSE_START_DATE")
     assert not [name for name, value in secrets.items() if value in shown.stdout]
     assert ("/dev/nvidia0" in shown.stdout) == (number == 1)

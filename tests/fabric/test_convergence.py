@@ -213,7 +213,7 @@ def test_secrets_are_in_no_command_and_only_where_they_are_used(archive, home, c
     world, plan = World(), load_plan("3")
     converge.up(open_testbed(world), plan, archive, yes)
     secrets = environment.load_or_create_secrets(plan)
-    first_day = secrets.pop("VAXPULSE_FIRST_DAY")
+    first_day = secrets.pop("VAXPULSE_START_DATE")
     assert first_day
     printed = capsys.readouterr().out + json.dumps(world.calls, default=str)
     assert not [name for name, value in secrets.items() if value in printed]

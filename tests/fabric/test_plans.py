@@ -36,7 +36,7 @@ def test_hosts_file_equals_the_golden_file(workers):
 def test_settings_of_each_host_equal_the_golden_file(workers):
     plan = load_plan(workers)
     secrets = dict.fromkeys(environment.load_or_create_secrets(plan), "<secret>")
-    secrets["VAXPULSE_FIRST_DAY"] = "2026-12-01"
+    secrets["VAXPULSE_START_DATE"] = "2026-12-01"
     texts = [
         f"# {host.name}\n{environment.to_text(environment.host_environment(plan, host, secrets, 'abc'))}"
         for host in plan.hosts
