@@ -8,6 +8,7 @@ import re
 ROOT = "/vaxpulse"
 LANDING = f"{ROOT}/landing"  # users and programs put new dumps here
 DELIVERED = f"{ROOT}/delivered"  # a dump is renamed to this folder before it is read
+UPLOADS = f"{ROOT}/uploads"  # <id>/file/<name>: files that users inspect before they load them
 RAW = f"{ROOT}/raw"  # each content once, as <sha256>.csv
 TABLES = f"{ROOT}/tables"  # one Delta table per folder
 REPORTS = f"{ROOT}/reports"  # <dag_id>/<run_id>/report.html and its files

@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from contracts.delivered_names import build_name, parse_name, show_source
-from contracts.hdfs_paths import DELIVERED, LANDING
+from contracts.hdfs_paths import DELIVERED, LANDING, UPLOADS
 from vaxpulse_airflow.download import Limits, open_url, redact_url
 from vaxpulse_airflow.local_landing import (
     Delivered,
@@ -138,6 +139,15 @@ def unused_name(client: "Client", moment: datetime, source: str) -> str:
     return build_name(moment, source)
 
 
+def uploaded_name(path: str) -> str:
+    """Return the source of a file in HDFS: the name that it had on the user's machine, or its path.
+
+    >>> uploaded_name("/vaxpulse/uploads/0123/file/june%202.csv"), uploaded_name("/data/june.csv")
+    ('june 2.csv', '/data/june.csv')
+    """
+    return unquote(path.rpartition("/")[2]) if path.startswith(f"{UPLOADS}/") else path
+
+
 def deliver_dump(client: "Client", dump: str, landing: Path, file_system: str, limits: Limits) -> str:
     """Deliver one dump.
 
@@ -173,8 +183,9 @@ def deliver_dump(client: "Client", dump: str, landing: Path, file_system: str, l
                 )
             with client.read(path, chunk_size=BLOCK_BYTES) as chunks:
                 length = client.status(path)["length"]
-                upload(client, iter(chunks), length, DELIVERED, build_name(moment, path))
-            return show_source(path)
+                source = uploaded_name(path)
+                upload(client, iter(chunks), length, DELIVERED, build_name(moment, source))
+            return show_source(source)
         case "file" | None:
             return deliver_local_file(client, dump.removeprefix("file://"), landing, moment)
     raise ValueError(

@@ -11,6 +11,7 @@ from fastapi.responses import FileResponse, RedirectResponse
 from hdfs import HdfsError
 
 from vaxpulse_airflow.pages import (
+    bring,
     decisions,
     dump_page,
     dumps,
@@ -23,6 +24,7 @@ from vaxpulse_airflow.pages import (
 from vaxpulse_airflow.pages.data.airflow_client import ApiError, open_api
 from vaxpulse_airflow.pages.data.report_files import Reports
 from vaxpulse_airflow.pages.data.tables import Tables, hdfs_tables
+from vaxpulse_airflow.pages.data.uploads import Uploads
 
 # Pages have no scripts, and load only the style sheet. Texts from dumps cannot add any.
 HEADERS = {
@@ -36,6 +38,7 @@ HEADERS = {
     "Cache-Control": "private, no-store",
 }
 MAX_FORM_BYTES = 1 << 20
+MAX_UPLOAD_BYTES = 20 << 30  # of one dump, as the default of the form field max_download_gib
 ADVICE = {
     401: "Log in to Airflow, then open this page again.",
     403: "Your role in Airflow does not allow this. An administrator can give you another role.",
@@ -66,16 +69,18 @@ def build_app(tables: Tables | None = None, reports: Reports | None = None) -> F
     app.state.tables = tables or hdfs_tables()
     app.state.reports = reports or Reports()
     app.state.open_api = open_api
-    for page in (overview, dumps, dump_page, decisions, sentiment, models, report_list):
+    app.state.uploads = Uploads()
+    for page in (overview, bring, dumps, dump_page, decisions, sentiment, models, report_list):
         app.include_router(page.router)
 
     @app.middleware("http")
     async def protect(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
         # The server reads a form before it checks the permissions.
         length = request.headers.get("content-length", "")
-        if request.method != "GET" and not (length.isdigit() and int(length) <= MAX_FORM_BYTES):
+        limit = MAX_UPLOAD_BYTES if request.url.path.endswith("/bring/file") else MAX_FORM_BYTES
+        if request.method != "GET" and not (length.isdigit() and int(length) <= limit):
             response: Response = rendering.render(
-                request, "message", 413, title="The form is too large", advice="Enter a shorter text."
+                request, "message", 413, title="Too large", advice="Enter a shorter text, or a smaller file."
             )
         else:
             response = await call_next(request)

@@ -18,6 +18,7 @@ MAX_SHOWN = 300  # characters of a text from a dump
 # The pages in the order of the navigation, with their titles.
 NAVIGATION = {
     "overview": "Overview",
+    "bring": "Bring a dump",
     "dumps": "Dumps",
     "sentiment": "Sentiment",
     "models": "Models",

@@ -8,6 +8,7 @@ from fastapi.testclient import TestClient
 from tests.plugins.pages.platform import Airflow, AuthManager, FolderListingHdfs, Platform, User
 from vaxpulse_airflow.pages.app import build_app
 from vaxpulse_airflow.pages.data.report_files import Reports
+from vaxpulse_airflow.pages.data.uploads import Uploads
 
 
 @pytest.fixture
@@ -39,6 +40,7 @@ def app(platform, hdfs, airflow, permissions, monkeypatch):
     monkeypatch.setenv("AIRFLOW__API__SECRET_KEY", "secret of the tests")
     app = build_app(platform.tables, Reports(lambda: hdfs))
     app.state.open_api = lambda request: airflow
+    app.state.uploads = Uploads(lambda: hdfs, run=lambda function, *arguments: function(*arguments))
     return app
 
 

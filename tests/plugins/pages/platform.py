@@ -90,6 +90,10 @@ class FolderListingHdfs(MemoryHdfs):
             status["modificationTime"] = max(mtimes)
         return status
 
+    def delete(self, path, recursive=False):
+        below = [name for name in self.files if recursive and name.startswith(f"{path}/")]
+        return bool([self.files.pop(name) for name in (path, *below) if name in self.files])
+
     def list(self, folder, status=False):
         below = [path.removeprefix(f"{folder}/") for path in self.files if path.startswith(f"{folder}/")]
         names = sorted({path.partition("/")[0] for path in below})

@@ -13,7 +13,7 @@ def addresses(app):
         "sha256": sha256_of("june.csv"),
         "dag_id": "score_tweets",
         "run_id": "manual__1",
-        "upload": "0" * 32,
+        "upload_id": "0" * 32,
         "by": "time",
         "kind": "csv",
     }

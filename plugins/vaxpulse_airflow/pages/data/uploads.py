@@ -1,0 +1,161 @@
+"""Uploaded dumps: a folder in HDFS for each, with the file and what `loading.inspect` finds in it.
+
+    uploads/<id>/file/<name>          the file, with a percent-encoded name
+    uploads/<id>/inspection-<n>.json  result of the n-th inspection: report and the mapping that was given
+
+The file is inspected in a process without secrets, with limits on memory and processor time. A file of 1 GB
+takes minutes, therefore the inspection does not run in the request.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from functools import partial
+from typing import IO, Any
+from urllib.parse import quote, unquote
+
+from contracts.hdfs_paths import UPLOADS
+from vaxpulse_airflow.webhdfs import BLOCK_BYTES, TimedWebHDFSHook, find_status, upload
+
+MAX_AGE = timedelta(days=7)  # a dump that is loaded has a copy in raw/
+MAX_NAME_LENGTH = 150
+MEMORY_BYTES = 1 << 31
+PROCESSOR_SECONDS = 1200
+# `nice`: Airflow's pages have priority.
+LIMITS = ("nice", "-n", "10", "prlimit", f"--data={MEMORY_BYTES}", f"--cpu={PROCESSOR_SECONDS}")
+INHERITED = ("PATH", "PYTHONPATH", "LANG", "TMPDIR", "HOME")  # the environment of a service contains secrets
+UNKNOWN: dict[str, Any] = {
+    "outcome": "unknown",
+    "records": 0,
+    "message": "The file could not be inspected within the limits on memory and time. Load it: if anything "
+    "is ambiguous, the dump is held, and its page has the questions.",
+}
+
+Inspection = dict[str, Any]
+
+
+class Uploads:
+    """The uploads in HDFS.
+
+    Args:
+        connect: returns a WebHDFS client.
+        run: starts the inspection. Default: one after the other, in a thread.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Any] = lambda: TimedWebHDFSHook().get_conn(),
+        run: Callable[..., Any] | None = None,
+    ) -> None:
+        self._connect = connect
+        self._run = run or ThreadPoolExecutor(max_workers=1, thread_name_prefix="inspection").submit
+
+    def store(self, file: IO[bytes], name: str) -> str:
+        """Copy an open local file to HDFS, start its inspection, and return the id of the upload."""
+        client, upload_id = self._connect(), uuid.uuid4().hex
+        self.delete_old(client)
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        stored = stored_name(name)
+        blocks = iter(partial(file.read, BLOCK_BYTES), b"")
+        upload(client, blocks, size, f"{UPLOADS}/{upload_id}/file", stored)
+        self.inspect(upload_id, {})
+        return upload_id
+
+    def find_file(self, upload_id: str) -> str | None:
+        """Return the path of an uploaded file, or None."""
+        client, folder = self._connect(), f"{UPLOADS}/{upload_id}/file"
+        if find_status(client, folder) is None:
+            return None
+        names = [name for name in client.list(folder) if not name.startswith(".")]
+        return f"{folder}/{names[0]}" if names else None
+
+    def inspect(self, upload_id: str, mapping: Mapping[str, Any]) -> None:
+        """Start an inspection with a mapping. Its result replaces the result of the one before."""
+        client, folder = self._connect(), f"{UPLOADS}/{upload_id}"
+        number = len(self._results(client, folder)) + 1
+        self._write(client, f"{folder}/inspection-{number:04d}.json", {"given": mapping, "report": None})
+        self._run(self._inspect, upload_id, mapping, f"{folder}/inspection-{number:04d}.json")
+
+    def read(self, upload_id: str) -> Inspection | None:
+        """Return the latest inspection: the mapping that was given, and the report, None while it runs."""
+        client, folder = self._connect(), f"{UPLOADS}/{upload_id}"
+        if find_status(client, folder) is None:
+            return None
+        results = self._results(client, folder)
+        if not results:
+            return None
+        with client.read(f"{folder}/{results[-1]}") as file:
+            found: Inspection = json.loads(file.read())
+        return found
+
+    def delete_old(self, client: Any) -> None:
+        """Delete uploads that are older than MAX_AGE."""
+        if find_status(client, UPLOADS) is None:
+            return
+        for name, status in client.list(UPLOADS, status=True):
+            if time.time() - status["modificationTime"] / 1000 > MAX_AGE.total_seconds():
+                client.delete(f"{UPLOADS}/{name}", recursive=True)
+
+    def _inspect(self, upload_id: str, mapping: Mapping[str, Any], result: str) -> None:
+        client, path = self._connect(), self.find_file(upload_id)
+        with tempfile.TemporaryFile() as local:
+            with client.read(path, chunk_size=BLOCK_BYTES) as chunks:
+                for chunk in chunks:
+                    local.write(chunk)
+            local.flush()
+            report = inspect_file(local, mapping)
+        client.delete(result)
+        self._write(client, result, {"given": mapping, "report": report})
+
+    def _results(self, client: Any, folder: str) -> list[str]:
+        return sorted(name for name in client.list(folder) if name.startswith("inspection-"))
+
+    def _write(self, client: Any, path: str, value: Any) -> None:
+        client.write(path, data=iter([json.dumps(value).encode()]))
+
+
+def inspect_file(file: IO[bytes], mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the report of `loading.inspect` about an open file, or UNKNOWN if it exceeds a limit."""
+    path = f"/proc/self/fd/{file.fileno()}"
+    options = ["--json", "--details", "--mapping", json.dumps(mapping)]
+    environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    done = subprocess.run(
+        [*LIMITS, sys.executable, "-m", "loading.inspect", path, *options],
+        env=environment | {"POLARS_MAX_THREADS": "1"},
+        pass_fds=(file.fileno(),),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+    try:
+        report: dict[str, Any] = json.loads(done.stdout)
+    except ValueError:
+        return UNKNOWN
+    return report
+
+
+def stored_name(name: str) -> str:
+    """Return the name of an uploaded file in HDFS: percent-encoded, without folders, not hidden.
+
+    >>> stored_name("a/../june 2.csv"), stored_name("..")
+    ('june%202.csv', 'dump')
+    """
+    last = name.replace("\\", "/").rpartition("/")[2].lstrip("._")
+    return quote(last, safe="", errors="replace")[:MAX_NAME_LENGTH] or "dump"
+
+
+def shown_name(path: str) -> str:
+    """Return the name of an uploaded file as the user knows it.
+
+    >>> shown_name("/vaxpulse/uploads/0123/file/june%202.csv")
+    'june 2.csv'
+    """
+    return unquote(path.rpartition("/")[2])
