@@ -8,14 +8,13 @@ from airflow.sdk import Param
 
 from contracts import hdfs_paths
 from contracts.tables import FAILED, LOADED, MAX_CLOCK_DIFFERENCE, REFUSED
-from contracts.texts import MAX_TEXT_CHARACTERS
+from contracts.texts import MAX_TEXT_CHARACTERS, mask, reveal
 from vaxpulse_dags.access import allows_self_review
 from vaxpulse_dags.assets import HDFS
 from vaxpulse_dags.forms import in_section
 from vaxpulse_dags.mappings import MAPPING_PARAM
 from vaxpulse_dags.tables import read_json
 from vaxpulse_dags.tasks import fail_without_retry
-from vaxpulse_dags.untrusted import mask, reveal
 
 
 def limit(default: float, title: str, description: str, *, state: str = "held", **bounds: Any) -> Param:

@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import Any
 
 from contracts.labels import LABEL_NAMES, UNANSWERED
+from contracts.texts import mask, shorten
 from vaxpulse_dags.tables import read_json
-from vaxpulse_dags.untrusted import build_table, escape, mask, shorten, show
+from vaxpulse_dags.untrusted import MAX_LENGTH, build_table, escape, show
 
 FIGURES = {
     "records": "records",
@@ -38,8 +39,8 @@ def build_page(dump: dict[str, Any], rejected: list[dict[str, Any]]) -> str:
     """
     return "\n\n".join(
         [
-            f"**{escape(shorten(dump['source']))}**, delivered {dump['delivered_at']:%Y-%m-%d %H:%M} UTC, is "
-            f"held: {escape(mask(dump['reason']))}",
+            f"**{escape(shorten(dump['source'], MAX_LENGTH))}**, delivered "
+            f"{dump['delivered_at']:%Y-%m-%d %H:%M} UTC, is held: {escape(mask(dump['reason']))}",
             *describe_questions(read_json(dump, "questions", []), read_json(dump, "mapping", {})),
             *describe_reading(read_json(dump, "format", {}), read_json(dump, "mapping", {})),
             f"**Figures.** With this mapping {dump['accepted']:,} of {dump['records']:,} records would be "

@@ -9,11 +9,11 @@ from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOpe
 from airflow.sdk import Param, get_current_context, task
 
 from contracts.tables import MIN_REASON_LENGTH
+from contracts.texts import mask, reveal
 from vaxpulse_dags.access import allows_self_review
 from vaxpulse_dags.mappings import parse_mapping
 from vaxpulse_dags.tables import read_dumps
 from vaxpulse_dags.tasks import fail_without_retry
-from vaxpulse_dags.untrusted import mask, reveal
 
 log = logging.getLogger(__name__)
 

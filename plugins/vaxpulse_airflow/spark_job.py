@@ -58,7 +58,7 @@ class SparkJobOperator(SparkSubmitOperator):
             output = getattr(self, "output_lines", None)
             process(map(output.read, lines) if output else lines)
 
-        hook._process_spark_submit_log = observe
+        hook._process_spark_submit_log = observe  # type: ignore[method-assign, assignment]
         return hook
 
 

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from contracts.spreadsheets import FORMULA_START, TEXT_PREFIX
+from contracts.texts import FORMULA_START, TEXT_PREFIX
 from spark_jobs.storage import hadoop_files
 
 HASH_DIGITS_SHOWN = 12  # of a dump's SHA-256, in file names

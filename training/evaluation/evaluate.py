@@ -12,7 +12,7 @@ import pandas as pd
 from contracts.exported_model import ModelMetadata, Precision
 from contracts.labels import LABEL_TO_CLASS_OFFSET, LABELS, PROBABILITY_COLUMNS
 from contracts.mlflow_names import EVAL_SAMPLES_PER_SECOND
-from contracts.spreadsheets import FORMULA_START, TEXT_PREFIX
+from contracts.texts import FORMULA_START, TEXT_PREFIX
 from onnx_model.classifier import BATCH_ROWS, has_fast_int8
 from onnx_model.exports import open_classifier
 from training.data.labelled_tweets import LabelledTweets

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from contracts.spreadsheets import FORMULA_START, TEXT_PREFIX
+from contracts.texts import FORMULA_START, TEXT_PREFIX
 
 
 @pytest.mark.parametrize(
