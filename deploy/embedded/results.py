@@ -15,7 +15,7 @@ from deploy.common.airflow_api import REVIEW_DAG, AirflowApi
 from deploy.common.dag_runs import FollowedRun
 from deploy.embedded.settings import Settings
 
-OVERVIEW_PATH = "/vaxpulse/overview"  # page of the plugin with the newest results of all DAGs
+OVERVIEW_PATH = "/pulse/overview"  # page of the plugin with the newest results of all DAGs
 EXPLORING_DAG, SCORING_DAG = "explore_tweets", "score_tweets"  # each has a task with its name
 # DAGs with reports, the most useful one first.
 REPORTS = {SCORING_DAG: "sentiment by dump, day and hashtag", EXPLORING_DAG: "labels and words"}
