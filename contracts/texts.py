@@ -1,8 +1,4 @@
-"""Texts of tweets: their length, and what pages and CSV files may show. Anyone can write a dump."""
-
-import re
-
-from contracts.delivered_names import show_source
+"""Length of a tweet's text, and protection of CSV files against formula injection."""
 
 # Twitter's longest posts have 25,000 characters, nearly all tweets 280. Loading quarantines longer texts by
 # default, and models read no more of a text: tokenising 15 million characters takes a minute and 8 GB.
@@ -12,47 +8,3 @@ MAX_TEXT_CHARACTERS = 10_000
 FORMULA_START = r"^[=+\-@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20]"
 # Written in front of such a cell, it makes the cell text.
 TEXT_PREFIX = "'"
-# User names and links.
-LINK = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
-HANDLE = re.compile(r"@(?!text\b)\w+")  # @text is a value of a mapping
-JOINERS = "\u200c\u200d"  # part of emoji and of words in Persian and Indian scripts
-
-
-def mask(text: str) -> str:
-    """Replace user names and links by placeholders.
-
-    >>> mask("@ann: see https://example.org/a, ids from @text")
-    '<user>: see <url> ids from @text'
-    """
-    return HANDLE.sub("<user>", LINK.sub("<url>", text))
-
-
-def reveal(text: str) -> str:
-    r"""Return a text with its control, bidirectional and other invisible characters as escapes.
-
-    >>> reveal("a\x1b[2J \u202egpj.exe")
-    'a\\x1b[2J \\u202egpj.exe'
-    """
-    if text.isprintable():  # ten times as fast
-        return text
-    return "".join(c if c in JOINERS else show_source(c) for c in text)
-
-
-def shorten(value: object, length: int) -> str:
-    """Return a value on one line with at most `length` characters.
-
-    >>> shorten("seven words", 6)
-    'seven…'
-    """
-    text = reveal(" ".join(str(value)[: 4 * length].split()))
-    return text if len(text) <= length else text[: length - 1] + "…"
-
-
-def spreadsheet_cell(text: str) -> str:
-    r"""Return a masked text on one line that no spreadsheet evaluates.
-
-    >>> spreadsheet_cell("=1+1"), spreadsheet_cell("a\r\nb")
-    ("'=1+1", 'a\\r\\nb')
-    """
-    shown = reveal(mask(text))
-    return TEXT_PREFIX + shown if re.match(FORMULA_START, shown) else shown

@@ -8,7 +8,8 @@ from airflow.sdk import Param
 
 from contracts import hdfs_paths
 from contracts.tables import FAILED, LOADED, MAX_CLOCK_DIFFERENCE, REFUSED
-from contracts.texts import MAX_TEXT_CHARACTERS, mask, reveal
+from contracts.texts import MAX_TEXT_CHARACTERS
+from contracts.untrusted_text import mask, reveal
 from vaxpulse_dags.access import allows_self_review
 from vaxpulse_dags.assets import HDFS
 from vaxpulse_dags.forms import in_section

@@ -7,7 +7,7 @@ from airflow.sdk import Param
 from airflow.sdk.exceptions import ParamValidationError
 
 from contracts.labels import LABELS
-from contracts.texts import mask, shorten
+from contracts.untrusted_text import mask, shorten
 
 COLUMN = {"type": ["string", "null"], "minLength": 1}
 # The parts that `--mapping` of `loading` accepts. dags/ does not import loading/; a test compares them.

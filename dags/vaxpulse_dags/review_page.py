@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from contracts.labels import LABEL_NAMES, UNANSWERED
-from contracts.texts import mask, shorten
+from contracts.untrusted_text import mask, shorten
 from vaxpulse_dags.tables import read_json
 from vaxpulse_dags.untrusted import MAX_LENGTH, build_table, escape, show
 

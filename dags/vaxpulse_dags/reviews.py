@@ -9,7 +9,7 @@ from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOpe
 from airflow.sdk import Param, get_current_context, task
 
 from contracts.tables import MIN_REASON_LENGTH
-from contracts.texts import mask, reveal
+from contracts.untrusted_text import mask, reveal
 from vaxpulse_dags.access import allows_self_review
 from vaxpulse_dags.mappings import parse_mapping
 from vaxpulse_dags.tables import read_dumps

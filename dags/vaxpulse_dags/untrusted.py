@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from contracts.texts import mask, reveal, shorten
+from contracts.untrusted_text import mask, reveal, shorten
 
 MAX_LENGTH = 80
 # Characters with a meaning in Markdown or HTML. An underscore within a word has none.

@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse
 
 from contracts.labels import CLASS_NAMES
 from contracts.tables import DUMPS, ERASED, FAILED, HELD, LOADED, QUARANTINE, REFUSED, REJECTED, RETRACTED
-from contracts.texts import spreadsheet_cell
+from contracts.untrusted_text import spreadsheet_cell
 from vaxpulse_airflow.pages.access import may_see
 from vaxpulse_airflow.pages.data.tables import Row, Tables, read_rows, sql_text
 from vaxpulse_airflow.pages.rendering import render

@@ -10,7 +10,7 @@ import jinja2
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
-from contracts.texts import mask, shorten
+from contracts.untrusted_text import mask, shorten
 from reporting.page import format_number, format_share
 
 TEMPLATES = Path(__file__).parent / "templates"

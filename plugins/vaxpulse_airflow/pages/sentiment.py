@@ -7,7 +7,7 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
 from contracts.labels import CLASS_NAMES
-from contracts.texts import spreadsheet_cell
+from contracts.untrusted_text import spreadsheet_cell
 from vaxpulse_airflow.pages.access import may_see
 from vaxpulse_airflow.pages.data import insights
 from vaxpulse_airflow.pages.dumps import csv_lines

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from contracts.hdfs_paths import REPORTS
+from vaxpulse_airflow.reports import URL_PREFIX
 from vaxpulse_airflow.webhdfs import BLOCK_BYTES, TimedWebHDFSHook, find_status
 
 LIST_SECONDS = 15.0
@@ -31,7 +32,7 @@ class ReportFile:
     @property
     def address(self) -> str:
         """Return the path of the page that shows the report, below Airflow's own path."""
-        return f"/vaxpulse/reports/{self.dag_id}/{quote(self.run, safe='')}"
+        return f"{URL_PREFIX}/reports/{self.dag_id}/{quote(self.run, safe='')}"
 
 
 @dataclass(frozen=True)
