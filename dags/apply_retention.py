@@ -20,7 +20,7 @@ from typing import Any
 from airflow.sdk import dag, get_current_context, task
 
 from contracts import hdfs_paths
-from contracts.retention import PERIODS
+from contracts.retention import PERIODS, UPLOAD_RETENTION
 from contracts.tables import HELD
 from vaxpulse_dags.assets import DUMPS, QUARANTINE, TWEETS_SCORED
 from vaxpulse_dags.retention import period_param, retention_task
@@ -67,6 +67,7 @@ def apply_retention() -> None:
         run_id = kept["champion_dag_run"]
         comparison = [hdfs_paths.report_path(TRAINING_DAG, run_id)] if run_id else []
         deleted = delete_old_reports(client, before["report_days"], comparison)
+        deleted += delete_old_entries(client, hdfs_paths.UPLOADS, datetime.now(UTC) - UPLOAD_RETENTION, [])
         if kept["champion"]:
             name, version = kept["champion"]
             folder = f"{hdfs_paths.MODELS}/{name}"

@@ -2,9 +2,9 @@
 
 **What.** Deletes tweets by their ids, or all tweets of a dump. They are deleted from all tables with their
 history, and from the files in `raw/`. Reports and exports since the first delivery are deleted in HDFS and
-MLflow. The log of `summarise` has the result. It lists the models that were trained on these dumps, and what
-remains. A later dump that contains an erased tweet is held. The content of an erased dump is not stored
-again.
+MLflow. Files that users have uploaded for inspection are deleted too. The log of `summarise` has the result.
+It lists the models that were trained on these dumps, and what remains. A later dump that contains an erased
+tweet is held. The content of an erased dump is not stored again.
 
 **When.** On *Trigger*, with ids or with the SHA-256 of a dump, and a reason.
 
@@ -21,6 +21,7 @@ from typing import Any
 
 from airflow.sdk import Param, dag, task
 
+from contracts.hdfs_paths import UPLOADS
 from vaxpulse_airflow.command import CommandOperator
 from vaxpulse_dags.assets import LOADING_OPTIONS, TWEETS_CLEAN, TWEETS_RAW, TWEETS_SCORED
 from vaxpulse_dags.retention import describe_erasure
@@ -96,8 +97,10 @@ def erase_tweets() -> None:
         from vaxpulse_airflow.retention import delete_reports_since
         from vaxpulse_airflow.webhdfs import TimedWebHDFSHook
 
+        client = TimedWebHDFSHook().get_conn()
+        client.delete(UPLOADS, recursive=True)  # without a search: users can upload a file again
         since = datetime.fromisoformat(result["since"]) if result["since"] else None
-        return delete_reports_since(TimedWebHDFSHook().get_conn(), since) if since else []
+        return delete_reports_since(client, since) if since else []
 
     @task
     def summarise(results: Mapping[str, Any], reports: Any) -> None:

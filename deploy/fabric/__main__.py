@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from deploy.common.errors import CommandError
+from deploy.common.errors import CommandError, run_command
 from deploy.fabric import adapter, converge, environment
 from deploy.fabric.planning import Plan, make_plan
 from deploy.fabric.project import write_archive
@@ -40,22 +40,20 @@ def arg_parser() -> argparse.ArgumentParser:
 def main() -> int:
     """Run a command, and return its exit status."""
     arguments = arg_parser().parse_args()
-    try:
-        plan = make_plan(load(arguments.spec, adapter.read_catalog()))
-        if arguments.command == "plan":
-            write_plan(plan, arguments.output or environment.state_folder(plan))
-        else:
-            run(arguments, plan)
-    except (CommandError, OSError) as error:
-        print(f"fabric: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("fabric: interrupted; `status` shows the state, `up` goes on", file=sys.stderr)
-        return 130
-    return 0
+    interrupted = "interrupted; `status` shows the state, `up` goes on"
+    return run_command(lambda: run(arguments), "fabric", interrupted, (CommandError, OSError))
 
 
-def run(arguments: argparse.Namespace, plan: Plan) -> None:
+def run(arguments: argparse.Namespace) -> None:
+    """Read the specification, and run a command."""
+    plan = make_plan(load(arguments.spec, adapter.read_catalog()))
+    if arguments.command == "plan":
+        write_plan(plan, arguments.output or environment.state_folder(plan))
+    else:
+        run_on_fabric(arguments, plan)
+
+
+def run_on_fabric(arguments: argparse.Namespace, plan: Plan) -> None:
     """Run a command that needs FABRIC."""
 
     def confirm(question: str) -> bool:

@@ -26,7 +26,7 @@ PAGES = {
 
 
 def up(testbed: Testbed, plan: Plan, archive: Archive, confirm: Confirm) -> None:
-    """Create what is missing, until the stack runs on the slice.
+    """Create the slice, prepare its machines and start the stack. Finished steps are skipped.
 
     Raises:
         CommandError: a step failed. Another call goes on with the first step that is not done.

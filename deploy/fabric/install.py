@@ -9,10 +9,10 @@ import subprocess
 import sys
 
 from deploy.common.checkout import REPOSITORY
-from deploy.common.errors import CommandError
+from deploy.common.errors import CommandError, run_command
 from deploy.common.steps import step
 from deploy.installation.downloads import explain_download_failure
-from deploy.installation.install import check_python
+from deploy.installation.install import INTERRUPTION, check_python
 from deploy.installation.locks import is_current, mark_current
 
 ENVIRONMENT = REPOSITORY / ".fabric"
@@ -21,18 +21,15 @@ LOCK = "deploy/fabric/requirements.txt"
 
 def main() -> int:
     """Install the packages if they are missing, and return the exit status."""
-    try:
-        if not is_current(ENVIRONMENT, LOCK):
-            check_python(sys.version_info[:2])
-            with step(f"FABlib from {LOCK} (0.5 GB on disk, once)"):
-                install()
-    except CommandError as error:
-        print(f"install: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("install: interrupted; run it again to continue", file=sys.stderr)
-        return 130
-    return 0
+    return run_command(install_if_missing, "install", INTERRUPTION)
+
+
+def install_if_missing() -> None:
+    """Install the packages unless `.fabric` has those of the lock."""
+    if not is_current(ENVIRONMENT, LOCK):
+        check_python(sys.version_info[:2])
+        with step(f"FABlib from {LOCK} (0.5 GB on disk, once)"):
+            install()
 
 
 def install() -> None:

@@ -1,4 +1,4 @@
-"""Prepare machines and start services on them. Each step can be repeated: it does only what is missing.
+"""Prepare machines and start services on them. A repeated step changes nothing that is up to date.
 
 FABlib's own post-boot tasks are not used. FABlib runs them once, whether they succeed or not, and stores them
 in the orchestrator.

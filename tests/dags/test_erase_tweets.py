@@ -1,5 +1,9 @@
 """The result of an erasure for a person."""
 
+from types import SimpleNamespace
+
+from contracts.hdfs_paths import UPLOADS
+from tests.plugins.folder_hdfs import FolderHdfs
 from vaxpulse_dags.retention import REMAINS, describe_erasure
 
 MODEL = {
@@ -42,3 +46,15 @@ def test_result_has_counts_files_models_and_what_remains():
     assert f"- minilm, version 3, the champion, {origin}" in lines
     assert f"- minilm, not registered, never the champion, {origin}" in lines
     assert [f"- {each}" for each in REMAINS] == lines[-len(REMAINS) :]
+
+
+def test_uploads_are_erased_also_if_no_report_is(dag_bag, monkeypatch, tmp_path):
+    hdfs = FolderHdfs(tmp_path)
+    upload = tmp_path / UPLOADS.lstrip("/") / "a" / "file" / "june.csv"
+    upload.parent.mkdir(parents=True)
+    upload.write_text("text")
+    hook = SimpleNamespace(get_conn=lambda: hdfs)
+    monkeypatch.setattr("vaxpulse_airflow.webhdfs.TimedWebHDFSHook", lambda: hook)
+    erase_reports = dag_bag.dags["erase_tweets"].get_task("erase_reports").python_callable
+    assert erase_reports({"since": None}) == []
+    assert not upload.exists()

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs Docker with Compose 2.24 or newer and buildx from the archive of the distribution, and starts Docker.
-# It can run again: what is there stays. It needs root.
+# It can run again: installed packages stay. It needs root.
 set -euo pipefail
 export DEBIAN_FRONTEND=noninteractive
 readonly MIN_COMPOSE=2.24.4 # the first version with !reset and !override in a second Compose file

@@ -1,4 +1,4 @@
-"""Page *Overview*: the newest answer, what is new, what is wrong, and what is running."""
+"""Page *Overview*: newest shares, dumps and models of the last week, problems, and running DAG runs."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta

@@ -154,12 +154,16 @@ def test_hostile_content_is_harmless(deliverer, text):
     assert "x" * 2500 not in shown
 
 
-def test_old_uploads_are_deleted(deliverer, hdfs):
-    hdfs.put(f"{UPLOADS}/{'0' * 32}/file/may.csv", CSV, seconds_ago=8 * 86_400)
-    send(deliverer, CSV)
-    assert not any("may.csv" in path for path in hdfs.files)
-
-
 def test_unknown_upload_is_not_found(deliverer):
     assert deliverer.get(f"/bring/{'0' * 32}").status_code == 404
     assert deliverer.get("/bring/..%2F..").status_code in (404, 422)
+
+
+def test_inspection_that_fails_is_not_shown_as_running(deliverer, monkeypatch):
+    def fail(*_):
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(uploads, "inspect_file", fail)
+    page = deliverer.get(send(deliverer, CSV).headers["location"]).text
+    assert "could not be inspected" in page
+    assert "is being inspected" not in page

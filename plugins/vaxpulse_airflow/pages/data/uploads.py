@@ -8,15 +8,14 @@ takes minutes, therefore the inspection does not run in the request.
 """
 
 import json
+import logging
 import os
 import subprocess
 import sys
 import tempfile
-import time
 import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from functools import partial
 from typing import IO, Any
 from urllib.parse import quote, unquote
@@ -24,7 +23,8 @@ from urllib.parse import quote, unquote
 from contracts.hdfs_paths import UPLOADS
 from vaxpulse_airflow.webhdfs import BLOCK_BYTES, TimedWebHDFSHook, find_status, upload
 
-MAX_AGE = timedelta(days=7)  # a dump that is loaded has a copy in raw/
+log = logging.getLogger(__name__)
+
 MAX_NAME_LENGTH = 150
 MEMORY_BYTES = 1 << 31
 PROCESSOR_SECONDS = 1200
@@ -34,8 +34,8 @@ INHERITED = ("PATH", "PYTHONPATH", "LANG", "TMPDIR", "HOME")  # the environment 
 UNKNOWN: dict[str, Any] = {
     "outcome": "unknown",
     "records": 0,
-    "message": "The file could not be inspected within the limits on memory and time. Load it: if anything "
-    "is ambiguous, the dump is held, and its page has the questions.",
+    "message": "The file could not be inspected within the limits on memory and time, or HDFS did not "
+    "answer. Load it: if anything is ambiguous, the dump is held, and its page has the questions.",
 }
 
 Inspection = dict[str, Any]
@@ -60,7 +60,6 @@ class Uploads:
     def store(self, file: IO[bytes], name: str) -> str:
         """Copy an open local file to HDFS, start its inspection, and return the id of the upload."""
         client, upload_id = self._connect(), uuid.uuid4().hex
-        self.delete_old(client)
         size = file.seek(0, os.SEEK_END)
         file.seek(0)
         stored = stored_name(name)
@@ -96,24 +95,23 @@ class Uploads:
             found: Inspection = json.loads(file.read())
         return found
 
-    def delete_old(self, client: Any) -> None:
-        """Delete uploads that are older than MAX_AGE."""
-        if find_status(client, UPLOADS) is None:
-            return
-        for name, status in client.list(UPLOADS, status=True):
-            if time.time() - status["modificationTime"] / 1000 > MAX_AGE.total_seconds():
-                client.delete(f"{UPLOADS}/{name}", recursive=True)
-
     def _inspect(self, upload_id: str, mapping: Mapping[str, Any], result: str) -> None:
-        client, path = self._connect(), self.find_file(upload_id)
+        client = self._connect()
+        try:
+            report = self._inspect_copy(client, upload_id, mapping)
+        except Exception:  # nobody waits for this thread, and the page would show "running" for ever
+            log.exception("upload %s cannot be inspected", upload_id)
+            report = UNKNOWN
+        client.delete(result)
+        self._write(client, result, {"given": mapping, "report": report})
+
+    def _inspect_copy(self, client: Any, upload_id: str, mapping: Mapping[str, Any]) -> dict[str, Any]:
         with tempfile.TemporaryFile() as local:
-            with client.read(path, chunk_size=BLOCK_BYTES) as chunks:
+            with client.read(self.find_file(upload_id), chunk_size=BLOCK_BYTES) as chunks:
                 for chunk in chunks:
                     local.write(chunk)
             local.flush()
-            report = inspect_file(local, mapping)
-        client.delete(result)
-        self._write(client, result, {"given": mapping, "report": report})
+            return inspect_file(local, mapping)
 
     def _results(self, client: Any, folder: str) -> list[str]:
         return sorted(name for name in client.list(folder) if name.startswith("inspection-"))
