@@ -24,6 +24,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from contracts import hdfs_paths
 from contracts.mlflow_names import CHAMPION_ALIAS, REGISTERED_MODEL
+from vaxpulse_airflow.command import CommandOperator, build_options
 from vaxpulse_dags.access import MODELERS
 from vaxpulse_dags.assets import (
     DRIFT,
@@ -81,6 +82,11 @@ def exclude_reported(dumps: Iterable[str], events: Iterable[Any]) -> list[str]:
 )
 def score_tweets() -> None:
     """Score the tweets, then report dumps with drift."""
+    model = {"model-name": REGISTERED_MODEL, "model-alias": "{{ params.model_alias }}"}
+    # A run without a champion must not wait for the slot: it would repeat the work of the champion's own run.
+    find_model = CommandOperator(
+        task_id="find_model", command=["python", "-m", "spark_jobs.scoring.registry", *build_options(model)]
+    )
     score = spark_job(
         "score_tweets",
         {
@@ -89,8 +95,7 @@ def score_tweets() -> None:
             "dumps": DUMPS,
             "drift": DRIFT_TABLE,
             "models": hdfs_paths.uri(HDFS, hdfs_paths.MODELS),
-            "model-name": REGISTERED_MODEL,
-            "model-alias": "{{ params.model_alias }}",
+            **model,
             "engine": "{{ params.engine }}",
             "report": "{{ report_uri(dag.dag_id, run_id) }}",
             "run-id": "{{ run_id }}",
@@ -100,8 +105,7 @@ def score_tweets() -> None:
         **takes_slot(SCORED_WRITES),
     )
 
-    # The reported dumps are stored in Asset events, because Airflow commits an event and the success of its
-    # task in one transaction.
+    # Asset events store the reported dumps: Airflow commits an event together with the success of its task.
     @task(inlets=[DRIFT], outlets=[DRIFT])
     def report_drift(*, inlet_events: Any = None, outlet_events: Any = None) -> None:
         dumps = exclude_reported(read_drifted_dumps(), inlet_events[DRIFT])
@@ -110,7 +114,7 @@ def score_tweets() -> None:
         log.warning("dumps with drift from the champion's training data: %s", ", ".join(dumps))
         outlet_events[DRIFT].extra = {"dumps": dumps}
 
-    score >> report_drift()
+    find_model >> score >> report_drift()
 
 
 score_tweets()

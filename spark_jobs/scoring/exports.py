@@ -1,9 +1,12 @@
 """Write files for download: a CSV (tweet_id, label = score in [-1, 1]) and a Parquet file for each dump.
 
 In the CSV a tweet_id that a spreadsheet would evaluate as a formula gets an apostrophe in front. The Parquet
-file has all ids as delivered.
+file has all ids as delivered. Another CSV has tweets to label.
 """
 
+import csv
+import io
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from pyspark.sql import Column, DataFrame
@@ -12,6 +15,7 @@ from pyspark.sql import functions as F
 from contracts.texts import FORMULA_START, TEXT_PREFIX
 from spark_jobs.storage import hadoop_files
 
+TO_LABEL = "to-label.csv"
 HASH_DIGITS_SHOWN = 12  # of a dump's SHA-256, in file names
 CSV_OPTIONS = {
     "header": "true",
@@ -55,3 +59,10 @@ def write_exports(scored: DataFrame, folder: str) -> dict[str, str]:
             dump_of_file[name] = dump
     hadoop_files.delete(spark, parts)
     return dump_of_file
+
+
+def format_tweets_to_label(rows: Iterable[tuple[str, str]]) -> bytes:
+    """Return a dump in CSV with an empty column `label`. `rows` are tweet_id and text."""
+    file = io.StringIO()
+    csv.writer(file).writerows([("tweet_id", "text", "label"), *((*row, None) for row in rows)])
+    return file.getvalue().encode()

@@ -1,14 +1,22 @@
-"""Download a registered model from MLflow to the tables' file system, where the executors read it."""
+"""Download a registered model from MLflow to the tables' file system, where the executors read it.
 
+    python -m spark_jobs.scoring.registry --model-name vaxpulse --model-alias champion
+
+prints the version that has the alias, or skips the task. It needs no JVM.
+"""
+
+import argparse
 import json
 import os
+import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from contracts.exit_status import InputError, NothingToDo
+from contracts.exit_status import InputError, NothingToDo, run_command
 from contracts.exported_model import METADATA_FILE
 from contracts.mlflow_names import EXPORT_ARTIFACT, NO_SUCH_VERSION_ERRORS
 from spark_jobs.storage import hadoop_files
@@ -82,3 +90,21 @@ def download_export(registered: RegisteredModel, destination: Path) -> Path:
     if not (folder / METADATA_FILE).is_file():
         raise InputError(f"{uri} has no {METADATA_FILE}: train and promote a model again")
     return folder
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the version of a model that has an alias."""
+    parser = argparse.ArgumentParser(prog="python -m spark_jobs.scoring.registry")
+    parser.add_argument("--model-name", required=True, help="registered model in MLflow")
+    parser.add_argument("--model-alias", required=True, help="alias of the version")
+    arguments = parser.parse_args(argv)
+
+    def find() -> None:
+        found = find_by_alias(arguments.model_name, arguments.model_alias)
+        print(f"{found.name} version {found.version} has the alias {arguments.model_alias}", flush=True)
+
+    return run_command(find)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

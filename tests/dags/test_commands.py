@@ -61,6 +61,7 @@ TASKS = [
     "withdraw_mapping.withdraw",
     "clean_tweets.clean_tweets",
     "explore_tweets.explore_tweets",
+    "score_tweets.find_model",
     "score_tweets.score_tweets",
     "maintain_tables.maintain_raw",
     "maintain_tables.maintain_clean",

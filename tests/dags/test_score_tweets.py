@@ -56,3 +56,10 @@ def test_dump_with_a_breach_has_drift(tmp_path, monkeypatch):
     columns = {"dump_sha256": ["a", "b"], "breaches": [["label_psi"], []], "measured_at": [1, 2]}
     write_deltalake(uri, table(columns))
     assert tables.read_drifted_dumps() == ["a"]
+
+
+def test_a_run_without_a_champion_does_not_wait_for_the_slot_of_scorings(dag_bag):
+    dag = dag_bag.dags["score_tweets"]
+    find, score = dag.get_task("find_model"), dag.get_task("score_tweets")
+    assert (find.pool, score.pool) == ("default_pool", "writes_scored")
+    assert (find.downstream_task_ids, score.trigger_rule) == ({"score_tweets"}, "all_success")

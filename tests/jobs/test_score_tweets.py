@@ -15,7 +15,7 @@ from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from contracts.exit_status import InputError, NothingToDo
+from contracts.exit_status import DONE, NOTHING_TO_DO, InputError, NothingToDo
 from contracts.exported_model import METADATA_FILE
 from contracts.labels import LABELS
 from contracts.mlflow_names import EXPORT_ARTIFACT
@@ -27,6 +27,7 @@ from tests.properties.tweet_log import Dump, Tweet, TweetLog
 from tests.spark_jobs.scorable_models import TinyModel, make_tiny_model
 
 RUN_ID = "manual__2026-11-23T00:00:00+00:00"
+FIND_CHAMPION = ["--model-name", "vaxpulse", "--model-alias", "champion"]
 TEXTS = [
     "vaccines work #flu",
     "never trusting those jabs",
@@ -318,12 +319,15 @@ def test_champion_of_the_registry_scores(tables: Tables, tiny: TinyModel, run_jo
         2,
     )
     assert summary["asset_event"] == {"rows": 2, "version": 1}  # version 0 is the empty table
+    assert registry.main(FIND_CHAMPION) == DONE
     kept = tmp_path / "models/vaxpulse" / version
     assert {"model.onnx", "tokenizer.json", METADATA_FILE} <= {file.name for file in kept.iterdir()}
     assert {row.model_version for row in tables.rows().collect()} == {version}
     page = (tables.report / "report.html").read_text()
     assert "Opinions about vaccines in 2 tweets" in page
     assert 'href="./manual__2026-11-23T00%3A00%3A00%2B00%3A00/files/submission-d1.csv"' in page
+    assert 'href="./manual__2026-11-23T00%3A00%3A00%2B00%3A00/files/to-label.csv"' in page
+    assert (tables.report / "to-label.csv").read_text().startswith("tweet_id,text,label\r\nA")
     header, *lines = (tables.report / "submission-d1.csv").read_text().splitlines()
     scores = {row.tweet_id: row.score for row in tables.rows().collect()}
     assert header == "tweet_id,label"
@@ -360,6 +364,7 @@ def test_run_without_a_champion_has_nothing_to_do(tables: Tables, run_job, regis
         register(None, alias="challenger")
     with pytest.raises(NothingToDo, match="no version of vaxpulse has the alias champion: train and promote"):
         run_job()
+    assert registry.main(FIND_CHAMPION) == NOTHING_TO_DO
 
 
 def test_champion_without_an_export_is_an_input_error(tables: Tables, run_job) -> None:

@@ -1,6 +1,7 @@
 """Files for download, and the drift of dumps, on small tables."""
 
 import csv
+import io
 from datetime import date
 from pathlib import Path
 
@@ -8,9 +9,11 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from loading import inspect
+from loading.mapping.model import GivenMapping
 from spark_jobs.scoring import drift_table
 from spark_jobs.scoring.drift_table import measure_new_dumps
-from spark_jobs.scoring.exports import write_exports
+from spark_jobs.scoring.exports import format_tweets_to_label, write_exports
 from spark_jobs.scoring.insights import aggregations
 from spark_jobs.scoring.insights.page import count_days
 from spark_jobs.scoring.insights.periods import group_days
@@ -153,3 +156,39 @@ def test_texts_are_counted_by_own_label_and_without_one_by_the_predicted_label(s
     }
     [tag] = aggregations.hashtag_counts(tweets, 5).collect()
     assert tag.score == pytest.approx((-1 - 1 + 0 + 0.6 + 0.6) / 5)
+
+
+def test_tweets_to_label_are_the_most_uncertain_texts_without_a_label(spark: SparkSession) -> None:
+    tweets = scored(
+        spark,
+        ("C2", "copied", "unlabelled", "d"),
+        ("C1", "copied", "unlabelled", "d"),
+        ("L1", "labelled", "train", "d"),
+        ("L2", "labelled", "unlabelled", "d"),  # a copy of a labelled tweet
+        ("S1", "sure", "unlabelled", "d"),
+        ("F1", "=1+1", "unlabelled", "d"),
+        ("=F", "formula in the id", "unlabelled", "d"),
+    )
+    tweets = tweets.withColumns(
+        {
+            "own_label": F.when(F.col("split") == "train", 0),
+            "p_positive": F.when(F.col("text") == "sure", 0.9).otherwise(0.4),
+        }
+    )
+    texts = aggregations.distinct_texts(tweets)
+    rows = [tuple(row) for row in aggregations.texts_to_label(texts, 5).collect()]
+    assert rows == [("C1", "copied"), ("S1", "sure")]
+    assert [tuple(row) for row in aggregations.texts_to_label(texts, 1).collect()] == rows[:1]
+
+
+def test_labels_in_the_file_of_tweets_to_label_are_loaded() -> None:
+    texts = [f'they said "no",\nso I waited, tweet {i}' for i in range(30)]
+    file = format_tweets_to_label([(f"A{i}", text) for i, text in enumerate(texts)]).decode()
+    header, *rows = csv.reader(io.StringIO(file))
+    assert {row[2] for row in rows} == {""}
+    labelled = [[*row[:2], str(i % 3 - 1) if i < 9 else ""] for i, row in enumerate(rows)]
+    written = io.StringIO()
+    csv.writer(written).writerows([header, *labelled])
+    found = inspect.report(lambda: io.BytesIO(written.getvalue().encode()), GivenMapping())
+    assert (found["outcome"], found["accepted"], found["labels"]) == ("load", 30, [3, 3, 3])
+    assert [tweet["safe_text"] for tweet in found["preview"]] == texts[:5]

@@ -10,6 +10,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from contracts.labels import LABELS, PROBABILITY_COLUMNS
+from contracts.texts import FORMULA_START
 from spark_jobs.scoring.insights.periods import Period
 from spark_jobs.scoring.insights.shares import COUNTS
 
@@ -96,12 +97,21 @@ def hashtag_halves(scored: DataFrame, start: date, limit: int) -> DataFrame:
 
 
 def distinct_texts(scored: DataFrame) -> DataFrame:
-    """Return one row for each text_group: `text`, `tweets`, `score`, and the columns of RANKINGS."""
-    text = F.min(F.struct("text", "score", "p_negative", "p_positive", confidence().alias("confidence")))
-    groups = scored.groupBy("text_group").agg(F.count("*").alias("tweets"), text.alias("one"))
+    """Return one row for each text_group: `text`, `tweets`, `score`, and the columns of RANKINGS.
+
+    `labels` is the number of tweets with a label, `tweet_id` that of one tweet with this text.
+    """
+    values = ("text", "tweet_id", "score", "p_negative", "p_positive", confidence().alias("confidence"))
+    groups = scored.groupBy("text_group").agg(
+        F.count("*").alias("tweets"),
+        F.count("own_label").alias("labels"),
+        F.min(F.struct(*values)).alias("one"),
+    )
     return groups.select(
         "one.text",
+        "one.tweet_id",
         "tweets",
+        "labels",
         "one.score",
         F.col("one.p_negative").alias("negative"),
         F.col("one.p_positive").alias("positive"),
@@ -112,6 +122,21 @@ def distinct_texts(scored: DataFrame) -> DataFrame:
 def extremes(texts: DataFrame, ranking: str, limit: int) -> DataFrame:
     """Return the first rows of `distinct_texts` by one of RANKINGS."""
     return texts.orderBy(RANKINGS[ranking](ranking), "text").limit(limit)
+
+
+def texts_to_label(texts: DataFrame, limit: int) -> DataFrame:
+    """Return `tweet_id` and `text` of the most uncertain rows of `distinct_texts` without a label.
+
+    A spreadsheet must not evaluate a cell. TEXT_PREFIX would become part of the text when the file is
+    delivered, so that such tweets are left out.
+    """
+    safe = ~F.col("tweet_id").rlike(FORMULA_START) & ~F.col("text").rlike(FORMULA_START)
+    return (
+        texts.where((F.col("labels") == 0) & safe)
+        .orderBy("uncertain", "tweet_id")
+        .select("tweet_id", "text")
+        .limit(limit)
+    )
 
 
 def label_changes(scored: DataFrame, earlier: DataFrame) -> DataFrame:

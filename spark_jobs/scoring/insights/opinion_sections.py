@@ -111,13 +111,28 @@ def hashtags_section(hashtags: Sequence[tuple[Mapping[str, Any], Shares]]) -> Se
     return Section("Hashtags", text, [picture], [Table(("hashtag", *SHARES_HEADER, "mean score"), rows)])
 
 
-def extremes_sections(ranked: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Section]:
-    """Return a section for each ranking, with distinct texts."""
+def extremes_sections(
+    ranked: Mapping[str, Sequence[Mapping[str, Any]]], to_label: str | None = None
+) -> list[Section]:
+    """Return a section for each ranking, with distinct texts.
+
+    `to_label` is the address of the file of tweets to label, None if all tweets have a label.
+    """
     texts = {
         "negative": "Highest probability of negative first. Copies of a text are one row.",
         "positive": "Highest probability of positive first. Copies of a text are one row.",
-        "uncertain": "Lowest probability of the predicted label first. Label these tweets manually first.",
+        "uncertain": "Lowest probability of the predicted label first.",
     }
+    links = {}
+    if to_label is not None:
+        texts["uncertain"] += (
+            " The file has the most uncertain texts without a label. Write -1 (negative), 0 (neutral) or 1 "
+            "(positive) into its column label, and deliver it like any dump: the next training uses these "
+            "labels. Lines without a label may stay. In a spreadsheet, import tweet_id as text, because "
+            "spreadsheets round long numbers. The file has placeholders for user names and links. If the "
+            "dump is held because of changed texts, accept it."
+        )
+        links["uncertain"] = {"Tweets to label (CSV)": to_label}
     return [
         Section(
             RANKING_TITLES[ranking],
@@ -132,6 +147,7 @@ def extremes_sections(ranked: Mapping[str, Sequence[Mapping[str, Any]]]) -> list
                     ],
                 )
             ],
+            links.get(ranking, {}),
         )
         for ranking, rows in ranked.items()
     ]

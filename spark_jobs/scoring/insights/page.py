@@ -14,7 +14,12 @@ from pyspark.sql import functions as F
 from contracts.statistics import MIN_ROWS_FOR_STATISTICS
 from contracts.tables import DRIFT
 from reporting.page import Section, render
-from spark_jobs.scoring.exports import HASH_DIGITS_SHOWN, write_exports
+from spark_jobs.scoring.exports import (
+    HASH_DIGITS_SHOWN,
+    TO_LABEL,
+    format_tweets_to_label,
+    write_exports,
+)
 from spark_jobs.scoring.increments import is_model
 from spark_jobs.scoring.insights import aggregations, opinion_sections, time_sections
 from spark_jobs.scoring.insights.periods import Period, Timeline, build_timeline, group_days, second_half
@@ -27,6 +32,9 @@ from spark_jobs.storage.table_versions import read_version
 HASHTAGS_SHOWN = 20
 HASHTAGS_COMPARED = 1_000
 TEXTS_SHOWN = 10
+# An hour or two of work. The label shares of fewer than MIN_ROWS_FOR_STATISTICS tweets are not compared with
+# those of earlier dumps. Uncertain tweets have others.
+TEXTS_TO_LABEL = 150
 # Only the latest dumps are exported. With daily dumps each run would otherwise write hundreds of files.
 MAX_DUMPS_EXPORTED = 20
 
@@ -87,14 +95,18 @@ def publish(
         ranking: [row.asDict() for row in aggregations.extremes(texts, ranking, TEXTS_SHOWN).collect()]
         for ranking in aggregations.RANKINGS
     }
+    to_label = aggregations.texts_to_label(texts, TEXTS_TO_LABEL).collect()
+    if to_label:
+        write_files(spark, places.report, {TO_LABEL: format_tweets_to_label(to_label)})
+    folder = f"./{quote(run_id, safe='')}/files"
     sections = [
         opinion_sections.shares_section(total, named),
         *sections_over_time(scored, total.tweets, days_of_delivery, confusion),
         opinion_sections.hashtags_section(shares_by_hashtag(scored, confusion)),
-        *opinion_sections.extremes_sections(ranked),
+        *opinion_sections.extremes_sections(ranked, f"{folder}/{TO_LABEL}" if to_label else None),
         opinion_sections.champions_section(*compare_champions(spark, places.tweets_scored, scored, model)),
         opinion_sections.drift_section(read_drift(spark, places.drift, model, file_names)),
-        opinion_sections.files_section(files, file_names, f"./{quote(run_id, safe='')}/files"),
+        opinion_sections.files_section(files, file_names, folder),
     ]
     texts.unpersist()
     facts = {"Champion": str(model), "Run": run_id, "Created": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"}
