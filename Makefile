@@ -11,6 +11,8 @@ FABRIC = .fabric/bin/python -m deploy.fabric
 EXTRAS = airflow loading spark retention training embedded stack tracking dev
 COMPILE = .venv/bin/uv pip compile pyproject.toml --upgrade --generate-hashes --no-emit-index-url --no-annotate \
   --python-version 3.11 --custom-compile-command 'make lock' --quiet
+# The theme advertises its successor. MkDocs 1.6 is a bound in pyproject.toml.
+SITE = NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict
 PYTEST = PYTHONPATH=. .venv/bin/python -m pytest
 # The folders that take minutes, the longest first.
 SLOW = tests/integration tests/properties tests/jobs tests/training_runs
@@ -160,7 +162,7 @@ bench-score: install ## measure both scoring engines in rows/s against transform
 	.venv/bin/python -m benchmarks.score copies --tweets 20000
 
 .PHONY: check
-check: packages ## what CI checks: format, lint, import rules, undeclared imports, licences, types, scripts, schemas
+check: packages ## what CI checks: format, lint, import rules, licences, types, scripts, schemas, links of the documentation
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	PYTHONPATH=plugins:dags .venv/bin/lint-imports --no-logo --no-cache
@@ -172,6 +174,8 @@ check: packages ## what CI checks: format, lint, import rules, undeclared import
 	.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	.venv/bin/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/*.yml
 	.venv/bin/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
+	@# The site, strictly: broken links and resources of other servers fail.
+	$(SITE)
 	.venv/bin/mypy
 
 .PHONY: sbom
@@ -188,8 +192,13 @@ format: install ## format the code
 	.venv/bin/ruff check --fix .
 
 .PHONY: docs
-docs: install ## regenerate docs/pipelines.md and docs/pipeline.svg from the DAG files
-	REBUILD_GOLDEN=1 $(PYTEST) tests/dags/test_pipelines_page.py tests/dags/test_pipeline_picture.py
+docs: install ## regenerate docs/pipelines.md, docs/pipeline.svg and docs/reference/ from the code
+	REBUILD_GOLDEN=1 $(PYTEST) tests/dags/test_pipelines_page.py tests/dags/test_pipeline_picture.py \
+	  tests/dags/test_reference_pages.py
+
+.PHONY: site
+site: packages ## build the documentation as a site in site/; a broken link fails
+	$(SITE)
 
 .PHONY: lock
 lock: install ## resolve the dependencies again: requirements.txt, deploy/fabric/requirements.txt and jars.lock

@@ -20,8 +20,7 @@ EXPORT_ARTIFACT = "artifacts/onnx"  # folder of the exported model within a regi
 # Tag of a training run after `training.compare` has decided about its model.
 COMPARED_TAG = "compared"
 
-# Metrics of a finished training run. MLflow draws a section for each name before the slash. Those of `eval`
-# are measured on the eval side.
+# Metrics of a training run. MLflow draws a section for each name before the slash.
 EVAL_ACCURACY = "eval/accuracy"
 EVAL_MACRO_F1 = "eval/macro_f1"
 EVAL_RMSE = "eval/rmse"
@@ -31,6 +30,35 @@ TRAIN_SECONDS = "speed/train_seconds"
 TRAIN_SAMPLES_PER_SECOND = "speed/train_samples_per_second"
 TRAIN_STEPS_PER_SECOND = "speed/train_steps_per_second"
 EVAL_SAMPLES_PER_SECOND = "speed/eval_samples_per_second"
+# All of them with their meaning, for docs/reference/metrics.md. A test compares the names with a training.
+METRICS = {
+    EVAL_ACCURACY: "share of the tweets whose predicted label is the label",
+    "eval/macro_precision": "mean precision over the classes",
+    "eval/macro_recall": "mean recall over the classes",
+    EVAL_MACRO_F1: "mean F1 over the classes",
+    EVAL_RMSE: "root mean square of p(+1) - p(-1) minus the label",
+    "eval/loss": "cross entropy against the labels",
+    "eval/ece": "expected calibration error, 15 bins of confidence",
+    "validation/accuracy": "on the validation part: twice per epoch, at each *Validation interval*, "
+    "and at the end of the exported model",
+    "validation/macro_f1": "likewise",
+    "validation/rmse": "likewise",
+    VALIDATION_LOSS: "likewise",
+    "validation/ece": "of the exported model, at the end",
+    "validation/objective": "what the training minimises; decides about early stopping",
+    TRAIN_LOSS: "cross entropy against the labels, with dropout, every ten steps",
+    "train/objective": "what the training minimises: soft targets, class weights, R-Drop",
+    "train/learning_rate": "of the optimiser's step",
+    "train/gradient_norm": "before clipping",
+    "train/mean_loss": "mean of the loss over all steps",
+    "train/epochs": "epochs until the training ended",
+    TRAIN_SECONDS: "duration of the training, all attempts together",
+    TRAIN_SAMPLES_PER_SECOND: "rows per second of the training",
+    TRAIN_STEPS_PER_SECOND: "optimiser steps per second",
+    "speed/eval_seconds": "duration of the evaluation on the eval side",
+    EVAL_SAMPLES_PER_SECOND: "rows per second of this evaluation",
+    "speed/eval_steps_per_second": "batches per second of this evaluation",
+}
 
 # Metrics that the promotion can compare: name, and whether a greater value is better.
 COMPARISON_METRICS = {"macro_f1": True, "accuracy": True, "rmse": False, "loss": False}
