@@ -69,7 +69,8 @@ def rewrite_links(markdown: str, page_uri: str, root: Path, repository: str | No
 
     def rewrite(link: re.Match[str]) -> str:
         mark, text, target = link.groups()
-        path, fragment = re.fullmatch(r"([^#]*)(#.*)?", target).groups(default="")  # type: ignore[union-attr]
+        path = target.partition("#")[0]
+        fragment = target.removeprefix(path)
         if not path or ADDRESS.match(path):
             return link[0]
         file = posixpath.normpath(posixpath.join(posixpath.dirname(source), path))
