@@ -25,9 +25,7 @@ from training import command
 from training.data.labelled_tweets import LabelledTweets, is_validation, read_labelled_tweets
 from training.evaluation.metrics import HEADLINES, classification_metrics
 from training.fine_tuning.training_state import state_folder, training_state
-from training.models.presets import PRESETS
-from training.options import arg_parser as training_options
-from training.options import build_config
+from training.options import add_config_options, build_config
 from training.recipes import choose_recipe
 from training.tracking.provenance import airflow_tags, git_commit, library_versions, process_tags
 from training.tracking.report_files import write_file
@@ -56,13 +54,8 @@ def arg_parser() -> argparse.ArgumentParser:
             help="MLflow experiment (default: %(default)s)",
         )
     fold.add_argument("--fold", type=int, required=True, metavar="I", help="number of the fold, from 0")
-    fold.add_argument("--preset", required=True, choices=PRESETS)
-    fold.add_argument("--tweets", required=True, metavar="URI", help="Delta table tweets_clean")
-    fold.add_argument("--tweets-version", type=int, metavar="N", help="default: the latest")
-    fold.add_argument("--preset-file", metavar="FILE", help="JSON with values that replace the preset's")
-    fold.add_argument("--settings", metavar="JSON", help="the same values, not in a file")
-    fold.add_argument("--checkpoint", help="replaces the preset's")
-    fold.add_argument("--max-train-rows", type=int, metavar="N")
+    add_config_options(fold)
+    fold.set_defaults(teacher=None)
     summary.add_argument(
         "--report", metavar="FOLDER", help="write report.html here: hdfs://host:port/path or a folder"
     )
@@ -94,11 +87,7 @@ def parts_of_fold(
 
 def run_fold(arguments: argparse.Namespace) -> dict[str, float]:
     """Train on the other folds, evaluate on this one, and return its metrics."""
-    options = ["--preset", arguments.preset, "--tweets", arguments.tweets]
-    for name in ("preset_file", "settings", "checkpoint"):
-        if value := getattr(arguments, name):
-            options += [f"--{name.replace('_', '-')}", value]
-    config = build_config(training_options().parse_args(options))
+    config = build_config(arguments)
     tracker = open_tracker(arguments.experiment)
     tweets = read_labelled_tweets(
         arguments.tweets, config.text_column, arguments.tweets_version, arguments.max_train_rows

@@ -1,9 +1,8 @@
-"""Command line of `training.train`: a preset, the table, and values that replace the preset's."""
+"""Command line of a training: a preset, the table, and values that replace the preset's."""
 
 import argparse
 import json
-from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +10,19 @@ from contracts.exit_status import InputError
 from contracts.mlflow_names import TRAINING_EXPERIMENT
 from training.models.presets import (
     OVERRIDABLE,
-    POOLINGS,
     PRESETS,
-    TARGETS,
     TEXT_COLUMNS,
     NgramConfig,
     NgramPreset,
+    RunOptions,
     TrainingConfig,
+    positive,
+    share,
 )
 
 
-def arg_parser() -> argparse.ArgumentParser:
-    """Return the command line. Options that replace a value of the preset have no default."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.train",
-        description="Train a classifier on labelled tweets and record the run.",
-    )
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options for `build_config` and for the rows. Those of the preset's values have no default."""
     add = parser.add_argument
     add("--preset", required=True, choices=PRESETS)
     add(
@@ -37,6 +33,33 @@ def arg_parser() -> argparse.ArgumentParser:
     )
     add("--tweets-version", type=int, metavar="N", help="Delta version to read (default: the latest)")
     add("--text-column", default="text", choices=TEXT_COLUMNS)
+    add("--max-train-rows", type=positive(int), metavar="N", help="train on a sample, for a short run")
+    add(
+        "--preset-file",
+        type=Path,
+        metavar="FILE",
+        help="JSON with values that replace the preset's, as tune_classifier writes it",
+    )
+    add(
+        "--settings",
+        default="{}",
+        metavar="JSON",
+        help="values that replace the preset's, as in --preset-file",
+    )
+    add("--seed", type=int, default=42, help="(default: %(default)s)")
+    group = parser.add_argument_group("values that replace the preset's")
+    for name, value in OVERRIDABLE.items():
+        group.add_argument(f"--{name.replace('_', '-')}", **value.metadata)
+
+
+def arg_parser() -> argparse.ArgumentParser:
+    """Return the command line of `training.train`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training.train",
+        description="Train a classifier on labelled tweets and record the run.",
+    )
+    add_config_options(parser)
+    add = parser.add_argument
     add("--experiment", default=TRAINING_EXPERIMENT, help="MLflow experiment (default: %(default)s)")
     add(
         "--output",
@@ -44,7 +67,6 @@ def arg_parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="also write weights, tokenizer and training_run.json here",
     )
-    add("--max-train-rows", type=_positive(int), metavar="N", help="train on a sample, for a short run")
     add(
         "--skip-if-trained",
         action="store_true",
@@ -58,7 +80,7 @@ def arg_parser() -> argparse.ArgumentParser:
     )
     add(
         "--min-growth",
-        type=_share,
+        type=share,
         metavar="SHARE",
         help="skip if a finished run has the same config and weights, and the labelled rows have grown by "
         "less than this share since then",
@@ -71,20 +93,8 @@ def arg_parser() -> argparse.ArgumentParser:
         "(default: VAXPULSE_STATE)",
     )
     add(
-        "--preset-file",
-        type=Path,
-        metavar="FILE",
-        help="JSON with values that replace the preset's, as tune_classifier writes it",
-    )
-    add(
-        "--settings",
-        default="{}",
-        metavar="JSON",
-        help="values that replace the preset's, as in --preset-file",
-    )
-    add(
         "--teacher",
-        type=_positive(int),
+        type=positive(int),
         metavar="VERSION",
         help="distil from the scores of this version of the registered model",
     )
@@ -92,52 +102,19 @@ def arg_parser() -> argparse.ArgumentParser:
     add("--scores-version", type=int, metavar="N", help="its Delta version to read (default: the latest)")
     add(
         "--devices",
-        type=_positive(int),
+        type=positive(int),
         default=1,
         metavar="N",
         help="GPUs that share each batch, one process for each (default: %(default)s)",
     )
-    add("--log-every-steps", type=_positive(int), default=10, metavar="N", help="(default: %(default)s)")
+    add("--log-every-steps", type=positive(int), default=10, metavar="N", help="(default: %(default)s)")
     add(
         "--validate-every-steps",
-        type=_positive(int),
+        type=positive(int),
         metavar="N",
         help="also log the validation loss every N steps; it does not influence the training, which is "
         "validated twice per epoch",
     )
-    add("--seed", type=int, default=42, help="(default: %(default)s)")
-    replace = parser.add_argument_group("values that replace the preset's").add_argument
-    replace("--checkpoint", help="folder, or name on the Hugging Face hub")
-    replace("--epochs", type=_positive(float), metavar="N")
-    replace("--learning-rate", type=_positive(float), metavar="RATE")
-    replace("--batch-size", type=_positive(int), metavar="ROWS")
-    replace("--max-length-tokens", type=_positive(int), metavar="TOKENS")
-    replace("--warmup-share", type=_share, metavar="SHARE")
-    replace("--weight-decay", type=_share, metavar="SHARE")
-    replace("--label-smoothing", type=_share, metavar="SHARE")
-    replace("--patience", type=_positive(int), metavar="N", help="evaluations without a smaller objective")
-    replace("--dropout", type=_share, metavar="SHARE")
-    replace(
-        "--r-drop",
-        type=_number(lambda value: 0 <= value < float("inf"), "0 or above"),
-        metavar="WEIGHT",
-        help="weight of the divergence between two dropout passes; 0 makes one pass",
-    )
-    replace("--pooling", choices=POOLINGS)
-    replace("--pad-token", metavar="TOKEN", help="for a tokenizer without a padding token")
-    switch = argparse.BooleanOptionalAction
-    replace("--freeze-embeddings", action=switch, default=None, help="do not train the word embeddings")
-    replace("--compile", action=switch, default=None, help="use torch.compile")
-    replace("--bf16-weights", action=switch, default=None, help="compute with bfloat16 copies of the weights")
-    replace("--targets", choices=TARGETS, help="train on the label of a row, or on its annotators' votes")
-    replace(
-        "--class-weight-power",
-        type=_number(lambda value: 0 <= value <= 1, "from 0 to 1"),
-        metavar="POWER",
-        help="from 0 (all rows weigh the same) to 1 (all classes weigh the same)",
-    )
-    replace("--hash-bits", type=_number(lambda value: 8 <= value <= 22, "from 8 to 22", int), metavar="BITS")
-    replace("--inverse-regularisation", type=_positive(float), metavar="C")
     return parser
 
 
@@ -157,14 +134,8 @@ def build_config(arguments: argparse.Namespace) -> TrainingConfig | NgramConfig:
             f"these values do not apply to {arguments.preset}: {', '.join(others)}. It has only "
             f"{', '.join(values)}"
         )
-    return (NgramConfig if isinstance(preset, NgramPreset) else TrainingConfig)(
-        **values | given,
-        preset=arguments.preset,
-        text_column=arguments.text_column,
-        seed=arguments.seed,
-        max_train_rows=arguments.max_train_rows,
-        teacher=arguments.teacher,
-    )
+    run = {each.name: getattr(arguments, each.name) for each in fields(RunOptions)}
+    return (NgramConfig if isinstance(preset, NgramPreset) else TrainingConfig)(**values | given | run)
 
 
 def read_preset_file(path: Path) -> dict[str, Any]:
@@ -181,11 +152,7 @@ def read_preset_file(path: Path) -> dict[str, Any]:
 
 
 def parse_settings(text: str, source: str) -> dict[str, Any]:
-    """Return the values in a JSON document.
-
-    Args:
-        text: the document.
-        source: its origin, for the message of an error.
+    """Return the values in a JSON document. `source` is its origin, for the message of an error.
 
     Raises:
         InputError: it is no JSON object, or contains a name that no preset has.
@@ -199,20 +166,3 @@ def parse_settings(text: str, source: str) -> dict[str, Any]:
     if unknown := sorted(set(values) - set(OVERRIDABLE)):
         raise InputError(f"{source} has unknown names: {', '.join(unknown)}")
     return values
-
-
-def _number(is_valid: Callable[[float], bool], expected: str, kind: type = float) -> Callable[[str], Any]:
-    def number(text: str) -> Any:
-        value = kind(text)
-        if not is_valid(value):
-            raise argparse.ArgumentTypeError(f"{text} is not {expected}")
-        return value
-
-    return number
-
-
-def _positive(kind: type) -> Callable[[str], Any]:
-    return _number(lambda value: 0 < value < float("inf"), "above 0", kind)
-
-
-_share = _number(lambda value: 0 <= value < 1, "at least 0 and below 1")

