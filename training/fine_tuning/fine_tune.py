@@ -15,7 +15,6 @@ import torch.distributed
 import transformers
 from transformers import PreTrainedTokenizerBase
 
-from contracts.exit_status import InputError
 from contracts.labels import LABEL_TO_CLASS_OFFSET
 from contracts.mlflow_names import TRAIN_SAMPLES_PER_SECOND, TRAIN_SECONDS, TRAIN_STEPS_PER_SECOND
 from onnx_model.classifier import softmax
@@ -70,10 +69,10 @@ def fine_tune(
     validate_every_steps: int | None = None,
     on_evaluation: Callable[[Evaluation], None] = lambda evaluation: None,
 ) -> FineTuned:
-    """Fine-tune a checkpoint.
+    """Fine-tune the checkpoint in a folder.
 
     Args:
-        config: hyperparameters.
+        config: hyperparameters. The batch size must be divisible by the number of processes.
         checkpoint: folder with the weights to start from.
         training_rows: columns text, label, agreement and optionally a teacher's probabilities.
         validation: columns text, label and agreement, for early stopping and the choice of the weights.
@@ -85,14 +84,8 @@ def fine_tune(
         on_evaluation: called after each evaluation on the validation part.
 
     Raises:
-        InputError: the checkpoint is not a text classifier, or the batch size is not divisible by the
-            processes.
+        InputError: the checkpoint is not a text classifier.
     """
-    if config.batch_size % processes():
-        raise InputError(
-            f"a batch of {config.batch_size} rows cannot be divided among {processes()} processes: "
-            "set --batch-size"
-        )
     device = choose_device()
     target = torch_device(device)
     torch.set_num_threads(choose_threads())
@@ -136,7 +129,7 @@ def fine_tune(
         TRAIN_SECONDS: position.seconds,
         TRAIN_SAMPLES_PER_SECOND: position.step * config.batch_size / position.seconds,
         TRAIN_STEPS_PER_SECOND: position.step / position.seconds,
-        "train/mean_loss": progress.losses[: position.step].nanmean().item(),
+        "train/mean_loss": progress.figures[1, : position.step].nanmean().item(),
         "train/epochs": position.step / len(rates) * config.epochs,
     }
     model.zero_grad(set_to_none=True)

@@ -23,7 +23,7 @@ EVALUATIONS_PER_EPOCH = 2
 # Larger than in training, because no gradients are stored. On a CPU larger still is no faster.
 EVAL_BATCH_SIZE = {"cpu": 64, "cuda": 512, "mps": 64}
 STATE_SECONDS = 120  # between two states; the state of BERT has 1.8 GB
-STATE_FILE = "state.pt"
+STATE_FILE = "training.pt"  # state.pt had another layout
 
 
 @dataclass
@@ -66,16 +66,8 @@ def train(
 ) -> Position:
     """Train until the last step or until patience ends. The model then has the best weights.
 
-    Args:
-        step: model and optimiser.
-        rows: training rows.
-        progress: receives losses and metrics.
-        evaluate: returns the objective and the metrics of the validation part.
-        config: hyperparameters.
-        rates: learning rate of each step.
-        folder: of the state. If it contains one, training resumes from it.
-        on_evaluation: called after each evaluation that decides about the end of the training.
-        validate_every_steps: interval of additional evaluations, which only log losses and metrics.
+    `evaluate` returns the objective and the metrics of the validation part, `rates` has the learning rate of
+    each step. The other arguments are those of `fine_tune`.
     """
     steps_per_epoch = math.ceil(len(rows) / config.batch_size)
     evaluation_steps = math.ceil(steps_per_epoch / EVALUATIONS_PER_EPOCH)
@@ -102,7 +94,7 @@ def train(
             step_seed(config.seed, position.step),
         )
         position.step += 1
-        progress.add_step(position.step, step.objective, step.loss, step.gradient_norm)
+        progress.add_step(position.step, step.figures)
         decides = position.step % evaluation_steps == 0 or position.step == len(rates)
         if decides or (validate_every_steps and position.step % validate_every_steps == 0):
             progress.report(position.step)

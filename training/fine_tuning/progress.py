@@ -25,8 +25,8 @@ class Progress:
     first step.
 
     Attributes:
-        objectives: (steps,) objective of each step, on the device.
-        losses: (steps,) loss of each step, NaN where no row has a label, on the device.
+        figures: (3, steps) objective, loss (NaN where no row has a label) and norm of the gradient before
+            clipping of each step, on the device.
         curves: (step, loss) on `train` and `validation`.
     """
 
@@ -44,33 +44,23 @@ class Progress:
         self._log_every_steps = log_every_steps
         self._began = self._read = time.monotonic()
         self._first_step = self._reported = 0
-        self.objectives, self.losses, self.gradient_norms = torch.zeros(3, len(rates), device=device).unbind()
+        self.figures = torch.zeros(3, len(rates), device=device)
         self.curves: dict[str, list[tuple[float, float]]] = {"train": [], "validation": []}
 
     def state(self, step: int) -> dict[str, Any]:
         """Return the figures of the first `step` steps."""
-        return {
-            "objectives": self.objectives[:step].cpu(),
-            "losses": self.losses[:step].cpu(),
-            "gradient_norms": self.gradient_norms[:step].cpu(),
-            "reported": self._reported,
-            "curves": self.curves,
-        }
+        figures = self.figures[:, :step].cpu()
+        return {"figures": figures, "reported": self._reported, "curves": self.curves}
 
     def load_state(self, step: int, state: Mapping[str, Any]) -> None:
         """Continue after `step` steps of an interrupted training."""
-        self.objectives[:step], self.losses[:step] = state["objectives"], state["losses"]
-        self.gradient_norms[:step] = state["gradient_norms"]
+        self.figures[:, :step] = state["figures"]
         self._reported, self.curves = state["reported"], state["curves"]
         self._first_step = step
 
-    def add_step(
-        self, step: int, objective: torch.Tensor, loss: torch.Tensor, gradient_norm: torch.Tensor
-    ) -> None:
-        """Record the figures of a step, counted from 1."""
-        self.objectives[step - 1].copy_(objective)
-        self.losses[step - 1].copy_(loss)
-        self.gradient_norms[step - 1].copy_(gradient_norm)
+    def add_step(self, step: int, figures: torch.Tensor) -> None:
+        """Record the (3,) figures of a step, counted from 1."""
+        self.figures[:, step - 1].copy_(figures)
         if time.monotonic() - self._read >= READ_SECONDS:
             self.report(step)
 
@@ -82,9 +72,7 @@ class Progress:
         self._read = time.monotonic()
         if not ends:
             return
-        objectives, losses, norms = (
-            values[:step].cpu() for values in (self.objectives, self.losses, self.gradient_norms)
-        )
+        objectives, losses, norms = self.figures[:, :step].cpu().unbind()
         for end in ends:
             # The first interval after the first step has one step less.
             begin = 0 if end == 1 else max(end - self._log_every_steps, 1 if self._log_every_steps > 1 else 0)

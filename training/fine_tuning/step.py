@@ -37,10 +37,9 @@ class TrainingStep:
 
     Attributes:
         model: the classifier in float32.
-        objective: of the last step: what it minimises, with the targets, weights and R-Drop of the config.
-        loss: cross entropy against the labels in the last step, NaN if no row has one. All three are on the
-            device.
-        gradient_norm: of the last step before clipping.
+        figures: (3,) figures of the last step on the device: objective, loss and norm of the gradient.
+        objective: what the step minimises, with the targets, weights and R-Drop of the config.
+        loss: cross entropy against the labels, NaN if no row has one.
     """
 
     def __init__(
@@ -69,7 +68,8 @@ class TrainingStep:
         target = rows.class_shares.device
         self._class_weights = torch.tensor(class_weights, device=target)
         self._batch = torch.zeros(config.batch_size, dtype=torch.long, device=target)
-        self.objective, self.loss, self.gradient_norm = torch.zeros(3, device=target).unbind()
+        self.figures = torch.zeros(3, device=target)
+        self.objective, self.loss, self._gradient_norm = self.figures.unbind()
         self._rate = torch.zeros((), device=target)
         self._optimiser = torch.optim.AdamW(
             decay_groups(model, config.weight_decay),
@@ -174,7 +174,7 @@ class TrainingStep:
         self._copy_weights()
         self.objective.copy_(objective)
         self.loss.copy_(loss)
-        self.gradient_norm.copy_(norm)
+        self._gradient_norm.copy_(norm)
 
     def _forward(self, width: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the objective and the loss of the batch, or this process's part of both sums.

@@ -25,8 +25,7 @@ def clock(monkeypatch) -> Clock:
 def steps(target: Progress, numbers: range) -> None:
     """Add steps whose loss is their number, with twice the gradient norm and three times the objective."""
     for number in numbers:
-        objective, loss, norm = torch.tensor([3.0, 1.0, 2.0]) * number
-        target.add_step(number, objective, loss, norm)
+        target.add_step(number, torch.tensor([3.0, 1.0, 2.0]) * number)
 
 
 def new_progress(recorded: list, log_every_steps: int = 10) -> Progress:
@@ -100,7 +99,7 @@ def test_a_resumed_training_logs_its_own_speed_and_no_interval_twice(clock, capl
     recorded: list = []
     target = new_progress(recorded)
     losses = torch.arange(1.0, 21.0)
-    state = {"objectives": 3 * losses, "losses": losses, "gradient_norms": torch.zeros(20), "reported": 10}
+    state = {"figures": torch.stack([3 * losses, losses, torch.zeros(20)]), "reported": 10}
     target.load_state(20, state | {"curves": {"train": [(1, 1.0), (10, 6.0)], "validation": []}})
     steps(target, range(21, 31))
     clock.now += 10
@@ -127,7 +126,7 @@ def test_an_interval_without_labels_has_an_objective_but_no_loss() -> None:
     for number, loss in enumerate(
         [float("nan"), 2.0, 4.0, float("nan"), float("nan"), float("nan")], start=1
     ):
-        target.add_step(number, torch.tensor(1.0), torch.tensor(loss), torch.tensor(0.0))
+        target.add_step(number, torch.tensor([1.0, loss, 0.0]))
     target.report(6)
     assert [(step, metrics.get("train/loss")) for step, metrics in recorded] == [
         (1, None),
