@@ -1,11 +1,12 @@
 """Device, precision and threads of a run."""
 
-import math
 import os
 import platform
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import joblib
 import torch
 
 
@@ -53,38 +54,20 @@ def torch_device(device: Device) -> torch.device:
 def choose_threads() -> int:
     """Return torch's number of threads (OMP_NUM_THREADS sets it), at most the CPUs that the process may use.
 
-    OpenMP ignores a container's quota: with 32 threads on a quota of 2 CPUs each step waits for throttled
-    threads.
+    OpenMP ignores a container's quota, which joblib counts: with 32 threads on a quota of 2 CPUs each step
+    waits for throttled threads.
     """
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(torch.get_num_threads(), allowed, _cpu_quota() or allowed))
+    allowed: int = joblib.cpu_count()
+    return min(torch.get_num_threads(), allowed)
 
 
 def _processor_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next(
-        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine()
-    )
+    cpuinfo = Path("/proc/cpuinfo")
+    text = cpuinfo.read_text(encoding="utf-8") if cpuinfo.is_file() else ""
+    found = re.search(r"^model name\s*: (.+)", text, re.MULTILINE)
+    return found[1].strip() if found else platform.processor() or platform.machine()
 
 
 def _fast_bfloat16() -> bool:
     # Without one of these units bfloat16 is emulated and slower than float32.
     return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
-
-
-def _cpu_quota(cgroup: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """Return the CPU quota of the container, rounded up; None without a quota (cgroup v2, then v1)."""
-    try:
-        quota, period = (cgroup / "cpu.max").read_text().split()
-    except (OSError, ValueError):
-        try:
-            quota, period = (
-                (cgroup / "cpu" / name).read_text().strip()
-                for name in ("cpu.cfs_quota_us", "cpu.cfs_period_us")
-            )
-        except OSError:
-            return None
-    return None if quota in ("max", "-1") else math.ceil(int(quota) / int(period))

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from joblib.externals.loky.backend import context
 
 from training.fine_tuning import device
 
@@ -35,27 +36,11 @@ def test_precision_on_a_cpu_is_bfloat16_only_with_hardware_support(
     assert chosen.name
 
 
-@pytest.mark.parametrize(
-    ("files", "cpus"),
-    [
-        ({"cpu.max": "150000 100000\n"}, 2),
-        ({"cpu.max": "max 100000\n"}, None),
-        ({"cpu/cpu.cfs_quota_us": "400000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 4),
-        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
-        ({}, None),
-    ],
-)
-def test_the_quota_of_a_container_is_read_from_both_versions_of_cgroup(files, cpus, tmp_path) -> None:
-    for name, content in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(content)
-    assert device._cpu_quota(tmp_path) == cpus
-
-
-def test_threads_never_exceed_the_quota(monkeypatch) -> None:
+def test_threads_never_exceed_the_quota_of_a_container(monkeypatch) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 32)
-    monkeypatch.setattr(device.os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
-    monkeypatch.setattr(device, "_cpu_quota", lambda: 3)
+    monkeypatch.setattr(context.os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(context.os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
+    monkeypatch.setattr(context, "_cpu_count_cgroup", lambda _: 3)  # reads /sys/fs/cgroup
     assert device.choose_threads() == 3
-    monkeypatch.setattr(device, "_cpu_quota", lambda: None)
+    monkeypatch.setattr(context, "_cpu_count_cgroup", lambda cpus: cpus)
     assert device.choose_threads() == 16
