@@ -13,16 +13,16 @@ from contracts.labels import LABELS
 from onnx_model.exports import open_classifier
 from reporting.page import Section
 from training.data.labelled_tweets import read_labelled_tweets
-from training.evaluation.added_value import added_value_section, differences_from
 from training.evaluation.comparison import (
     Decision,
     PromotionPolicy,
     constant_predictions,
     decide,
     opponent_metrics,
-    prediction_metrics,
+    pair_rows,
     row_keys,
 )
+from training.evaluation.comparison_page import added_value_section
 from training.evaluation.evaluate import predictions_frame
 from training.models.presets import BASELINE
 from training.tracking.registry import Registry
@@ -34,7 +34,7 @@ def metrics_of_run(registry: Registry, run: Any) -> dict[str, float]:
     if predictions is None:
         recorded = run.data.metrics.items()
         return {name.removeprefix("eval/"): value for name, value in recorded if name.startswith("eval/")}
-    return prediction_metrics(predictions)
+    return opponent_metrics(predictions, predictions)
 
 
 def compare_with(
@@ -46,13 +46,8 @@ def compare_with(
 ) -> tuple[Decision, dict[str, float]]:
     """Return whether to promote the model of a run, and the metrics of its opponent.
 
-    Args:
-        registry: the registered model.
-        opponent: the champion's version, or the latest former champion if no version is the champion. None
-            if there never was one: then the candidate must be better than the majority class.
-        run: run of the candidate.
-        policy: when to promote.
-        arguments: command line.
+    The opponent is the champion's version, or the latest former champion if no version is the champion. It is
+    None if there never was one: then the candidate must be better than the majority class.
     """
     if arguments.champion == "replace" and not (opponent and opponent.run_id == run.info.run_id):
         run_of_opponent = registry.run(opponent.run_id) if opponent else None
@@ -70,7 +65,7 @@ def compare_with(
         # A margin is the required improvement on a champion.
         return decide(candidate, constant, replace(policy, margin=0.0), "the majority class"), {}
     if opponent.run_id == run.info.run_id:  # a retry of this comparison after the promotion
-        return Decision(False, "it is already the champion"), prediction_metrics(candidate)
+        return Decision(False, "it is already the champion"), opponent_metrics(candidate, candidate)
     version = int(run.data.params["dataset.table_version"])
     predictions = opponent_predictions(registry, opponent, candidate, arguments.tweets, version)
     return decide(candidate, predictions, policy), opponent_metrics(candidate, predictions)
@@ -108,22 +103,18 @@ def added_value(
 ) -> list[Section]:
     """Return a section with the differences between a candidate and the baseline, none without a baseline.
 
-    The baseline is the candidate with this preset, otherwise the opponent if it has this preset.
-
-    Args:
-        registry: the registered model.
-        name: preset of the candidate.
-        runs: the candidates by preset.
-        opponent: the version that the best candidate is compared with.
+    The baseline is the candidate with this preset, otherwise the opponent if it has this preset. `name` is
+    the preset of the candidate; `runs` has all candidates by preset.
     """
-    run_id = runs[BASELINE].info.run_id if BASELINE in runs else None
-    if run_id is None and opponent is not None and opponent.tags.get("preset") == BASELINE:
+    if BASELINE in runs:
+        run_id = runs[BASELINE].info.run_id
+    elif opponent is not None and opponent.tags.get("preset") == BASELINE:
         run_id = opponent.run_id
-    if run_id is None:
+    else:
         return []
     candidate, baseline = registry.predictions(runs[name].info.run_id), registry.predictions(run_id)
     if candidate is None or baseline is None:  # MLflow has lost them
         return []
     if row_keys(candidate).isdisjoint(row_keys(baseline)):  # the tweets are others than at that time
         return []
-    return [added_value_section(name, BASELINE, differences_from(candidate, baseline))]
+    return [added_value_section(name, BASELINE, pair_rows(candidate, baseline))]

@@ -42,12 +42,25 @@ class PromotionPolicy:
 
 @dataclass(frozen=True)
 class PairedRows:
-    """Rows that both models have predicted: (rows,) class ids and groups, (rows, 3) probabilities."""
+    """Rows that both models have predicted: (rows,) class ids and groups, (rows, 3) probabilities.
+
+    The labels are the candidate's: they may have been corrected since the champion was trained.
+    """
 
     class_ids: npt.NDArray[np.int64]
     groups: npt.NDArray[np.object_]
     candidate: npt.NDArray[np.float64]
     champion: npt.NDArray[np.float64]
+
+    def measure(self, metric: str) -> list[tuple[float, npt.NDArray[np.float64]]]:
+        """Return a metric of the candidate and of the champion, each with its values in the resamples."""
+        return [
+            (
+                classification_metrics(probabilities, self.class_ids)[metric],
+                bootstrap_metrics(probabilities, self.class_ids, self.groups, SEED)[metric],
+            )
+            for probabilities in (self.candidate, self.champion)
+        ]
 
 
 def row_keys(predictions: pd.DataFrame) -> set[tuple[str, str]]:
@@ -57,8 +70,6 @@ def row_keys(predictions: pd.DataFrame) -> set[tuple[str, str]]:
 
 def pair_rows(candidate: pd.DataFrame, champion: pd.DataFrame) -> PairedRows:
     """Return the rows that both tables of predictions have with the same text.
-
-    The labels are the candidate's: they may have been corrected since the champion was trained.
 
     Raises:
         InputError: the tables have no common row.
@@ -86,14 +97,7 @@ def decide(
     if agreed.empty:
         agreed = candidate
     rows = pair_rows(agreed, champion)
-    new, old = (
-        bootstrap_metrics(probabilities, rows.class_ids, rows.groups, SEED)[policy.metric]
-        for probabilities in (rows.candidate, rows.champion)
-    )
-    new_value, old_value = (
-        classification_metrics(probabilities, rows.class_ids)[policy.metric]
-        for probabilities in (rows.candidate, rows.champion)
-    )
+    (new_value, new), (old_value, old) = rows.measure(policy.metric)
     improvement = new - old if COMPARISON_METRICS[policy.metric] else old - new
     share = float(np.mean(improvement > policy.margin))
     condition = (
@@ -110,11 +114,6 @@ def decide(
     return Decision(share >= policy.confidence, reason)
 
 
-def prediction_metrics(predictions: pd.DataFrame) -> dict[str, float]:
-    """Return the metrics of a table of predictions, with intervals."""
-    return opponent_metrics(predictions, predictions)
-
-
 def opponent_metrics(candidate: pd.DataFrame, champion: pd.DataFrame) -> dict[str, float]:
     """Return the champion's metrics with intervals on the candidate's eval rows and labels."""
     rows = pair_rows(candidate, champion)
@@ -126,10 +125,8 @@ def constant_predictions(rows: pd.DataFrame, label_shares: Mapping[str, float]) 
 
     The predicted label is always the majority class, and the texts are not used.
     """
-    shares = {
-        column: label_shares[str(label)] for label, column in zip(LABELS, PROBABILITY_COLUMNS, strict=True)
-    }
-    return rows.assign(**shares)
+    shares = (label_shares[str(label)] for label in LABELS)
+    return rows.assign(**dict(zip(PROBABILITY_COLUMNS, shares, strict=True)))
 
 
 def best_candidate(validation: dict[str, float], metric: str) -> str:

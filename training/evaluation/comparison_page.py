@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from contracts.mlflow_names import (
+    COMPARISON_METRICS,
     EVAL_SAMPLES_PER_SECOND,
     TRAIN_SAMPLES_PER_SECOND,
     TRAIN_SECONDS,
@@ -16,7 +17,9 @@ from contracts.mlflow_names import (
 )
 from reporting.figures import Draw, draw_picture
 from reporting.page import Picture, Section, Table, render
-from training.evaluation.figures import Points
+from training.evaluation.comparison import PairedRows
+from training.evaluation.figures import Points, interval_panel
+from training.evaluation.metrics import interval
 
 COLUMNS = {"accuracy": "accuracy", "macro_f1": "macro-F1", "rmse": "RMSE", "ece": "calibration error"}
 SPEED = {
@@ -62,14 +65,7 @@ class ComparedModel:
 def comparison_page(
     models: Sequence[ComparedModel], headline: str, reason: str, more: Sequence[Section] = ()
 ) -> bytes:
-    """Return the report as HTML.
-
-    Args:
-        models: the models to show.
-        headline: result of the comparison.
-        reason: reason of the result.
-        more: further sections.
-    """
+    """Return the report as HTML. The headline is the result of the comparison."""
     section = Section(
         "Metrics on the eval side",
         "Each value has a 95 % bootstrap interval. The best candidate was chosen on the validation part. "
@@ -89,6 +85,26 @@ def comparison_page(
     )
     sections = [section, *more, study]
     return render("Comparison of models", {"Result": headline, "Reason": reason}, sections).encode()
+
+
+def added_value_section(candidate: str, baseline: str, rows: PairedRows) -> Section:
+    """Return a section with candidate minus baseline for each of CHART_COLUMNS, with paired intervals.
+
+    The first two arguments are names to show. The baseline is the champion of `rows`.
+    """
+    cells = []
+    for metric in CHART_COLUMNS:
+        (new, new_resampled), (old, old_resampled) = rows.measure(metric)
+        low, high = interval(new_resampled - old_resampled)
+        is_better = (low > 0) == COMPARISON_METRICS[metric]
+        verdict = "no significant difference" if low <= 0 <= high else "better" if is_better else "worse"
+        cells.append([COLUMNS[metric], f"{new - old:+.3f} ({low:+.3f} to {high:+.3f})", verdict])
+    return Section(
+        f"Difference between {candidate} and {baseline}",
+        f"{baseline} is the baseline: it counts n-grams and is trained in seconds. The differences are those "
+        "on the eval rows that both have predicted, each with a 95 % interval of a paired bootstrap.",
+        tables=[Table(["metric", "difference", "result"], cells)],
+    )
 
 
 def metrics_table(models: Sequence[ComparedModel]) -> Table:
@@ -157,21 +173,11 @@ def csv_table(models: Sequence[ComparedModel]) -> bytes:
 
 def comparison_chart(models: Sequence[ComparedModel]) -> Picture:
     """Return a chart with a panel per metric and a point with its interval per model."""
-
-    def panel(column: str) -> Draw:
-        def draw(axes: Axes, colours: Mapping[str, str]) -> None:
-            for position, model in enumerate(models):
-                value = model.metrics.get(column, float("nan"))
-                low, high = (model.metrics.get(f"{column}_{end}", value) for end in ("low", "high"))
-                axes.errorbar(value, position, xerr=[[value - low], [high - value]], fmt="o", capsize=3)
-            axes.set(title=COLUMNS[column], yticks=range(len(models)))
-            axes.set_yticklabels([model.name for model in models])
-            axes.set_ylim(len(models) - 0.5, -0.5)
-
-        return draw
-
     alt = "Accuracy, macro-F1 and RMSE of each model with their intervals"
-    panels = [panel(column) for column in CHART_COLUMNS]
+    panels = [
+        interval_panel({model.name: (model.metrics, column) for model in models}, title=COLUMNS[column])
+        for column in CHART_COLUMNS
+    ]
     return draw_picture("comparison", alt, *panels, width=10, height=1.2 + 0.4 * len(models))
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import sklearn.metrics
 
 from contracts.exported_model import ModelMetadata, Precision
-from contracts.labels import LABEL_TO_CLASS_OFFSET, LABELS, PROBABILITY_COLUMNS
+from contracts.labels import ID2LABEL, LABEL_TO_CLASS_OFFSET, LABELS, PROBABILITY_COLUMNS
 from contracts.mlflow_names import EVAL_SAMPLES_PER_SECOND
 from contracts.texts import FORMULA_START, TEXT_PREFIX
 from onnx_model.classifier import BATCH_ROWS, has_fast_int8
@@ -28,7 +29,6 @@ from training.evaluation.metrics import (
     HEADLINES,
     OVERALL,
     classification_metrics,
-    confusion_counts,
     metrics_by_agreement,
     metrics_with_intervals,
 )
@@ -64,27 +64,17 @@ def evaluate(
 
     The validation part chooses the graph that is used for scoring. The eval side chooses nothing. The
     `eval/...` metrics are those of the chosen graph, so that scoring has the quality that the run reports.
-
-    Args:
-        onnx_folder: the exported model.
-        tweets: the labelled tweets.
-        curves: losses of the training by name.
-        title: title of the figures.
-        seed: seed of the bootstrap.
+    `curves` has the losses of the training by name. The seed is that of the bootstrap.
     """
     precisions = ModelMetadata.read(onnx_folder).precisions
+    classifiers = {precision: open_classifier(onnx_folder, precision) for precision in precisions}
     texts = tweets.validation["text"].tolist()
-    predicted = {
-        precision: open_classifier(onnx_folder, precision).probabilities(texts) for precision in precisions
-    }
-    validation = {
-        precision: headlines(probabilities, tweets.validation)
-        for precision, probabilities in predicted.items()
-    }
+    predicted = {precision: each.probabilities(texts) for precision, each in classifiers.items()}
+    validation = {precision: headlines(found, tweets.validation) for precision, found in predicted.items()}
     chosen = choose_precision(predicted)
-    classifier, class_ids = open_classifier(onnx_folder, chosen), to_class_ids(tweets.eval)
+    texts, class_ids = tweets.eval["text"].tolist(), to_class_ids(tweets.eval)
     began = time.monotonic()
-    probabilities = classifier.probabilities(tweets.eval["text"].tolist())
+    probabilities = classifiers[chosen].probabilities(texts)
     seconds = time.monotonic() - began
     found = metrics_with_intervals(probabilities, class_ids, tweets.eval["text_group"].to_numpy(), seed)
     by_agreement = metrics_by_agreement(probabilities, tweets.eval, class_ids, seed)
@@ -95,10 +85,10 @@ def evaluate(
         EVAL_SAMPLES_PER_SECOND: len(class_ids) / seconds,
         "speed/eval_steps_per_second": -(-len(class_ids) // BATCH_ROWS) / seconds,
     }
-    held_out = {chosen: {name: found[name] for name in HEADLINES}}
-    texts = tweets.eval["text"].tolist()
-    for other in set(precisions) - {chosen}:
-        held_out[other] = headlines(open_classifier(onnx_folder, other).probabilities(texts), tweets.eval)
+    held_out = {
+        precision: headlines(probabilities if precision == chosen else each.probabilities(texts), tweets.eval)
+        for precision, each in classifiers.items()
+    }
     tables = {
         "eval": interval_table({"": found}).drop(columns="group"),
         "agreement": interval_table(by_agreement).rename(columns={"group": "agreement"}),
@@ -110,7 +100,7 @@ def evaluate(
             ]
         ),
     }
-    counts = confusion_counts(probabilities, class_ids)
+    counts = sklearn.metrics.confusion_matrix(class_ids, probabilities.argmax(axis=1), labels=list(ID2LABEL))
     predictions = predictions_frame(tweets.eval, probabilities)
     files = {
         "confusion_matrix.png": render_png(confusion_matrix(counts), title),
@@ -122,7 +112,7 @@ def evaluate(
     if drawn := {name: points for name, points in curves.items() if points}:
         files["learning_curves.png"] = render_png(learning_curves(drawn), title, 6.4, 4.2)
     metadata = replace(
-        classifier.metadata,
+        classifiers[chosen].metadata,
         precision=chosen,
         validation={str(precision): found for precision, found in validation.items()},
         eval_confusion=tuple(map(tuple, counts.tolist())),

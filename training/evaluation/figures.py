@@ -65,6 +65,29 @@ def reliability_diagram(probabilities: npt.NDArray[np.float64], class_ids: npt.N
     return draw
 
 
+def interval_panel(
+    points: Mapping[str, tuple[Mapping[str, float], str]], colour: str | None = None, **labels: str
+) -> Draw:
+    """Return a panel with a row per point: a value and its interval.
+
+    Args:
+        points: text of the row -> metrics with `<metric>_low` and `<metric>_high`, and the metric's name.
+        colour: colour of all rows; by default each row has its own.
+        labels: title and labels of the axes.
+    """
+
+    def draw(axes: Axes, colours: Mapping[str, str]) -> None:
+        for position, (metrics, name) in enumerate(points.values()):
+            value = metrics.get(name, float("nan"))
+            low, high = (metrics.get(f"{name}_{end}", value) for end in ("low", "high"))
+            error = [[value - low], [high - value]]
+            axes.errorbar(value, position, xerr=error, fmt="o", capsize=3, color=colour and colours[colour])
+        axes.set(yticks=range(len(points)), yticklabels=list(points), **labels)
+        axes.set_ylim(len(points) - 0.5, -0.5)
+
+    return draw
+
+
 def metrics_figure(
     overall: Mapping[str, float], by_agreement: Mapping[str, Mapping[str, float]], title: str
 ) -> bytes:
@@ -75,20 +98,6 @@ def metrics_figure(
         by_agreement: the same by level of agreement.
         title: title of the panel for all rows.
     """
-
-    def panel(heading: str, points: Mapping[str, tuple[Mapping[str, float], str]]) -> Draw:
-        def draw(axes: Axes, colours: Mapping[str, str]) -> None:
-            for position, (metrics, name) in enumerate(points.values()):
-                value = metrics[name]
-                error = [[value - metrics[f"{name}_low"]], [metrics[f"{name}_high"] - value]]
-                axes.errorbar(value, position, xerr=error, fmt="o", capsize=3, color=colours["positive"])
-            axes.set(
-                title=heading, yticks=range(len(points)), yticklabels=list(points), xlabel="95 % interval"
-            )
-            axes.set_ylim(len(points) - 0.5, -0.5)
-
-        return draw
-
     names = ["accuracy", "macro_f1", *(f"{kind}_{name}" for name in CLASS_NAMES for kind in KINDS)]
     shares = {name.replace("_", " "): (overall, name) for name in names}
     levels = {
@@ -97,7 +106,10 @@ def metrics_figure(
         for level, metrics in by_agreement.items()
         if name in metrics
     }
-    panels = (panel(title, shares), panel("by agreement of the annotators", levels))
+    panels = tuple(
+        interval_panel(points, "positive", title=heading, xlabel="95 % interval")
+        for heading, points in ((title, shares), ("by agreement of the annotators", levels))
+    )
     heights = (len(shares), len(levels))
     return render_figure(panels, "light", "png", 7.5, 1.5 + 0.27 * sum(heights), heights)
 

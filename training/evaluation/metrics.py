@@ -73,12 +73,15 @@ def metrics_with_intervals(
     """Return the metrics with the ends of their bootstrap intervals, `<metric>_low` and `<metric>_high`."""
     metrics = classification_metrics(probabilities, class_ids)
     resampled = bootstrap_metrics(probabilities, class_ids, groups, seed)
-    ends = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
     for name in [name for name in metrics if not name.startswith("support")]:
-        metrics[f"{name}_low"], metrics[f"{name}_high"] = (
-            float(end) for end in np.quantile(resampled[name], ends)
-        )
+        metrics[f"{name}_low"], metrics[f"{name}_high"] = interval(resampled[name])
     return metrics
+
+
+def interval(resampled: Floats) -> tuple[float, float]:
+    """Return the ends of the interval that contains the share CONFIDENCE of the resamples."""
+    low, high = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return float(low), float(high)
 
 
 def metrics_by_agreement(
@@ -131,11 +134,8 @@ def metrics_of_sums(sums: Floats) -> dict[str, Floats]:
     """(resamples, columns) sums of `row_sums` -> (resamples,) values of each metric."""
     confusion = sums[:, :CONFUSION].reshape(-1, len(LABELS), len(LABELS))
     rows = confusion.sum(axis=(1, 2))
-    hits, true, predicted = (
-        np.diagonal(confusion, axis1=1, axis2=2),
-        confusion.sum(axis=2),
-        confusion.sum(axis=1),
-    )
+    hits = np.diagonal(confusion, axis1=1, axis2=2)
+    true, predicted = confusion.sum(axis=2), confusion.sum(axis=1)
     precision, recall, f1 = (_share(hits, predicted), _share(hits, true), _share(2 * hits, true + predicted))
     _, correct, confidence = calibration_bins(sums)
     metrics = {
@@ -161,13 +161,6 @@ def calibration_bins(sums: Floats) -> tuple[Floats, Floats, Floats]:
     """Return the rows, hits and sum of confidences of each bin: (resamples, CALIBRATION_BINS) each."""
     rows, correct, confidence = np.split(sums[:, LEADING:], 3, axis=1)
     return rows, correct, confidence
-
-
-def confusion_counts(probabilities: Floats, class_ids: Ints) -> Ints:
-    """Return (3, 3) counts. Rows are true classes, columns predicted classes."""
-    sums = row_sums(probabilities, class_ids).sum(axis=0)
-    counts: Ints = sums[:CONFUSION].reshape(len(LABELS), len(LABELS)).astype(np.int64)
-    return counts
 
 
 def _share(part: Floats, whole: Floats) -> Floats:

@@ -12,7 +12,6 @@ from training.evaluation.figures import confusion_matrix, render_png
 from training.evaluation.metrics import (
     bootstrap_metrics,
     classification_metrics,
-    confusion_counts,
     metrics_by_agreement,
     metrics_with_intervals,
     resample_counts,
@@ -79,10 +78,6 @@ def test_a_class_without_rows_has_metrics() -> None:
     metrics = classification_metrics(np.eye(3)[[1, 2]], np.array([1, 2]))
     assert metrics["support_negative"] == metrics["f1_negative"] == 0
     assert metrics["accuracy"] == 1
-
-
-def test_confusion_counts_have_true_classes_as_rows() -> None:
-    assert confusion_counts(PROBABILITIES, CLASS_IDS).tolist() == [[1, 1, 0], [0, 2, 0], [1, 0, 1]]
 
 
 def test_the_confusion_matrix_is_drawn_for_a_class_without_rows() -> None:
