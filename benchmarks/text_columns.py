@@ -38,7 +38,7 @@ def measure(tweets_uri: str, preset: str, column: str, seed: int) -> dict[str, f
     tweets = read_labelled_tweets(tweets_uri, column)
     with tempfile.TemporaryDirectory() as scratch:
         recipe = choose_recipe(config)
-        fitted = recipe.fit(tweets.train, tweets.validation, Path(scratch), lambda *_: None, 50)
+        fitted = recipe.fit(tweets.train, tweets.validation, Path(scratch), lambda *_: None)
     probabilities = fitted.probabilities(tweets.eval["text"].tolist())
     found = classification_metrics(probabilities, to_class_ids(tweets.eval))
     return fitted.metrics | {f"eval/{name}": value for name, value in found.items()}

@@ -13,7 +13,7 @@ import json
 import logging
 import statistics
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import pandas as pd
@@ -27,12 +27,11 @@ from training.evaluation.metrics import HEADLINES, classification_metrics
 from training.fine_tuning.training_state import state_folder, training_state
 from training.options import add_config_options, build_config
 from training.recipes import choose_recipe
-from training.tracking.provenance import airflow_tags, git_commit, library_versions, process_tags
+from training.tracking.provenance import airflow_tags, git_commit, process_tags
 from training.tracking.report_files import write_file
 from training.tracking.tracker import open_tracker
 
 logger = logging.getLogger("training")
-LOG_EVERY_STEPS = 50
 FOLD_METRICS = tuple(f"fold/{name}" for name in HEADLINES)
 
 
@@ -94,10 +93,7 @@ def run_fold(arguments: argparse.Namespace) -> dict[str, float]:
     )
     recipe = choose_recipe(config)
     place = {"cross_validation": arguments.name, "fold": str(arguments.fold), "folds": str(arguments.folds)}
-    digests = {
-        "config_digest": config.digest(recipe.weights_sha256, library_versions()),
-        "dataset_digest": tweets.digest(),
-    }
+    digests = {"config_digest": recipe.digest(), "dataset_digest": tweets.digest()}
     if finished := tracker.finished_runs(place | digests):
         logger.info("MLflow run %s has finished fold %d", finished[0].run_id, arguments.fold)
         return {name: finished[0].metrics[name] for name in FOLD_METRICS}
@@ -115,7 +111,7 @@ def run_fold(arguments: argparse.Namespace) -> dict[str, float]:
     ):
         facts = {"table_version": tweets.table_version, "folds": arguments.folds, "fold_rows": len(held_out)}
         tracker.log_params(asdict(config) | facts)
-        fitted = recipe.fit(train, stop, state, tracker.log_metrics, LOG_EVERY_STEPS)
+        fitted = recipe.fit(train, stop, state, tracker.log_metrics)
         probabilities = fitted.probabilities(held_out["text"].tolist())
         found = classification_metrics(probabilities, to_class_ids(held_out))
         metrics = {f"fold/{name}": found[name] for name in HEADLINES}
@@ -163,16 +159,11 @@ def summarise(arguments: argparse.Namespace) -> dict[str, float]:
     return found
 
 
-COMMANDS: Mapping[str, Callable[[argparse.Namespace], dict[str, float]]] = {
-    "fold": run_fold,
-    "summary": summarise,
-}
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Train a fold or summarise all, and print the metrics as a line of JSON."""
     arguments = arg_parser().parse_args(argv)
-    return command.run(lambda: print(json.dumps(COMMANDS[arguments.command](arguments))))
+    work = run_fold if arguments.command == "fold" else summarise
+    return command.run(lambda: print(json.dumps(work(arguments))))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """Fit the baseline: n-grams of words and characters, TF-IDF weights, multinomial logistic regression."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -45,11 +46,8 @@ class FittedNgrams:
 def fit_ngrams(config: NgramConfig, rows: pd.DataFrame) -> FittedNgrams:
     """Fit the baseline. Equal rows and configs give equal weights.
 
-    Each row counts once per class, with the class's share of the target as its weight.
-
-    Args:
-        config: hyperparameters.
-        rows: columns text, label, agreement and optionally a teacher's probabilities.
+    Each row counts once per class, with the class's share of the target as its weight. The columns of `rows`
+    are text, label, agreement and optionally a teacher's probabilities.
 
     Raises:
         InputError: a class has no row.
@@ -77,28 +75,11 @@ def fit_ngrams(config: NgramConfig, rows: pd.DataFrame) -> FittedNgrams:
     return FittedNgrams(weights, speed, int(regression.n_iter_[0]))
 
 
-def export_ngrams(
-    fitted: FittedNgrams,
-    folder: Path,
-    *,
-    preset: str,
-    text_column: str,
-    table_version: int,
-    train_label_shares: Mapping[str, float],
-    git_commit: str,
-) -> None:
-    """Write the weights and the metadata into `folder`. The metadata has no evaluation yet."""
+def export_ngrams(fitted: FittedNgrams, folder: Path, **facts: Any) -> None:
+    """Write the weights and the metadata with `facts` into `folder`. The metadata has no evaluation yet."""
     from safetensors.numpy import save
 
     folder.mkdir(parents=True, exist_ok=True)
     # `save_file` would permit only this user to read the file.
     (folder / NGRAMS_FILE).write_bytes(save(fitted.weights))
-    ModelMetadata(
-        architecture=NGRAMS,
-        preset=preset,
-        text_column=text_column,
-        labels=LABELS,
-        table_version=table_version,
-        train_label_shares=train_label_shares,
-        git_commit=git_commit,
-    ).write(folder)
+    ModelMetadata(architecture=NGRAMS, labels=LABELS, **facts).write(folder)

@@ -1,6 +1,9 @@
-"""The two ways to train a model: fine-tune a transformer, or fit the baseline on n-grams."""
+"""The two ways to train a model: fine-tune a transformer, or fit the baseline on n-grams.
 
-from abc import ABC, abstractmethod
+Both have the same methods, which are described at `FineTuning`. They import torch, transformers or
+scikit-learn only when they are called, because that takes seconds.
+"""
+
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import cached_property
@@ -11,49 +14,51 @@ import pandas as pd
 
 from training.models.checkpoints import checkpoint_sha256, resolve_checkpoint
 from training.models.presets import NgramConfig, TrainingConfig
+from training.tracking.provenance import library_versions
 
 LogMetrics = Callable[[dict[str, float], int], None]
 
 
-class Recipe(ABC):
-    """How to train a model.
+class FineTuning:
+    """Fine-tune the weights of a transformer and export it as ONNX.
 
-    `fit` returns an object with `metrics`, `curves` (losses by step), `steps` and `probabilities(texts)`.
+    Attributes:
+        requirements: packages that the logged model needs in addition to MLflow's.
+        checkpoint: folder with the weights to start from.
     """
 
-    requirements: tuple[str, ...]  # packages that the logged model needs in addition to MLflow's
+    requirements: tuple[str, ...] = ("onnxruntime", "tokenizers")
 
-    @property
-    @abstractmethod
+    def __init__(self, config: TrainingConfig) -> None:
+        """Locate the weights. Raise InputError or TransientError as `resolve_checkpoint` does."""
+        self._config, self.checkpoint = config, resolve_checkpoint(config.checkpoint)
+
+    @cached_property
     def weights_sha256(self) -> str:
         """Return the SHA-256 of the weights to start from."""
+        return checkpoint_sha256(self.checkpoint)
 
-    @abstractmethod
+    def digest(self) -> str:
+        """Return the SHA-256 of everything but the rows that determines the result."""
+        return self._config.digest(self.weights_sha256, library_versions())
+
     def device(self) -> dict[str, Any]:
         """Return kind, name and precision of the device, and the number of threads and processes."""
+        from training.fine_tuning.device import choose_device, choose_threads, processes
 
-    @abstractmethod
+        return asdict(choose_device()) | {"threads": choose_threads(), "processes": processes()}
+
     def fit(
-        self,
-        rows: pd.DataFrame,
-        validation: pd.DataFrame,
-        state: Path,
-        log: LogMetrics,
-        log_every_steps: int,
-        validate_every_steps: int | None = None,
+        self, rows: pd.DataFrame, validation: pd.DataFrame, state: Path, log: LogMetrics, **intervals: Any
     ) -> Any:
-        """Return the trained model.
+        """Return the trained model: `metrics`, `curves` (losses by step), `steps`, `probabilities(texts)`.
 
-        Args:
-            rows: training rows with the columns text, label, agreement, optionally a teacher's probabilities.
-            validation: rows for early stopping.
-            state: folder with the state of the training. If it contains one, the training resumes from it.
-            log: called with metrics and step.
-            log_every_steps: interval of progress lines and losses.
-            validate_every_steps: interval of additional evaluations on the validation rows.
+        The arguments are those of `fine_tune`; `intervals` are `log_every_steps` and `validate_every_steps`.
         """
+        from training.fine_tuning.fine_tune import fine_tune
 
-    @abstractmethod
+        return fine_tune(self._config, self.checkpoint, rows, validation, state, log, **intervals)
+
     def export(
         self, fitted: Any, onnx: Path, weights: Path, texts: Sequence[str], **facts: Any
     ) -> dict[str, float]:
@@ -66,52 +71,6 @@ class Recipe(ABC):
             texts: texts on which the export must equal the trained model.
             facts: preset, text_column, table_version, train_label_shares and git_commit for the metadata.
         """
-
-
-class FineTuning(Recipe):
-    """Fine-tune the weights of a transformer and export it as ONNX."""
-
-    requirements = ("onnxruntime", "tokenizers")
-
-    def __init__(self, config: TrainingConfig) -> None:
-        """Locate the weights. Raise InputError or TransientError as `resolve_checkpoint` does."""
-        self._config, self._checkpoint = config, resolve_checkpoint(config.checkpoint)
-
-    @cached_property
-    def weights_sha256(self) -> str:
-        return checkpoint_sha256(self._checkpoint)
-
-    # The methods import torch and transformers, which takes seconds.
-    def device(self) -> dict[str, Any]:
-        from training.fine_tuning.device import choose_device, choose_threads, processes
-
-        return asdict(choose_device()) | {"threads": choose_threads(), "processes": processes()}
-
-    def fit(
-        self,
-        rows: pd.DataFrame,
-        validation: pd.DataFrame,
-        state: Path,
-        log: LogMetrics,
-        log_every_steps: int,
-        validate_every_steps: int | None = None,
-    ) -> Any:
-        from training.fine_tuning.fine_tune import fine_tune
-
-        return fine_tune(
-            self._config,
-            self._checkpoint,
-            rows,
-            validation,
-            state,
-            log,
-            log_every_steps=log_every_steps,
-            validate_every_steps=validate_every_steps,
-        )
-
-    def export(
-        self, fitted: Any, onnx: Path, weights: Path, texts: Sequence[str], **facts: Any
-    ) -> dict[str, float]:
         from training.models.classifier import save_classifier
         from training.models.export import check_parity, export_onnx
 
@@ -120,40 +79,33 @@ class FineTuning(Recipe):
         return {"onnx_largest_difference": check_parity(onnx, fitted.model, fitted.tokenizer, texts)}
 
 
-class NgramRegression(Recipe):
+class NgramRegression:
     """Fit the baseline. It takes seconds and has no state, no losses and no weights to start from."""
 
-    requirements = ("scikit-learn", "scipy", "safetensors")
+    requirements: tuple[str, ...] = ("scikit-learn", "scipy", "safetensors")
     weights_sha256 = ""
 
     def __init__(self, config: NgramConfig) -> None:
         self._config = config
 
+    def digest(self) -> str:
+        return self._config.digest(self.weights_sha256, library_versions())
+
     def device(self) -> dict[str, Any]:
         return {"kind": "cpu", "name": "cpu", "precision": "float64", "threads": 1, "processes": 1}
 
-    def fit(
-        self,
-        rows: pd.DataFrame,
-        validation: pd.DataFrame,
-        state: Path,
-        log: LogMetrics,
-        log_every_steps: int,
-        validate_every_steps: int | None = None,
-    ) -> Any:
+    def fit(self, rows: pd.DataFrame, *_: Any, **__: Any) -> Any:
         from training.ngrams import fit_ngrams
 
         return fit_ngrams(self._config, rows)
 
-    def export(
-        self, fitted: Any, onnx: Path, weights: Path, texts: Sequence[str], **facts: Any
-    ) -> dict[str, float]:
+    def export(self, fitted: Any, onnx: Path, *_: Any, **facts: Any) -> dict[str, float]:
         from training.ngrams import export_ngrams
 
         export_ngrams(fitted, onnx, **facts)
         return {}
 
 
-def choose_recipe(config: TrainingConfig | NgramConfig) -> Recipe:
+def choose_recipe(config: TrainingConfig | NgramConfig) -> FineTuning | NgramRegression:
     """Return how to train a config."""
     return NgramRegression(config) if isinstance(config, NgramConfig) else FineTuning(config)

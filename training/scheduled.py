@@ -6,9 +6,8 @@ from typing import Any
 
 from contracts.mlflow_names import COMPARED_TAG
 from training.models.checkpoints import weights_folder
-from training.models.presets import BASELINE, BERT_JAR, TRANSFORMERS, NgramConfig, Preset, TrainingConfig
+from training.models.presets import BERT_JAR, TRANSFORMERS, NgramConfig, Preset, TrainingConfig
 from training.recipes import choose_recipe
-from training.tracking.provenance import library_versions
 from training.tracking.registry import Registry
 from training.tracking.tracker import Tracker
 
@@ -27,9 +26,11 @@ def scheduled_config(
     if isinstance(kept, NgramConfig):
         return kept
     tuned = replace(kept, **registry.tuned_settings(kept.preset))
-    if tuned != kept and not was_compared(tracker, tuned):
-        logger.info("%s with the settings of the latest search", tuned.preset)
-        return tuned
+    if tuned != kept:
+        runs = tracker.finished_runs({"config_digest": choose_recipe(tuned).digest()})
+        if not any(COMPARED_TAG in run.tags for run in runs):  # a finished run may still wait for it
+            logger.info("%s with the settings of the latest search", tuned.preset)
+            return tuned
     logger.info("%s with %s", kept.preset, "its own values" if kept is config else "the champion's recipe")
     return kept
 
@@ -38,7 +39,7 @@ def with_recipe(
     config: TrainingConfig | NgramConfig, recorded: dict[str, Any] | None
 ) -> TrainingConfig | NgramConfig:
     """Return the config with preset, settings and teacher of a recorded config. Text column and seed stay."""
-    if recorded is None or recorded["preset"] == BASELINE or recorded["preset"] not in TRANSFORMERS:
+    if recorded is None or recorded["preset"] not in TRANSFORMERS:
         return config
     known = {each.name for each in fields(Preset)} | {"preset", "teacher"}
     values = {name: value for name, value in recorded.items() if name in known}
@@ -47,15 +48,3 @@ def with_recipe(
         values["checkpoint"] = BERT_JAR
     run = {name: getattr(config, name) for name in ("text_column", "seed", "max_train_rows")}
     return TrainingConfig(**values | run)
-
-
-def was_compared(tracker: Tracker, config: TrainingConfig) -> bool:
-    """Return whether a model with this config was compared. A finished run may still wait for it."""
-    return any(
-        COMPARED_TAG in run.tags for run in tracker.finished_runs({"config_digest": digest_of(config)})
-    )
-
-
-def digest_of(config: TrainingConfig) -> str:
-    """Return the digest that identifies runs with a config."""
-    return config.digest(choose_recipe(config).weights_sha256, library_versions())

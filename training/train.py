@@ -78,10 +78,7 @@ def train(arguments: argparse.Namespace) -> None:
         logger.info("without the teacher of the champion's recipe: %s", lost)
         config, distillation = replace(config, teacher=None), None
     recipe, libraries = choose_recipe(config), library_versions()
-    identity = {
-        "config_digest": config.digest(recipe.weights_sha256, libraries),
-        "dataset_digest": digest_of(tweets, distillation),
-    }
+    identity = {"config_digest": recipe.digest(), "dataset_digest": digest_of(tweets, distillation)}
     if (run := find_up_to_date_run(tracker, identity, tweets, arguments)) is not None:
         hand_over_to_comparison(tracker, *run)
         return
@@ -121,8 +118,8 @@ def train(arguments: argparse.Namespace) -> None:
         described = [device[name] for name in ("name", "precision", "threads")]
         logger.info("%s on %s, %s, %d threads", config.preset, *described)
         rows = distillation.rows if distillation else tweets.train
-        intervals = arguments.log_every_steps, arguments.validate_every_steps
-        fitted = recipe.fit(rows, tweets.validation, state, tracker.log_metrics, *intervals)
+        intervals = {name: getattr(arguments, name) for name in ("log_every_steps", "validate_every_steps")}
+        fitted = recipe.fit(rows, tweets.validation, state, tracker.log_metrics, **intervals)
         if not is_first:
             return
 

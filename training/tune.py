@@ -15,6 +15,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,11 @@ from contracts.mlflow_names import TUNING_EXPERIMENT
 from training import command
 from training.command import TransientError, without_credentials
 from training.data.labelled_tweets import read_labelled_tweets
-from training.models.checkpoints import checkpoint_sha256, resolve_checkpoint
 from training.models.presets import TRANSFORMERS, TrainingConfig
 from training.options import arg_parser as training_options
 from training.options import build_config
-from training.tracking.provenance import airflow_tags, git_commit, library_versions, process_tags
+from training.recipes import FineTuning
+from training.tracking.provenance import airflow_tags, git_commit, process_tags
 from training.tracking.registry import Registry
 from training.tracking.tracker import MlflowTracker, open_tracker
 
@@ -93,22 +94,14 @@ def open_study(storage_uri: str, name: str, seed: int) -> optuna.Study:
         raise TransientError(
             f"the database of VAXPULSE_STUDIES cannot be used ({reason}): is PostgreSQL running?"
         ) from None
+    pruner = optuna.pruners.MedianPruner(
+        n_startup_trials=STARTUP_TRIALS, n_warmup_steps=2, n_min_trials=MIN_COMPARED_TRIALS
+    )
+    study = optuna.create_study(storage=storage, study_name=name, load_if_exists=True, pruner=pruner)
     # With the same seed a continued search would repeat the values of earlier trials.
-    earlier_trials = (
-        len(storage.get_all_trials(storage.get_study_id_from_name(name), deepcopy=False))
-        if name in optuna.get_all_study_names(storage)
-        else 0
-    )
-    return optuna.create_study(
-        storage=storage,
-        study_name=name,
-        load_if_exists=True,
-        direction="minimize",
-        sampler=optuna.samplers.TPESampler(seed=seed + earlier_trials, n_startup_trials=STARTUP_TRIALS),
-        pruner=optuna.pruners.MedianPruner(
-            n_startup_trials=STARTUP_TRIALS, n_warmup_steps=2, n_min_trials=MIN_COMPARED_TRIALS
-        ),
-    )
+    seed += len(study.get_trials(deepcopy=False))
+    study.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS)
+    return study
 
 
 def count_missing_trials(study: optuna.Study, wanted: int) -> int:
@@ -136,11 +129,8 @@ def tune(arguments: argparse.Namespace) -> dict[str, Any]:
     tweets = read_labelled_tweets(
         arguments.tweets, config.text_column, max_train_rows=arguments.max_train_rows
     )
-    checkpoint = resolve_checkpoint(config.checkpoint)
-    identity = {
-        "config_digest": config.digest(checkpoint_sha256(checkpoint), library_versions()),
-        "dataset_digest": tweets.digest(),
-    }
+    recipe = FineTuning(config)
+    identity = {"config_digest": recipe.digest(), "dataset_digest": tweets.digest()}
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     name = f"{config.preset}-" + "-".join(digest[:12] for digest in identity.values())
     study = open_study(storage_uri, name, arguments.seed)
@@ -153,34 +143,24 @@ def tune(arguments: argparse.Namespace) -> dict[str, Any]:
     tracker.mark_gone_runs({})
 
     def objective(trial: optuna.Trial) -> float:
-        tried = replace(config, **suggest(trial))
-        pruned: optuna.TrialPruned | None = None
+        tried, tuned = replace(config, **suggest(trial)), None
         with (
             tracker.run(f"trial {trial.number}", tags | {"trial": str(trial.number)}),
             tempfile.TemporaryDirectory() as scratch,
         ):
             tracker.log_params(asdict(tried))
-            try:
-                tuned = fine_tune(
-                    tried,
-                    checkpoint,
-                    tweets.train,
-                    tweets.validation,
-                    Path(scratch),
-                    tracker.log_metrics,
-                    on_evaluation=PruneByObjective(trial),
-                )
-            except optuna.TrialPruned as error:  # raised again below: within the block the run would fail
-                tracker.log_metrics({"pruned": 1}, 0)
-                pruned = error
-            else:
+            rows = tweets.train, tweets.validation
+            inputs = tried, recipe.checkpoint, *rows, Path(scratch), tracker.log_metrics
+            with suppress(optuna.TrialPruned):  # raised below: within the block the run would fail
+                tuned = fine_tune(*inputs, on_evaluation=PruneByObjective(trial))
+            if tuned is not None:
                 tracker.log_metrics({BEST_OBJECTIVE: tuned.best_objective}, tuned.steps)
-        if pruned is not None:
-            raise pruned
-        logger.info(
-            "trial %d: objective of the validation part %.4f with %s",
-            *(trial.number, tuned.best_objective, trial.params),
-        )
+            else:
+                tracker.log_metrics({"pruned": 1}, 0)
+        if tuned is None:
+            raise optuna.TrialPruned
+        found = trial.number, tuned.best_objective, trial.params
+        logger.info("trial %d: objective of the validation part %.4f with %s", *found)
         return tuned.best_objective
 
     # A continued search continues its MLflow run too.
@@ -188,11 +168,9 @@ def tune(arguments: argparse.Namespace) -> dict[str, Any]:
         study.set_user_attr("mlflow_run_id", run_id)
         study.optimize(objective, n_trials=count_missing_trials(study, arguments.trials))
         best = dict(study.best_params)
+        trials = study.trials_dataframe().to_csv()
         tracker.log_files(
-            {
-                "preset.json": json.dumps(best, indent=2).encode(),
-                "trials.csv": study.trials_dataframe().to_csv().encode(),
-            }
+            {"preset.json": json.dumps(best, indent=2).encode(), "trials.csv": trials.encode()}
         )
         is_whole = arguments.max_train_rows is None and arguments.checkpoint is None
         if isinstance(tracker, MlflowTracker) and is_whole:

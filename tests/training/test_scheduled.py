@@ -1,6 +1,7 @@
 """Scheduled trainings: the champion's recipe, and settings of a search."""
 
 from dataclasses import asdict, replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -43,7 +44,8 @@ class FakeTracker:
 
 @pytest.fixture(autouse=True)
 def digests(monkeypatch) -> None:
-    monkeypatch.setattr(scheduled, "digest_of", lambda each: str(each.learning_rate))
+    recipe = lambda config: SimpleNamespace(digest=lambda: str(config.learning_rate))  # noqa: E731
+    monkeypatch.setattr(scheduled, "choose_recipe", recipe)
 
 
 DEFAULT = ("--preset", "minilm", "--seed", "7", "--max-train-rows", "100")

@@ -2,8 +2,9 @@
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,18 +46,11 @@ class LogitsOf(torch.nn.Module):
         return logits
 
 
-def export_onnx(
-    model: Classifier,
-    tokenizer: PreTrainedTokenizerBase,
-    folder: Path,
-    *,
-    preset: str,
-    text_column: str,
-    table_version: int,
-    train_label_shares: Mapping[str, float],
-    git_commit: str,
-) -> None:
-    """Write both graphs, the tokenizer and the metadata into `folder`. The metadata has no evaluation yet."""
+def export_onnx(model: Classifier, tokenizer: PreTrainedTokenizerBase, folder: Path, **facts: Any) -> None:
+    """Write both graphs, the tokenizer and the metadata into `folder`.
+
+    The metadata has no evaluation yet. Its values that do not follow from the model are `facts`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     inputs = tuple(
         name
@@ -85,16 +79,12 @@ def export_onnx(
     _write_tokenizer(tokenizer, folder / TOKENIZER_FILE)
     ModelMetadata(
         architecture=model.config.model_type,
-        preset=preset,
-        text_column=text_column,
         inputs=inputs,
         max_length_tokens=tokenizer.model_max_length,
         padding_side=tokenizer.padding_side,
         pad_token_id=tokenizer.pad_token_id,
         labels=LABELS,
-        table_version=table_version,
-        train_label_shares=train_label_shares,
-        git_commit=git_commit,
+        **facts,
     ).write(folder)
 
 
