@@ -34,21 +34,18 @@ def arg_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m training.compare", description="Compare the models of a DAG run with the champion."
     )
-    parser.add_argument(
-        "--airflow-run-id", required=True, metavar="ID", help="tag airflow_run_id of the runs to compare"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("--airflow-run-id", required=True, metavar="ID", help="tag airflow_run_id of the runs to compare")
+    add(
         "--tweets",
         required=True,
         metavar="URI",
         help="Delta table tweets_clean, for eval rows that the champion has not predicted yet",
     )
-    parser.add_argument(
-        "--report", metavar="FOLDER", help="write report.html here: hdfs://host:port/path or a folder"
-    )
-    parser.add_argument("--experiment", default=TRAINING_EXPERIMENT, help="(default: %(default)s)")
-    parser.add_argument("--metric", choices=COMPARISON_METRICS, default="rmse", help="(default: %(default)s)")
-    parser.add_argument(
+    add("--report", metavar="FOLDER", help="write report.html here: hdfs://host:port/path or a folder")
+    add("--experiment", default=TRAINING_EXPERIMENT, help="(default: %(default)s)")
+    add("--metric", choices=COMPARISON_METRICS, default="rmse", help="(default: %(default)s)")
+    add(
         "--min-agreement",
         type=float,
         default=0.34,
@@ -56,27 +53,27 @@ def arg_parser() -> argparse.ArgumentParser:
         help="compare only rows whose label at least this share of the annotators gave (default: "
         "%(default)s, which leaves out labels of one annotator in three)",
     )
-    parser.add_argument(
+    add(
         "--margin",
         type=float,
         default=0.0,
         help="required improvement; a negative value also accepts a smaller model that is slightly worse "
         "(default: %(default)s)",
     )
-    parser.add_argument(
+    add(
         "--confidence",
         type=float,
         default=0.95,
         help="share of the resamples that must show the improvement (default: %(default)s)",
     )
-    parser.add_argument(
+    add(
         "--champion",
         choices=("compare", "replace"),
         default="compare",
         help="replace: promote without a comparison, for example if the champion's files are lost (default: "
         "%(default)s)",
     )
-    parser.add_argument(
+    add(
         "--first-champion",
         action="store_true",
         help="if there is no champion, promote the best candidate at once; otherwise do nothing",
@@ -98,7 +95,7 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
     policy = PromotionPolicy(
         arguments.metric, arguments.margin, arguments.confidence, arguments.min_agreement
     )
-    runs = registry.runs_of(arguments.airflow_run_id)
+    runs = registry.latest_runs("airflow_run_id", arguments.airflow_run_id)
     if not runs:
         raise NothingToDo(f"MLflow has no finished run of the DAG run {arguments.airflow_run_id}")
     validation_metric = f"validation/{policy.metric}"
@@ -186,7 +183,7 @@ def models_of_earlier_runs(
     digest = next(iter(runs.values())).data.tags["dataset_digest"]
     return [
         compared_model(registry, f"{name} (earlier run)", run, metrics_of_run(registry, run))
-        for name, run in registry.latest_runs(digest).items()
+        for name, run in registry.latest_runs("dataset_digest", digest).items()
         if run.info.run_id not in shown
     ]
 

@@ -41,7 +41,7 @@ from training.recipes import choose_recipe
 from training.scheduled import scheduled_config
 from training.tracking.provenance import airflow_tags, git_commit, library_versions, process_tags
 from training.tracking.registry import Registry
-from training.tracking.tracker import FinishedRun, MlflowTracker, Tracker, open_tracker
+from training.tracking.tracker import DESCRIPTION_TAG, FinishedRun, MlflowTracker, Tracker, open_tracker
 
 logger = logging.getLogger("training")
 
@@ -108,7 +108,7 @@ def train(arguments: argparse.Namespace) -> None:
     tracker.mark_gone_runs(try_tags if "airflow_run_id" in try_tags else {})
     name = "-".join(digest[:16] for digest in identity.values())
     with (
-        tracker.run(config.preset, tags, system_metrics=device["kind"] == "cuda"),
+        tracker.run(config.preset, tags, system_metrics=device["kind"] == "cuda") as run_id,
         training_state(arguments.state or state_folder(), name, is_first) as state,
         tempfile.TemporaryDirectory() as scratch,
     ):
@@ -151,10 +151,8 @@ def train(arguments: argparse.Namespace) -> None:
         tracker.log_model(onnx, requirements, flatten(record["dataset"]) | tags)
         tracker.log_metrics(metrics, fitted.steps)
         tracker.log_tables(evaluation.tables)
-        tracker.describe(describe(config, tweets, metrics))
-        if saved.is_dir():
-            tracker.log_folder(saved)
-        tracker.log_files(files)
+        tracker.set_tags(run_id, {DESCRIPTION_TAG: describe(config, tweets, metrics)})
+        tracker.log_files(files, *([saved] if saved.is_dir() else []))
 
     summary = "%s: accuracy %.4f, macro-F1 %.4f, RMSE %.4f; trained in %.0f s, %.0f samples/s"
     logger.info(summary, config.preset, *(metrics[metric] for metric in SUMMARY))

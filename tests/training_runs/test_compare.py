@@ -229,7 +229,7 @@ def test_the_former_champion_is_compared_and_restored_if_the_champion_was_delete
 
 def test_a_run_is_compared_only_after_its_report_is_written(trained, promoted, monkeypatch, capsys) -> None:
     registry = Registry("compared")
-    run = registry.runs_of("run-2")["bert"]
+    run = registry.latest_runs("airflow_run_id", "run-2")["bert"]
     if COMPARED_TAG in run.data.tags:
         promoted.delete_tag(run.info.run_id, COMPARED_TAG)
 
@@ -240,9 +240,9 @@ def test_a_run_is_compared_only_after_its_report_is_written(trained, promoted, m
         outage.setattr(Registry, "log_files", unavailable)
         with pytest.raises(MlflowException):
             compare.main(["--airflow-run-id", "run-2", "--tweets", trained, "--experiment", "compared"])
-    assert COMPARED_TAG not in registry.runs_of("run-2")["bert"].data.tags
+    assert COMPARED_TAG not in registry.latest_runs("airflow_run_id", "run-2")["bert"].data.tags
     version = compared(capsys, trained, "run-2")["version"]
-    assert registry.runs_of("run-2")["bert"].data.tags[COMPARED_TAG] == version
+    assert registry.latest_runs("airflow_run_id", "run-2")["bert"].data.tags[COMPARED_TAG] == version
 
 
 def test_the_champion_predicts_tweets_that_are_newer_than_its_training(

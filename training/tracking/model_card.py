@@ -39,14 +39,9 @@ RECIPE = (
 def model_card(
     params: Mapping[str, str], metrics: Mapping[str, float], preset: str, text_column: str, reason: str
 ) -> str:
-    """Return the card of a version.
+    """Return the card of a version from the parameters of its MLflow run and its metrics on the eval side.
 
-    Args:
-        params: parameters of its MLflow run.
-        metrics: metrics on the eval side with `<metric>_low` and `<metric>_high`.
-        preset: its preset.
-        text_column: column of the texts.
-        reason: why it was or was not promoted.
+    The metrics have intervals, `<metric>_low` and `<metric>_high`.
     """
     data = {
         name: f"{int(params[f'dataset.{name}']):,}" for name in ("train_rows", "validation_rows", "eval_rows")

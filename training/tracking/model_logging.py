@@ -25,13 +25,9 @@ EXAMPLE_TEXTS = [
 def log_exported_model(
     mlflow: Any, onnx_folder: Path, requirements: list[str], metadata: dict[str, Any]
 ) -> str:
-    """Log an exported model to the open run, and return the id of the logged model.
+    """Log an exported model to the open run of the module `mlflow`, and return the id of the logged model.
 
-    Args:
-        mlflow: the module, with its tracking server.
-        onnx_folder: the exported model.
-        requirements: pinned packages that it needs.
-        metadata: values that MLflow shows with the model.
+    `requirements` are the pinned packages that it needs. MLflow shows `metadata` with it.
     """
     with tempfile.TemporaryDirectory() as folder:
         for file in MODEL_CODE:

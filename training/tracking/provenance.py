@@ -27,17 +27,13 @@ def git_commit() -> str:
     """Return VAXPULSE_COMMIT (set in images) or the commit of the checkout, with `-dirty` if files differ."""
     if commit := os.environ.get("VAXPULSE_COMMIT"):
         return commit
-    git = ["git", "-C", str(Path(__file__).parent)]
+    # Without tags `describe` returns the commit.
+    describe = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    folder = Path(__file__).parent
     try:
-        commit = subprocess.check_output(
-            [*git, "rev-parse", "HEAD"], text=True, stderr=subprocess.DEVNULL
-        ).strip()
-        changed = subprocess.check_output(
-            [*git, "status", "--porcelain", "--untracked-files=no"], text=True, stderr=subprocess.DEVNULL
-        )
+        return subprocess.check_output(describe, cwd=folder, text=True, stderr=subprocess.DEVNULL).strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return f"{commit}-dirty" if changed.strip() else commit
 
 
 def library_versions() -> dict[str, str]:

@@ -3,7 +3,7 @@
 import json
 import logging
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,18 +52,9 @@ class Registry:
             raise InputError(f"MLflow has no experiment {experiment}: train a model first")
         self._experiment_id = found.experiment_id
 
-    def runs_of(self, airflow_run_id: str) -> dict[str, Any]:
-        """Return the latest finished run with a model of each preset in a DAG run, by preset."""
-        return self._runs_by_preset(
-            f"attributes.status = 'FINISHED' AND tags.airflow_run_id = '{airflow_run_id}'"
-        )
-
-    def latest_runs(self, dataset_digest: str) -> dict[str, Any]:
-        """Return the latest finished run with a model of each preset on the same rows, by preset."""
-        wanted = f"attributes.status = 'FINISHED' AND tags.dataset_digest = '{dataset_digest}'"
-        return self._runs_by_preset(wanted)
-
-    def _runs_by_preset(self, wanted: str) -> dict[str, Any]:
+    def latest_runs(self, tag: str, value: str) -> dict[str, Any]:
+        """Return the latest finished run with a model and this tag of each preset, by preset."""
+        wanted = f"attributes.status = 'FINISHED' AND tags.{tag} = '{value}'"
         runs = self._mlflow.search_runs(
             [self._experiment_id], wanted, order_by=["attributes.start_time"], output_format="list"
         )
@@ -77,20 +68,16 @@ class Registry:
             return {}
         # The last step has a second validation loss: that of the chosen weights, after the training.
         return {
-            part: sorted({point.step: point.value for point in sorted(history, key=_latest_first)}.items())
-            for part, history in histories.items()
+            part: sorted(
+                {each.step: each.value for each in sorted(found, key=lambda each: -each.timestamp)}.items()
+            )
+            for part, found in histories.items()
         }
 
     def champion(self) -> Any | None:
         """Return the version with the alias, None if there is none."""
-        from mlflow.exceptions import MlflowException
-
-        try:
-            return self._client.get_model_version_by_alias(REGISTERED_MODEL, CHAMPION_ALIAS)
-        except MlflowException as error:
-            if error.error_code in NO_SUCH_VERSION_ERRORS:
-                return None
-            raise
+        lookup = self._client.get_model_version_by_alias
+        return none_if_missing(lookup, REGISTERED_MODEL, CHAMPION_ALIAS, errors=NO_SUCH_VERSION_ERRORS)
 
     def former_champion(self) -> Any | None:
         """Return the latest version that was a champion, None if no such version is left."""
@@ -123,14 +110,7 @@ class Registry:
 
     def run(self, run_id: str) -> Any | None:
         """Return a run, None if it was deleted."""
-        from mlflow.exceptions import MlflowException
-
-        try:
-            return self._client.get_run(run_id)
-        except MlflowException as error:
-            if error.error_code == NOT_FOUND:
-                return None
-            raise
+        return none_if_missing(self._client.get_run, run_id)
 
     def predictions(self, run_id: str) -> pd.DataFrame | None:
         """Return tweet_id, label, agreement, text_group and probabilities of a run's eval rows.
@@ -215,14 +195,7 @@ class Registry:
 
     def _artifacts(self, run_id: str) -> set[str]:
         """Return the names of a run's artifacts, none if the run was deleted."""
-        from mlflow.exceptions import MlflowException
-
-        try:
-            return {item.path for item in self._client.list_artifacts(run_id)}
-        except MlflowException as error:
-            if error.error_code == NOT_FOUND:
-                return set()
-            raise
+        return {item.path for item in none_if_missing(self._client.list_artifacts, run_id) or ()}
 
     def _record_of(self, run_id: str) -> dict[str, Any]:
         folder = self._client.get_run(run_id).info.artifact_uri
@@ -234,5 +207,13 @@ class Registry:
             self._client.create_registered_model(REGISTERED_MODEL, description=DESCRIPTION)
 
 
-def _latest_first(point: Any) -> int:
-    return -int(point.timestamp)
+def none_if_missing(lookup: Callable[..., Any], *names: str, errors: Sequence[str] = (NOT_FOUND,)) -> Any:
+    """Return the result of a lookup in MLflow, None if it fails with one of the error codes."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return lookup(*names)
+    except MlflowException as error:
+        if error.error_code not in errors:
+            raise
+        return None

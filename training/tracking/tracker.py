@@ -31,20 +31,14 @@ DESCRIPTION_TAG = "mlflow.note.content"
 # Without this tag MLflow opens an experiment on its pages for language models.
 KIND_TAG, KIND = "mlflow.experimentKind", "custom_model_development"
 EXPERIMENT_DESCRIPTIONS = {
-    TRAINING_EXPERIMENT: {
-        DESCRIPTION_TAG: "Trainings of `train_classifiers`. Metrics of `eval` are measured once on held-out "
-        "tweets, those of `validation` choose weights and models. `train/loss` and `validation/loss` are "
-        "cross entropies against the labels; `objective` is what the training minimises. Intervals and "
-        "figures by class and by agreement are in the tables of each run."
-    },
-    TUNING_EXPERIMENT: {
-        DESCRIPTION_TAG: "Searches of `tune_classifier`: a run for each search, with a nested run per trial. "
-        "The eval side is not used."
-    },
-    CROSS_VALIDATION_EXPERIMENT: {
-        DESCRIPTION_TAG: "Folds of `cross_validate`, and a run with mean and standard deviation. The eval "
-        "side is not used."
-    },
+    TRAINING_EXPERIMENT: "Trainings of `train_classifiers`. Metrics of `eval` are measured once on held-out "
+    "tweets, those of `validation` choose weights and models. `train/loss` and `validation/loss` are cross "
+    "entropies against the labels; `objective` is what the training minimises. Intervals and figures by "
+    "class and by agreement are in the tables of each run.",
+    TUNING_EXPERIMENT: "Searches of `tune_classifier`: a run for each search, with a nested run per trial. "
+    "The eval side is not used.",
+    CROSS_VALIDATION_EXPERIMENT: "Folds of `cross_validate`, and a run with mean and standard deviation. The "
+    "eval side is not used.",
 }
 
 
@@ -66,7 +60,7 @@ class Tracker:
         return []
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
-        """Set tags of a finished run."""
+        """Set tags of a run."""
 
     def mark_gone_runs(self, try_tags: Mapping[str, str]) -> None:
         """End each open run whose process has ended. Runs with `try_tags` are earlier attempts."""
@@ -97,14 +91,8 @@ class Tracker:
     def log_tables(self, tables: Mapping[str, pd.DataFrame]) -> None:
         """Record tables by name, for MLflow's table view."""
 
-    def describe(self, text: str) -> None:
-        """Set the description of the open run, in Markdown."""
-
-    def log_files(self, files: Mapping[str, bytes]) -> None:
-        """Record files by name."""
-
-    def log_folder(self, folder: Path) -> None:
-        """Record a folder under its own name."""
+    def log_files(self, files: Mapping[str, bytes], *folders: Path) -> None:
+        """Record files by name, and folders under their own names."""
 
 
 class MlflowTracker(Tracker):
@@ -122,22 +110,17 @@ class MlflowTracker(Tracker):
         found = mlflow.set_experiment(experiment)
         self._experiment_id = found.experiment_id
         if found.tags.get(KIND_TAG) is None:
-            mlflow.set_experiment_tags({KIND_TAG: KIND} | EXPERIMENT_DESCRIPTIONS.get(experiment, {}))
+            text = EXPERIMENT_DESCRIPTIONS.get(experiment)
+            mlflow.set_experiment_tags({KIND_TAG: KIND} | ({DESCRIPTION_TAG: text} if text else {}))
         self._model_id: str | None = None
         self._pending: list[Any] = []  # metrics that a thread is sending
 
     def finished_runs(self, tags: Mapping[str, str]) -> list[FinishedRun]:
-        wanted = ["attributes.status = 'FINISHED'"] + [
-            f"tags.`{name}` = '{value}'" for name, value in tags.items()
-        ]
+        wanted = ["attributes.status = 'FINISHED'", *(f"tags.`{name}` = '{tags[name]}'" for name in tags)]
         runs = self._mlflow.search_runs([self._experiment_id], " and ".join(wanted), output_format="list")
+        rows = "dataset.labelled_rows"
         return [
-            FinishedRun(
-                run.info.run_id,
-                int(run.data.params.get("dataset.labelled_rows", 0)),
-                run.data.tags,
-                run.data.metrics,
-            )
+            FinishedRun(run.info.run_id, int(run.data.params.get(rows, 0)), run.data.tags, run.data.metrics)
             for run in runs
         ]
 
@@ -158,9 +141,8 @@ class MlflowTracker(Tracker):
         self, name: str, tags: Mapping[str, str], run_id: str | None = None, system_metrics: bool = False
     ) -> Iterator[str]:
         target = {"run_id": run_id} if run_id else {"experiment_id": self._experiment_id, "run_name": name}
-        with self._mlflow.start_run(
-            **target, tags=dict(tags), nested=True, log_system_metrics=system_metrics
-        ) as run:
+        options = {"tags": dict(tags), "log_system_metrics": system_metrics}
+        with self._mlflow.start_run(**target, **options, nested=True) as run:
             logger.info(describe_mlflow_run(run.info.run_id, run.info.experiment_id))  # for Airflow's link
             yield run.info.run_id
             for pending in self._pending:
@@ -199,17 +181,13 @@ class MlflowTracker(Tracker):
         for name, table in tables.items():
             self._mlflow.log_table(table, f"tables/{name}.json")
 
-    def describe(self, text: str) -> None:
-        self._mlflow.set_tag(DESCRIPTION_TAG, text)
-
-    def log_files(self, files: Mapping[str, bytes]) -> None:
+    def log_files(self, files: Mapping[str, bytes], *folders: Path) -> None:
         with tempfile.TemporaryDirectory() as folder:
             for name, content in files.items():
                 (Path(folder) / name).write_bytes(content)
             self._mlflow.log_artifacts(folder)
-
-    def log_folder(self, folder: Path) -> None:
-        self._mlflow.log_artifacts(str(folder), artifact_path=folder.name)
+        for each in folders:
+            self._mlflow.log_artifacts(str(each), artifact_path=each.name)
 
 
 def open_tracker(experiment: str) -> Tracker:

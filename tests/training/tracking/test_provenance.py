@@ -8,13 +8,23 @@ from training.tracking import provenance
 from training.tracking.provenance import is_gone, process_tags
 
 
-def test_the_commit_is_marked_if_files_differ(monkeypatch) -> None:
-    answers = {"rev-parse": "c0ffee\n", "status": ""}
+def test_the_commit_is_marked_if_files_differ(monkeypatch, tmp_path) -> None:
+    def git(*arguments: str) -> str:
+        identity = ["-c", "user.name=Ann", "-c", "user.email=ann@example.org"]
+        return subprocess.check_output(["git", *identity, *arguments], cwd=tmp_path, text=True).strip()
+
+    file = tmp_path / "train.py"
+    file.write_text("1")
+    git("init", "--quiet")
+    git("add", "train.py")
+    git("commit", "--quiet", "--message", "first")
+    git("tag", "--annotate", "v1", "--message", "first release")
+    (tmp_path / "untracked").touch()
+    monkeypatch.setattr(provenance, "__file__", str(file))
     monkeypatch.delenv("VAXPULSE_COMMIT", raising=False)
-    monkeypatch.setattr(subprocess, "check_output", lambda command, **_: answers[command[3]])
-    assert provenance.git_commit() == "c0ffee"
-    answers["status"] = " M training/train.py\n"
-    assert provenance.git_commit() == "c0ffee-dirty"
+    assert provenance.git_commit() == git("rev-parse", "HEAD")
+    file.write_text("2")
+    assert provenance.git_commit() == f"{git('rev-parse', 'HEAD')}-dirty"
 
 
 def test_without_git_the_commit_is_read_from_the_environment(monkeypatch) -> None:
