@@ -69,11 +69,10 @@ def checkpoint_sha256(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def weight_patterns(files: list[str]) -> list[str]:
-    """Return the patterns of the files with PyTorch weights in a hub repository."""
-    return (
-        ["*.safetensors"] if any(file.endswith(".safetensors") for file in files) else ["pytorch_model*.bin"]
-    )
+def hub_patterns(files: list[str]) -> list[str]:
+    """Return the patterns of the files of a hub repository that a checkpoint needs."""
+    has_safetensors = any(file.endswith(".safetensors") for file in files)
+    return [*TOKENIZER_AND_CONFIG_FILES, "*.safetensors" if has_safetensors else "pytorch_model*.bin"]
 
 
 def _complete(folder: Path) -> Path:
@@ -121,7 +120,7 @@ def _from_hub(name: str, preset: str | None) -> Path:
                 f"{name}: {fetch if preset else ''}give --checkpoint FOLDER with a copy of the model, set "
                 "HF_HOME to a cache that contains it, or use --preset minilm"
             ) from None
-    patterns = TOKENIZER_AND_CONFIG_FILES + weight_patterns([entry.rfilename for entry in entries])
+    patterns = hub_patterns([entry.rfilename for entry in entries])
     try:
         return _complete(Path(huggingface_hub.snapshot_download(name, allow_patterns=patterns)))
     except (OSError, HfHubHTTPError) as error:  # the next attempt continues the download

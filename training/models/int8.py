@@ -29,8 +29,8 @@ CONSTANTS: dict[str, np.ndarray] = {
 }
 
 
-def write_int8(source: Path, target: Path) -> int:
-    """Write `source` to `target` with products of activations and weights in int8; return their number.
+def write_int8(source: Path, target: Path) -> None:
+    """Write `source` to `target` with products of activations and weights in int8.
 
     Weights have a scale for each column. Products of two activations, and products with few columns, stay in
     float32.
@@ -42,7 +42,6 @@ def write_int8(source: Path, target: Path) -> int:
     nodes: list[NodeProto] = []
     quantised_rows: set[str] = set()
     quantised_weights: dict[str, list[TensorProto]] = {}
-    products = 0
     for node in graph.node:
         matrix = constant_factor(node, weights)
         if matrix is None or matrix.shape[1] < MIN_COLUMNS:
@@ -54,7 +53,6 @@ def write_int8(source: Path, target: Path) -> int:
             quantised_rows.add(rows)
         quantised_weights.setdefault(weight, quantise_columns(weight, matrix))
         nodes += int8_product(node)
-        products += 1
     graph.ClearField("node")
     graph.node.extend(nodes)
     read = {name for node in nodes for name in node.input}
@@ -65,7 +63,6 @@ def write_int8(source: Path, target: Path) -> int:
     graph.initializer.extend(used)
     model.opset_import.append(helper.make_opsetid(ONNX_RUNTIME, 1))
     onnx.save(model, target)
-    return products
 
 
 def constant_factor(node: NodeProto, weights: dict[str, np.ndarray]) -> np.ndarray | None:

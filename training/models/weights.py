@@ -21,9 +21,8 @@ from training import command
 from training.command import TransientError
 from training.models.checkpoints import (
     HUB_TIMEOUT_SECONDS,
-    TOKENIZER_AND_CONFIG_FILES,
     WEIGHT_FILES,
-    weight_patterns,
+    hub_patterns,
     weights_folder,
 )
 from training.models.maven import JAR_SHA256, fetch_jar, verify_sha256
@@ -75,7 +74,7 @@ def download(name: str, folder: Path) -> None:
     import huggingface_hub
 
     try:
-        patterns = TOKENIZER_AND_CONFIG_FILES + weight_patterns(huggingface_hub.HfApi().list_repo_files(name))
+        patterns = hub_patterns(huggingface_hub.HfApi().list_repo_files(name))
         huggingface_hub.snapshot_download(name, local_dir=folder, allow_patterns=patterns)
     except Exception as error:  # refused, timed out, no name service, proxy, no such model
         raise TransientError(
