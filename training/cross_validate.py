@@ -1,6 +1,6 @@
 """Cross-validate a preset on the train side.
 
-    python -m training.cross_validate fold --name NAME --fold 0 --folds 5 --preset minilm --tweets URI
+    python -m training.cross_validate fold --name NAME --folds 5 --preset minilm --tweets URI
     python -m training.cross_validate summary --name NAME --folds 5 --report FOLDER
 
 Folds are stratified by label and grouped by text_group, so that the model of a fold is not trained on its
@@ -25,7 +25,9 @@ from training import command
 from training.data.labelled_tweets import LabelledTweets, is_validation, read_labelled_tweets
 from training.evaluation.metrics import HEADLINES, classification_metrics
 from training.fine_tuning.training_state import state_folder, training_state
+from training.models.presets import positive
 from training.options import add_config_options, build_config
+from training.parallel import run_in_parallel
 from training.recipes import choose_recipe
 from training.tracking.provenance import airflow_tags, git_commit, process_tags
 from training.tracking.report_files import write_file
@@ -52,7 +54,14 @@ def arg_parser() -> argparse.ArgumentParser:
             default=CROSS_VALIDATION_EXPERIMENT,
             help="MLflow experiment (default: %(default)s)",
         )
-    fold.add_argument("--fold", type=int, required=True, metavar="I", help="number of the fold, from 0")
+    fold.add_argument("--fold", type=int, metavar="I", help="number of the fold, from 0 (default: all folds)")
+    fold.add_argument(
+        "--parallel",
+        type=positive(int),
+        default=1,
+        metavar="N",
+        help="train N of the folds at the same time, in processes (default: %(default)s)",
+    )
     add_config_options(fold)
     fold.set_defaults(teacher=None)
     summary.add_argument(
@@ -82,6 +91,15 @@ def parts_of_fold(
     others, held_out = (rows.iloc[numbers].reset_index(drop=True) for numbers in splits[fold])
     stops = others["text_group"].map(is_validation)
     return others[~stops].reset_index(drop=True), others[stops].reset_index(drop=True), held_out
+
+
+def run_folds(arguments: argparse.Namespace) -> dict[str, float] | list[dict[str, float]]:
+    """Return the metrics of a fold, or of all folds if the command line names none."""
+    if arguments.fold is not None:
+        return run_fold(arguments)
+    commands = [[*arguments.command_line, "--fold", str(fold)] for fold in range(arguments.folds)]
+    outputs = run_in_parallel("training.cross_validate", commands, arguments.parallel)
+    return [json.loads(output.splitlines()[-1]) for output in outputs]
 
 
 def run_fold(arguments: argparse.Namespace) -> dict[str, float]:
@@ -162,7 +180,8 @@ def summarise(arguments: argparse.Namespace) -> dict[str, float]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Train a fold or summarise all, and print the metrics as a line of JSON."""
     arguments = arg_parser().parse_args(argv)
-    work = run_fold if arguments.command == "fold" else summarise
+    arguments.command_line = sys.argv[1:] if argv is None else argv
+    work = run_folds if arguments.command == "fold" else summarise
     return command.run(lambda: print(json.dumps(work(arguments))))
 
 

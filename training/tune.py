@@ -27,9 +27,10 @@ from contracts.mlflow_names import TUNING_EXPERIMENT
 from training import command
 from training.command import TransientError, without_credentials
 from training.data.labelled_tweets import read_labelled_tweets
-from training.models.presets import TRANSFORMERS, TrainingConfig
+from training.models.presets import TRANSFORMERS, TrainingConfig, positive
 from training.options import arg_parser as training_options
 from training.options import build_config
+from training.parallel import run_in_parallel
 from training.recipes import FineTuning
 from training.tracking.provenance import airflow_tags, git_commit, process_tags
 from training.tracking.registry import Registry
@@ -39,6 +40,7 @@ logger = logging.getLogger("training")
 BEST_OBJECTIVE = "validation/best_objective"
 HEARTBEAT_SECONDS = 60  # a trial without a heartbeat for three times as long is queued again
 STARTUP_TRIALS = 5  # their values are random, and they are not pruned
+WORKER_SEEDS = 1000  # between the seeds of two processes, which would try the same values otherwise
 MIN_COMPARED_TRIALS = 3  # a trial is pruned only if so many others have reported at the same quarter
 
 
@@ -55,6 +57,20 @@ def arg_parser() -> argparse.ArgumentParser:
         default=20,
         metavar="N",
         help="trials of the whole study, including earlier ones (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--parallel",
+        type=positive(int),
+        default=1,
+        metavar="N",
+        help="run N trials at the same time, in processes (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--worker",
+        nargs=2,
+        type=int,
+        metavar=("NUMBER", "TRIALS"),
+        help="run so many trials of a study as its process NUMBER, as --parallel does",
     )
     parser.add_argument("--checkpoint", help="replaces the preset's")
     parser.add_argument("--max-train-rows", type=int, metavar="N", help="search on a sample")
@@ -76,8 +92,10 @@ def suggest(trial: optuna.Trial) -> dict[str, Any]:
     }
 
 
-def open_study(storage_uri: str, name: str, seed: int) -> optuna.Study:
+def open_study(storage_uri: str, name: str, seed: int, worker: int | None = None) -> optuna.Study:
     """Return a study; create it if it does not exist. Trials whose process died are queued again.
+
+    `worker` is the number of this process if several work on the study.
 
     Raises:
         TransientError: the database does not answer.
@@ -99,8 +117,11 @@ def open_study(storage_uri: str, name: str, seed: int) -> optuna.Study:
     )
     study = optuna.create_study(storage=storage, study_name=name, load_if_exists=True, pruner=pruner)
     # With the same seed a continued search would repeat the values of earlier trials.
-    seed += len(study.get_trials(deepcopy=False))
-    study.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS)
+    seed += len(study.get_trials(deepcopy=False)) + WORKER_SEEDS * (worker or 0)
+    # With `constant_liar` a process avoids the values that others are trying.
+    study.sampler = optuna.samplers.TPESampler(
+        seed=seed, n_startup_trials=STARTUP_TRIALS, constant_liar=worker is not None
+    )
     return study
 
 
@@ -133,7 +154,8 @@ def tune(arguments: argparse.Namespace) -> dict[str, Any]:
     identity = {"config_digest": recipe.digest(), "dataset_digest": tweets.digest()}
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     name = f"{config.preset}-" + "-".join(digest[:12] for digest in identity.values())
-    study = open_study(storage_uri, name, arguments.seed)
+    worker, share = arguments.worker or (None, 0)
+    study = open_study(storage_uri, name, arguments.seed, worker)
 
     from training.fine_tuning.fine_tune import fine_tune
     from training.fine_tuning.pruning import PruneByObjective
@@ -144,8 +166,9 @@ def tune(arguments: argparse.Namespace) -> dict[str, Any]:
 
     def objective(trial: optuna.Trial) -> float:
         tried, tuned = replace(config, **suggest(trial)), None
+        parent = study.user_attrs["mlflow_run_id"]
         with (
-            tracker.run(f"trial {trial.number}", tags | {"trial": str(trial.number)}),
+            tracker.run(f"trial {trial.number}", tags | {"trial": str(trial.number)}, parent=parent),
             tempfile.TemporaryDirectory() as scratch,
         ):
             tracker.log_params(asdict(tried))
@@ -163,15 +186,26 @@ def tune(arguments: argparse.Namespace) -> dict[str, Any]:
         logger.info("trial %d: objective of the validation part %.4f with %s", *found)
         return tuned.best_objective
 
+    if worker is not None:
+        study.optimize(objective, n_trials=share)
+        return {}
     # A continued search continues its MLflow run too.
     with tracker.run(f"search {config.preset}", tags, run_id=study.user_attrs.get("mlflow_run_id")) as run_id:
         study.set_user_attr("mlflow_run_id", run_id)
-        study.optimize(objective, n_trials=count_missing_trials(study, arguments.trials))
+        missing = count_missing_trials(study, arguments.trials)
+        if arguments.parallel > 1:
+            shares = [len(range(number, missing, arguments.parallel)) for number in range(arguments.parallel)]
+            commands = [
+                [*arguments.command_line, "--worker", str(number), str(trials)]
+                for number, trials in enumerate(shares)
+                if trials
+            ]
+            run_in_parallel("training.tune", commands, arguments.parallel)
+        else:
+            study.optimize(objective, n_trials=missing)
         best = dict(study.best_params)
         trials = study.trials_dataframe().to_csv()
-        tracker.log_files(
-            {"preset.json": json.dumps(best, indent=2).encode(), "trials.csv": trials.encode()}
-        )
+        tracker.log_files({"preset.json": json.dumps(best, indent=2).encode(), "trials.csv": trials.encode()})
         is_whole = arguments.max_train_rows is None and arguments.checkpoint is None
         if isinstance(tracker, MlflowTracker) and is_whole:
             Registry(arguments.experiment).keep_tuned_settings(config.preset, best)
@@ -186,6 +220,7 @@ def tune(arguments: argparse.Namespace) -> dict[str, Any]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Search the hyperparameters and print the best ones as a line of JSON."""
     arguments = arg_parser().parse_args(argv)
+    arguments.command_line = sys.argv[1:] if argv is None else argv
     return command.run(lambda: print(json.dumps(tune(arguments))))
 
 

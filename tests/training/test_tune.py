@@ -1,6 +1,7 @@
 """A search on a tiny model with its study in SQLite instead of PostgreSQL, and its continuation."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import optuna
@@ -49,6 +50,16 @@ def test_a_search_writes_a_preset_file_and_a_second_search_runs_the_missing_tria
     # The value of a trial is its smallest loss, which may lie between two quarters.
     assert all(trial.value <= min(trial.intermediate_values.values()) for trial in study.trials)
     assert all(set(trial.intermediate_values) <= {1, 2, 3, 4} for trial in study.trials)
+
+
+def test_parallel_processes_run_the_trials_of_one_study(options, monkeypatch, capsys, tmp_path) -> None:
+    monkeypatch.chdir(Path(__file__).parents[2])
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert tune.main([*options, "--trials", "3", "--parallel", "2"]) == 0
+    study = only_study(f"sqlite:///{tmp_path}/studies.db")
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 3
+    assert len({trial.params["learning_rate"] for trial in study.trials}) == 3
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == study.best_params
 
 
 def test_a_worse_trial_is_pruned_and_a_longer_one_is_not(tmp_path) -> None:

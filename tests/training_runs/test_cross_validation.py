@@ -1,6 +1,7 @@
 """Folds as Airflow starts them, their retries, and their summary from MLflow."""
 
 import json
+from pathlib import Path
 
 import mlflow
 import pytest
@@ -10,6 +11,8 @@ from training import cross_validate
 from training.fine_tuning import fine_tune as fine_tuning
 from training.fine_tuning import loop
 from training.fine_tuning.loop import STATE_FILE
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 def test_the_summary_of_the_folds_is_a_table_and_a_page(
@@ -45,6 +48,21 @@ def test_the_summary_of_the_folds_is_a_table_and_a_page(
     page = (tmp_path / "report.html").read_text()
     assert "<h1>2 folds of bert</h1>" in page
     assert f"{folds[1]['fold/rmse']:.4f}" in page
+
+
+def test_folds_in_parallel_processes_have_the_metrics_of_folds_one_by_one(
+    tweets_table, tiny_bert, monkeypatch, capsys
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # sums of several threads are rounded differently
+    monkeypatch.chdir(REPOSITORY)
+    options = ["fold", "--name", "p", "--folds", "2", "--preset", "bert", "--tweets", tweets_table]
+    options += ["--checkpoint", str(tiny_bert), "--max-train-rows", "32", "--epochs", "1"]
+    one_by_one = []
+    for fold in ("0", "1"):
+        assert cross_validate.main([*options, "--fold", fold]) == 0
+        one_by_one.append(json.loads(capsys.readouterr().out.splitlines()[-1]))
+    assert cross_validate.main([*options, "--parallel", "2"]) == 0
+    assert json.loads(capsys.readouterr().out) == one_by_one
 
 
 class KilledError(Exception):

@@ -67,9 +67,14 @@ class Tracker:
 
     @contextmanager
     def run(
-        self, name: str, tags: Mapping[str, str], run_id: str | None = None, system_metrics: bool = False
+        self,
+        name: str,
+        tags: Mapping[str, str],
+        run_id: str | None = None,
+        parent: str | None = None,
+        system_metrics: bool = False,
     ) -> Iterator[str]:
-        """Open a run, nested in the open one, and yield its id. It fails if the block raises an exception.
+        """Open a run, nested in its parent, and yield its id. It fails if the block raises an exception.
 
         With `run_id` an earlier run continues. With `system_metrics` the use of processors and memory is
         recorded every ten seconds.
@@ -138,10 +143,15 @@ class MlflowTracker(Tracker):
 
     @contextmanager
     def run(
-        self, name: str, tags: Mapping[str, str], run_id: str | None = None, system_metrics: bool = False
+        self,
+        name: str,
+        tags: Mapping[str, str],
+        run_id: str | None = None,
+        parent: str | None = None,
+        system_metrics: bool = False,
     ) -> Iterator[str]:
         target = {"run_id": run_id} if run_id else {"experiment_id": self._experiment_id, "run_name": name}
-        options = {"tags": dict(tags), "log_system_metrics": system_metrics}
+        options = {"tags": dict(tags), "parent_run_id": parent, "log_system_metrics": system_metrics}
         with self._mlflow.start_run(**target, **options, nested=True) as run:
             logger.info(describe_mlflow_run(run.info.run_id, run.info.experiment_id))  # for Airflow's link
             yield run.info.run_id

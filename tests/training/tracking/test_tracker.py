@@ -74,3 +74,15 @@ def test_a_deleted_experiment_is_reported_in_one_line(mlflow_store, monkeypatch)
     with pytest.raises(TransientError, match="rejects the experiment gone") as error:
         open_tracker("gone")
     assert "\n" not in str(error.value)
+
+
+def test_a_run_is_nested_in_the_open_run_of_another_process(mlflow_store, monkeypatch) -> None:
+    import mlflow
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_store)
+    tracker = open_tracker("compared")
+    with tracker.run("search", {}) as search:
+        pass
+    with tracker.run("trial", {}, parent=search) as trial:
+        pass
+    assert mlflow.get_run(trial).data.tags["mlflow.parentRunId"] == search
