@@ -3,8 +3,8 @@
 **What.** Looks for failed runs, held and failed dumps, decisions that wait for more than a day, and drift.
 Checks services and disks (limit 85 %). Each problem is reported once, with a link and advice, to the webhook
 or e-mail address in the Connection `vaxpulse_alerts`. Without this Connection, problems are only in the log.
-`make status` shows the same list. Then rows, seconds, bytes and lag of each stage are added to the table
-`pipeline_metrics`.
+`make status` shows the same list. The page *Overview* shows the problems of services and disks. Then rows,
+seconds, bytes and lag of each stage are added to the table `pipeline_metrics`.
 
 **When.** Every five minutes.
 
@@ -17,6 +17,7 @@ alert that was not sent is sent by a retry or by the next run.
 import logging
 import os
 from datetime import timedelta
+from typing import Any
 
 from airflow.sdk import CronTriggerTimetable, conf, dag, task, timezone
 from airflow.sdk.exceptions import AirflowException
@@ -43,15 +44,16 @@ def watch_platform() -> None:
     """Run one pass."""
 
     @task(execution_timeout=timedelta(minutes=10))
-    def watch() -> None:
+    def watch(ti: Any = None) -> None:
         from monitoring.alerts import send_alerts
         from monitoring.health import Watched
         from monitoring.metrics import record_metrics
-        from monitoring.problems import find_problems
+        from monitoring.problems import CHECKED, find_problems
 
         watched, now = Watched.from_json(os.environ["VAXPULSE_WATCHED"]), timezone.utcnow()
         airflow = open_api(watched.airflow)
         findings = find_problems(watched, airflow, query_table, conf.get("api", "base_url").rstrip("/"), now)
+        ti.xcom_push(key=CHECKED, value=findings.describe_services())  # for the page Overview
         for problem in findings.problems:
             log.warning("%s. %s %s", problem.title, problem.advice, problem.link)
         failures = [f"{cause}: not checked: {reason}" for cause, reason in findings.unchecked.items()]

@@ -6,7 +6,7 @@ access to Airflow and to the tables, because they have different credentials.
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -15,6 +15,8 @@ from contracts.tables import DRIFT, DUMPS, FAILED, HELD, Table
 from monitoring.health import MAX_DISK_USE, Watched, find_full_disks, find_service_problems
 
 WATCHING_DAG = "watch_platform"
+# Its task, and the key of the XCom with the latest problems of services and disks.
+WATCHING_TASK, CHECKED = "watch", "services_and_disks"
 # Causes of problems.
 FAILED_RUN, DUMP, WAITING, DRIFTED, SERVICE, DISK = (
     "failed run",
@@ -61,6 +63,11 @@ class Findings:
 
     problems: list[Problem]
     unchecked: dict[str, str]
+
+    def describe_services(self) -> dict[str, Any]:
+        """Return the problems of services and disks, and why disks were not checked, as JSON."""
+        found = [asdict(problem) for problem in self.problems if problem.cause in (SERVICE, DISK)]
+        return {"problems": found, "unchecked": self.unchecked.get(DISK)}
 
 
 def find_problems(watched: Watched, airflow: Airflow, query: Query, pages: str, now: datetime) -> Findings:

@@ -27,11 +27,12 @@ ORIGIN = "origin.json"
 
 @dataclass(frozen=True)
 class RegisteredModel:
-    """A version in MLflow's registry. `source` is the URI of the logged model."""
+    """A version in MLflow's registry. `source` is the URI of the logged model, `run_id` its MLflow run."""
 
     name: str
     version: str
     source: str
+    run_id: str
 
 
 def find_by_alias(name: str, alias: str) -> RegisteredModel:
@@ -51,7 +52,7 @@ def find_by_alias(name: str, alias: str) -> RegisteredModel:
                 f"no version of {name} has the alias {alias}: train and promote a model first"
             ) from None
         raise
-    return RegisteredModel(name, str(found.version), found.source or "")
+    return RegisteredModel(name, str(found.version), found.source or "", found.run_id or "")
 
 
 def copy_to_file_system(spark: SparkSession, registered: RegisteredModel, models_uri: str) -> str:

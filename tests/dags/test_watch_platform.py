@@ -1,6 +1,7 @@
 """The task of watch_platform: what it logs, sends and records, and when it fails."""
 
 import json
+from dataclasses import asdict
 
 import pytest
 from airflow.sdk.exceptions import AirflowException
@@ -11,6 +12,14 @@ from monitoring.problems import Findings, Problem
 HELD = Problem(
     "dump", "dump a", "Dump june.csv is held", "Approve or reject the dump.", "http://airflow/actions"
 )
+
+
+DOWN = Problem("service", "service MLflow", "MLflow does not respond", "Read the log.", "http://airflow")
+
+
+class PushedXComs(dict):
+    def xcom_push(self, key, value):
+        self[key] = value
 
 
 @pytest.fixture
@@ -28,11 +37,11 @@ def watch(dag_bag, dag_module, monkeypatch):
     monkeypatch.setattr(metrics, "record_metrics", lambda *_: effects.append("recorded") or 1)
     from airflow.dag_processing.dagbag import DagBag  # noqa: F401 (initialises Airflow)
 
-    def run(send=None, unchecked=()):
-        findings = Findings([HELD], dict(unchecked))
+    def run(send=None, unchecked=(), found=(HELD,), ti=None):
+        findings = Findings([*found], dict(unchecked))
         monkeypatch.setattr(problems, "find_problems", lambda *_: findings)
         monkeypatch.setattr(module, "find_receiver", lambda: send)
-        dag_bag.dags["watch_platform"].get_task("watch").python_callable()
+        dag_bag.dags["watch_platform"].get_task("watch").python_callable(ti=ti or PushedXComs())
         return effects
 
     return run, effects
@@ -69,3 +78,13 @@ def test_task_fails_if_a_cause_could_not_be_checked(watch):
     with pytest.raises(AirflowException, match=r"^drift: not checked: HDFS is in state safeMode$"):
         run(unchecked={"drift": "HDFS is in state safeMode"})
     assert effects == []
+
+
+def test_problems_of_services_and_disks_are_recorded_for_the_overview(watch):
+    run, _ = watch
+    pushed = PushedXComs()
+    with pytest.raises(AirflowException):
+        run(unchecked={"disk": "ValueError: no JSON"}, found=[HELD, DOWN], ti=pushed)
+    assert pushed == {
+        "services_and_disks": {"problems": [asdict(DOWN)], "unchecked": "ValueError: no JSON"},
+    }

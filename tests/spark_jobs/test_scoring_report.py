@@ -32,11 +32,20 @@ RANKED = {
             "positive": 0.01,
             "uncertain": 0.98,
             "score": -0.97,
+            "tweet_id": "A7",
         }
     ],
     "positive": [],
     "uncertain": [
-        {"text": "hm", "tweets": 1, "negative": 0.3, "positive": 0.3, "uncertain": 0.4, "score": 0.0}
+        {
+            "text": "hm",
+            "tweets": 1,
+            "negative": 0.3,
+            "positive": 0.3,
+            "uncertain": 0.4,
+            "score": 0.0,
+            "tweet_id": "A8",
+        }
     ],
 }
 LIMITS = [f"{name}_limit" for name in DISTANCES]
@@ -106,8 +115,8 @@ def test_page_has_the_numbers_of_hashtags_champions_and_drift(sections: list[Sec
     text = text_of(*sections)
     for numbers in (
         "#flu 50 20 30 10.0 % (9.0–11.0) 40.0 % (39.0–41.0) 50.0 % (49.0–51.0) 50.0 / 40.0 / 10.0 % +0.31",
-        "&lt;b&gt;never&lt;/b&gt; 3 0.980 -0.97",
-        "hm 1 0.400 +0.00",
+        "&lt;b&gt;never&lt;/b&gt; 3 0.980 -0.97 A7",
+        "hm 1 0.400 +0.00 A8",
         "of 100 tweets that both scored, 5 (5.0 %) have a different label",
         "previously negative 80 0 5",
         "Above a limit: july.csv.",

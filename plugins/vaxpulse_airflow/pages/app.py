@@ -15,6 +15,7 @@ from vaxpulse_airflow.pages import (
     decisions,
     dump_page,
     dumps,
+    lineage,
     models,
     overview,
     rendering,
@@ -22,9 +23,11 @@ from vaxpulse_airflow.pages import (
     sentiment,
 )
 from vaxpulse_airflow.pages.data.airflow_client import ApiError, open_api
+from vaxpulse_airflow.pages.data.mlflow_client import Mlflow
 from vaxpulse_airflow.pages.data.report_files import Reports
 from vaxpulse_airflow.pages.data.tables import Tables, hdfs_tables
 from vaxpulse_airflow.pages.data.uploads import Uploads
+from vaxpulse_airflow.webhdfs import TimedWebHDFSHook
 
 # Pages have no scripts, and load only the style sheet. Texts from dumps cannot add any.
 HEADERS = {
@@ -69,8 +72,10 @@ def build_app(tables: Tables | None = None, reports: Reports | None = None) -> F
     app.state.tables = tables or hdfs_tables()
     app.state.reports = reports or Reports()
     app.state.open_api = open_api
+    app.state.mlflow = Mlflow()
+    app.state.connect_hdfs = lambda: TimedWebHDFSHook().get_conn()
     app.state.uploads = Uploads()
-    for page in (overview, bring, dumps, dump_page, decisions, sentiment, models, report_list):
+    for page in (overview, bring, dumps, dump_page, decisions, sentiment, models, lineage, report_list):
         app.include_router(page.router)
 
     @app.middleware("http")

@@ -14,7 +14,7 @@ from monitoring.problems import find_drift
 from vaxpulse_airflow.pages.access import can_see
 from vaxpulse_airflow.pages.data import insights
 from vaxpulse_airflow.pages.data.airflow_client import ApiError
-from vaxpulse_airflow.pages.data.runs import find_failed_runs, find_running, find_waiting
+from vaxpulse_airflow.pages.data.runs import find_alerts, find_failed_runs, find_running, find_waiting
 from vaxpulse_airflow.pages.dumps import list_dumps
 from vaxpulse_airflow.pages.models import find_quality, list_comparisons
 from vaxpulse_airflow.pages.rendering import render, show_text
@@ -24,7 +24,7 @@ MAX_SHOWN = 5
 Problem = dict[str, str]
 
 router = APIRouter(prefix="/overview")
-# Requests to Airflow's API. Each page sends three.
+# Requests to Airflow's API. Each page sends at least five.
 _requests = ThreadPoolExecutor(max_workers=12, thread_name_prefix="overview")
 
 
@@ -36,7 +36,12 @@ def show_overview(request: Request, user: GetUserDep) -> HTMLResponse:
     base = request.scope.get("root_path", "")
     calls = {
         name: _requests.submit(find, airflow, now)
-        for name, find in (("failed", find_failed_runs), ("waiting", find_waiting), ("running", find_running))
+        for name, find in (
+            ("failed", find_failed_runs),
+            ("waiting", find_waiting),
+            ("running", find_running),
+            ("watching", find_alerts),
+        )
     }
     sees = {
         dag_id: can_see(user, dag_id) for dag_id in ("ingest_tweets", "score_tweets", "train_classifiers")

@@ -22,6 +22,7 @@ NAVIGATION = {
     "dumps": "Dumps",
     "sentiment": "Sentiment",
     "models": "Models",
+    "lineage": "Lineage",
     "reports": "Reports",
 }
 

@@ -55,6 +55,7 @@ def show_sentiment(
         labels=CLASS_NAMES,
         chart=insights.draw_shares(rows) if by == "time" else None,
         text=found.content.texts.get(SECTIONS[by], "") if found else "",
+        example_id=insights.EXAMPLE_ID,
         examples={title: tables[title] for title in insights.EXAMPLES if title in tables},
     )
 

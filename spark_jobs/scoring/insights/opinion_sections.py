@@ -140,9 +140,15 @@ def extremes_sections(
             [],
             [
                 Table(
-                    ("text", "tweets", "probability", "score"),
+                    ("text", "tweets", "probability", "score", "id of a copy"),
                     [
-                        (row["text"], row["tweets"], f"{row[ranking]:.3f}", f"{row['score']:+.2f}")
+                        (
+                            row["text"],
+                            row["tweets"],
+                            f"{row[ranking]:.3f}",
+                            f"{row['score']:+.2f}",
+                            row["tweet_id"],
+                        )
                         for row in rows
                     ],
                 )

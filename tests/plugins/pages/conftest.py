@@ -5,7 +5,7 @@ import pytest
 from airflow.api_fastapi.core_api.security import get_user
 from fastapi.testclient import TestClient
 
-from tests.plugins.pages.platform import Airflow, AuthManager, FolderListingHdfs, Platform, User
+from tests.plugins.pages.platform import Airflow, AuthManager, FolderListingHdfs, Mlflow, Platform, User
 from vaxpulse_airflow.pages.app import build_app
 from vaxpulse_airflow.pages.data.report_files import Reports
 from vaxpulse_airflow.pages.data.uploads import Uploads
@@ -27,6 +27,11 @@ def airflow():
 
 
 @pytest.fixture
+def mlflow():
+    return Mlflow()
+
+
+@pytest.fixture
 def permissions(monkeypatch):
     """DAGs that the user may read, run and answer."""
     manager = AuthManager()
@@ -36,10 +41,12 @@ def permissions(monkeypatch):
 
 
 @pytest.fixture
-def app(platform, hdfs, airflow, permissions, monkeypatch):
+def app(platform, hdfs, airflow, mlflow, permissions, monkeypatch):
     monkeypatch.setenv("AIRFLOW__API__SECRET_KEY", "secret of the tests")
     app = build_app(platform.tables, Reports(lambda: hdfs))
     app.state.open_api = lambda request: airflow
+    app.state.mlflow = mlflow
+    app.state.connect_hdfs = lambda: hdfs
     app.state.uploads = Uploads(lambda: hdfs, run=lambda function, *arguments: function(*arguments))
     return app
 

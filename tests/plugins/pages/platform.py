@@ -10,6 +10,7 @@ from contracts.tables import DUMPS, QUARANTINE
 from loading.tables.schemas import arrow_schema
 from tests.plugins.memory_hdfs import MemoryHdfs
 from vaxpulse_airflow.pages.data.airflow_client import ApiError
+from vaxpulse_airflow.pages.data.mlflow_client import MlflowError
 from vaxpulse_airflow.pages.data.tables import Tables
 
 MORNING = datetime(2026, 11, 24, 8, 30, tzinfo=UTC)
@@ -56,6 +57,7 @@ class Airflow:
 
     def __init__(self):
         self.runs, self.tasks, self.waiting, self.sent, self.error = [], [], [], [], None
+        self.watched = {"problems": [], "unchecked": None}
 
     def get(self, path, query):
         self._check()
@@ -63,7 +65,18 @@ class Airflow:
             return {"task_instances": self.tasks}
         if path.endswith("/hitlDetails"):
             return {"hitl_details": self.waiting}
-        return {"dag_runs": [run for run in self.runs if run["state"] in query["state"]]}
+        if "/xcomEntries/" in path:
+            return {"value": self.watched}
+        dag_id = path.split("/")[4]
+        return {
+            "dag_runs": [
+                run
+                for run in self.runs
+                if dag_id in ("~", run["dag_id"])
+                and run["state"] in query.get("state", run["state"])
+                and query.get("run_id_pattern", "") in run["dag_run_id"]
+            ]
+        }
 
     def post(self, path, body):
         self._check()
@@ -125,6 +138,25 @@ class Platform:
                 for number, record in enumerate(records, start=1)
             ],
         )
+
+
+class Mlflow:
+    """MLflow with chosen runs by their id. A version's run has the number of the version."""
+
+    def __init__(self):
+        self.runs, self.error = {}, None
+
+    def read_version(self, version):
+        self._check()
+        return {"run_id": f"{int(version):032x}"}
+
+    def read_run(self, run_id):
+        self._check()
+        return self.runs[run_id]
+
+    def _check(self):
+        if self.error:
+            raise MlflowError(self.error)
 
 
 def sha256_of(name):

@@ -61,7 +61,12 @@ def put_insights(hdfs, *hashtags, example="vaccines work"):
             "Most negative tweets",
             "First.",
             (),
-            [Table(("text", "tweets", "probability", "score"), [(example, 3, "0.99", "-0.98")])],
+            [
+                Table(
+                    ("text", "tweets", "probability", "score", "id of a copy"),
+                    [(example, 3, "0.99", "-0.98", "A_7-b")],
+                )
+            ],
         ),
     ]
     page = render("Opinions", {"Champion": "vaxpulse version 3", "Run": "manual__1"}, sections)
@@ -133,6 +138,22 @@ def test_overview_shows_decisions_that_wait(browser, airflow):
     assert "Promote bert?" in browser.get("/overview").text
 
 
+def test_overview_shows_recorded_problems_of_services_and_disks(browser, airflow):
+    airflow.runs = [run("watch_platform", "failed", end_date=timedelta(minutes=4))]
+    problem = {"cause": "service", "title": "MLflow does not respond", "advice": "Read the log.", "link": "/"}
+    airflow.watched = {"problems": [problem], "unchecked": "ValueError: <b>no JSON"}
+    page = browser.get("/overview").text
+    assert '<a href="/dags/watch_platform/runs/manual__1">MLflow does not respond</a>' in page
+    assert "but not the disks: ValueError: &lt;b&gt;no JSON" in page
+    assert "No failed run" not in page
+
+
+def test_overview_says_when_services_were_checked(browser, airflow):
+    airflow.runs = [run("watch_platform", "success", end_date=timedelta(minutes=4))]
+    page = browser.get("/overview").text
+    assert f"at {NOW - timedelta(minutes=4):%Y-%m-%d %H:%M} UTC, no problem" in page
+
+
 def test_overview_shows_held_and_failed_dumps_and_drift(browser, platform):
     platform.add_dumps(dump("june.csv", "held"), dump("july.csv", "failed"), dump("may.csv", "failed"))
     drifted = dict.fromkeys(DRIFT.column_names()) | {
@@ -168,6 +189,7 @@ def test_sentiment_by_time_has_chart_and_table(browser, hdfs):
     assert page.count("<circle") == 6
     assert "2026-W41" in page
     assert "vaccines work" in page
+    assert '<a href="/lineage?tweet=A_7-b"><bdi>A_7-b</bdi></a>' in page
 
 
 def test_sentiment_is_filtered_by_the_address(browser, hdfs):

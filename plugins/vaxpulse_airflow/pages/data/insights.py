@@ -11,6 +11,7 @@ DAG_ID = "score_tweets"
 # Titles of sections of the report.
 OPINIONS, OVER_TIME, HASHTAGS = "Opinions", "Over time", "Hashtags"
 EXAMPLES = ("Most negative tweets", "Most positive tweets", "Most uncertain tweets")
+EXAMPLE_ID = "id of a copy"  # column of these sections, which reports of version 0.2.0 lack
 SHARE = re.compile(r"([\d.]+) % \(([\d.]+)–([\d.]+)\)")
 NO_SHARE = Interval(0.0, 0.0, 0.0)
 MODEL = re.compile(r"(?P<name>.+) version (?P<version>\S+)")

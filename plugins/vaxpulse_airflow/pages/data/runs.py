@@ -1,19 +1,24 @@
-"""Runs of DAGs that a user may see: failed, running with progress, and waiting for a decision."""
+"""Runs of DAGs that a user may see: failed, running, waiting, and the latest one that checked services."""
 
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 from monitoring.problems import (
+    CHECKED,
     ENDED,
     FAILED_RUN_TIME,
     MAX_FAILED_RUN_TIME,
     WATCHING_DAG,
+    WATCHING_TASK,
     read_time,
     run_link,
 )
 from vaxpulse_airflow.pages.data.airflow_client import AirflowApi
 
 MAX_RUNS = 100
+# DAGs whose runs write rows of `dumps`.
+DUMP_DAGS = ("ingest_tweets", "review_dump", "reopen_dump", "retract_dump", "erase_tweets")
 MAX_RUNNING = 8
 ALL_RUNS = "/api/v2/dags/~/dagRuns"
 Run = dict[str, Any]
@@ -78,6 +83,29 @@ def find_waiting(airflow: AirflowApi, now: datetime) -> list[Run]:
         if detail["task_instance"]["state"] not in ENDED
         and detail["task_instance"]["dag_id"] != "review_dump"
     ]
+
+
+def find_alerts(airflow: AirflowApi, now: datetime) -> list[Run]:
+    """Return the latest run of watch_platform with the problems of services and disks that it has recorded.
+
+    The list is empty before the first run.
+    """
+    runs = f"/api/v2/dags/{WATCHING_DAG}/dagRuns"
+    query = {"state": ["success", "failed"], "order_by": "-end_date", "limit": 1}
+    found = []
+    for run in airflow.get(runs, query)["dag_runs"]:
+        path = (
+            f"{runs}/{quote(run['dag_run_id'], safe='')}/taskInstances/{WATCHING_TASK}/xcomEntries/{CHECKED}"
+        )
+        found.append(_describe(run) | {"ended": read_time(run["end_date"])} | airflow.get(path, {})["value"])
+    return found
+
+
+def find_dag_of_run(airflow: AirflowApi, run_id: str) -> str | None:
+    """Return the DAG of a run that has written a row of `dumps`, or None if there is no such run."""
+    listed = airflow.get(ALL_RUNS, {"run_id_pattern": run_id, "limit": MAX_RUNS})["dag_runs"]
+    found = (run["dag_id"] for run in listed if run["dag_run_id"] == run_id)
+    return next((dag_id for dag_id in found if dag_id in DUMP_DAGS), None)
 
 
 def _describe(run: Run) -> Run:
