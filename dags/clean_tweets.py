@@ -33,6 +33,7 @@ def clean_tweets() -> None:
     spark_job(
         "clean_tweets",
         {"tweets-raw": TWEETS_RAW.uri, "tweets-clean": TWEETS_CLEAN.uri},
+        inlets=[TWEETS_RAW],
         outlets=[TWEETS_CLEAN],
         **takes_slot(CLEAN_WRITES),
     )

@@ -38,6 +38,7 @@ def explore_tweets() -> None:
             "report": "{{ report_uri(dag.dag_id, run_id) }}",
             "run-id": "{{ run_id }}",
         },
+        inlets=[TWEETS_CLEAN],
         low_priority=True,
         **takes_slot(SCORED_WRITES),
     )

@@ -100,6 +100,7 @@ def score_tweets() -> None:
             "report": "{{ report_uri(dag.dag_id, run_id) }}",
             "run-id": "{{ run_id }}",
         },
+        inlets=[TWEETS_CLEAN, MODELS],
         outlets=[TWEETS_SCORED],
         low_priority=True,
         **takes_slot(SCORED_WRITES),

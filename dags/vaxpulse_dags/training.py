@@ -106,6 +106,7 @@ def train_models(task_id: str, options: XComArg, **operator_arguments: Any) -> A
         training_command("train", tweets=TWEETS_CLEAN.uri, scores=TWEETS_SCORED.uri),
         options=options,
         options_schema=TRAIN_SCHEMA,
+        inlets=[TWEETS_CLEAN],
         trains=True,
         **operator_arguments,
     )

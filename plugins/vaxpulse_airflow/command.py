@@ -19,6 +19,7 @@ from airflow.sdk.execution_time.context import context_to_airflow_vars
 
 from contracts.exit_status import BAD_INPUT, DONE, NOTHING_TO_DO
 from vaxpulse_airflow.links import HdfsLink, MlflowRunLink, ReportLink
+from vaxpulse_airflow.open_lineage import describe_datasets
 from vaxpulse_airflow.task_output import ObservedLog, TaskOutput
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -69,6 +70,10 @@ class CommandOperator(BaseOperator):
         self.is_done = True
         self.output_lines.describe_changes(self.outlets)
         return parse_json(result.output) if self.returns_json else None
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """Return the datasets for an OpenLineage event."""
+        return describe_datasets(self)
 
     def on_kill(self) -> None:
         """Send SIGTERM to the process group."""

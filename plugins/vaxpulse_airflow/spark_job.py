@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowException
 
 from vaxpulse_airflow.command import REPOSITORY, raise_for_exit_status
 from vaxpulse_airflow.links import HdfsLink, MlflowRunLink, ReportLink, SparkApplicationLink
+from vaxpulse_airflow.open_lineage import describe_datasets
 from vaxpulse_airflow.task_output import TaskOutput
 
 ARCHIVE = "vaxpulse.zip"
@@ -48,6 +49,10 @@ class SparkJobOperator(SparkSubmitOperator):
                 raise
         self.is_done = True
         self.output_lines.describe_changes(self.outlets)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """Return the datasets for an OpenLineage event."""
+        return describe_datasets(self)
 
     def _get_hook(self) -> SparkSubmitHook:
         """Return the hook. Each line of the job's output is also read by TaskOutput."""
