@@ -37,7 +37,8 @@ def build_output(asset: Asset, event: dict[str, Any]) -> Any:
     from openlineage.client.event_v2 import OutputDataset
     from openlineage.client.facet_v2 import dataset_version_dataset, output_statistics_output_dataset
 
-    facets, figures = {}, {}
+    facets: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     if "version" in event:
         facets["version"] = dataset_version_dataset.DatasetVersionDatasetFacet(str(event["version"]))
     if "rows" in event:

@@ -322,6 +322,8 @@ def test_champion_of_the_registry_scores(tables: Tables, tiny: TinyModel, run_jo
     assert registry.main(FIND_CHAMPION) == DONE
     kept = tmp_path / "models/vaxpulse" / version
     assert {"model.onnx", "tokenizer.json", METADATA_FILE} <= {file.name for file in kept.iterdir()}
+    run = mlflow.MlflowClient().get_model_version("vaxpulse", version).run_id
+    assert json.loads((kept / registry.ORIGIN).read_text())["run_id"] == run  # for the page Lineage
     assert {row.model_version for row in tables.rows().collect()} == {version}
     page = (tables.report / "report.html").read_text()
     assert "Opinions about vaccines in 2 tweets" in page

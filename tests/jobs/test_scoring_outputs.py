@@ -132,11 +132,11 @@ def test_copies_of_a_text_are_one_row_of_the_extremes(spark: SparkSession) -> No
     )
     texts = aggregations.distinct_texts(tweets)
     assert [
-        (row.text, row.tweets, row.positive, row.uncertain)
+        (row.text, row.tweets, row.positive, row.uncertain, row.tweet_id)
         for row in aggregations.extremes(texts, "positive", 5).collect()
     ] == [
-        ("copied", 3, 0.7, 0.7),
-        ("once", 1, 0.7, 0.7),
+        ("copied", 3, 0.7, 0.7, "A0"),
+        ("once", 1, 0.7, 0.7, "B1"),
     ]
     assert [row.asDict() for row in aggregations.hashtag_counts(tweets, 5).collect()] == [
         {"hashtag": "flu", "tweets": 4, "score": pytest.approx(0.6)}

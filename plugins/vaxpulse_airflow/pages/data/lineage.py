@@ -109,7 +109,7 @@ def list_models_of_dump(tables: Tables, sha256: str) -> list[str]:
 def find_versions_of_tweet(tables: Tables, sha256: str, version: str, scored_at: datetime) -> Versions:
     """Return the commits that a score depends on: from the score back to the dump."""
     scored, clean = open_log(tables, TWEETS_SCORED), open_log(tables, TWEETS_CLEAN)
-    of_score = scored and scored.find_since(scored_at, is_stage(scoring_stage(version)))
+    of_score = scored.find_since(scored_at, is_stage(scoring_stage(version))) if scored else None
     of_clean = clean.find_until(of_score.source_version, is_stage(CLEANING)) if clean and of_score else None
     return Versions(find_append(tables, sha256), of_clean, of_score)
 
