@@ -19,8 +19,7 @@ from airflow.sdk.execution_time.context import context_to_airflow_vars
 
 from contracts.exit_status import BAD_INPUT, DONE, NOTHING_TO_DO
 from vaxpulse_airflow.links import HdfsLink, MlflowRunLink, ReportLink
-from vaxpulse_airflow.open_lineage import describe_datasets
-from vaxpulse_airflow.task_output import ObservedLog, TaskOutput
+from vaxpulse_airflow.task_output import ObservedLog, TaskOutput, describe_datasets
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -13,8 +13,7 @@ from airflow.sdk.exceptions import AirflowException
 
 from vaxpulse_airflow.command import REPOSITORY, raise_for_exit_status
 from vaxpulse_airflow.links import HdfsLink, MlflowRunLink, ReportLink, SparkApplicationLink
-from vaxpulse_airflow.open_lineage import describe_datasets
-from vaxpulse_airflow.task_output import TaskOutput
+from vaxpulse_airflow.task_output import TaskOutput, describe_datasets
 
 ARCHIVE = "vaxpulse.zip"
 
