@@ -41,7 +41,8 @@ def watch(dag_bag, dag_module, monkeypatch):
         findings = Findings([*found], dict(unchecked))
         monkeypatch.setattr(problems, "find_problems", lambda *_: findings)
         monkeypatch.setattr(module, "find_receiver", lambda: send)
-        dag_bag.dags["watch_platform"].get_task("watch").python_callable(ti=PushedXComs() if ti is None else ti)
+        recorder = PushedXComs() if ti is None else ti
+        dag_bag.dags["watch_platform"].get_task("watch").python_callable(ti=recorder)
         return effects
 
     return run, effects
