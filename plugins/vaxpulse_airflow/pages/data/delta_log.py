@@ -99,7 +99,7 @@ def parse_commit(version: int, content: str) -> Commit:
     actions = [
         json.loads(line) for line in content.splitlines() if line.startswith(('{"commitInfo"', '{"txn"'))
     ]
-    info = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
+    info: dict[str, Any] = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
     applications = frozenset(action["txn"]["appId"] for action in actions if "txn" in action)
     return Commit(
         version,
