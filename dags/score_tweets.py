@@ -39,8 +39,6 @@ from vaxpulse_dags.assets import (
 from vaxpulse_dags.tables import read_drifted_dumps
 from vaxpulse_dags.tasks import DEFAULT_ARGS, SCORED_WRITES, START_DATE, spark_job, takes_slot
 
-log = logging.getLogger(__name__)
-
 
 def exclude_reported(dumps: Iterable[str], events: Iterable[Any]) -> list[str]:
     """Return the distinct dumps that are not in an earlier event of the Asset."""
@@ -112,7 +110,7 @@ def score_tweets() -> None:
         dumps = exclude_reported(read_drifted_dumps(), inlet_events[DRIFT])
         if not dumps:
             raise AirflowSkipException("no dump with drift, or all of them were reported before")
-        log.warning("dumps with drift from the champion's training data: %s", ", ".join(dumps))
+        logging.getLogger(__name__).warning("dumps with drift from the training data: %s", ", ".join(dumps))
         outlet_events[DRIFT].extra = {"dumps": dumps}
 
     find_model >> score >> report_drift()
