@@ -3,6 +3,7 @@
     python -m benchmarks.ingest throughput --megabytes 1000  # against Spark and Polars, local files and HDFS
     python -m benchmarks.ingest increment --rows 1000000     # 10,000 tweets into an empty and a large log
     python -m benchmarks.ingest hard                         # for example gzip of 2 GiB, CR line ends
+    python -m benchmarks.ingest many --dumps 200,400         # small dumps at once
 
 deploy.common.sample_dump generates the dumps in a temporary folder (TMPDIR). The output is Markdown. Each
 contender runs in a separate process with two cores. Throughput is that of the faster of two runs. The time
@@ -19,7 +20,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from benchmarks.ingest_rivals import run_rival
@@ -48,6 +51,9 @@ def arg_parser() -> argparse.ArgumentParser:
     increment.add_argument("--rows", type=int, default=1_000_000)
     hard = commands.add_parser("hard", help="seconds and memory for hard dumps, at two sizes")
     hard.add_argument("--megabytes", type=int, default=128, help="the smaller size")
+    many = commands.add_parser("many", help="seconds per dump, for numbers of small dumps")
+    many.add_argument("--dumps", default="200,400")
+    many.add_argument("--hdfs", action="store_true", help="in a temporary HDFS instead of local files")
     return parser
 
 
@@ -204,6 +210,24 @@ def measure_increment(folder: Path, rows: int) -> None:
         print(f"| {known_tweets:,} | {empty} | {full} | {ratio:.2f} x |", flush=True)
 
 
+def measure_many(folder: Path, numbers: str, in_hdfs: bool) -> None:
+    print("| dumps at once | s | ms per dump | CPU ms per dump | peak memory, MB |\n|---|---|---|---|---|")
+    with throwaway_hdfs(folder / "hdfs") if in_hdfs else nullcontext((str(folder), None)) as (store, client):
+        for dumps in map(int, numbers.split(",")):
+            delivered = folder / f"many{dumps}/delivered"
+            delivered.mkdir(parents=True)
+            for dump in range(dumps):
+                rows = [f"T{dump}N{row},text {row} of dump {dump},{row % 3 - 1}.0,1.0" for row in range(20)]
+                moment = datetime(2026, 11, 1, tzinfo=UTC) + timedelta(seconds=dump)
+                content = "\n".join(["tweet_id,safe_text,label,agreement", *rows, ""])
+                (delivered / f"{moment:%Y%m%dT%H%M%S}.000Z-{dump:05}.csv").write_text(content)
+            if client is not None:
+                client.upload(f"/many{dumps}/delivered", str(delivered), n_threads=8)
+            loaded = load_dumps(f"{store}/many{dumps}")
+            each, cpu = (1000 * seconds / dumps for seconds in (loaded.seconds, loaded.cpu_seconds))
+            print(f"| {dumps} | {loaded.seconds:.1f} | {each:.0f} | {cpu:.0f} | {loaded.memory_mb:.0f} |")
+
+
 def hard_dumps(content: Path, folder: Path) -> Iterator[tuple[str, Path]]:
     """Yield name and path of dumps that are slow to parse, one after the other in the same file."""
     header, _, records = content.read_bytes().partition(b"\n")
@@ -264,6 +288,8 @@ def main() -> None:
             measure_throughput(Path(folder), options.megabytes)
         elif options.command == "increment":
             measure_increment(Path(folder), options.rows)
+        elif options.command == "many":
+            measure_many(Path(folder), options.dumps, options.hdfs)
         else:
             measure_hard(Path(folder), options.megabytes)
 

@@ -3,8 +3,8 @@
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any
@@ -20,8 +20,9 @@ from loading.files import Delivery, DumpFiles
 from loading.formats.dump_bytes import HashedDump
 from loading.mapping.model import GivenMapping
 from loading.tables import commits, dumps
-from loading.tables.dumps import Row, date_delivery
+from loading.tables.dumps import DumpRows, Row, date_delivery
 from loading.tables.erasures import count_erased, is_erased_dump
+from loading.tables.logged_ids import LoggedIds
 from loading.tables.mappings import recall_mapping, remember_mapping
 from loading.tables.queries import compare_with_earlier, read_delivery_time
 from loading.tables.schemas import TIMESTAMP, Tables, create_table
@@ -58,6 +59,7 @@ class Loader:
         answer: a mapping that the user of this run gave. It applies to the delivery with its source.
         reopens: a content in one of these states is processed again. By default these are the outcomes that
             may change. The decisions of users (rejected, retracted) stay until a user reopens the dump.
+        dump_rows, logged_ids: what was read from tables for earlier dumps of the batch.
     """
 
     tables: Tables
@@ -68,6 +70,8 @@ class Loader:
     limits: Limits | None = None
     answer: Answer | None = None
     reopens: tuple[str, ...] = (REFUSED, FAILED)
+    dump_rows: DumpRows = field(default_factory=DumpRows, compare=False)
+    logged_ids: LoggedIds = field(default_factory=LoggedIds, compare=False)
 
     def process(self, delivery: Delivery, reason: str | None = None) -> Row:
         """Load, hold or refuse a delivered dump, then move its file to `raw`. Return its row in `dumps`.
@@ -85,7 +89,7 @@ class Loader:
             InputError: the mapping names a column that the dump does not have.
         """
         with self.validate(delivery.path, delivery.source) as dump:
-            rows = dumps.read_dumps(self.tables)
+            rows = self.dump_rows.read(self.tables)
             row = rows.get(dump.sha256)
             dated = date_delivery(delivery, row, datetime.now(UTC))
             reopens = (HELD, *self.reopens) if self._applies(delivery.source) else self.reopens
@@ -108,7 +112,7 @@ class Loader:
         except OSError:
             name = PurePosixPath(delivery.path).name
             sha256, size = hashlib.sha256(name.encode()).hexdigest(), self.files.size_bytes(delivery.path)
-        dated = date_delivery(delivery, dumps.read_dumps(self.tables).get(sha256), datetime.now(UTC))
+        dated = date_delivery(delivery, self.dump_rows.read(self.tables).get(sha256), datetime.now(UTC))
         row = dumps.failed_row(sha256, dated, size, reason, self.run_id)
         row = dumps.upsert_dump(self.tables, row, replaces=self.reopens)
         is_erased = is_erased_dump(self.tables.erasures, sha256)
@@ -125,18 +129,11 @@ class Loader:
     def _applies(self, source: str) -> bool:
         return self.answer is not None and self.answer.source == source
 
-    @contextmanager
-    def validate(self, path: str, source: str) -> Iterator[ValidatedDump]:
+    def validate(self, path: str, source: str) -> AbstractContextManager[ValidatedDump]:
         """Read and validate a dump. Its records are on the local disk until the context ends."""
         given = self.answer.mapping if self.answer and self._applies(source) else None
-        with validate_dump(
-            lambda: self.files.open(path),
-            given,
-            self.limits,
-            self.recall,
-            self.progress(source, self.files.size_bytes(path)),
-        ) as dump:
-            yield dump
+        progress = self.progress(source, self.files.size_bytes(path))
+        return validate_dump(lambda: self.files.open(path), given, self.limits, self.recall, progress)
 
     def recall(self, header: Sequence[str]) -> GivenMapping | None:
         """Return the mapping that a user gave earlier for a header."""
@@ -257,9 +254,9 @@ class Loader:
         delivered_at = delivery.delivered_at
         if self.is_logged(dump.sha256):
             delivered_at = read_delivery_time(self.tables, dump.sha256) or delivered_at
-        known, changed = compare_with_earlier(
-            self.tables, dump.sorted_id_hashes, dump.tweets, delivered_at, dump.sha256
-        )
+        known, changed, ids = 0, 0, dump.sorted_id_hashes
+        if self.logged_ids.may_contain(self.tables.tweets_raw, ids):
+            known, changed = compare_with_earlier(self.tables, ids, dump.tweets, delivered_at, dump.sha256)
         return {"delivered_at": delivered_at, "known": known, "changed_texts": changed}
 
     def is_logged(self, sha256: str) -> bool:

@@ -13,7 +13,7 @@ from contracts.tables import DUMPS, FAILED, MAX_CLOCK_DIFFERENCE
 from loading.files import Delivery
 from loading.tables.commits import commit_files, next_transaction
 from loading.tables.conflicts import retry_on_conflict
-from loading.tables.parquet_files import write_file
+from loading.tables.parquet_files import read_added_files, write_file
 from loading.tables.queries import query
 from loading.tables.schemas import Tables, arrow_schema, create_table
 
@@ -29,9 +29,41 @@ def read_dumps(tables: Tables) -> dict[str, Row]:
     return read_rows(DeltaTable(tables.dumps)) if DeltaTable.is_deltatable(tables.dumps) else {}
 
 
-def read_rows(table: DeltaTable) -> dict[str, Row]:
-    """Return the rows of an open version of `dumps` by hash."""
-    return {row["dump_sha256"]: row for row in query(table, "SELECT * FROM t").read_all().to_pylist()}
+def read_rows(table: DeltaTable, sha256: str | None = None) -> dict[str, Row]:
+    """Return the rows of an open version of `dumps` by hash: all, or that of a dump.
+
+    For one dump, only the files are opened whose statistics contain its hash.
+    """
+    condition = f" WHERE dump_sha256 = '{sha256}'" if sha256 else ""
+    rows = query(table, f"SELECT * FROM t{condition}").read_all().to_pylist()  # noqa: S608 (a hash)
+    return {row["dump_sha256"]: row for row in rows}
+
+
+class DumpRows:
+    """The rows of `dumps` by hash, kept while a batch of dumps is loaded.
+
+    Each new dump adds a file with one row. Each file is read once, unless files were removed.
+    """
+
+    def __init__(self) -> None:
+        self._files: frozenset[str] = frozenset()
+        self._table: DeltaTable | None = None
+        self._rows: dict[str, Row] = {}
+
+    def read(self, tables: Tables) -> dict[str, Row]:
+        """Return the rows of the latest version, none if the table does not exist."""
+        if self._table is not None:
+            self._table.update_incremental()
+        elif DeltaTable.is_deltatable(tables.dumps):
+            self._table = DeltaTable(tables.dumps)
+        else:
+            return {}
+        self._files, added = read_added_files(self._table, self._files)
+        if added is None:
+            self._rows = read_rows(self._table)
+        else:
+            self._rows |= {row["dump_sha256"]: row for row in added.to_pylist()}
+        return self._rows
 
 
 def upsert_dump(tables: Tables, row: Mapping[str, Any], *, replaces: tuple[str, ...]) -> Row:
@@ -41,7 +73,7 @@ def upsert_dump(tables: Tables, row: Mapping[str, Any], *, replaces: tuple[str, 
 
     def attempt() -> Row:
         table = DeltaTable(tables.dumps)
-        current = read_rows(table).get(sha256)
+        current = read_rows(table, sha256).get(sha256)
         if current and current["state"] not in replaces:
             return current
         new = {**row, "ingested_at": datetime.now(UTC)}

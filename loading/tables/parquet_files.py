@@ -4,13 +4,14 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import chain, islice
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from deltalake import DeltaTable
 from deltalake.fs import DeltaStorageHandler
 from deltalake.transaction import AddAction, RemoveAction
 from pyarrow.fs import PyFileSystem
@@ -95,6 +96,31 @@ def write_file(
         "nullCount": dict.fromkeys(bounds, 0),
     }
     return AddAction(name, info.size, {}, int(time.time() * 1000), True, json.dumps(stats))
+
+
+def read_added_files(
+    table: DeltaTable, known: Collection[str], columns: list[str] | None = None
+) -> tuple[frozenset[str], pa.Table | None]:
+    """Return the names of the files of a table, and the rows of those that are not known.
+
+    The rows are None if a known file was removed, or no file is known: then all rows must be read, for which
+    a query is faster.
+
+    Args:
+        table: a version of a table. This package has written the files that are added to it.
+        known: names of files that were read before.
+        columns: columns to read. None: all.
+    """
+    files = frozenset(pa.table(table.get_add_actions())["path"].to_pylist())
+    if not known or not files.issuperset(known):
+        return files, None
+    stored = PyFileSystem(DeltaStorageHandler(table.table_uri))
+    schema = pa.schema(table.schema().to_arrow())
+    schema = schema if columns is None else pa.schema([schema.field(name) for name in columns])
+    added = [
+        pq.read_table(name, columns=columns, filesystem=stored) for name in sorted(files.difference(known))
+    ]
+    return files, pa.concat_tables(added) if added else schema.empty_table()
 
 
 def format_for_stats(moment: datetime) -> str:
