@@ -13,7 +13,7 @@ from contracts.labels import CLASS_NAMES
 from contracts.tables import DUMPS, ERASED, FAILED, HELD, LOADED, QUARANTINE, REFUSED, REJECTED, RETRACTED
 from contracts.untrusted_text import spreadsheet_cell
 from vaxpulse_airflow.pages.access import may_see
-from vaxpulse_airflow.pages.data.tables import Row, Tables, read_rows, sql_text
+from vaxpulse_airflow.pages.data.tables import OpenTable, Row, Tables, sql_text
 from vaxpulse_airflow.pages.rendering import render
 
 DAG_ID = "ingest_tweets"
@@ -32,21 +32,20 @@ router = APIRouter(prefix="/dumps", dependencies=[may_see(DAG_ID)])
 
 def list_dumps(tables: Tables) -> list[Row]:
     """Return all rows of `dumps`, the latest delivery first."""
-    sql = "SELECT * FROM t ORDER BY delivered_at DESC, dump_sha256"
-    return tables.query(DUMPS, sql)
+
+    def sort(_: OpenTable) -> list[Row]:
+        by_hash = sorted(tables.read_all(DUMPS), key=lambda dump: dump["dump_sha256"])
+        return sorted(by_hash, key=lambda dump: dump["delivered_at"], reverse=True)
+
+    found: list[Row] = tables.cached(DUMPS, "latest first", sort, [])
+    return found
 
 
 def find_dump(tables: Tables, sha256: str) -> Row:
     """Return a row of `dumps`. Raise HTTPException 404 if there is none."""
-    by_hash = tables.cached(
-        DUMPS,
-        "by hash",
-        lambda opened: {row["dump_sha256"]: row for row in read_rows(opened, "SELECT * FROM t")},
-        {},
-    )
-    if sha256 not in by_hash:
+    found = next((dump for dump in list_dumps(tables) if dump["dump_sha256"] == sha256), None)
+    if found is None:
         raise HTTPException(404)
-    found: Row = by_hash[sha256]
     return found
 
 

@@ -1,13 +1,16 @@
 """Page *Bring a dump*. The inspection runs as in a deployment, in a process of its own."""
 
+import asyncio
 import os
 import re
+import tracemalloc
 from pathlib import Path
 
 import pytest
+from airflow.api_fastapi.core_api.security import get_user
 
 from contracts.hdfs_paths import UPLOADS
-from tests.plugins.pages.platform import HOSTILE, User
+from tests.plugins.pages.platform import HOSTILE, FolderListingHdfs, User
 from vaxpulse_airflow.landing import uploaded_name
 from vaxpulse_airflow.pages.access import form_token
 from vaxpulse_airflow.pages.data import uploads
@@ -167,3 +170,68 @@ def test_inspection_that_fails_is_not_shown_as_running(deliverer, monkeypatch):
     page = deliverer.get(send(deliverer, CSV).headers["location"]).text
     assert "could not be inspected" in page
     assert "is being inspected" not in page
+
+
+class DiscardingHdfs(FolderListingHdfs):
+    """Remembers only the sizes of files."""
+
+    def __init__(self):
+        super().__init__()
+        self.sizes = {}
+
+    def write(self, path, data):
+        self.put(path, b"")
+        self.sizes[path] = sum(map(len, data))
+
+    def rename(self, source, destination):
+        super().rename(source, destination)
+        self.sizes[destination] = self.sizes.pop(source)
+
+    def status(self, path, strict=True):
+        status = super().status(path, strict)
+        return status and status | {"length": self.sizes.get(path, 0)}
+
+
+def test_memory_of_the_server_does_not_depend_on_the_size_of_an_upload(app, permissions):
+    """TestClient has the whole body in memory, so the application is called directly."""
+    blocks, block = 64, b"x" * (1 << 20)
+    hdfs = DiscardingHdfs()
+    app.state.uploads = uploads.Uploads(lambda: hdfs, run=lambda *_: None)
+    app.dependency_overrides[get_user] = lambda: User("analyst")
+    permissions.changeable.add("ingest_tweets")
+    head = (
+        f'--b\r\nContent-Disposition: form-data; name="token"\r\n\r\n{form_token(User("analyst"))}\r\n'
+        '--b\r\nContent-Disposition: form-data; name="file"; filename="june.csv"\r\n\r\n'
+    ).encode()
+    end = b"\r\n--b--\r\n"
+    headers = {
+        b"host": b"test",
+        b"content-type": b"multipart/form-data; boundary=b",
+        b"content-length": str(len(head) + blocks * len(block) + len(end)).encode(),
+    }
+    scope = {"type": "http", "method": "POST", "path": "/bring/file", "query_string": b"", "scheme": "http"}
+    scope |= {
+        "headers": list(headers.items()),
+        "server": ("test", 80),
+        "root_path": "",
+        "http_version": "1.1",
+    }
+    messages = iter([head, *[block] * blocks, end])
+    answers = []
+
+    async def receive():
+        body = next(messages, None)
+        if body is None:
+            return {"type": "http.disconnect"}
+        return {"type": "http.request", "body": body, "more_body": body is not end}
+
+    async def send(message):
+        answers.append(message)
+
+    tracemalloc.start()
+    asyncio.run(app(scope, receive, send))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert answers[0]["status"] == 303
+    assert blocks * len(block) in hdfs.sizes.values()
+    assert peak < 24 << 20

@@ -6,6 +6,7 @@ import json
 import re
 from datetime import timedelta
 
+import pyarrow.parquet as pq
 import pytest
 
 from tests.plugins.pages.platform import HOSTILE, MORNING, dump, sha256_of
@@ -167,3 +168,30 @@ def test_download_contains_the_records_that_the_page_finds(browser, platform):
     platform.add_records(sha256_of("june.csv"), *(f"record {number}." for number in range(1000)))
     assert len(browser.get(f"{ADDRESS}/quarantine.csv").text.splitlines()) == 1001
     assert len(browser.get(f"{ADDRESS}/quarantine.csv?q=record 99").text.splitlines()) == 12
+
+
+def test_files_of_the_table_are_read_once(browser, platform, monkeypatch):
+    monkeypatch.setattr("vaxpulse_airflow.pages.data.tables.CACHE_SECONDS", -1.0)
+    platform.add_dumps(dump("june.csv"))
+    assert "1 in total" in browser.get("/dumps").text
+    [path] = platform.folder.glob("dumps/*.parquet")
+    path.unlink()  # reading it again would fail
+    platform.add_dumps(dump("july.csv"))
+    # Also if the table is opened again, as after REOPEN_SECONDS.
+    for seconds in (300.0, -1.0):
+        monkeypatch.setattr("vaxpulse_airflow.pages.data.tables.REOPEN_SECONDS", seconds)
+        page = browser.get("/dumps").text
+        assert "june.csv" in page
+        assert "july.csv" in page
+
+
+def test_files_of_earlier_versions_and_of_spark_have_the_same_rows(browser, platform):
+    """A file lacks columns that are newer, or has the timestamps of Spark."""
+    platform.add_dumps(dump("june.csv"))
+    [path] = platform.folder.glob("dumps/*.parquet")
+    stored = pq.read_table(path)
+    pq.write_table(stored.drop_columns(["notes", "reason"]), path, use_deprecated_int96_timestamps=True)
+    page = browser.get("/dumps").text
+    assert "june.csv" in page
+    assert "2026-11-24 08:30" in page
+    assert browser.get(f"/dumps/{sha256_of('june.csv')}").status_code == 200

@@ -4,10 +4,14 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pyarrow
 from deltalake import DeltaTable, QueryBuilder
+from deltalake.fs import DeltaStorageHandler
+from pyarrow import parquet
+from pyarrow.fs import PyFileSystem
 
 from contracts import hdfs_paths
 from contracts.tables import Table
@@ -16,6 +20,7 @@ CACHE_SECONDS = 5.0
 # A restored table may have an earlier version, which an update of the opened table does not find.
 REOPEN_SECONDS = 300.0
 MAX_RESULTS = 200  # per table
+READING_THREADS = 8  # opening a file in HDFS is mostly waiting
 
 Row = dict[str, Any]
 
@@ -47,6 +52,7 @@ class Tables:
     def __init__(self, locate: Callable[[Table], str]) -> None:
         self._locate = locate
         self._tables: dict[str, OpenTable] = {}
+        self._files: dict[str, dict[str, list[Row]]] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
 
@@ -68,6 +74,25 @@ class Tables:
     def query(self, table: Table, sql: str) -> list[Row]:
         """Return the rows of an SQL query on a table with the name `t`. A missing table has no rows."""
         return self.cached(table, sql, lambda opened: list(read_rows(opened, sql)), [])
+
+    def read_all(self, table: Table) -> list[Row]:
+        """Return all rows of a small table. A missing table has none.
+
+        A query would read all files again after each change; a file never changes, so that here each one is
+        read once. `dumps` has a file for each new dump until maintain_tables merges them.
+        """
+        return self.cached(table, "all rows", lambda opened: self._read_files(table, opened.delta), [])
+
+    def _read_files(self, table: Table, delta: DeltaTable) -> list[Row]:
+        names = pyarrow.table(delta.get_add_actions())["path"].to_pylist()
+        known = self._files.get(table.name, {})
+        new = [name for name in names if name not in known]
+        stored = PyFileSystem(DeltaStorageHandler(delta.table_uri))
+        schema = pyarrow.schema(delta.schema().to_arrow())
+        with ThreadPoolExecutor(READING_THREADS) as threads:
+            read = dict(zip(new, threads.map(lambda name: read_file(stored, name, schema), new), strict=True))
+        self._files[table.name] = {name: read[name] if name in read else known[name] for name in names}
+        return [row for rows in self._files[table.name].values() for row in rows]
 
     def cached(self, table: Table, key: Any, compute: Callable[[OpenTable], Any], missing: Any) -> Any:
         """Return a result for the current version of a table. It is computed once per version and key.
@@ -102,6 +127,15 @@ def read_rows(opened: OpenTable, sql: str) -> Iterator[Row]:
     batches = QueryBuilder().register("t", opened.delta).execute(sql)
     for batch in pyarrow.RecordBatchReader.from_stream(batches):
         yield from batch.to_pylist()
+
+
+def read_file(stored: PyFileSystem, name: str, schema: pyarrow.Schema) -> list[Row]:
+    """Return the rows of a file. Columns that are newer than the file are null."""
+    # Spark writes timestamps as INT96, which has nanoseconds and no zone.
+    rows = parquet.read_table(name, filesystem=stored, coerce_int96_timestamp_unit="us")
+    present = pyarrow.schema([field for field in schema if field.name in rows.column_names])
+    missing = dict.fromkeys(schema.names)
+    return [missing | row for row in rows.select(present.names).cast(present).to_pylist()]
 
 
 def sql_text(value: str) -> str:
