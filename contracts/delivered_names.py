@@ -6,11 +6,15 @@ are not UTF-8.
 """
 
 import re
+from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 from urllib.parse import quote, unquote
 
 # deploy/conf/hadoop/hdfs-site.xml allows 1024 bytes. One is for the dot of a hidden name.
 MAX_LENGTH = 1023
+HASH_DIGITS_SHOWN = 12  # of a dump's SHA-256, in names
 _NAME = re.compile(r"(\d{8}T\d{6}\.\d{3})Z-([\w.~%-]+)", re.ASCII)
 
 
@@ -64,3 +68,20 @@ def show_source(source: str) -> str:
     ('june\\t2.csv', 'invoice\\u202egpj.csv', '\\udcff.csv')
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in source)
+
+
+def name_dumps(sources: Mapping[str, str]) -> dict[str, str]:
+    """Return a distinct name for each dump: the name of its file. Daily files may have the same name.
+
+    Args:
+        sources: source of each dump by its SHA-256.
+
+    >>> name_dumps({"a" * 64: "11/daily.csv", "b" * 64: "12/daily.csv", "c" * 64: "june.csv"}).values()
+    dict_values(['daily.csv (aaaaaaaaaaaa)', 'daily.csv (bbbbbbbbbbbb)', 'june.csv'])
+    """
+    names = {sha256: PurePosixPath(source).name for sha256, source in sources.items()}
+    frequency = Counter(names.values())
+    return {
+        sha256: name if frequency[name] == 1 else f"{name} ({sha256[:HASH_DIGITS_SHOWN]})"
+        for sha256, name in names.items()
+    }

@@ -2,9 +2,9 @@
 
 **What.** Deletes tweets by their ids, or all tweets of a dump. They are deleted from all tables with their
 history, and from the files in `raw/`. Reports and exports since the first delivery are deleted in HDFS and
-MLflow. Files that users have uploaded for inspection are deleted too. The log of `summarise` has the result.
-It lists the models that were trained on these dumps, and what remains. A later dump that contains an erased
-tweet is held. The content of an erased dump is not stored again.
+MLflow. `score_tweets` then writes another report. Files that users have uploaded for inspection are deleted
+too. The log of `summarise` has the result. It lists the models that were trained on these dumps, and what
+remains. A later dump with an erased tweet is held. The content of an erased dump is not stored again.
 
 **When.** On *Trigger*, with ids or with the SHA-256 of a dump, and a reason.
 
@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import Param, dag, task
 
 from contracts.hdfs_paths import UPLOADS
@@ -108,7 +109,8 @@ def erase_tweets() -> None:
 
     reports = erase_reports(raw.output)
     results = {"raw": raw.output, "clean": clean.output, "scored": scored.output, "mlflow": mlflow.output}
-    raw >> clean >> scored >> mlflow >> reports >> summarise(results, reports)
+    score = TriggerDagRunOperator(task_id="score", trigger_dag_id="score_tweets")
+    raw >> clean >> scored >> mlflow >> reports >> [summarise(results, reports), score]
 
 
 erase_tweets()

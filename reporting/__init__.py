@@ -1,1 +1,1 @@
-"""Look of all reports: the page template and the style of the figures."""
+"""What all reports share: the page template, the style of the figures, shares with intervals, periods."""

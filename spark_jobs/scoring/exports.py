@@ -12,11 +12,11 @@ from pathlib import PurePosixPath
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from contracts.delivered_names import HASH_DIGITS_SHOWN
 from contracts.texts import FORMULA_START, TEXT_PREFIX
 from spark_jobs.storage import hadoop_files
 
 TO_LABEL = "to-label.csv"
-HASH_DIGITS_SHOWN = 12  # of a dump's SHA-256, in file names
 CSV_OPTIONS = {
     "header": "true",
     # By default Spark escapes quotes with a backslash and trims blanks and tabs.

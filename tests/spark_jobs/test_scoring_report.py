@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from reporting.page import Section, render
+from reporting.shares import Shares
 from spark_jobs.scoring.drift import DISTANCES, FIXED_LIMITS
 from spark_jobs.scoring.insights import opinion_sections
-from spark_jobs.scoring.insights.shares import Shares
 
 
 def shares(labelled: int, predicted: int, *values: float) -> Shares:

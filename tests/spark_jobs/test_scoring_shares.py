@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from spark_jobs.scoring.insights.shares import COUNTS, Shares, estimate_shares, solve
+from reporting.shares import COUNTS, Shares, estimate_shares, solve
 
 CONFUSION = [[60, 30, 10], [20, 160, 20], [10, 30, 160]]
 RATES = np.array(CONFUSION) / np.array(CONFUSION).sum(axis=1, keepdims=True)

@@ -8,9 +8,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from reporting import periods
 from reporting.page import Section, render
-from spark_jobs.scoring.insights import periods, time_sections
-from spark_jobs.scoring.insights.periods import (
+from reporting.periods import (
     Period,
     Timeline,
     build_timeline,
@@ -19,7 +19,8 @@ from spark_jobs.scoring.insights.periods import (
     merge_small,
     second_half,
 )
-from spark_jobs.scoring.insights.shares import COUNTS, Shares, estimate_shares
+from reporting.shares import COUNTS, Shares, estimate_shares
+from spark_jobs.scoring.insights import time_sections
 
 CONFUSION = [[60, 30, 10], [20, 160, 20], [10, 30, 160]]
 RATES = np.array(CONFUSION) / np.array(CONFUSION).sum(axis=1, keepdims=True)

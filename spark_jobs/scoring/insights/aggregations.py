@@ -10,9 +10,9 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from contracts.labels import LABELS, PROBABILITY_COLUMNS
+from contracts.statistics import COUNTS
 from contracts.texts import FORMULA_START
-from spark_jobs.scoring.insights.periods import Period
-from spark_jobs.scoring.insights.shares import COUNTS
+from reporting.periods import Period
 
 # Without `safe_text`, which contains user names. `own_label` is the label of tweets_clean.
 TWEETS = (
@@ -43,11 +43,15 @@ def text_counts(scored: DataFrame, part: Column) -> DataFrame:
     All tweets of a part with the same text_group are one text. Nearly all texts have the same few counts, so
     that the result is small.
     """
+    texts = scored.groupBy(part.alias("part"), "text_group").agg(*label_counts())
+    return texts.groupBy("part", *COUNTS).agg(F.count("*").alias("texts"))
+
+
+def label_counts() -> list[Column]:
+    """Return the aggregations COUNTS."""
     own = [F.count_if(F.col("own_label") == label) for label in LABELS]
     predicted = [F.count_if(F.col("own_label").isNull() & (F.col("label") == label)) for label in LABELS]
-    counts = [count.alias(name) for name, count in zip(COUNTS, own + predicted, strict=True)]
-    texts = scored.groupBy(part.alias("part"), "text_group").agg(*counts)
-    return texts.groupBy("part", *COUNTS).agg(F.count("*").alias("texts"))
+    return [count.alias(name) for name, count in zip(COUNTS, own + predicted, strict=True)]
 
 
 def explode_hashtags(scored: DataFrame) -> DataFrame:

@@ -8,14 +8,9 @@ from contracts.labels import CLASS_NAMES, LABEL_NAMES
 from reporting import charts
 from reporting.figures import draw_picture
 from reporting.page import Section, Table, format_share
+from reporting.shares import SHARES_TEXT, Shares
 from spark_jobs.scoring.drift import DISTANCES, FIXED_LIMITS, MIN_LIMIT, MIN_TWEETS
-from spark_jobs.scoring.insights.shares import Shares
 
-SHARES_TEXT = (
-    "The 95 % interval includes the sampling of texts, where copies of a text are one observation, and the "
-    "uncertainty of the error rates. The shares are correct if the model has the same error rates on the "
-    "tweets without a label. Unadjusted: shares if each predicted label counts as it is."
-)
 # Columns of `shares_row` after the name.
 SHARES_HEADER = ("tweets", "labelled", "predicted", *CLASS_NAMES, "unadjusted")
 MAX_DUMPS_DRAWN = 50

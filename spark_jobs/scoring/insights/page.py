@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
@@ -11,19 +10,16 @@ from delta.tables import DeltaTable
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from contracts.delivered_names import HASH_DIGITS_SHOWN, name_dumps
 from contracts.statistics import MIN_ROWS_FOR_STATISTICS
 from contracts.tables import DRIFT
 from reporting.page import Section, render
-from spark_jobs.scoring.exports import (
-    HASH_DIGITS_SHOWN,
-    TO_LABEL,
-    format_tweets_to_label,
-    write_exports,
-)
+from reporting.periods import Period, Timeline, build_timeline, group_days, second_half
+from reporting.shares import Shares, estimate_shares
+from spark_jobs.scoring.exports import TO_LABEL, format_tweets_to_label, write_exports
 from spark_jobs.scoring.increments import is_model
 from spark_jobs.scoring.insights import aggregations, opinion_sections, time_sections
-from spark_jobs.scoring.insights.periods import Period, Timeline, build_timeline, group_days, second_half
-from spark_jobs.scoring.insights.shares import Shares, estimate_shares
+from spark_jobs.scoring.insights.sentiment_counts import add_delivery_day, write_counts
 from spark_jobs.scoring.scorable_model import ScorableModel
 from spark_jobs.storage.publishing import log_to_mlflow, report_files, write_files
 from spark_jobs.storage.schemas import add_missing_columns
@@ -90,6 +86,7 @@ def publish(
         ),
         places.report,
     )
+    write_counts(scored, days_of_delivery, confusion, places.report)
     texts = aggregations.distinct_texts(scored).persist()
     ranked = {
         ranking: [row.asDict() for row in aggregations.extremes(texts, ranking, TEXTS_SHOWN).collect()]
@@ -153,10 +150,7 @@ def sections_over_time(
     dated = scored.withColumn("day", F.to_date("created_at"))
     days = count_days(dated)
     if not days:
-        delivered = scored.sparkSession.createDataFrame(
-            list(deliveries.items()), "dump_sha256 string, day date"
-        )
-        dated = scored.join(F.broadcast(delivered), "dump_sha256", how="inner")
+        dated = add_delivery_day(scored, deliveries)
         periods = group_days(count_days(dated), "day")
         shares = shares_by_period(dated, periods, confusion)
         return [time_sections.delivery_section(Timeline("day", periods, periods), shares)]
@@ -199,15 +193,8 @@ def read_deliveries(spark: SparkSession, dumps_uri: str) -> dict[str, tuple[str,
         .orderBy("delivered_at")
         .collect()
     )
-    names = [PurePosixPath(row.source).name for row in dumps]
-    # Daily files may have the same name.
-    return {
-        row.dump_sha256: (
-            name if names.count(name) == 1 else f"{name} ({row.dump_sha256[:HASH_DIGITS_SHOWN]})",
-            row.delivered_at.date(),
-        )
-        for row, name in zip(dumps, names, strict=True)
-    }
+    names = name_dumps({row.dump_sha256: row.source for row in dumps})
+    return {row.dump_sha256: (names[row.dump_sha256], row.delivered_at.date()) for row in dumps}
 
 
 def compare_champions(

@@ -12,9 +12,9 @@ from contracts.statistics import MIN_ROWS_FOR_STATISTICS
 from reporting import charts
 from reporting.figures import draw_picture
 from reporting.page import Section, Table, format_share
+from reporting.periods import Timeline
+from reporting.shares import Shares
 from spark_jobs.scoring.insights.opinion_sections import SHARES_HEADER, format_intervals, shares_row
-from spark_jobs.scoring.insights.periods import Timeline
-from spark_jobs.scoring.insights.shares import Shares
 
 TITLE = "Over time"
 TRENDS_TITLE = "Hashtags that rise and fall"

@@ -14,7 +14,7 @@ def addresses(app):
         "dag_id": "score_tweets",
         "run_id": "manual__1",
         "upload_id": "0" * 32,
-        "by": "time",
+        "by": "day",
         "kind": "csv",
     }
     return [

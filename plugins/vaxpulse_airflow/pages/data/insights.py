@@ -4,16 +4,18 @@ import re
 from dataclasses import dataclass
 
 from contracts.labels import CLASS_NAMES
+from contracts.statistics import SENTIMENT_FILE
 from vaxpulse_airflow.pages.charts import Chart, Interval, line_chart
 from vaxpulse_airflow.pages.data.report_files import Content, ReportFile, Reports, Table
+from vaxpulse_airflow.pages.data.sentiment_counts import SentimentCounts
 
 DAG_ID = "score_tweets"
 # Titles of sections of the report.
-OPINIONS, OVER_TIME, HASHTAGS = "Opinions", "Over time", "Hashtags"
+OPINIONS, OVER_TIME = "Opinions", "Over time"
 EXAMPLES = ("Most negative tweets", "Most positive tweets", "Most uncertain tweets")
 EXAMPLE_ID = "id of a copy"  # column of these sections, which reports of version 0.2.0 lack
 SHARE = re.compile(r"([\d.]+) % \(([\d.]+)–([\d.]+)\)")
-NO_SHARE = Interval(0.0, 0.0, 0.0)
+MAX_COUNTS_BYTES = 256 << 20
 MODEL = re.compile(r"(?P<name>.+) version (?P<version>\S+)")
 
 
@@ -22,7 +24,7 @@ class ShareRow:
     """Shares of the labels in some tweets, in percent with 95 % intervals.
 
     Attributes:
-        name: the tweets: a period, a hashtag, a dump, or `all`.
+        name: the tweets: a period, a dump, or `all`.
         tweets: number of tweets.
         labelled: tweets that count with their own label.
         predicted: tweets that count with the model's label.
@@ -34,18 +36,6 @@ class ShareRow:
     labelled: int
     predicted: int
     shares: tuple[Interval, ...]
-
-    def as_record(self) -> dict[str, str | int | float]:
-        """Return the row for a download."""
-        record: dict[str, str | int | float] = {
-            "name": self.name,
-            "tweets": self.tweets,
-            "labelled": self.labelled,
-            "predicted": self.predicted,
-        }
-        for name, share in zip(CLASS_NAMES, self.shares, strict=True):
-            record |= {name: share.value, f"{name}_low": share.low, f"{name}_high": share.high}
-        return record
 
 
 @dataclass(frozen=True)
@@ -80,6 +70,11 @@ def read_insights(reports: Reports) -> Insights | None:
         return None
     report, content = latest
     return Insights(report, content, content.facts.get("Champion", ""))
+
+
+def read_counts(reports: Reports, report: ReportFile) -> SentimentCounts | None:
+    """Return the counts in a report, or None if the job of an earlier version has written it."""
+    return reports.parse_file(report, SENTIMENT_FILE, SentimentCounts, MAX_COUNTS_BYTES)
 
 
 def read_rows(table: Table) -> list[ShareRow]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from html.parser import HTMLParser
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from contracts.hdfs_paths import REPORTS
@@ -19,6 +19,8 @@ LIST_SECONDS = 15.0
 MAX_PARSED = 100
 MAX_FILE_BYTES = 32 << 20
 MAX_TRIED = 5  # the latest reports may be incomplete
+
+Parsed = TypeVar("Parsed")
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ class Reports:
         self._lock = threading.Lock()
         self._listed: tuple[float, list[ReportFile]] = (-LIST_SECONDS, [])
         self._parsed: dict[ReportFile, Content | None] = {}
+        self._file_lock = threading.Lock()
+        self._files: dict[str, tuple[ReportFile, Any]] = {}
 
     def find_all(self) -> list[ReportFile]:
         """Return the reports of all DAGs, the latest first."""
@@ -88,7 +92,9 @@ class Reports:
             folder = f"{REPORTS}/{report.dag_id}/{report.run}"
             page = read_file(client, f"{folder}/report.html")
             figures = read_file(client, f"{folder}/figures.json")
-            content = parse_page(page.decode()) if page else None
+            # With figures.json only the facts at the head are needed: to parse all of a page takes a second.
+            head = page.partition(b"<h2")[0] if page and figures else page
+            content = parse_page(head.decode()) if head else None
             if content and figures:
                 add_figures(content, json.loads(figures))
             if content is None:
@@ -97,6 +103,20 @@ class Reports:
                 self._parsed.clear()
             self._parsed[report] = content
         return self._parsed[report]
+
+    def parse_file(
+        self, report: ReportFile, name: str, parse: Callable[[bytes], Parsed], max_bytes: int
+    ) -> Parsed | None:
+        """Return a parsed file of a report, or None if it has none. The last one of each name is kept."""
+        with self._file_lock:  # otherwise two requests would parse it at once
+            if name not in self._files or self._files[name][0] != report:
+                folder = f"{REPORTS}/{report.dag_id}/{report.run}"
+                content = read_file(self._connect(), f"{folder}/{name}", max_bytes)
+                if content is None:
+                    return None
+                self._files[name] = (report, parse(content))
+            found: Parsed = self._files[name][1]
+            return found
 
     def _find(self) -> list[ReportFile]:
         client = self._connect()
@@ -111,10 +131,10 @@ class Reports:
         ]
 
 
-def read_file(client: Any, path: str) -> bytes | None:
+def read_file(client: Any, path: str, max_bytes: int = MAX_FILE_BYTES) -> bytes | None:
     """Return the content of a file of a report, or None if it does not exist or is too large."""
     status = find_status(client, path)
-    if status is None or status["length"] > MAX_FILE_BYTES:
+    if status is None or status["length"] > max_bytes:
         return None
     with client.read(path) as file:
         return b"".join(iter(partial(file.read, BLOCK_BYTES), b""))

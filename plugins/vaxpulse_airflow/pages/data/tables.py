@@ -132,7 +132,8 @@ def read_rows(opened: OpenTable, sql: str) -> Iterator[Row]:
 def read_file(stored: PyFileSystem, name: str, schema: pyarrow.Schema) -> list[Row]:
     """Return the rows of a file. Columns that are newer than the file are null."""
     # Spark writes timestamps as INT96, which has nanoseconds and no zone.
-    rows = parquet.read_table(name, filesystem=stored, coerce_int96_timestamp_unit="us")
+    with stored.open_input_file(name) as file:  # `read_table` takes ten times as long for a small file
+        rows = parquet.ParquetFile(file, coerce_int96_timestamp_unit="us").read()
     present = pyarrow.schema([field for field in schema if field.name in rows.column_names])
     missing = dict.fromkeys(schema.names)
     return [missing | row for row in rows.select(present.names).cast(present).to_pylist()]

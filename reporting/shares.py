@@ -12,10 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from contracts.labels import CLASS_NAMES
+from contracts.statistics import COUNTS
 
-# Number of tweets by their own label, and of tweets without a label by the predicted label.
-COUNTS = tuple(f"{kind}_{name}" for kind in ("labelled", "predicted") for name in CLASS_NAMES)
+SHARES_TEXT = (
+    "The 95 % interval includes the sampling of texts, where copies of a text are one observation, and the "
+    "uncertainty of the error rates. The shares are correct if the model has the same error rates on the "
+    "tweets without a label. Unadjusted: shares if each predicted label counts as it is."
+)
 RESAMPLES = 1_000
 RESAMPLES_PER_BLOCK = 50  # divides RESAMPLES; bounds the memory
 INTERVAL = (2.5, 97.5)  # percent
@@ -47,7 +50,7 @@ class Shares:
 
 
 def estimate_shares(
-    rows: Iterable[Mapping[str, Any]], confusion: Sequence[Sequence[int]]
+    rows: Iterable[Mapping[str, Any]], confusion: Sequence[Sequence[int]], min_texts: int = 1
 ) -> dict[str, Shares]:
     """Return the shares in each part.
 
@@ -55,8 +58,9 @@ def estimate_shares(
     not independent.
 
     Args:
-        rows: rows of `aggregations.text_counts`.
+        rows: `part`, COUNTS, and the number of `texts` of the part that have these counts.
         confusion: counts on the eval side; rows are true labels, columns predicted ones.
+        min_texts: the interval of a part with fewer texts is NaN.
 
     Raises:
         ValueError: a label does not occur on the eval side.
@@ -77,33 +81,40 @@ def estimate_shares(
     for row in rows:
         parts[row["part"]].append((row["texts"], *(row[name] for name in COUNTS)))
     # Spark returns rows in any order. Sorted, a retry has the same intervals.
-    return {part: estimate(np.array(sorted(found)), rates, resampled_rates) for part, found in parts.items()}
+    return {
+        part: estimate(np.array(sorted(found)), rates, resampled_rates, min_texts)
+        for part, found in parts.items()
+    }
 
 
-def estimate(texts: np.ndarray, rates: np.ndarray, resampled_rates: np.ndarray) -> Shares:
+def estimate(texts: np.ndarray, rates: np.ndarray, resampled_rates: np.ndarray, min_texts: int) -> Shares:
     """Return the shares in one part.
 
     Args:
         texts: (kinds, 1 + 6) number of texts that have the same COUNTS, and these counts.
         rates: (3, 3) rates of the predicted labels for each true label.
         resampled_rates: (RESAMPLES, 3, 3) the same, resampled.
+        min_texts: the interval of fewer texts is NaN.
     """
     number, counts = texts[:, 0], texts[:, 1:]
     total = number @ counts
-    # A bootstrap of texts is equivalent to a multinomial sample of their kinds.
-    random, kinds = np.random.default_rng((SEED, 1)), number / number.sum()
-    resampled = np.concatenate(
-        [
-            random.multinomial(number.sum(), kinds, RESAMPLES_PER_BLOCK) @ counts
-            for _ in range(RESAMPLES // RESAMPLES_PER_BLOCK)
-        ]
-    )
+    interval = np.full((2, 3), np.nan)
+    if number.sum() >= min_texts:
+        # A bootstrap of texts is equivalent to a multinomial sample of their kinds.
+        random, kinds = np.random.default_rng((SEED, 1)), number / number.sum()
+        resampled = np.concatenate(
+            [
+                random.multinomial(number.sum(), kinds, RESAMPLES_PER_BLOCK) @ counts
+                for _ in range(RESAMPLES // RESAMPLES_PER_BLOCK)
+            ]
+        )
+        interval = np.percentile(add_up(resampled, resampled_rates), INTERVAL, axis=0)
     [shares] = add_up(total[np.newaxis], rates[np.newaxis])
     return Shares(
         labelled=int(total[:3].sum()),
         predicted=int(total[3:].sum()),
         shares=shares,
-        interval=np.percentile(add_up(resampled, resampled_rates), INTERVAL, axis=0),
+        interval=interval,
         unadjusted=(total[:3] + total[3:]) / total.sum(),
     )
 
@@ -113,7 +124,8 @@ def add_up(counts: np.ndarray, rates: np.ndarray) -> np.ndarray:
     labelled, predicted = counts[:, :3], counts[:, 3:]
     unlabelled = predicted.sum(axis=1, keepdims=True)
     adjusted: np.ndarray = solve(predicted / np.maximum(unlabelled, 1), rates) * unlabelled
-    return (labelled + adjusted) / counts.sum(axis=1, keepdims=True)
+    shares: np.ndarray = (labelled + adjusted) / counts.sum(axis=1, keepdims=True)
+    return shares
 
 
 def solve(predicted: np.ndarray, rates: np.ndarray) -> np.ndarray:

@@ -1,20 +1,16 @@
-"""Pages *Overview* and *Sentiment*, from a report as `score_tweets` writes it."""
+"""Page *Overview*, from a report as `score_tweets` writes it."""
 
-import csv
-import io
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
-import pyarrow.parquet as pq
-import pytest
 
 from contracts.hdfs_paths import REPORTS
 from contracts.tables import DRIFT
 from reporting.page import Section, Table, render
+from reporting.shares import Shares
 from spark_jobs.scoring.insights.opinion_sections import SHARES_HEADER, shares_row
-from spark_jobs.scoring.insights.shares import Shares
 from spark_jobs.storage.publishing import report_files
-from tests.plugins.pages.platform import HOSTILE, dump
+from tests.plugins.pages.platform import dump
 from tests.plugins.pages.test_reports_and_models import put_comparison
 
 NOW = datetime.now(UTC)
@@ -25,7 +21,7 @@ def shares(tweets, negative):
     return Shares(10, tweets - 10, values, np.array([values - 0.02, values + 0.02]), values)
 
 
-def put_insights(hdfs, *hashtags, example="vaccines work"):
+def put_insights(hdfs, example="vaccines work"):
     """Write a report with the functions of the job."""
     periods = [(f"2026-W{week}", shares(12_345, week / 100)) for week in (40, 41)]
     sections = [
@@ -45,17 +41,6 @@ def put_insights(hdfs, *hashtags, example="vaccines work"):
             "By ISO week.",
             (),
             [Table(("week", *SHARES_HEADER), [shares_row(*period) for period in periods])],
-        ),
-        Section(
-            "Hashtags",
-            "Frequent.",
-            (),
-            [
-                Table(
-                    ("hashtag", *SHARES_HEADER, "mean score"),
-                    [(*shares_row(f"#{name}", shares(50, 0.5)), "+0.1") for name in hashtags],
-                )
-            ],
         ),
         Section(
             "Most negative tweets",
@@ -181,57 +166,3 @@ def test_overview_says_what_was_not_checked(browser, airflow):
     page = browser.get("/overview").text
     assert "Not checked: " in page
     assert "<b>you" not in page
-
-
-def test_sentiment_by_time_has_chart_and_table(browser, hdfs):
-    put_insights(hdfs)
-    page = browser.get("/sentiment").text
-    assert page.count("<circle") == 6
-    assert "2026-W41" in page
-    assert "vaccines work" in page
-    assert '<a href="/lineage?tweet=A_7-b"><bdi>A_7-b</bdi></a>' in page
-
-
-def test_sentiment_is_filtered_by_the_address(browser, hdfs):
-    put_insights(hdfs, "mrna", "flu")
-    page = browser.get("/sentiment?by=hashtag&q=MRNA").text
-    assert "#mrna" in page
-    assert "#flu" not in page
-    assert "0 rows" in browser.get("/sentiment?by=hashtag&min_tweets=51").text
-
-
-def test_sentiment_by_dump_has_no_row_for_all_tweets(browser, hdfs):
-    put_insights(hdfs)
-    page = browser.get("/sentiment?by=dump").text
-    assert "june.csv" in page
-    assert "1 row " in page
-
-
-@pytest.mark.parametrize("kind", ["csv", "parquet"])
-def test_downloads_contain_the_rows_of_the_page(browser, hdfs, kind):
-    put_insights(hdfs, "mrna", "flu")
-    content = browser.get(f"/sentiment/hashtag.{kind}?q=flu").content
-    if kind == "csv":
-        [row] = csv.DictReader(io.StringIO(content.decode()))
-        row = {name: value if name == "name" else float(value) for name, value in row.items()}
-    else:
-        [row] = pq.read_table(io.BytesIO(content)).to_pylist()
-    assert row["name"] == "#flu"
-    assert (row["tweets"], row["negative"], row["negative_low"], row["positive"]) == (50, 50.0, 48.0, 20.0)
-
-
-@pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_hashtags_and_examples_are_harmless(browser, hdfs, text):
-    put_insights(hdfs, text, example=text)
-    for address in ("/sentiment?by=hashtag", "/overview", "/sentiment/hashtag.csv"):
-        page = browser.get(address).text
-        assert "<script" not in page or address.endswith("csv")
-        assert "<img" not in page or address.endswith("csv")
-        assert not {"\u202e", "\x1b", "\0"} & set(page)
-        assert "ann_smith" not in page
-
-
-def test_platform_without_scores_has_an_empty_page(browser):
-    assert "No tweet was scored yet" in browser.get("/sentiment").text
-    assert browser.get("/sentiment/time.csv").status_code == 404
-    assert browser.get("/sentiment/user.csv").status_code == 422
