@@ -30,7 +30,6 @@ from benchmarks.pages import tables as page_tables
 from contracts.hdfs_paths import TABLES
 from contracts.tables import DUMPS, QUARANTINE
 
-REQUESTS = 20
 LIMIT_MS = 500
 TAG, DAYS = "hashtag=hashtag1", "from=2023-03-01&to=2024-02-20"
 PAGES = {
@@ -64,6 +63,7 @@ def arg_parser() -> argparse.ArgumentParser:
     parser.add_argument("--dumps", type=int, default=1_000)
     parser.add_argument("--quarantined", type=int, default=10_000)
     parser.add_argument("--tweets", type=int, default=1_000_000)
+    parser.add_argument("--requests", type=int, default=20)
     return parser
 
 
@@ -161,23 +161,24 @@ class Server:
         )
 
 
-def measure(server: Server, address: str, prepare: Callable[[], None]) -> str:
+def measure(server: Server, address: str, requests: int, prepare: Callable[[], None]) -> str:
     """Return median and maximum of the requests in ms, after `prepare` each."""
     milliseconds = []
-    for _ in range(REQUESTS):
+    for _ in range(requests):
         prepare()
         milliseconds.append(server.seconds(address) * 1000)
     return f"{statistics.median(milliseconds):.0f} | {max(milliseconds):.0f}"
 
 
-def measure_pages(server: Server) -> None:
+def measure_pages(server: Server, requests: int) -> None:
     print(
         "| page | warm, ms | max | changed, ms | max | new server, ms | max |\n|---|---|---|---|---|---|---|"
     )
     for name, address in PAGES.items():
         server.seconds(address)
         cells = [
-            measure(server, address, prepare) for prepare in (lambda: None, server.change, server.restart)
+            measure(server, address, requests, prepare)
+            for prepare in (lambda: None, server.change, server.restart)
         ]
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
@@ -200,9 +201,9 @@ def main() -> None:
         print(
             f"{options.dumps:,} dumps, {options.quarantined:,} invalid records, {options.tweets:,} tweets, "
             f"{CORES} cores, load {os.getloadavg()[0]:.1f}, sentiment.parquet {size / 1e6:.1f} MB. "
-            f"Medians of {REQUESTS} requests, limit {LIMIT_MS} ms\n"
+            f"Medians of {options.requests} requests, limit {LIMIT_MS} ms\n"
         )
-        measure_pages(Server(folder, report))
+        measure_pages(Server(folder, report), options.requests)
 
 
 if __name__ == "__main__":

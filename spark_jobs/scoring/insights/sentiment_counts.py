@@ -33,13 +33,9 @@ def count_labels(dated: DataFrame) -> DataFrame:
             lambda tag: F.struct(F.lit(HASHTAG).alias("kind"), tag.alias("part")),
         ),
     )
-    rows = dated.select(
-        "day",
-        "own_label",
-        "label",
-        F.when(copies > 1, F.xxhash64("text_group")).alias("text_id"),
-        F.explode(parts).alias("of"),
-    )
+    # In one `select`, Spark would explode the tweets before it counts copies.
+    identified = dated.withColumn("text_id", F.when(copies > 1, F.xxhash64("text_group")))
+    rows = identified.select("day", "own_label", "label", "text_id", F.explode(parts).alias("of"))
     counted = rows.groupBy("of.kind", "of.part", "day", "text_id").agg(*label_counts())
     return counted.withColumns({name: F.col(name).cast("int") for name in COUNTS})
 
@@ -63,7 +59,6 @@ def write_counts(
         "confusion": F.lit(json.dumps([list(row) for row in confusion])),
     }
     parts = f"{folder}/.sentiment"
-    # Sorted, the file is about a third as large.
     one_file = counts.withColumns(constants).repartition(1).sortWithinPartitions("kind", "part", "day")
     one_file.write.mode("overwrite").parquet(parts)
     [part] = hadoop_files.glob(scored.sparkSession, f"{parts}/part-*")

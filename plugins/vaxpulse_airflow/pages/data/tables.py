@@ -4,7 +4,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pyarrow
@@ -20,9 +19,11 @@ CACHE_SECONDS = 5.0
 # A restored table may have an earlier version, which an update of the opened table does not find.
 REOPEN_SECONDS = 300.0
 MAX_RESULTS = 200  # per table
-READING_THREADS = 8  # opening a file in HDFS is mostly waiting
+MAX_SINGLE_FILES = 20
 
 Row = dict[str, Any]
+# Files that a query has read, and their rows; the rows of each file that was read later.
+Files = tuple[frozenset[str], list[Row], dict[str, list[Row]]]
 
 
 class OpenTable:
@@ -52,7 +53,7 @@ class Tables:
     def __init__(self, locate: Callable[[Table], str]) -> None:
         self._locate = locate
         self._tables: dict[str, OpenTable] = {}
-        self._files: dict[str, dict[str, list[Row]]] = {}
+        self._files: dict[str, Files] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
 
@@ -73,7 +74,7 @@ class Tables:
 
     def query(self, table: Table, sql: str) -> list[Row]:
         """Return the rows of an SQL query on a table with the name `t`. A missing table has no rows."""
-        return self.cached(table, sql, lambda opened: list(read_rows(opened, sql)), [])
+        return self.cached(table, sql, lambda opened: list(read_rows(opened.delta, sql)), [])
 
     def read_all(self, table: Table) -> list[Row]:
         """Return all rows of a small table. A missing table has none.
@@ -84,15 +85,19 @@ class Tables:
         return self.cached(table, "all rows", lambda opened: self._read_files(table, opened.delta), [])
 
     def _read_files(self, table: Table, delta: DeltaTable) -> list[Row]:
-        names = pyarrow.table(delta.get_add_actions())["path"].to_pylist()
-        known = self._files.get(table.name, {})
-        new = [name for name in names if name not in known]
+        names = frozenset(pyarrow.table(delta.get_add_actions())["path"].to_pylist())
+        known = self._files.get(table.name, (frozenset(), [], {}))
+        queried, rows, single = known
+        new = names.difference(queried, single)
+        if len(new) > MAX_SINGLE_FILES or not names.issuperset(queried):
+            # Of many files a query is faster, but it does not return the file of a row.
+            queried, rows, single, new = names, list(read_rows(delta, "SELECT * FROM t")), {}, frozenset()
         stored = PyFileSystem(DeltaStorageHandler(delta.table_uri))
         schema = pyarrow.schema(delta.schema().to_arrow())
-        with ThreadPoolExecutor(READING_THREADS) as threads:
-            read = dict(zip(new, threads.map(lambda name: read_file(stored, name, schema), new), strict=True))
-        self._files[table.name] = {name: read[name] if name in read else known[name] for name in names}
-        return [row for rows in self._files[table.name].values() for row in rows]
+        read = {name: read_file(stored, name, schema) for name in sorted(new)}
+        single = {name: found for name, found in (single | read).items() if name in names}
+        self._files[table.name] = (queried, rows, single)
+        return [*rows, *(row for found in single.values() for row in found)]
 
     def cached(self, table: Table, key: Any, compute: Callable[[OpenTable], Any], missing: Any) -> Any:
         """Return a result for the current version of a table. It is computed once per version and key.
@@ -119,12 +124,12 @@ class Tables:
         """Yield the rows of an SQL query in batches. Nothing is kept."""
         opened = self.open(table)
         if opened is not None:
-            yield from read_rows(opened, sql)
+            yield from read_rows(opened.delta, sql)
 
 
-def read_rows(opened: OpenTable, sql: str) -> Iterator[Row]:
+def read_rows(delta: DeltaTable, sql: str) -> Iterator[Row]:
     """Yield the rows of an SQL query on a version of a table with the name `t`."""
-    batches = QueryBuilder().register("t", opened.delta).execute(sql)
+    batches = QueryBuilder().register("t", delta).execute(sql)
     for batch in pyarrow.RecordBatchReader.from_stream(batches):
         yield from batch.to_pylist()
 
