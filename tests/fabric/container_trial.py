@@ -3,7 +3,7 @@
 up          three containers of bare Debian become the hosts of one slice: head, training, worker-1
 status      what `make fabric-status` shows
 sample      load generated tweets on the head, wait for all runs, check tables, models and scores
-evidence    where DataNode, Spark worker and blocks are, and the addresses that each host listens on
+evidence    containers of each host, where DataNode, Spark worker and blocks are, connections, and listeners
 down        delete everything
 
 The classes have the interface of FABlib that deploy.fabric.adapter uses, so that the same code and scripts
@@ -44,10 +44,12 @@ SPECIFICATION = {
     "container_images": CONTAINER_IMAGES,
 }
 INSTALL_TOOLS = """
-command -v sudo ip >/dev/null || {
+command -v sudo >/dev/null && command -v ip >/dev/null || {
   apt-get -qq update && apt-get -qq -y install --no-install-recommends sudo iproute2 >/dev/null
 }
 """
+HEAD_PORTS = {"PostgreSQL": 5432, "Redis": 6379, "NameNode": 8020, "Spark master": 7077, "Airflow": 8080}
+NAME_SERVERS = "/root/resolv.conf"
 SAMPLE_TWEETS, SAMPLE_SEED = 2000, 27
 
 
@@ -177,7 +179,13 @@ class Node:
         self.address = f"{addr}/{self.__dict__.pop('prefix')}"
 
     def config(self):
+        """Connect the container to the slice's network. Keep the name servers of the management network.
+
+        Docker would replace them by a server on 127.0.0.11, which BuildKit ignores when it builds an image.
+        """
+        docker("exec", self.container, "cp", "/etc/resolv.conf", NAME_SERVERS)
         docker("network", "connect", "--ip", self.address.partition("/")[0], LABEL, self.container)
+        docker("exec", self.container, "cp", NAME_SERVERS, "/etc/resolv.conf")
 
     def upload_file(self, source, target, retry):
         docker("cp", source, f"{self.container}:/root/{target}")
@@ -214,33 +222,57 @@ def load_sample(plan, *, train):
 
 
 def show_evidence(plan):
-    """Print the members of HDFS and Spark, and check the addresses of all listeners."""
-    head = f"{LABEL}-{plan.head.name}"
-    for title, url, shown in (
-        ("HDFS", "http://namenode:9870/jmx?qry=Hadoop:service=NameNode,name=NameNodeInfo", "LiveNodes"),
-        ("Spark", "http://spark-master:8081/json/", "workers"),
-    ):
-        in_head = ["exec", head, "docker", "exec", "vaxpulse-spark-master-1", "curl", "-fsS", url]
-        content = json.loads(docker(*in_head))
-        content = content["beans"][0] if "beans" in content else content
+    """Print containers, members of HDFS and Spark, and connections. Check the addresses of all listeners."""
+    for host in plan.hosts:
+        names = on_host(host, "docker", "ps", "--format", "{{.Names}}").split()
+        services = sorted(name.removeprefix("vaxpulse-").removesuffix("-1") for name in names)
+        print(f"{host.name} {host.ip} runs {', '.join(services)}")
+    query = "http://namenode:9870/jmx?qry=Hadoop:service=NameNode,name=NameNodeInfo"
+    for name, node in json.loads(fetch_json(plan, query)["beans"][0]["LiveNodes"]).items():
+        print(f"HDFS: {name}, {node['xferaddr']}, {node['adminState']}, {node['numBlocks']} blocks")
+    for worker in fetch_json(plan, "http://spark-master:8081/json/")["workers"]:
+        executors = fetch_json(plan, f"{worker['webuiaddress']}/json/")["finishedexecutors"]
+        applications = {executor["appid"] for executor in executors}
         print(
-            title,
-            json.dumps(json.loads(content[shown]) if isinstance(content[shown], str) else content[shown]),
+            f"Spark: {worker['host']}:{worker['port']}, {worker['state']}, {worker['cores']} cores, "
+            f"{len(executors)} finished executors of {len(applications)} applications"
         )
+    for name, port in HEAD_PORTS.items():
+        peers = {peer for peer in connected(plan.head, port) if peer != str(plan.head.ip)}
+        print(f"connections to {name} on {plan.head.ip}:{port} from {', '.join(sorted(peers)) or '-'}")
     wrong = []
     for host in plan.hosts:
-        lines = docker(
-            "exec", f"{LABEL}-{host.name}", "ss", "--tcp", "--listening", "--numeric", "--no-header"
-        )
+        lines = on_host(host, "ss", "--tcp", "--listening", "--numeric", "--no-header")
         listeners = sorted({line.split()[3] for line in lines.splitlines()})
         print(host.name, host.ip, "listens on", " ".join(listeners))
         for listener in listeners:
-            address = listener.rpartition(":")[0].strip("[]").removeprefix("::ffff:")
+            address = address_of(listener)
             if address != str(host.ip) and not address.startswith("127.") and address != "::1":
                 wrong.append(f"{host.name}: {listener}")
     if wrong:
         raise CommandError(f"listeners on other addresses: {', '.join(wrong)}")
     print("all listeners have the address of the slice's network, or are on loopback")
+
+
+def on_host(host, *command):
+    """Return the output of a command on a host."""
+    return docker("exec", f"{LABEL}-{host.name}", *command)
+
+
+def fetch_json(plan, url):
+    """Return what a service answers to a container of the head."""
+    return json.loads(on_host(plan.head, "docker", "exec", "vaxpulse-spark-master-1", "curl", "-fsS", url))
+
+
+def connected(host, port):
+    """Return the addresses that are connected to a port of a host."""
+    command = ["ss", "--tcp", "--numeric", "--no-header", "state", "established", f"sport = :{port}"]
+    return [address_of(line.split()[3]) for line in on_host(host, *command).splitlines()]
+
+
+def address_of(endpoint):
+    """Return the address in an endpoint that ss prints."""
+    return endpoint.rpartition(":")[0].strip("[]").removeprefix("::ffff:")
 
 
 def main():
