@@ -67,7 +67,7 @@ def draw(plan: Plan) -> str:
     rows = -(-len(hosts) // columns)
     width = 2 * MARGIN + columns * BOX_WIDTH + (columns - 1) * GAP
     row_height = BOX_HEIGHT + 3 * GAP
-    height = 2 * MARGIN + 28 + rows * row_height
+    height = 2 * MARGIN + 20 + rows * row_height - GAP
     specification = plan.specification
     title = f"{specification.name} at {specification.site}: {specification.network.subnet} (L2Bridge)"
     parts = [
@@ -78,8 +78,9 @@ def draw(plan: Plan) -> str:
         f'<text x="{MARGIN}" y="{MARGIN + 14}" font-size="16" font-weight="bold">{escape(title)}</text>',
     ]
     line_ys = [MARGIN + 44 + number * row_height for number in range(rows)]
-    right = width - MARGIN
-    parts += [line(MARGIN // 2, y, right, y) for y in line_ys]
+    for number, y in enumerate(line_ys):  # to the last host of the row
+        last = min(columns, len(hosts) - number * columns) - 1
+        parts.append(line(MARGIN // 2, y, MARGIN + last * (BOX_WIDTH + GAP) + BOX_WIDTH // 2, y))
     if rows > 1:
         parts.append(line(MARGIN // 2, line_ys[0], MARGIN // 2, line_ys[-1]))
     for number, host in enumerate(hosts):
@@ -92,7 +93,8 @@ def draw(plan: Plan) -> str:
 
 def line(x1: int, y1: int, x2: int, y2: int) -> str:
     """Return a line of the network."""
-    return f'<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" stroke="#475569" stroke-width="3"/>'
+    ends = f'x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}"'
+    return f'<line {ends} stroke="#475569" stroke-width="3" stroke-linecap="square"/>'
 
 
 def box(host: Host, x: int, y: int) -> list[str]:
