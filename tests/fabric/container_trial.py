@@ -43,7 +43,16 @@ SPECIFICATION = {
     "network": {"subnet": "192.168.77.0/29"},
     "container_images": CONTAINER_IMAGES,
 }
-INSTALL_TOOLS = """
+# What Docker needs to run in a container. `--privileged` fails if the engine itself has no SYS_RESOURCE.
+NESTED = (
+    *("--cap-add", "ALL", "--cap-drop", "SYS_RESOURCE", "--device-cgroup-rule", "a *:* rwm"),
+    *("--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"),
+    *("--security-opt", "systempaths=unconfined"),
+)
+MAKE_MACHINE = """
+for folder in /sys /sys/fs/cgroup /sys/fs/cgroup/*; do
+  ! mountpoint --quiet $folder || mount -o remount,rw,bind $folder
+done
 command -v sudo >/dev/null && command -v ip >/dev/null || {
   apt-get -qq update && apt-get -qq -y install --no-install-recommends sudo iproute2 >/dev/null
 }
@@ -119,16 +128,16 @@ class Slice:
             label = json.dumps(vars(node))
             limits = ["--cgroup-parent", self.options.cgroup_parent] if self.options.cgroup_parent else []
             volume = ["--volume", f"{LABEL}-{node.name}:/var/lib/docker"]
-            run = ["run", "--detach", "--privileged", "--name", node.container, "--hostname", node.name]
+            run = ["run", "--detach", *NESTED, "--name", node.container, "--hostname", node.name]
             docker(*run, *limits, *volume, "--label", f"{LABEL}={label}", BASE_IMAGE, "sleep", "infinity")
 
     def wait(self, **_):
         pass
 
     def wait_ssh(self, **_):
-        """Install the packages that FABRIC's image has, and Docker's image of Debian has not."""
+        """Let Docker write to /sys, and install the packages that FABRIC's image has and Docker's has not."""
         for node in self.nodes:
-            docker("exec", node.container, "bash", "-c", INSTALL_TOOLS)
+            docker("exec", node.container, "bash", "-c", MAKE_MACHINE)
 
     def delete(self):
         for node in self.nodes:
