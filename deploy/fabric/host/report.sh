@@ -21,9 +21,11 @@ echo "settings=$(digest "$SETTINGS/env")"
 echo "hosts=$(digest "$SETTINGS/hosts")"
 if [ -e "$ROOT/current/.env" ] && docker info >/dev/null 2>&1; then
   cd "$(readlink --canonicalize-existing "$ROOT/current")"
-  echo "expected=$(docker compose config --services | grep --count --invert-match --line-regexp airflow-init)"
+  mapfile -t services < <(docker compose config --services)
+  echo "expected=$(printf '%s\n' "${services[@]}" | grep --count --invert-match --line-regexp airflow-init)"
   echo "healthy=$(docker compose ps --format '{{.Health}}' | grep --count --line-regexp healthy || true)"
-  echo "unhealthy=$(docker compose ps --all --format '{{.Service}} {{.State}} {{.Health}} {{.ExitCode}}' |
+  # Without names, `ps --all` also lists the containers of `docker compose run`.
+  echo "unhealthy=$(docker compose ps --all --format '{{.Service}} {{.State}} {{.Health}} {{.ExitCode}}' "${services[@]}" |
     awk '$1 != "airflow-init" && $3 != "healthy" { print $1 } $1 == "airflow-init" && $2 == "exited" && $NF != "0" { print $1 }' |
     paste --serial --delimiters=' ')"
 fi
