@@ -57,7 +57,7 @@ command -v sudo >/dev/null && command -v ip >/dev/null || {
   apt-get -qq update && apt-get -qq -y install --no-install-recommends sudo iproute2 >/dev/null
 }
 """
-HEAD_PORTS = {"PostgreSQL": 5432, "Redis": 6379, "NameNode": 8020, "Spark master": 7077, "Airflow": 8080}
+HEAD_PORTS = {"Redis": 6379, "NameNode": 8020, "Spark master": 7077}
 NAME_SERVERS = "/root/resolv.conf"
 SAMPLE_TWEETS, SAMPLE_SEED = 2000, 27
 
