@@ -200,6 +200,10 @@ docs: install ## regenerate docs/pipelines.md, docs/pipeline.svg and docs/refere
 site: packages ## build the documentation as a site in site/; a broken link fails
 	$(SITE)
 
+.PHONY: screenshots
+screenshots: install ## take docs/images/*.png from the pages of the running platform, which has generated tweets only
+	PYTHONPATH=. .venv/bin/python docs/take_screenshots.py
+
 .PHONY: lock
 lock: install ## resolve the dependencies again: requirements.txt, deploy/fabric/requirements.txt and jars.lock
 	$(COMPILE) $(addprefix --extra ,$(EXTRAS)) --output-file requirements.txt

@@ -18,6 +18,7 @@ TIMES = [FIRST + timedelta(hours=7 * number) for number in range(len(TEXTS))]
 # With row numbers as ids and another coding of the labels.
 HEADER = ("", "tweet", "target", "date")
 CODES = {-1: "0", 0: "2", 1: "4"}
+MEANINGS = {code: label for label, code in CODES.items()}
 
 
 @dataclass(frozen=True)

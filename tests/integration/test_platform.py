@@ -10,25 +10,34 @@ import os
 import subprocess
 import time
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from urllib.parse import quote, urlsplit
 
 import psutil
+import pyarrow.csv
+import pyarrow.parquet
 import pytest
 import requests
+from playwright.sync_api import expect
 
 from contracts import hdfs_paths, mlflow_names
 from deploy.common import summary
 from deploy.common.airflow_api import REVIEW_DAG
 from deploy.common.dag_runs import RunFailed, describe_failure, follow
-from deploy.common.deployment import ADMIN
+from deploy.common.deployment import ADMIN, WATCHER
 from deploy.common.steps import wait_until
 from deploy.embedded import housekeeping, supervision
 from deploy.embedded.guard import leftover_processes
 from deploy.embedded.services import SERVICES, connect_postgres
-from tests.integration import other_formats
+from deploy.embedded.settings import AIRFLOW_USERS
+from docs.take_screenshots import PICTURES, find_chromium, log_in, open_browser, take_picture
+from tests.integration import browsing, other_formats
+from tests.integration.conftest import free_ports
 from tests.integration.deliveries import answer, clear_decision, connect_hdfs, land, run_of, wait_for_review
+from tests.loading.any_dump_writers import as_parquet
 from tests.monitoring.platform import Server
 from tests.stack_acceptance import web_attacks
+from vaxpulse_airflow.pages.access import form_token
 from vaxpulse_airflow.webhdfs import is_closed
 
 pytestmark = pytest.mark.timeout(1500)
@@ -323,7 +332,7 @@ def test_held_dumps_are_loaded_after_their_approval_and_other_formats_at_once(pl
     clear_decision(api, question)
     question = wait_for_review(api, excel)
     mapping = question["params"]["mapping"]["value"] | {"tweet_id": "@text"}
-    mapping["labels"] = {code: label for label, code in other_formats.CODES.items()}
+    mapping["labels"] = other_formats.MEANINGS
     answer(api, question, "Approve", reason="a test of questions", mapping=json.dumps(mapping))
     # A dump without questions is held by the gate.
     unusual = wait_for_review(api, short)
@@ -410,6 +419,159 @@ def test_reopened_dump_that_is_held_again_gets_another_review_and_keeps_its_time
     answer(api, review, "Reject", reason="a test of reopening")
     follow(api, REVIEW_DAG, run_of(review), ignore_progress)
     assert platform.query("dumps", select) == [before | {"state": "rejected"}]
+
+
+@contextlib.contextmanager
+def browser_page(platform, user, secret):
+    """Yield a page in Chromium in which a user is logged in."""
+    if find_chromium() is None:
+        pytest.skip("Chromium is not installed (Debian: `apt install chromium`)")
+    with open_browser() as browser:
+        page = browser.new_page()
+        page.set_default_timeout(120_000)  # the other worker of the tests may need all cores
+        log_in(page, platform.settings.url("airflow"), user, platform.settings.secrets[secret])
+        yield page
+
+
+@pytest.fixture
+def page(platform):
+    """A page of the administrator."""
+    with browser_page(platform, ADMIN, "airflow_password") as page:
+        yield page
+
+
+def test_user_brings_dumps_in_a_browser_answers_questions_and_sees_the_runs_succeed(platform, page):
+    airflow = platform.settings.url("airflow")
+    dumps = {
+        "good.parquet": as_parquet(
+            ("tweet_id", "safe_text"), [("WEB1", "no jab for me"), ("WEB2", "got it")]
+        ),
+        "numbers.csv": b"id,tweet,target\nWEB3,she will not take it,0\nWEB4,she took it today,1\n",
+        "excel in a browser.csv": other_formats.semicolons_of_excel("browser: "),
+    }
+    good, numbers, excel = dumps
+    browsing.upload(page, airflow, good, dumps[good])
+    runs = [browsing.press_and_read_run(page, "Load")]
+    # The questions about this dump are answered before it is loaded, those about the last one afterwards.
+    browsing.upload(page, airflow, numbers, dumps[numbers])
+    browsing.expect_outcome(page, "has questions")
+    page.get_by_label("Label value 0").select_option("negative")
+    page.get_by_label("Label value 1").select_option("positive")
+    page.get_by_role("button", name="Inspect again").click()
+    browsing.expect_outcome(page, "can be loaded")
+    runs.append(browsing.press_and_read_run(page, "Load"))
+    browsing.upload(page, airflow, excel, dumps[excel])
+    runs.append(browsing.press_and_read_run(page, "Load, and answer later"))
+    for run in runs:
+        browsing.wait_for_success(page, run)
+    review = wait_for_review(platform.api(), hashlib.sha256(dumps[excel]).hexdigest())
+    page.goto(f"{airflow}/pulse/overview")
+    page.get_by_role("link", name="1 dump held: ").click()
+    page.get_by_role("link", name=excel).click()
+    mapping, reason = (
+        json.dumps({"tweet_id": "@text", "labels": other_formats.MEANINGS}),
+        "a test in a browser",
+    )
+    page.get_by_label("Approve").check()
+    page.get_by_label("Mapping of the columns (JSON)").fill(mapping)
+    page.get_by_label("Reason").fill(reason)
+    run = browsing.press_and_read_run(page, "Send the decision")
+    answer(platform.api(), review, "Approve", mapping=mapping, reason=reason)  # again if Airflow has lost it
+    browsing.wait_for_success(page, run)
+    follow(platform.api(), REVIEW_DAG, run_of(review), ignore_progress)
+    rows = {row["source"].rpartition("/")[2]: row for row in platform.query("dumps", "SELECT * FROM t")}
+    assert {name: (rows[name]["state"], rows[name]["accepted"]) for name in dumps} == {
+        good: ("loaded", 2),
+        numbers: ("loaded", 2),
+        excel: ("loaded", len(other_formats.TEXTS)),
+    }
+
+
+@pytest.fixture(scope="module")
+def visit(platform):
+    """All pages, as the administrator sees them."""
+    with browser_page(platform, ADMIN, "airflow_password") as page:
+        return browsing.visit_pages(page, platform.settings.url("airflow"))
+
+
+def test_every_page_opens_without_errors_and_barriers(visit):
+    assert visit.problems == []
+    assert len(visit.navigation) >= 6
+    assert visit.pages >= set(visit.navigation)
+
+
+def test_pages_fit_on_a_phone_and_are_readable_in_the_dark(page, visit):
+    assert browsing.find_problems_of_a_dark_phone(page, visit.navigation) == []
+
+
+def test_screenshots_are_small(platform, page, tmp_path):
+    for name, address in PICTURES.items():
+        page.goto(f"{platform.settings.url('airflow')}/pulse/{address}")
+        take_picture(page, tmp_path / f"{name}.png")  # raises an error if the file is too large
+
+
+def test_every_link_into_airflow_and_mlflow_leads_to_something(platform, page, visit):
+    airflow, mlflow = platform.settings.url("airflow"), platform.settings.url("mlflow")
+    assert {urlsplit(link).netloc for link in visit.links} == {
+        urlsplit(airflow).netloc,
+        urlsplit(mlflow).netloc,
+    }
+    assert browsing.find_broken_links(visit.links, platform.api(), mlflow) == []
+    page.goto(f"{airflow}/pulse/models")
+    page.get_by_role("link", name="All versions in MLflow").click()
+    expect(page.get_by_role("link", name="Version 1", exact=True)).to_be_visible(timeout=30_000)
+
+
+def test_downloads_contain_the_rows_of_the_page(platform, page, visit):
+    sentiment = f"{platform.settings.url('airflow')}/pulse/sentiment?by=hashtag"
+    page.goto(sentiment)
+    names = page.locator("tbody").first.locator("th").all_inner_texts()
+    tables = {kind: browsing.download(page, kind) for kind in ("CSV", "Parquet")}
+    assert pyarrow.csv.read_csv(io.BytesIO(tables["CSV"]))["name"].to_pylist() == names
+    assert pyarrow.parquet.read_table(io.BytesIO(tables["Parquet"]))["name"].to_pylist() == names
+    for address in sorted(visit.downloads):
+        assert page.request.get(address).ok, address
+
+
+def test_pages_and_downloads_require_a_login(visit):
+    for address in sorted(visit.pages | visit.downloads):
+        response = requests.get(address, timeout=30, allow_redirects=False)
+        assert response.status_code == 401, address
+        assert "Please log in" in response.text
+
+
+def test_forms_of_another_site_are_refused(page, visit):
+    assert {urlsplit(action).path.rpartition("/")[2] for action in visit.forms} >= {
+        "file",
+        "address",
+        "retract_dump",
+    }
+    [port] = free_ports(1)
+    for action, token in visit.forms.items():
+        # The browser sends the cookie of the login, because cookies are the same for all ports.
+        response = browsing.send_from_another_site(page, port, action, token)
+        assert response.status == 403, action
+        assert "A page of another site has sent this form" in response.text()
+
+
+def test_viewer_sees_no_form_and_changes_nothing(platform, visit, monkeypatch):
+    before = platform.rows()
+    # No page gives this token to a viewer.
+    monkeypatch.setenv("AIRFLOW__API__SECRET_KEY", platform.settings.secrets["airflow_secret_key"])
+    token = form_token(SimpleNamespace(get_id=lambda: WATCHER))
+    with browser_page(platform, WATCHER, AIRFLOW_USERS[WATCHER]) as page:
+        for address in sorted(visit.pages):
+            status = page.goto(address).status
+            assert status == (403 if address.endswith("/bring") else 200), address
+            assert browsing.read_forms(page) == {}, address
+        for action in visit.forms:
+            form = {"token": token, "reason": "a test of a viewer", "address": "https://example.org/a.csv"}
+            response = page.request.post(
+                action, form=form, headers={"Origin": platform.settings.url("airflow")}
+            )
+            assert response.status == 403, action
+            assert "Your role in Airflow does not allow this" in response.text()
+    assert platform.rows() == before
 
 
 def test_open_file_in_hdfs_is_not_closed(hdfs):
