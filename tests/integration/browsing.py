@@ -18,7 +18,7 @@ DAG = re.compile(r"/dags/([^/]+)")
 MODEL = re.compile(r"/models/([^/]+)(?:/versions/(\d+))?")
 SERIOUS = ("serious", "critical")
 PHONE_WIDTH = 360  # pixels
-INSPECTION_SECONDS = 60
+INSPECTION_SECONDS = 180
 RUN_SECONDS = 300
 
 

@@ -444,7 +444,8 @@ def test_user_brings_dumps_in_a_browser_answers_questions_and_sees_the_runs_succ
     airflow = platform.settings.url("airflow")
     dumps = {
         "good.parquet": as_parquet(
-            ("tweet_id", "safe_text"), [("WEB1", "no jab for me"), ("WEB2", "got it")]
+            ("tweet_id", "safe_text"),
+            [("WEB1", "no jab for me, thank you"), ("WEB2", "I am glad about the jab")],
         ),
         "numbers.csv": b"id,tweet,target\nWEB3,she will not take it,0\nWEB4,she took it today,1\n",
         "excel in a browser.csv": other_formats.semicolons_of_excel("browser: "),
