@@ -448,7 +448,7 @@ def test_user_brings_dumps_in_a_browser_answers_questions_and_sees_the_runs_succ
             [("WEB1", "no jab for me, thank you"), ("WEB2", "I am glad about the jab")],
         ),
         "numbers.csv": b"id,tweet,target\nWEB3,she will not take it,0\nWEB4,she took it today,1\n",
-        "excel in a browser.csv": other_formats.semicolons_of_excel("browser: "),
+        "excel-in-a-browser.csv": other_formats.semicolons_of_excel("browser: "),
     }
     good, numbers, excel = dumps
     browsing.upload(page, airflow, good, dumps[good])
