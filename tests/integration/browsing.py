@@ -1,9 +1,9 @@
 """Steps of a user in Chromium, and a visit of every page that collects what is wrong."""
 
 import re
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 import requests
 from axe_playwright_python.sync_playwright import Axe
@@ -16,6 +16,8 @@ DOWNLOAD = re.compile(r"\.(csv|parquet)$")
 RUN = re.compile(r"/dags/([^/]+)/runs/([^/?]+)")
 DAG = re.compile(r"/dags/([^/]+)")
 MODEL = re.compile(r"/models/([^/]+)(?:/versions/(\d+))?")
+IDENTIFIER = re.compile(r"/[^/]*\d[^/]*")
+MAX_PAGES_OF_A_KIND = 2  # there is a page for each tweet, hashtag and dump
 SERIOUS = ("serious", "critical")
 PHONE_WIDTH = 360  # pixels
 INSPECTION_SECONDS = 180
@@ -44,8 +46,9 @@ class Visit:
 
 
 def visit_pages(page: Page, airflow: str) -> Visit:
-    """Open every page that a link on another page leads to, and collect problems."""
+    """Open every kind of page that a link on another page leads to, and collect problems."""
     visit, start = Visit(), f"{airflow}{PAGES}"
+    kinds: Counter[str] = Counter()
 
     def note_failure(response: Response) -> None:
         if response.status >= 400:
@@ -70,8 +73,22 @@ def visit_pages(page: Page, airflow: str) -> Visit:
                 visit.downloads.add(address)
             elif address not in seen:
                 seen.add(address)
-                waiting.append(address)
+                kinds[kind := kind_of(address)] += 1
+                if kinds[kind] <= MAX_PAGES_OF_A_KIND:
+                    waiting.append(address)
     return visit
+
+
+def kind_of(address: str) -> str:
+    """Return the path without identifiers, and the names of the parameters. `by` chooses another table.
+
+    >>> kind_of("http://localhost/pulse/dumps/0ab1?page=2"), kind_of("http://localhost/pulse/sentiment?by=day&hashtag=flu")
+    ('/pulse/dumps/* page', '/pulse/sentiment by=day hashtag')
+    """
+    parts = urlsplit(address)
+    parameters = parse_qs(parts.query)
+    names = [f"by={parameters['by'][0]}" if name == "by" else name for name in sorted(parameters)]
+    return " ".join([IDENTIFIER.sub("/*", parts.path), *names])
 
 
 def read_links(page: Page, selector: str) -> list[str]:
