@@ -48,6 +48,7 @@ HISTORY = {"SPARK_CONF_DIR", "VAXPULSE_SPARK_EVENTS", "VAXPULSE_SPARK_HISTORY_PO
 NOT_REQUIRED = {
     # optional
     "VAXPULSE_DUMP_HOSTS",
+    "CUDA_VISIBLE_DEVICES",
     # of `make weights`, which no deployment runs
     "SSL_CERT_FILE",
     "VAXPULSE_MAVEN_REPOSITORY",
