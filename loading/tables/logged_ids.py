@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import DeltaTable
 
 from loading.tables.parquet_files import read_added_files
@@ -50,6 +51,10 @@ class LoggedIds:
             self._table = DeltaTable(uri)
         else:
             self._table.update_incremental()
+        rows = pa.table(self._table.get_add_actions(flatten=True))["num_records"]
+        if rows.null_count or pc.sum(rows).as_py() > MAX_KEPT_IDS:
+            self._sorted, self._recent, self._is_too_large = self._sorted[:0], [], True
+            return True
         self._files, added = read_added_files(self._table, self._files, ["tweet_id"])
         if added is None:
             self._sorted, self._recent = self._sorted[:0], []
@@ -62,8 +67,6 @@ class LoggedIds:
         found = any(contains_any(sorted_id_hashes, hashes) for hashes in self._recent)
         if len(self._sorted):
             found = found or contains_any(self._sorted, sorted_id_hashes)
-        if len(self._sorted) + sum(map(len, self._recent)) > MAX_KEPT_IDS:
-            self._sorted, self._recent, self._is_too_large = self._sorted[:0], [], True
         return found
 
 

@@ -26,9 +26,10 @@ from vaxpulse_airflow.pages.data.tables import Row, Tables
 from vaxpulse_airflow.pages.dumps import find_dump
 from vaxpulse_airflow.pages.rendering import format_moment, format_size, render, show_text
 
-INGESTION, TRAINING = "ingest_tweets", "train_classifiers"
+INGESTION, TRAINING, ERASURE = "ingest_tweets", "train_classifiers", "erase_tweets"
 NO_COMMIT = (
-    "The commit is not in the log of {table}: Delta deletes old entries, and a restored table has other ones."
+    "No commit was found in the log of {table}: nothing was written yet, the rows were removed, or Delta has "
+    "deleted old entries."
 )
 
 TweetId = Annotated[str, Query(pattern="^[0-9A-Za-z_-]{0,64}$")]
@@ -71,14 +72,15 @@ class Trail:
         self._tables: Tables = request.app.state.tables
         self._base = request.scope.get("root_path", "")
         self._airflow = self._base.rpartition("/")[0]
-        self._sees = {dag_id: can_see(user, dag_id) for dag_id in (INGESTION, TRAINING)}
+        self._sees = {dag_id: can_see(user, dag_id) for dag_id in (INGESTION, TRAINING, ERASURE)}
         self.steps: list[Step] = []
 
     def follow_tweet(self, tweet_id: str, version: str) -> None:
         """Add the steps from a tweet to its dump and model. `version` is '' for the model of the report."""
         step = self._begin(f"Tweet {tweet_id}")
-        if erasure := lineage.find_erasure(self._tables, tweet_id):
-            run = self._run_link("erase_tweets", erasure["run_id"])
+        erasure = lineage.find_erasure(self._tables, tweet_id) if self._sees[ERASURE] else None
+        if erasure:
+            run = self._run_link(ERASURE, erasure["run_id"])
             step.add("Erased", f"{format_moment(erasure['erased_at'])} UTC", run)
             step.notes.append("This tweet was erased on request. Rows that exist were delivered again.")
         tweet = lineage.find_tweet(self._tables, tweet_id)
@@ -205,8 +207,8 @@ class Trail:
             step.add(f"Run of {dag_id}", run_id, self._run_link(dag_id, run_id))
         else:
             step.notes.append(
-                f"pipeline_metrics has no run of {dag_id} at that time. watch_platform adds it within five "
-                "minutes after its end."
+                f"pipeline_metrics has no run of {dag_id} at that time. watch_platform adds a run within "
+                "five minutes after its end. Of a task with retries it has the last one."
             )
 
     def _add_model_files(self, step: Step, version: str) -> tuple[bool, str, int]:

@@ -1,7 +1,7 @@
 """Page *Sentiment*: shares of opinions by period, hashtag or dump, with examples and downloads."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Annotated, Any, Literal, get_args
 
@@ -15,6 +15,7 @@ from contracts.untrusted_text import spreadsheet_cell
 from vaxpulse_airflow.pages.access import may_see
 from vaxpulse_airflow.pages.charts import Chart, line_chart
 from vaxpulse_airflow.pages.data import insights
+from vaxpulse_airflow.pages.data.sentiment_counts import Selection, SentimentCounts
 from vaxpulse_airflow.pages.data.sentiment_rows import (
     ROWS_PER_PAGE,
     By,
@@ -30,6 +31,8 @@ from vaxpulse_airflow.pages.dumps import csv_lines, list_dumps
 from vaxpulse_airflow.pages.rendering import render
 
 MIN_TWEETS_CHOICES = (0, 50, 100, 500, 1000)
+# An estimate takes about 10 ms.
+MAX_DOWNLOADED_ROWS = 2_000
 
 Search = Annotated[str, Query(max_length=200)]
 Page = Annotated[int, Query(ge=1, le=100_000)]
@@ -71,6 +74,12 @@ def read_names(tables: Tables) -> dict[str, str]:
     return name_dumps({dump["dump_sha256"]: dump["source"] for dump in list_dumps(tables)})
 
 
+def name_scored_dump(counts: SentimentCounts, filters: Filters, names: Mapping[str, str]) -> str:
+    """Return the name of the dump that limits the periods, or ''. Other dumps need another permission."""
+    is_shown = filters.is_by_time and filters.dump in counts.count_parts(Selection(DUMP))
+    return name_part(DUMP, filters.dump, names) if is_shown else ""
+
+
 @router.get("")
 def show_sentiment(
     request: Request, filters: Annotated[Filters, Depends(read_filters)], page: Page = 1
@@ -90,7 +99,7 @@ def show_sentiment(
             "pages": -(-len(found.keys) // ROWS_PER_PAGE),
             "text": describe(counts, filters, found),
             "chart": draw_periods(rows) if filters.is_by_time else None,
-            "dump_name": name_part(DUMP, filters.dump, names) if filters.dump else "",
+            "dump_name": name_scored_dump(counts, filters, names),
         }
     tables = latest.content.tables if latest else {}
     return render(
@@ -121,6 +130,12 @@ def download(
         raise HTTPException(404)
     names = read_names(request.app.state.tables)
     found = find_rows(counts, filters, names)
+    if len(found.keys) > MAX_DOWNLOADED_ROWS:
+        raise HTTPException(
+            422,
+            f"A download has at most {MAX_DOWNLOADED_ROWS:,} rows, and these are {len(found.keys):,}: choose "
+            "a larger minimum of tweets or a part of the names.",
+        )
     rows = estimate_rows(counts, filters, found, slice(None), names)
     headers = {"Content-Disposition": f'attachment; filename="sentiment-by-{filters.by}.{kind}"'}
     if kind == "csv":

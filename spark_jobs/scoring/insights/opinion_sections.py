@@ -121,11 +121,11 @@ def extremes_sections(
     links = {}
     if to_label is not None:
         texts["uncertain"] += (
-            " The file has the most uncertain texts without a label. Write -1 (negative), 0 (neutral) or 1 "
-            "(positive) into its column label, and deliver it like any dump: the next training uses these "
-            "labels. Lines without a label may stay. In a spreadsheet, import tweet_id as text, because "
-            "spreadsheets round long numbers. The file has placeholders for user names and links. If the "
-            "dump is held because of changed texts, accept it."
+            " The file to-label.csv of this report has the most uncertain texts without a label. Write -1 "
+            "(negative), 0 (neutral) or 1 (positive) into its column label, and deliver it like any dump: "
+            "the next training uses these labels. Lines without a label may stay. In a spreadsheet, import "
+            "tweet_id as text, because spreadsheets round long numbers. The file has placeholders for user "
+            "names and links. If the dump is held because of changed texts, accept it."
         )
         links["uncertain"] = {"Tweets to label (CSV)": to_label}
     return [

@@ -159,7 +159,7 @@ def test_platform_without_scores_shows_tables_and_dump(browser, platform):
     text = text_of(browser.get("/lineage?tweet=A1").text)
     assert "No model has scored tweets yet." in text
     assert "tweets_clean version 0 of" in text
-    assert "The commit is not in the log of tweets_scored" in text
+    assert "No commit was found in the log of tweets_scored" in text
     assert "Airflow does not show this run to you" in text
 
 
@@ -168,13 +168,15 @@ def test_unknown_tweet_is_explained(browser, story):
     assert "tweets_clean has no tweet with this id" in browser.get("/lineage?tweet=A").text
 
 
-def test_erased_tweet_is_named_with_the_run(browser, story, platform):
+def test_erased_tweet_is_named_with_the_run_to_users_who_may_see_it(browser, story, platform, permissions):
     erasure = {"subject": "tweet", "sha256": hash_id("C1"), "erased_at": MORNING, "reason": "by <i>Ann"}
     write(platform, ERASURES, [erasure | {"run_id": "manual__e"}])
     page = browser.get("/lineage?tweet=C1").text
     assert "Erased 2026-11-24 08:30 UTC" in text_of(page)
     assert 'href="/dags/erase_tweets/runs/manual__e"' in page
     assert "Ann" not in page
+    permissions.hidden.add("erase_tweets")
+    assert "Erased 2026" not in text_of(browser.get("/lineage?tweet=C1").text)
 
 
 def test_dump_leads_to_the_first_commits_that_contain_it(browser, story, platform):
@@ -252,3 +254,6 @@ def test_commit_is_found_with_few_reads_and_after_the_log_was_cut(tmp_path, monk
     assert found.time >= time
     assert len(reads) <= 10
     assert DeltaLog(table).find_until(21, lambda commit: commit.source_version == 5) is None
+    # The first commit that is left is not the first one since an earlier time.
+    early = time - timedelta(days=1)
+    assert DeltaLog(table).find_since(early, lambda commit: commit.stage == "clean_tweets") is None

@@ -82,6 +82,8 @@ class DeltaLog:
                 low = middle + 1
             else:
                 high = middle
+        if low and self.read(low - 1) is None:
+            return None  # it may be one of the removed commits
         return self._first(range(low, self._newest + 1), accept)
 
     def find_until(self, version: int, accept: Callable[[Commit], bool]) -> Commit | None:

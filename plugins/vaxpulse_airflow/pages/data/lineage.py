@@ -121,7 +121,11 @@ def find_versions_of_dump(tables: Tables, sha256: str, version: str | None) -> V
     of_clean = clean.find_since(of_raw.time, is_stage(CLEANING, of_raw.version)) if clean and of_raw else None
     of_score = None
     if scored and of_clean and version:
-        of_score = scored.find_since(of_clean.time, is_stage(scoring_stage(version), of_clean.version))
+        # A later model has scored the dump at its first run, long after the cleaning.
+        sql = f"SELECT min(scored_at) AS since FROM t WHERE {is_model(version)}"  # noqa: S608
+        first = next((row["since"] for row in tables.query(TWEETS_SCORED, sql)), None)
+        since = max(of_clean.time, first) if first else of_clean.time
+        of_score = scored.find_since(since, is_stage(scoring_stage(version), of_clean.version))
     return Versions(of_raw, of_clean, of_score)
 
 

@@ -57,4 +57,7 @@ class Mlflow:
                 raise MlflowError(f"it does not answer ({type(error).__name__})") from None
         if not response.ok:
             raise MlflowError(f"it responds with status {response.status_code}")
-        return response.json()
+        try:
+            return response.json()
+        except ValueError:
+            raise MlflowError("its response is not JSON") from None

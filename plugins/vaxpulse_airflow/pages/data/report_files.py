@@ -87,7 +87,8 @@ class Reports:
 
     def read(self, report: ReportFile) -> Content | None:
         """Return the content of a report, or None if it was deleted or is not complete."""
-        if report not in self._parsed:
+        content = self._parsed.get(report)
+        if content is None:
             client = self._connect()
             folder = f"{REPORTS}/{report.dag_id}/{report.run}"
             page = read_file(client, f"{folder}/report.html")
@@ -102,7 +103,7 @@ class Reports:
             if len(self._parsed) >= MAX_PARSED:
                 self._parsed.clear()
             self._parsed[report] = content
-        return self._parsed[report]
+        return content
 
     def parse_file(
         self, report: ReportFile, name: str, parse: Callable[[bytes], Parsed], max_bytes: int

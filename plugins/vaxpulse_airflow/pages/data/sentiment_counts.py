@@ -6,10 +6,10 @@ counts of each text (contracts/statistics.py), and the estimation is the same (r
 
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +23,8 @@ from reporting.shares import Shares, estimate_shares
 # A bootstrap of fewer texts is unreliable: of three equal texts, every resample is equal.
 MIN_TEXTS_FOR_INTERVAL = 30
 MAX_RESULTS = 50
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -86,26 +88,26 @@ class SentimentCounts:
 
     def count_parts(self, selection: Selection) -> dict[str, int]:
         """Return the number of tweets by dump or hashtag."""
-        key = ("parts", selection)
-        if key not in self._results:
-            self._remember(key, dict(zip(*_sum_tweets(self._select(selection), "part"), strict=True)))
-        found: dict[str, int] = self._results[key]
-        return found
+
+        def count() -> dict[str, int]:
+            return dict(zip(*_sum_tweets(self._select(selection), "part"), strict=True))
+
+        return self._cached(("parts", selection), count)
 
     def estimate_parts(self, selection: Selection, parts: Sequence[str]) -> dict[str, Estimate]:
         """Return the shares in some dumps or hashtags that have tweets."""
-        key = ("shares", selection, tuple(parts))
-        if key not in self._results:
+
+        def estimate() -> dict[str, Estimate]:
             rows = self._select(selection)
             rows = rows.filter(pc.is_in(rows["part"].cast(pa.string()), pa.array(parts, pa.string())))
-            self._remember(key, self._estimate(rows.set_column(0, "part", rows["part"].cast(pa.string()))))
-        found: dict[str, Estimate] = self._results[key]
-        return found
+            return self._estimate(rows.set_column(0, "part", rows["part"].cast(pa.string())))
+
+        return self._cached(("shares", selection, tuple(parts)), estimate)
 
     def estimate_periods(self, selection: Selection, periods: Sequence[Period]) -> list[Estimate]:
         """Return the shares in periods, which are in order, do not overlap and have tweets."""
-        key = ("periods", selection, tuple(period.name for period in periods))
-        if key not in self._results:
+
+        def estimate() -> list[Estimate]:
             starts, ends = (
                 np.array(days, "datetime64[D]").astype(int)
                 for days in zip(*((period.first, period.end) for period in periods), strict=True)
@@ -116,9 +118,9 @@ class SentimentCounts:
             places = np.searchsorted(starts, days, side="right") - 1
             rows = rows.set_column(0, "part", pa.array(places))
             estimates = self._estimate(rows.filter((places >= 0) & (days < ends[places])))
-            self._remember(key, [estimates[place] for place in range(len(periods))])
-        found: list[Estimate] = self._results[key]
-        return found
+            return [estimates[place] for place in range(len(periods))]
+
+        return self._cached(("periods", selection, tuple(period.name for period in periods)), estimate)
 
     def _select(self, selection: Selection) -> pa.Table:
         rows = self._rows[selection.kind]
@@ -138,10 +140,15 @@ class SentimentCounts:
         shares = estimate_shares(kinds, self.confusion, MIN_TEXTS_FOR_INTERVAL)
         return {part: Estimate(shares[part], texts[part]) for part in shares}
 
-    def _remember(self, key: Any, result: Any) -> None:
-        if len(self._results) >= MAX_RESULTS:
-            self._results.clear()
-        self._results[key] = result
+    def _cached(self, key: Any, compute: Callable[[], Result]) -> Result:
+        # Another request may clear the results at any time.
+        found: Result | None = self._results.get(key)
+        if found is None:
+            found = compute()
+            if len(self._results) >= MAX_RESULTS:
+                self._results.clear()
+            self._results[key] = found
+        return found
 
 
 def count_kinds(rows: pa.Table) -> Iterable[Mapping[str, Any]]:

@@ -82,7 +82,12 @@ class Tables:
         A query would read all files again after each change; a file never changes, so that here each one is
         read once. `dumps` has a file for each new dump until maintain_tables merges them.
         """
-        return self.cached(table, "all rows", lambda opened: self._read_files(table, opened.delta), [])
+
+        def read(opened: OpenTable) -> list[Row]:
+            with self._locks[table.name]:  # another request must not update the table meanwhile
+                return self._read_files(table, opened.delta)
+
+        return self.cached(table, "all rows", read, [])
 
     def _read_files(self, table: Table, delta: DeltaTable) -> list[Row]:
         names = frozenset(pyarrow.table(delta.get_add_actions())["path"].to_pylist())
@@ -111,14 +116,15 @@ class Tables:
         opened = self.open(table)
         if opened is None:
             return missing
+        # Another request may clear the results at any time. A result is never None.
         results = opened.results
-        if key not in results:
+        value = results.get(key)
+        if value is None:
             value = compute(opened)
             if len(results) >= MAX_RESULTS:
                 results.clear()
             results[key] = value
-            return value
-        return results[key]
+        return value
 
     def stream(self, table: Table, sql: str) -> Iterator[Row]:
         """Yield the rows of an SQL query in batches. Nothing is kept."""
