@@ -144,7 +144,8 @@ def build_exit_statuses() -> str:
     parts = ["# Exit statuses", NOTE.format("`contracts/exit_status.py`"), f"{title}\n{text}\n"]
     parts.append(
         "`python -m loading.inspect` is for people and scripts, with statuses of its own: see\n"
-        "[JSON report](../dumps.md#json-report). `make status` exits with 1 if a service is not healthy.\n"
+        "[JSON report](../dumps.md#json-report). `make status` fails if a service is not healthy "
+        "(make itself exits with 2).\n"
     )
     return "\n".join(parts)
 

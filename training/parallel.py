@@ -40,7 +40,7 @@ def environments(processes: int) -> list[dict[str, str]]:
 
 async def _run_all(module: str, commands: Sequence[Sequence[str]], processes: int) -> list[str]:
     idle: asyncio.Queue[dict[str, str]] = asyncio.Queue()
-    for environment in environments(processes):
+    for environment in environments(max(1, min(processes, len(commands)))):
         idle.put_nowait(environment)
 
     async def run(arguments: Sequence[str]) -> str:

@@ -18,9 +18,17 @@ from vaxpulse_dags.tables import read_json
 from vaxpulse_dags.tasks import fail_without_retry
 
 
-def limit(default: float, title: str, description: str, *, state: str = "held", **bounds: Any) -> Param:
-    """Return the form field of a limit. A dump that exceeds it gets the state."""
-    description += f" A dump that exceeds the limit is {state}."
+def limit(
+    default: float,
+    title: str,
+    description: str,
+    *,
+    breach: str = "exceeds",
+    state: str = "held",
+    **bounds: Any,
+) -> Param:
+    """Return the form field of a limit. A dump that breaches it gets the state."""
+    description += f" A dump that {breach} the limit is {state}."
     return Param(default, type="number", minimum=0, title=title, description_md=description, **bounds)
 
 
@@ -33,7 +41,7 @@ GATE_LIMITS = {
         "Total variation distance (0 to 1) between the label shares of a dump and of earlier dumps.",
         maximum=1,
     ),
-    "min_median_length": limit(10, "Minimum median text length", "In characters."),
+    "min_median_length": limit(10, "Minimum median text length", "In characters.", breach="is below"),
     "max_median_length": limit(1000, "Maximum median text length", "In characters."),
     "max_changed_texts_share": limit(
         0.05,

@@ -181,6 +181,7 @@ BEFORE_NORMALISING: tuple[Rule, ...] = (
     strip_retweet_markers,
 )
 WORDS_ONLY: tuple[Rule, ...] = (strip_hashtags, strip_hidden_retweet_markers)
+# Also for `normalised`: a change would change the `text_group` of tweets.
 LAST: tuple[Rule, ...] = (strip_emoji, strip_punctuation, collapse_white_space)
 # The same rules for a report: a placeholder is replaced and removed in one step.
 REMOVING_RULES: tuple[Rule, ...] = (
