@@ -1,7 +1,7 @@
 """Page *Sentiment*: shares of opinions by period, hashtag or dump, with examples and downloads."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 from typing import Annotated, Any, Literal, get_args
 
@@ -74,7 +74,7 @@ def read_names(tables: Tables) -> dict[str, str]:
     return name_dumps({dump["dump_sha256"]: dump["source"] for dump in list_dumps(tables)})
 
 
-def name_scored_dump(counts: SentimentCounts, filters: Filters, names: Mapping[str, str]) -> str:
+def name_scored_dump(counts: SentimentCounts, filters: Filters, names: dict[str, str]) -> str:
     """Return the name of the dump that limits the periods, or ''. Other dumps need another permission."""
     is_shown = filters.is_by_time and filters.dump in counts.count_parts(Selection(DUMP))
     return name_part(DUMP, filters.dump, names) if is_shown else ""
