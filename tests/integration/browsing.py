@@ -16,6 +16,7 @@ DOWNLOAD = re.compile(r"\.(csv|parquet)$")
 RUN = re.compile(r"/dags/([^/]+)/runs/([^/?]+)")
 DAG = re.compile(r"/dags/([^/]+)")
 MODEL = re.compile(r"/models/([^/]+)(?:/versions/(\d+))?")
+MLFLOW_RUN = re.compile(r"/runs/(\w+)")
 IDENTIFIER = re.compile(r"/[^/]*\d[^/]*")
 MAX_PAGES_OF_A_KIND = 2  # there is a page for each tweet, hashtag and dump
 SERIOUS = ("serious", "critical")
@@ -133,7 +134,7 @@ def find_broken_links(links: set[str], api: AirflowApi, mlflow: str) -> list[str
     for link in sorted(links):
         address = urlsplit(link)
         if link.startswith(mlflow):
-            found[link] = requests.get(f"{mlflow}/api/2.0/mlflow/{find_model(address)}", timeout=30)
+            found[link] = requests.get(f"{mlflow}/api/2.0/mlflow/{find_record(address)}", timeout=30)
         else:
             found[link] = api.session.get(api.url + find_object(address), timeout=30)
     return [f"{link}: status {answer.status_code}" for link, answer in found.items() if not answer.ok]
@@ -151,8 +152,10 @@ def find_object(address: SplitResult) -> str:
     return address.path
 
 
-def find_model(address: SplitResult) -> str:
-    """Return the path and query of the model that a link into MLflow shows in its fragment."""
+def find_record(address: SplitResult) -> str:
+    """Return the path and query of the model or run that a link into MLflow shows in its fragment."""
+    if run := MLFLOW_RUN.search(address.fragment):
+        return f"runs/get?run_id={run[1]}"
     name, version = MODEL.match(address.fragment).groups()
     if version:
         return f"model-versions/get?name={name}&version={version}"

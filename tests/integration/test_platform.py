@@ -475,7 +475,7 @@ def test_user_brings_dumps_in_a_browser_answers_questions_and_sees_the_runs_succ
     )
     page.get_by_label("Approve").check()
     page.get_by_label("Mapping of the columns (JSON)").fill(mapping)
-    page.get_by_label("Reason").fill(reason)
+    page.get_by_role("textbox", name="Reason (at least").fill(reason)
     run = browsing.press_and_read_run(page, "Send the decision")
     answer(platform.api(), review, "Approve", mapping=mapping, reason=reason)  # again if Airflow has lost it
     browsing.wait_for_success(page, run)
@@ -566,7 +566,8 @@ def test_viewer_sees_no_form_and_changes_nothing(platform, visit, monkeypatch):
             assert status == (403 if address.endswith("/bring") else 200), address
             assert browsing.read_forms(page) == {}, address
         for action in visit.forms:
-            form = {"token": token, "reason": "a test of a viewer", "address": "https://example.org/a.csv"}
+            form = {"token": token, "reason": "a test of a viewer", "decision": "Approve"}
+            form |= {"address": "https://example.org/a.csv"}
             response = page.request.post(
                 action, form=form, headers={"Origin": platform.settings.url("airflow")}
             )
