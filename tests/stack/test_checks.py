@@ -207,3 +207,25 @@ def test_secret_in_a_log_an_argument_a_database_or_a_setting_of_spark_is_found(m
             "http://127.0.0.1:18080/api/v1/applications/app-1/environment",
         )
     ]
+
+
+class OnePageFails:
+    """Stands for Airflow's API. The page *Models* fails."""
+
+    url = "http://airflow"
+
+    @property
+    def session(self):
+        return self
+
+    def get(self, address, timeout):
+        status = 500 if address.endswith("/pulse/models") else 200
+        return SimpleNamespace(status_code=status, content=b"<html></html>")
+
+
+def test_page_that_does_not_open_is_named(monkeypatch, capsys):
+    with pytest.raises(CommandError, match=r"^Airflow answered 500 for the page /pulse/models$"):
+        pipeline.check_pages(OnePageFails())
+    monkeypatch.setattr(pipeline, "PAGES", ("overview", "dumps"))
+    pipeline.check_pages(OnePageFails())
+    assert capsys.readouterr().out == "pages: overview, dumps open\n"

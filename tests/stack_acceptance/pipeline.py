@@ -34,6 +34,7 @@ from monitoring.problems import find_problems
 from tests.stack_acceptance import web_attacks
 
 TRAINING_DAG = "train_classifiers"
+PAGES = ("overview", "bring", "dumps", "sentiment", "models", "lineage", "reports")
 EVENT_SECONDS = 300  # the trigger usually sees a new dump after 30 s
 DAGS_SECONDS = 300
 POLL_SECONDS = 2
@@ -239,6 +240,7 @@ def check(
     if missing := {"clean_tweets", "explore_tweets", *([TRAINING_DAG] if train else [])} - by_dag.keys():
         raise CommandError(f"no run of {', '.join(sorted(missing))} was triggered")
     check_report(api, by_dag["explore_tweets"])
+    check_pages(api)
     if train:
         training = by_dag[TRAINING_DAG]
         models = [model for model in summary.models(network) if model["airflow_run_id"] == training.run_id]
@@ -258,6 +260,15 @@ def check_report(api: AirflowApi, run: FollowedRun) -> None:
     if page.status_code != 200 or b"</html>" not in page.content.lower():
         raise CommandError(f"Airflow answered {page.status_code} for the report of {run.run_id}")
     print(f"report: {len(page.content):,} bytes")
+
+
+def check_pages(api: AirflowApi) -> None:
+    """Check that the pages of *Tweets* open."""
+    for name in PAGES:
+        page = api.session.get(f"{api.url}/pulse/{name}", timeout=60)
+        if page.status_code != 200 or b"</html>" not in page.content.lower():
+            raise CommandError(f"Airflow answered {page.status_code} for the page /pulse/{name}")
+    print(f"pages: {', '.join(PAGES)} open")
 
 
 def check_promotions(network: Network, run_ids: set[str]) -> None:

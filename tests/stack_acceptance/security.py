@@ -73,6 +73,7 @@ def find_login_problems(urls: dict[str, str], values: dict[str, str]) -> Iterato
     for url, headers, expected in (
         (f"{urls['airflow']}/api/v2/dags", {}, 401),
         (f"{urls['airflow']}/vaxpulse/reports/explore_tweets/any", {}, 401),
+        (f"{urls['airflow']}/pulse/overview", {}, 401),
         (experiments, {}, 401),
         (experiments, basic(ADMIN, "wrong"), 401),
         (f"{urls['mlflow']}/api/2.0/mlflow-artifacts/artifacts", {}, 401),
@@ -121,6 +122,8 @@ def find_role_problems(airflow: str, values: dict[str, str]) -> Iterator[str]:
             login = airflow_login(airflow, name, password)
             checks = [
                 ("GET", "/api/v2/dags", None, 200),
+                ("GET", "/pulse/overview", None, 200),
+                ("GET", "/pulse/bring", None, 200 if "ingest_tweets" in may_run else 403),
                 ("POST", "/api/v2/dags/clean_tweets/dagRuns", {"logical_date": None}, 403),
                 ("PATCH", "/api/v2/dags/clean_tweets?update_mask=is_paused", {"is_paused": True}, 403),
                 ("GET", "/auth/fab/v1/users", None, 403),
