@@ -52,7 +52,7 @@ class LoggedIds:
         else:
             self._table.update_incremental()
         rows = pa.table(self._table.get_add_actions(flatten=True))["num_records"]
-        if rows.null_count or pc.sum(rows).as_py() > MAX_KEPT_IDS:
+        if rows.null_count or pc.sum(rows, min_count=0).as_py() > MAX_KEPT_IDS:
             self._sorted, self._recent, self._is_too_large = self._sorted[:0], [], True
             return True
         self._files, added = read_added_files(self._table, self._files, ["tweet_id"])

@@ -138,3 +138,10 @@ def test_large_log_is_not_read(store, monkeypatch):
     monkeypatch.setattr(logged_ids, "read_added_files", None)
     # It is not known: the caller reads the log.
     assert LoggedIds().may_contain(store.tables.tweets_raw, hashes("E"))
+
+
+def test_emptied_log_has_no_ids(store):
+    deliver(store, 0, ["A"])
+    store.load()
+    DeltaTable(store.tables.tweets_raw).delete()
+    assert not LoggedIds().may_contain(store.tables.tweets_raw, hashes("A"))
