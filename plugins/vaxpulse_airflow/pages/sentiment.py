@@ -17,6 +17,7 @@ from vaxpulse_airflow.pages.charts import Chart, line_chart
 from vaxpulse_airflow.pages.data import insights
 from vaxpulse_airflow.pages.data.sentiment_counts import Selection, SentimentCounts
 from vaxpulse_airflow.pages.data.sentiment_rows import (
+    METHOD,
     ROWS_PER_PAGE,
     By,
     Filters,
@@ -98,6 +99,7 @@ def show_sentiment(
             "found": len(found.keys),
             "pages": -(-len(found.keys) // ROWS_PER_PAGE),
             "text": describe(counts, filters, found),
+            "method": METHOD,
             "chart": draw_periods(rows) if filters.is_by_time else None,
             "dump_name": name_scored_dump(counts, filters, names),
         }

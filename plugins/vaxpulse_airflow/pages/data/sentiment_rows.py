@@ -180,8 +180,15 @@ def estimate_rows(
     return [Row(key, name_part(filters.by, key, names), of_parts[key]) for key in keys]
 
 
+METHOD = (
+    "Labelled tweets count with their label; the shares of the others are predicted and adjusted for the "
+    f"errors of the model. {SHARES_TEXT} Rows with fewer than {MIN_TEXTS_FOR_INTERVAL} distinct texts have "
+    "no interval. Downloads also have the unadjusted shares."
+)
+
+
 def describe(counts: SentimentCounts, filters: Filters, found: Found) -> str:
-    """Return sentences about the rows."""
+    """Return sentences about the tweets that the rows count."""
     days = "days of the tweets' dates (UTC)"
     if counts.dated_by == DELIVERY:
         days = "days of delivery of the dumps, because no tweet has a date"
@@ -196,8 +203,4 @@ def describe(counts: SentimentCounts, filters: Filters, found: Found) -> str:
         )
     if is_limited and found.by in ("week", "month"):
         text += f"The first and the last {found.by} have only the chosen days. "
-    return (
-        f"{text}Labelled tweets count with their label; the shares of the others are predicted and adjusted "
-        f"for the errors of the model. {SHARES_TEXT} Rows with fewer than {MIN_TEXTS_FOR_INTERVAL} distinct "
-        "texts have no interval. Downloads also have the unadjusted shares."
-    )
+    return text.strip()
