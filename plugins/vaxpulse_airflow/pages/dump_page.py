@@ -9,6 +9,8 @@ from fastapi.responses import HTMLResponse, StreamingResponse
 from contracts.labels import CLASS_NAMES
 from contracts.tables import MIN_REASON_LENGTH, QUARANTINE
 from vaxpulse_airflow.pages.access import form_token, may_see
+from vaxpulse_airflow.pages.data.airflow_client import ApiError
+from vaxpulse_airflow.pages.data.runs import find_dag_of_run
 from vaxpulse_airflow.pages.data.tables import Tables
 from vaxpulse_airflow.pages.decisions import find_action
 from vaxpulse_airflow.pages.dumps import (
@@ -64,11 +66,16 @@ def show_dump(
     [counted] = tables.query(QUARANTINE, f"SELECT count(*) AS records FROM t WHERE {condition}") or [  # noqa: S608
         {"records": 0}
     ]
+    try:
+        run_dag = find_dag_of_run(request.app.state.open_api(request), dump["run_id"])
+    except ApiError:
+        run_dag = None
     return render(
         request,
         "dump",
         here="dumps",
         dump=dump,
+        run_dag=run_dag,  # of the load, or of a decision
         action=find_action(user, dump["state"]),
         token=form_token(user),
         proposal=json.dumps(mapping, indent=1, ensure_ascii=False) if questions else "",

@@ -195,3 +195,13 @@ def test_files_of_earlier_versions_and_of_spark_have_the_same_rows(browser, plat
     assert "june.csv" in page
     assert "2026-11-24 08:30" in page
     assert browser.get(f"/dumps/{sha256_of('june.csv')}").status_code == 200
+
+
+def test_dump_links_to_the_run_that_has_loaded_it_or_decided_about_it(browser, platform, airflow):
+    platform.add_dumps(dump("june.csv", run_id="held__june"))
+    airflow.runs = [{"dag_id": "review_dump", "dag_run_id": "held__june", "state": "success"}]
+    assert 'href="/dags/review_dump/runs/held__june"' in browser.get(ADDRESS).text
+    airflow.runs = []  # deleted from Airflow's history
+    page = browser.get(ADDRESS).text
+    assert "held__june" in page
+    assert "runs/held__june" not in page
