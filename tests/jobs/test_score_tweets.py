@@ -329,7 +329,7 @@ def test_champion_of_the_registry_scores(tables: Tables, tiny: TinyModel, run_jo
     assert "Opinions about vaccines in 2 tweets" in page
     assert 'href="./manual__2026-11-23T00%3A00%3A00%2B00%3A00/files/submission-d1.csv"' in page
     assert 'href="./manual__2026-11-23T00%3A00%3A00%2B00%3A00/files/to-label.csv"' in page
-    assert (tables.report / "to-label.csv").read_text().startswith("tweet_id,text,label\r\nA")
+    assert (tables.report / "to-label.csv").read_text().startswith("tweet_id,text,label\nA")
     header, *lines = (tables.report / "submission-d1.csv").read_text().splitlines()
     scores = {row.tweet_id: row.score for row in tables.rows().collect()}
     assert header == "tweet_id,label"
