@@ -59,7 +59,8 @@ class Loader:
         answer: a mapping that the user of this run gave. It applies to the delivery with its source.
         reopens: a content in one of these states is processed again. By default these are the outcomes that
             may change. The decisions of users (rejected, retracted) stay until a user reopens the dump.
-        dump_rows, logged_ids: what was read from tables for earlier dumps of the batch.
+        dump_rows: cached rows of the table `dumps`, shared by all dumps of a batch.
+        logged_ids: cached hashes of the ids in `tweets_raw`, shared by all dumps of a batch.
     """
 
     tables: Tables

@@ -1,4 +1,4 @@
-"""Steps of a user in Chromium, and a visit of every page that collects what is wrong."""
+"""Actions of a user in Chromium, and a crawler that opens the pages and collects errors."""
 
 import re
 from collections import Counter, deque
@@ -35,7 +35,7 @@ class Visit:
         downloads: addresses of files.
         links: addresses in Airflow and MLflow.
         forms: action and token of each form that changes something.
-        problems: what is wrong.
+        problems: failed requests, errors in the console, and accessibility violations.
     """
 
     pages: set[str] = field(default_factory=set)
