@@ -129,7 +129,7 @@ def find_problems_of_a_dark_phone(page: Page, addresses: list[str]) -> list[str]
 
 
 def find_broken_links(links: set[str], api: AirflowApi, mlflow: str) -> list[str]:
-    """Return the links to Airflow and MLflow that lead to nothing."""
+    """Return the links to Airflow and MLflow whose target does not exist."""
     found = {}
     for link in sorted(links):
         address = urlsplit(link)
