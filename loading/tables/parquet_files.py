@@ -107,7 +107,7 @@ def read_added_files(
     a query is faster.
 
     Args:
-        table: a version of a table. This package has written the files that are added to it.
+        table: a version of a table.
         known: names of files that were read before.
         columns: columns to read. None: all.
     """
@@ -117,8 +117,10 @@ def read_added_files(
     stored = PyFileSystem(DeltaStorageHandler(table.table_uri))
     schema = pa.schema(table.schema().to_arrow())
     schema = schema if columns is None else pa.schema([schema.field(name) for name in columns])
+    # A file that a MERGE wrote has string_view where this package writes string.
     added = [
-        pq.read_table(name, columns=columns, filesystem=stored) for name in sorted(files.difference(known))
+        pq.read_table(name, columns=schema.names, filesystem=stored).cast(schema)
+        for name in sorted(files.difference(known))
     ]
     return files, pa.concat_tables(added) if added else schema.empty_table()
 

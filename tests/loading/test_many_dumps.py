@@ -110,6 +110,20 @@ def test_rows_follow_changes_of_other_processes(store):
     assert rows.read(store.tables) == read_dumps(store.tables)
 
 
+def test_rows_that_another_process_added_and_merged_are_read_together(store):
+    for number in range(3):
+        deliver(store, number, [f"T{number}"])
+    loader = store.loader()
+    first, second, third = loader.files.deliveries()
+    rows = DumpRows()
+    loader.process(first)
+    rows.read(store.tables)
+    loader.process(second)
+    assert store.decide(sha256_of(content(1, ["T1"])), "retract") == 0  # a MERGE: Delta's writer
+    loader.process(third)  # a file of our own
+    assert rows.read(store.tables) == read_dumps(store.tables)
+
+
 def hashes(*ids):
     return np.sort(hash_strings(pa.array(ids, pa.string())))
 
