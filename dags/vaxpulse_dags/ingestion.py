@@ -10,6 +10,7 @@ from contracts import hdfs_paths
 from contracts.tables import FAILED, LOADED, MAX_CLOCK_DIFFERENCE, REFUSED
 from contracts.texts import MAX_TEXT_CHARACTERS
 from contracts.untrusted_text import mask, reveal
+from vaxpulse_airflow.download import DEFAULT_LIMITS
 from vaxpulse_dags.access import allows_self_review
 from vaxpulse_dags.assets import HDFS
 from vaxpulse_dags.forms import in_section
@@ -65,14 +66,14 @@ LIMITS = in_section("Quality gate", GATE_LIMITS) | in_section("Limits", READING_
 
 DOWNLOAD_LIMITS = {
     "max_download_gib": Param(
-        20,
+        DEFAULT_LIMITS.max_gib,
         type="number",
         minimum=0,
         title="Maximum download size",
         description_md="In GiB, of a dump with an http(s) URL. A larger file is not delivered.",
     ),
     "max_download_minutes": Param(
-        60,
+        DEFAULT_LIMITS.max_minutes,
         type="number",
         minimum=0,
         maximum=110,  # before the timeout of the task, which does not name the cause
@@ -157,26 +158,17 @@ def find_problems(dumps: list[dict[str, Any]], run_id: str, errors: list[str], n
         *(f"{source} could not be loaded: see the log of load_dumps" for source in errors),
         *(
             reveal(
-                mask(
-                    ": ".join(
-                        [
-                            f"{dump['source']} is {dump['state']}",
-                            dump["reason"],
-                            *read_json(dump, "notes", []),
-                        ]
-                    )
-                )
+                f"{dump['source']} is {dump['state']}: "
+                + mask(": ".join([dump["reason"], *read_json(dump, "notes", [])]))
             )
             for dump in dumps
             if dump["state"] in (REFUSED, FAILED) and dump["run_id"] == run_id
         ),
         *(
             reveal(
-                mask(
-                    f"{dump['source']} is dated {dump['delivered_at']:%Y-%m-%d %H:%M} UTC by a wrong clock: "
-                    "trigger retract_dump, then reopen_dump with its time of delivery "
-                    f"(SHA-256 {dump['dump_sha256']})"
-                )
+                f"{dump['source']} is dated {dump['delivered_at']:%Y-%m-%d %H:%M} UTC by a wrong clock: "
+                "trigger retract_dump, then reopen_dump with its time of delivery "
+                f"(SHA-256 {dump['dump_sha256']})"
             )
             for dump in dumps
             if dump["state"] == LOADED and dump["delivered_at"] > now + MAX_CLOCK_DIFFERENCE

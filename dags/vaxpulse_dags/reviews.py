@@ -83,7 +83,7 @@ def find_held() -> list[dict[str, Any]]:
     held = read_dumps("state = 'held'")
     for dump in held:
         # The reason contains the questions about the dump.
-        log.warning(reveal(mask(f"{dump['source']} is held until a user decides: {dump['reason']}")))
+        log.warning(reveal(f"{dump['source']} is held until a user decides: {mask(dump['reason'])}"))
     return build_review_runs(held, get_current_context()["params"])
 
 

@@ -49,6 +49,9 @@ class Limits:
     max_minutes: float
 
 
+DEFAULT_LIMITS = Limits(max_gib=20, max_minutes=60)
+
+
 def redact_url(url: str) -> str:
     """Return a URL without query and fragment, which may be secret.
 

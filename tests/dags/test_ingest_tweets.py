@@ -112,7 +112,7 @@ def test_mapping_is_given_by_the_user_who_triggered_the_run(dag_bag, user, optio
 
 def test_held_dumps_are_in_the_log_with_their_questions_and_get_a_review(dag_bag, monkeypatch, caplog):
     held = {
-        "source": "june.csv",
+        "source": "https://example.org/june.csv",
         "dump_sha256": "ab" * 32,
         "ingested_at": datetime(2026, 11, 24, tzinfo=UTC),
         "reason": "Which column contains the texts? 'hello @ann_canary \n\x1b[2J\u202e'",
@@ -124,7 +124,7 @@ def test_held_dumps_are_in_the_log_with_their_questions_and_get_a_review(dag_bag
         [run] = dag_bag.dags["ingest_tweets"].get_task("find_held").python_callable()
     assert run["conf"] == {"dump_sha256": "ab" * 32} | params
     assert caplog.messages == [
-        "june.csv is held until a user decides: Which column contains the texts? "
+        "https://example.org/june.csv is held until a user decides: Which column contains the texts? "
         "'hello <user> \\n\\x1b[2J\\u202e'"
     ]
     # A dump that is reopened may be held, too.
@@ -147,8 +147,9 @@ def report(dag_bag, dag_module, monkeypatch):
 
 
 def test_refused_dump_of_the_run_fails_it_with_reason_and_notes(report):
-    refused = {"source": "june.png", "run_id": "run", "state": "refused", "reason": "it is a PNG image"}
-    with pytest.raises(AirflowFailException, match=r"^june.png is refused: it is a PNG image$"):
+    refused = {"source": "https://example.org/june.png", "run_id": "run", "state": "refused"}
+    refused["reason"] = "it is a PNG image"
+    with pytest.raises(AirflowFailException, match=r"^https://example.org/june.png is refused: it is a PNG"):
         report(refused, refused | {"run_id": "earlier"})
     with pytest.raises(AirflowFailException, match="it is a PNG image: the header occurs twice"):
         report(refused | {"notes": json.dumps(["the header occurs twice"])})

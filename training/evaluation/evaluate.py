@@ -46,7 +46,7 @@ class Evaluation:
     Attributes:
         metrics: few, because MLflow draws a chart for each.
         tables: the other figures, by name: `eval` with the interval of each metric, `agreement` with the same
-            for each level of agreement, `graphs` with the metrics of both precisions.
+            for each level of agreement, `graphs` with the metrics of each precision on the validation part.
         files: figures, predictions and errors, by file name.
         metadata: of the exported model.
     """
@@ -60,7 +60,7 @@ class Evaluation:
 def evaluate(
     onnx_folder: Path, tweets: LabelledTweets, curves: Mapping[str, Points], title: str, seed: int
 ) -> Evaluation:
-    """Evaluate each precision on the validation part, then once on the eval side.
+    """Evaluate each precision on the validation part, then the chosen one on the eval side.
 
     The validation part chooses the graph that is used for scoring. The eval side chooses nothing. The
     `eval/...` metrics are those of the chosen graph, so that scoring has the quality that the run reports.
@@ -85,17 +85,12 @@ def evaluate(
         EVAL_SAMPLES_PER_SECOND: len(class_ids) / seconds,
         "speed/eval_steps_per_second": -(-len(class_ids) // BATCH_ROWS) / seconds,
     }
-    held_out = {
-        precision: headlines(probabilities if precision == chosen else each.probabilities(texts), tweets.eval)
-        for precision, each in classifiers.items()
-    }
     tables = {
         "eval": interval_table({"": found}).drop(columns="group"),
         "agreement": interval_table(by_agreement).rename(columns={"group": "agreement"}),
         "graphs": pd.DataFrame(
             [
-                {"graph": precision, "part": part, "scores": precision == chosen} | graphs[precision]
-                for part, graphs in (("validation", validation), ("eval", held_out))
+                {"graph": precision, "scores": precision == chosen} | validation[precision]
                 for precision in precisions
             ]
         ),

@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, RedirectResponse
 from hdfs import HdfsError
 
+from vaxpulse_airflow.download import DEFAULT_LIMITS
 from vaxpulse_airflow.pages import (
     bring,
     decisions,
@@ -41,7 +42,7 @@ HEADERS = {
     "Cache-Control": "private, no-store",
 }
 MAX_FORM_BYTES = 1 << 20
-MAX_UPLOAD_BYTES = 20 << 30  # of one dump, as the default of the form field max_download_gib
+MAX_UPLOAD_BYTES = int(DEFAULT_LIMITS.max_gib * 2**30)  # of one dump
 ADVICE = {
     401: "Log in to Airflow, then open this page again.",
     403: "Your role in Airflow does not allow this. An administrator can give you another role.",

@@ -1,4 +1,4 @@
-"""Page *Bring a dump*: upload a file, see what it contains, correct the columns, and load it."""
+"""Page *Bring a dump*: upload or download a file, see its content, correct the columns, and load it."""
 
 from typing import Annotated, Any
 
@@ -53,28 +53,43 @@ async def upload_file(request: Request, user: GetUserDep) -> RedirectResponse:
             raise HTTPException(400, "Choose a file first.")
         uploads: Uploads = request.app.state.uploads
         upload_id = await run_in_threadpool(uploads.store, file.file, file.filename)
-    return RedirectResponse(f"{request.scope.get('root_path', '')}/bring/{upload_id}", 303)
+    return lead_to_upload(request, upload_id)
 
 
 @router.post("/address", dependencies=[Depends(check_form)])
-def load_address(
+def bring_address(
     request: Request, address: Annotated[str, Form(min_length=8, max_length=2000)]
 ) -> RedirectResponse:
-    """Start ingest_tweets for an address. The worker downloads it, with the limits of the DAG."""
-    return start_run(request, DAG_ID, {"dump": address.strip()})
+    """Download a URL and lead to the page with its inspection. Start ingest_tweets for a file in HDFS.
+
+    A file in HDFS is not inspected: its first rows would be shown to users who may not read it.
+    """
+    address = address.strip()
+    if address.lower().startswith("hdfs://"):
+        return start_run(request, DAG_ID, {"dump": address})
+    uploads: Uploads = request.app.state.uploads
+    try:
+        upload_id = uploads.fetch(address)
+    except ValueError as error:
+        raise HTTPException(400, f"{error}.") from None
+    return lead_to_upload(request, upload_id)
 
 
 @router.get("/{upload_id}")
 def show_upload(request: Request, user: GetUserDep, upload_id: UploadId) -> HTMLResponse:
     """Return the page of an upload: what it contains, and the form for the columns."""
-    path, inspection = find_upload(request, upload_id)
+    uploads: Uploads = request.app.state.uploads
+    path, inspection = uploads.find_file(upload_id), uploads.read(upload_id)
+    if inspection is None:
+        raise HTTPException(404)
     report = inspection["report"]
     mapping = {**(report or {}).get("mapping", {}), **inspection["given"]}
     return render(
         request,
         "upload",
         here="bring",
-        name=shown_name(path),
+        name=shown_name(path) if path else "Download",
+        is_stored=path is not None,
         upload_id=upload_id,
         token=form_token(user),
         report=report,
@@ -93,7 +108,7 @@ async def inspect_again(request: Request, upload_id: UploadId) -> RedirectRespon
     uploads: Uploads = request.app.state.uploads
     await run_in_threadpool(find_upload, request, upload_id)
     await run_in_threadpool(uploads.inspect, upload_id, mapping)
-    return RedirectResponse(f"{request.scope.get('root_path', '')}/bring/{upload_id}", 303)
+    return lead_to_upload(request, upload_id)
 
 
 @router.post("/{upload_id}/load", dependencies=[Depends(check_form)])
@@ -101,6 +116,11 @@ def load(request: Request, upload_id: UploadId) -> RedirectResponse:
     """Start ingest_tweets for an upload with the inspected mapping, and lead to the run."""
     path, inspection = find_upload(request, upload_id)
     return start_run(request, DAG_ID, {"dump": f"hdfs://{path}", "mapping": inspection["given"] or None})
+
+
+def lead_to_upload(request: Request, upload_id: str) -> RedirectResponse:
+    """Redirect to the page of an upload."""
+    return RedirectResponse(f"{request.scope.get('root_path', '')}/bring/{upload_id}", 303)
 
 
 def find_upload(request: Request, upload_id: str) -> tuple[str, dict[str, Any]]:

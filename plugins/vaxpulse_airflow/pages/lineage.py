@@ -240,7 +240,7 @@ class Trail:
         except HTTPException:
             step.notes.append("The table dumps has no dump with this SHA-256.")
             return
-        step.add("Source file", show_text(dump["source"], 200), f"{self._base}/dumps/{sha256}")
+        step.add("Source file", dump["source"], f"{self._base}/dumps/{sha256}")
         step.add("State", dump["state"])
         step.add("Delivered", f"{format_moment(dump['delivered_at'])} UTC")
         step.add("Size", format_size(dump["bytes"]))

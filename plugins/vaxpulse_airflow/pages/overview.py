@@ -17,7 +17,7 @@ from vaxpulse_airflow.pages.data.airflow_client import ApiError
 from vaxpulse_airflow.pages.data.runs import find_alerts, find_failed_runs, find_running, find_waiting
 from vaxpulse_airflow.pages.dumps import list_dumps
 from vaxpulse_airflow.pages.models import find_quality, list_comparisons
-from vaxpulse_airflow.pages.rendering import render, show_text
+from vaxpulse_airflow.pages.rendering import render, show_name
 
 WEEK = timedelta(days=7)
 MAX_SHOWN = 5
@@ -86,7 +86,7 @@ def describe_dumps(dumps: list[dict[str, Any]], base: str) -> list[Problem]:
     for state, action in advice.items():
         found = [dump for dump in dumps if dump["state"] == state]
         if found:
-            names = ", ".join(show_text(dump["source"], 60) for dump in found[:3])
+            names = ", ".join(show_name(dump["source"], 60) for dump in found[:3])
             title = f"{len(found):,} dump{'' if len(found) == 1 else 's'} {state}: {names}"
             more = ", …" if len(found) > 3 else ""
             problems.append({"title": title + more, "advice": action, "link": f"{base}/dumps?state={state}"})

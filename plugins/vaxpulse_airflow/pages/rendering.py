@@ -1,4 +1,7 @@
-"""Pages from templates. Every value is escaped. The filter `text` masks and shortens texts from dumps."""
+"""Pages from templates. Every value is escaped. The filter `text` masks and shortens texts from dumps.
+
+The filter `name` is for names of dumps and other facts that are not texts of tweets.
+"""
 
 from datetime import datetime
 from functools import cache
@@ -10,7 +13,7 @@ import jinja2
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
-from contracts.untrusted_text import mask, shorten
+from contracts.untrusted_text import HANDLE, mask, shorten
 from reporting.page import format_number, format_share
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -54,6 +57,7 @@ def environment() -> jinja2.Environment:
     )
     found.filters |= {
         "text": show_text,
+        "name": show_name,
         "number": format_number,
         "moment": format_moment,
         "day": format_day,
@@ -71,6 +75,15 @@ def show_text(value: object, length: int = MAX_SHOWN) -> str:
     ('<user>: <b> \\u202etxt', '')
     """
     return "" if value is None else shorten(mask(str(value)[: 4 * length]), length)
+
+
+def show_name(value: object, length: int = MAX_SHOWN) -> str:
+    r"""Return a fact without user names and invisible characters. The name of a dump may be a URL.
+
+    >>> show_name("https://example.org/june.csv"), show_name("\u202evsc.enuj")
+    ('https://example.org/june.csv', '\\u202evsc.enuj')
+    """
+    return shorten(HANDLE.sub("<user>", str(value)[: 4 * length]), length)
 
 
 def format_moment(value: datetime | None) -> str:

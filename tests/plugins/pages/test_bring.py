@@ -5,12 +5,16 @@ import os
 import re
 import tracemalloc
 from pathlib import Path
+from queue import Queue
+from threading import Event, current_thread
 
 import pytest
 from airflow.api_fastapi.core_api.security import get_user
+from hdfs import HdfsError
 
 from contracts.hdfs_paths import UPLOADS
 from tests.plugins.pages.platform import HOSTILE, FolderListingHdfs, User
+from tests.plugins.test_download import Web
 from vaxpulse_airflow.landing import uploaded_name
 from vaxpulse_airflow.pages.access import form_token
 from vaxpulse_airflow.pages.data import uploads
@@ -102,10 +106,102 @@ def test_inspection_sees_no_secret(deliverer, monkeypatch):
     assert len(seen) == 1
 
 
-def test_address_is_loaded_by_the_dag(deliverer, airflow):
-    post(deliverer, "/bring/address", address="https://example.org/june.csv")
+@pytest.fixture
+def web(monkeypatch):
+    return Web(monkeypatch)
+
+
+def test_url_is_downloaded_inspected_and_loaded_without_its_secrets(deliverer, web, hdfs, airflow):
+    url = "https://example.org/june.csv"
+    web.responses[f"{url}?signature=abc"] = (200, {}, CSV)
+    address = post(deliverer, "/bring/address", address=f" {url}?signature=abc ").headers["location"]
+    page = deliverer.get(address).text
+    for text in (url, "can be loaded", "2 tweets of 2 records", "vaccines work"):
+        assert text in page
+    assert CSV in hdfs.files.values()
+    post(deliverer, f"{address}/load")
+    dump = airflow.sent[0][1]["conf"]["dump"]
+    assert uploaded_name(dump.removeprefix("hdfs://")) == url
+    assert "signature" not in f"{hdfs.files} {page}"
+
+
+def test_file_in_hdfs_is_loaded_by_the_dag_without_an_inspection(deliverer, airflow, hdfs):
+    answer = post(deliverer, "/bring/address", address="hdfs://namenode:8020/data/june.csv")
     [(_, body)] = airflow.sent
-    assert body["conf"] == {"dump": "https://example.org/june.csv"}
+    assert body["conf"] == {"dump": "hdfs://namenode:8020/data/june.csv"}
+    assert answer.headers["location"].startswith("/dags/ingest_tweets/runs/")
+    assert hdfs.files == {}
+
+
+@pytest.mark.parametrize(
+    ("host", "status", "message"),
+    [
+        ("93.184.215.14", 404, "https://example.org/june.csv cannot be read: the server answers 404"),
+        ("169.254.169.254", 200, "has an address that is not public"),
+    ],
+)
+def test_failed_download_is_explained_and_cannot_be_loaded(deliverer, web, hdfs, host, status, message):
+    web.addresses["example.org"] = [host]
+    web.responses["https://example.org/june.csv"] = (status, {}, CSV)
+    address = post(deliverer, "/bring/address", address="https://example.org/june.csv").headers["location"]
+    page = deliverer.get(address).text
+    assert "cannot be loaded" in page
+    assert message in page
+    assert "/load" not in page
+    assert "/inspect" not in page
+    assert post(deliverer, f"{address}/load").status_code == 404
+    assert CSV not in hdfs.files.values()
+
+
+def test_file_system_that_does_not_answer_during_a_download_is_explained(deliverer, web, monkeypatch):
+    def fail(*_):
+        raise HdfsError("Name node is in safe mode")
+
+    web.responses["https://example.org/june.csv"] = (200, {}, CSV)
+    monkeypatch.setattr(uploads, "upload", fail)
+    address = post(deliverer, "/bring/address", address="https://example.org/june.csv").headers["location"]
+    page = deliverer.get(address).text
+    assert "could not be downloaded" in page
+    assert "/load" not in page
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://ann:secret@example.org/june.csv",
+        "ftp://example.org/june.csv",
+        f"https://example.org/{'x' * 1500}",
+    ],
+)
+def test_refused_address_starts_no_download(deliverer, web, hdfs, address):
+    answer = post(deliverer, "/bring/address", address=address)
+    assert answer.status_code == 400
+    assert "secret" not in answer.text
+    assert hdfs.files == {}
+    assert web.requested == []
+
+
+def test_page_reloads_while_the_download_runs(deliverer, app):
+    app.state.uploads._run_download = lambda *arguments: None
+    address = post(deliverer, "/bring/address", address="https://example.org/june.csv").headers["location"]
+    page = deliverer.get(address).text
+    assert 'http-equiv="refresh"' in page
+    assert "is being downloaded" in page
+
+
+def test_threads_of_a_server_do_not_delay_its_end_and_are_bounded():
+    threads, started, release = uploads.DaemonThreads(at_once=1), Queue(), Event()
+
+    def work(number):
+        started.put((number, current_thread().daemon))
+        release.wait(30)
+
+    threads.start(work, 1)
+    assert started.get(timeout=30) == (1, True)
+    threads.start(work, 2)
+    assert started.empty()
+    release.set()
+    assert started.get(timeout=30) == (2, True)
 
 
 def test_viewer_cannot_upload(browser, hdfs):

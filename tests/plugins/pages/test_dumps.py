@@ -34,6 +34,13 @@ def test_list_shows_state_counts_and_dates_of_each_dump(browser, platform):
     assert f'href="{ADDRESS}"' in page
 
 
+def test_dump_from_an_address_is_shown_with_its_url(browser, platform):
+    url = "https://example.org/june.csv"
+    platform.add_dumps(dump(url))
+    for address in ("/dumps", f"/dumps/{sha256_of(url)}", f"/lineage?dump={sha256_of(url)}"):
+        assert url in browser.get(address).text, address
+
+
 def test_list_is_filtered_by_state_and_text(browser, platform):
     platform.add_dumps(dump("june.csv"), dump("july.csv", "held"), dump("june-2.csv", "held"))
     page = browser.get("/dumps?state=held&q=JUNE").text
@@ -122,7 +129,7 @@ def test_search_text_is_not_interpreted(browser, platform, words):
 def test_hostile_text_is_harmless_on_the_pages(browser, platform, text):
     platform.add_dumps(
         dump(
-            text,
+            text.partition(" https:")[0],  # the URL of a dump is shown
             "held",
             dump_sha256=sha256_of("june.csv"),
             reason=text,

@@ -67,16 +67,16 @@ def test_confident_errors_show_the_text_without_user_names() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong_on", "precision", "accuracy"),
+    ("wrong_on", "precision", "on_validation"),
     [
-        ({"float32": "in eval", "int8": "in validation"}, "float32", 0.5),
-        ({"float32": "nowhere", "int8": "in eval"}, "int8", 0.5),
+        ({"float32": "in eval", "int8": "in validation"}, "float32", {"float32": 1.0, "int8": 0.0}),
+        ({"float32": "nowhere", "int8": "in eval"}, "int8", {"float32": 1.0, "int8": 1.0}),
     ],
 )
 def test_validation_chooses_the_graph_whose_metrics_become_those_of_the_run(
     wrong_on: dict[str, str],
     precision: Precision,
-    accuracy: float,
+    on_validation: dict[str, float],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
@@ -88,13 +88,13 @@ def test_validation_chooses_the_graph_whose_metrics_become_those_of_the_run(
     held_out = rows([f"{label} {place}" for label in range(3) for place in ("in eval", "elsewhere")])
     tweets = LabelledTweets(rows(["0 train"]), validation, held_out, "a table", 0, "text")
     result = evaluation.evaluate(tmp_path, tweets, {}, "a title", seed=1)
+    accuracy = 0.5
     assert result.metadata.precision == precision
     assert result.metrics["eval/accuracy"] == accuracy
     assert np.trace(result.metadata.eval_confusion) == 3
-    other = {"float32": "int8", "int8": "float32"}[precision]
-    graphs = result.tables["graphs"].set_index(["part", "graph"])
-    assert graphs["accuracy"].loc["eval", [precision, other]].tolist() == [accuracy, 1.0]
-    assert graphs["scores"].loc["eval", [precision, other]].tolist() == [True, False]
+    graphs = result.tables["graphs"].set_index("graph")
+    assert graphs["accuracy"].to_dict() == on_validation
+    assert graphs["scores"].to_dict() == {graph: graph == precision for graph in ("float32", "int8")}
     overall = result.tables["eval"].set_index("metric")
     assert overall.loc["accuracy", "value"] == accuracy
     assert overall.loc["accuracy", "low"] < accuracy < overall.loc["accuracy", "high"]

@@ -1,10 +1,10 @@
-"""Uploaded dumps: a folder in HDFS for each, with the file and what `loading.inspect` finds in it.
+"""Dumps of the page *Bring a dump*: a folder in HDFS for each, with the file and its inspections.
 
-    uploads/<id>/file/<name>          the file, with a percent-encoded name
+    uploads/<id>/file/<name>          the file, with its percent-encoded name or URL
     uploads/<id>/inspection-<n>.json  result of the n-th inspection: report and the mapping that was given
 
 The file is inspected in a process without secrets, with limits on memory and processor time. A file of 1 GB
-takes minutes, therefore the inspection does not run in the request.
+takes minutes, therefore neither a download nor the inspection runs in the request.
 """
 
 import json
@@ -15,12 +15,15 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from functools import partial
+from threading import Semaphore, Thread
 from typing import IO, Any
 from urllib.parse import quote, unquote
 
+from contracts.delivered_names import build_name
 from contracts.hdfs_paths import UPLOADS
+from vaxpulse_airflow.download import DEFAULT_LIMITS, open_url, parse_http_url, redact_url
 from vaxpulse_airflow.webhdfs import BLOCK_BYTES, TimedWebHDFSHook, find_status, upload
 
 log = logging.getLogger(__name__)
@@ -38,7 +41,28 @@ UNKNOWN: dict[str, Any] = {
     "answer. Load it: if anything is ambiguous, the dump is held, and its page has the questions.",
 }
 
+NOT_DOWNLOADED: dict[str, Any] = {
+    "outcome": "unknown",
+    "records": 0,
+    "message": "The dump could not be downloaded, or HDFS did not store it. Try again.",
+}
+
 Inspection = dict[str, Any]
+
+
+class DaemonThreads:
+    """Threads that do not delay the end of the server, at most `at_once` at a time."""
+
+    def __init__(self, at_once: int) -> None:
+        self._slots = Semaphore(at_once)
+
+    def start(self, function: Callable[..., None], *arguments: Any) -> None:
+        """Call a function in a thread as soon as fewer than `at_once` run."""
+        Thread(target=self._call, args=(function, *arguments), daemon=True).start()
+
+    def _call(self, function: Callable[..., None], *arguments: Any) -> None:
+        with self._slots:
+            function(*arguments)
 
 
 class Uploads:
@@ -46,7 +70,8 @@ class Uploads:
 
     Args:
         connect: returns a WebHDFS client.
-        run: starts the inspection. Default: one after the other, in a thread.
+        run: starts a download or an inspection. Default: in threads, two downloads and one inspection at a
+            time.
     """
 
     def __init__(
@@ -55,7 +80,8 @@ class Uploads:
         run: Callable[..., Any] | None = None,
     ) -> None:
         self._connect = connect
-        self._run = run or ThreadPoolExecutor(max_workers=1, thread_name_prefix="inspection").submit
+        self._run = run or DaemonThreads(at_once=1).start
+        self._run_download = run or DaemonThreads(at_once=2).start
 
     def store(self, file: IO[bytes], name: str) -> str:
         """Copy an open local file to HDFS, start its inspection, and return the id of the upload."""
@@ -68,8 +94,20 @@ class Uploads:
         self.inspect(upload_id, {})
         return upload_id
 
+    def fetch(self, url: str) -> str:
+        """Start the download of an http(s) URL, then its inspection, and return the id of the upload.
+
+        Raises:
+            ValueError: it is not such a URL, or it is too long.
+        """
+        parse_http_url(url)
+        build_name(datetime.now(UTC), redact_url(url))  # it raises if the URL is too long
+        client, upload_id = self._connect(), uuid.uuid4().hex
+        self._run_download(self._fetch, upload_id, url, self._announce(client, upload_id, {}))
+        return upload_id
+
     def find_file(self, upload_id: str) -> str | None:
-        """Return the path of an uploaded file, or None."""
+        """Return the path of an uploaded file, None if there is none or its download has not ended."""
         client, folder = self._connect(), f"{UPLOADS}/{upload_id}/file"
         if find_status(client, folder) is None:
             return None
@@ -78,10 +116,7 @@ class Uploads:
 
     def inspect(self, upload_id: str, mapping: Mapping[str, Any]) -> None:
         """Start an inspection with a mapping. Its result replaces the result of the one before."""
-        client, folder = self._connect(), f"{UPLOADS}/{upload_id}"
-        number = len(self._results(client, folder)) + 1
-        self._write(client, f"{folder}/inspection-{number:04d}.json", {"given": mapping, "report": None})
-        self._run(self._inspect, upload_id, mapping, f"{folder}/inspection-{number:04d}.json")
+        self._run(self._inspect, upload_id, mapping, self._announce(self._connect(), upload_id, mapping))
 
     def read(self, upload_id: str) -> Inspection | None:
         """Return the latest inspection: the mapping that was given, and the report, None while it runs."""
@@ -95,6 +130,19 @@ class Uploads:
             found: Inspection = json.loads(file.read())
         return found
 
+    def _fetch(self, upload_id: str, url: str, result: str) -> None:
+        client = self._connect()
+        try:
+            with open_url(url, DEFAULT_LIMITS) as (blocks, length):
+                upload(client, blocks, length, f"{UPLOADS}/{upload_id}/file", quote(redact_url(url), safe=""))
+        except (ValueError, OSError) as error:
+            self._replace(client, result, {}, {"outcome": "refuse", "records": 0, "message": str(error)})
+        except Exception:
+            log.exception("the download of upload %s has failed", upload_id)
+            self._replace(client, result, {}, NOT_DOWNLOADED)
+        else:
+            self._run(self._inspect, upload_id, {}, result)
+
     def _inspect(self, upload_id: str, mapping: Mapping[str, Any], result: str) -> None:
         client = self._connect()
         try:
@@ -102,8 +150,7 @@ class Uploads:
         except Exception:  # nobody waits for this thread, and the page would show "running" for ever
             log.exception("upload %s cannot be inspected", upload_id)
             report = UNKNOWN
-        client.delete(result)
-        self._write(client, result, {"given": mapping, "report": report})
+        self._replace(client, result, mapping, report)
 
     def _inspect_copy(self, client: Any, upload_id: str, mapping: Mapping[str, Any]) -> dict[str, Any]:
         with tempfile.TemporaryFile() as local:
@@ -113,11 +160,23 @@ class Uploads:
             local.flush()
             return inspect_file(local, mapping)
 
+    def _announce(self, client: Any, upload_id: str, mapping: Mapping[str, Any]) -> str:
+        """Write the result of an inspection that has not ended, and return its path."""
+        folder = f"{UPLOADS}/{upload_id}"
+        number = len(self._results(client, folder)) + 1 if find_status(client, folder) else 1
+        result = f"{folder}/inspection-{number:04d}.json"
+        self._write(client, result, mapping, None)
+        return result
+
+    def _replace(self, client: Any, result: str, mapping: Mapping[str, Any], report: dict[str, Any]) -> None:
+        client.delete(result)
+        self._write(client, result, mapping, report)
+
     def _results(self, client: Any, folder: str) -> list[str]:
         return sorted(name for name in client.list(folder) if name.startswith("inspection-"))
 
-    def _write(self, client: Any, path: str, value: Any) -> None:
-        client.write(path, data=iter([json.dumps(value).encode()]))
+    def _write(self, client: Any, path: str, mapping: Mapping[str, Any], report: Any) -> None:
+        client.write(path, data=iter([json.dumps({"given": mapping, "report": report}).encode()]))
 
 
 def inspect_file(file: IO[bytes], mapping: Mapping[str, Any]) -> dict[str, Any]:
