@@ -170,6 +170,13 @@ def upload(page: Page, airflow: str, name: str, content: bytes) -> None:
     page.get_by_role("button", name="Upload and inspect").click()
 
 
+def fetch(page: Page, airflow: str, url: str) -> None:
+    """Let the server download a dump on *Bring a dump*."""
+    page.goto(f"{airflow}{PAGES}bring")
+    page.get_by_label("Address").fill(url)
+    page.get_by_role("button", name="Download and inspect").click()
+
+
 def expect_outcome(page: Page, outcome: str) -> None:
     """Wait until the page of an upload, which reloads itself, shows an outcome of the inspection."""
     expect(page.get_by_role("status")).to_contain_text(outcome, timeout=INSPECTION_SECONDS * 1000)

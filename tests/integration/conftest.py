@@ -82,7 +82,7 @@ def new_platform(parent: Path | None = None) -> Iterator[Platform]:
     ports = dict(zip(DEFAULT_PORTS, free_ports(len(DEFAULT_PORTS)), strict=True))
     environment = (
         os.environ
-        | {"VAXPULSE_HOME": str(home)}
+        | {"VAXPULSE_HOME": str(home), "VAXPULSE_DUMP_HOSTS": "127.0.0.1"}
         | {port_variable(name): str(port) for name, port in ports.items()}
     )
     dump = home / "dump.csv"

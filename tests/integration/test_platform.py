@@ -447,12 +447,18 @@ def test_user_brings_dumps_in_a_browser_answers_questions_and_sees_the_runs_succ
             ("tweet_id", "safe_text"),
             [("WEB1", "no jab for me, thank you"), ("WEB2", "I am glad about the jab")],
         ),
+        "from-an-address.json": [{"tweet_id": "WEB5", "text": "he waits for his jab"}],
         "numbers.csv": b"id,tweet,target\nWEB3,she will not take it,0\nWEB4,she took it today,1\n",
         "excel-in-a-browser.csv": other_formats.semicolons_of_excel("browser: "),
     }
-    good, numbers, excel = dumps
+    good, fetched, numbers, excel = dumps
     browsing.upload(page, airflow, good, dumps[good])
     runs = [browsing.press_and_read_run(page, "Load")]
+    with contextlib.closing(Server()) as server:
+        server.answers[f"/{fetched}?signature=abc"] = 200, dumps[fetched]
+        browsing.fetch(page, airflow, f"{server.url}/{fetched}?signature=abc")
+        browsing.expect_outcome(page, "can be loaded")
+    runs.append(browsing.press_and_read_run(page, "Load"))
     # The questions about this dump are answered before it is loaded, those about the last one afterwards.
     browsing.upload(page, airflow, numbers, dumps[numbers])
     browsing.expect_outcome(page, "has questions")
@@ -483,6 +489,7 @@ def test_user_brings_dumps_in_a_browser_answers_questions_and_sees_the_runs_succ
     rows = {row["source"].rpartition("/")[2]: row for row in platform.query("dumps", "SELECT * FROM t")}
     assert {name: (rows[name]["state"], rows[name]["accepted"]) for name in dumps} == {
         good: ("loaded", 2),
+        fetched: ("loaded", 1),
         numbers: ("loaded", 2),
         excel: ("loaded", len(other_formats.TEXTS)),
     }
