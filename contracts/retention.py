@@ -7,7 +7,7 @@ from datetime import timedelta
 # may still need them.
 MIN_RETENTION = timedelta(days=7)
 DEFAULT_RETENTION = timedelta(days=30)
-# Of files that users upload for inspection. A loaded dump has a copy in raw/.
+# Of files that users upload or download for inspection. A loaded dump has a copy in raw/.
 UPLOAD_RETENTION = timedelta(days=7)
 
 

@@ -16,7 +16,16 @@ def mask(text: str) -> str:
     >>> mask("@ann: see https://example.org/a, ids from @text")
     '<user>: see <url> ids from @text'
     """
-    return HANDLE.sub("<user>", LINK.sub("<url>", text))
+    return mask_names(LINK.sub("<url>", text))
+
+
+def mask_names(text: str) -> str:
+    """Replace user names by a placeholder. The name of a dump may be a URL.
+
+    >>> mask_names("https://example.org/@ann/june.csv")
+    'https://example.org/<user>/june.csv'
+    """
+    return HANDLE.sub("<user>", text)
 
 
 def reveal(text: str) -> str:

@@ -2,9 +2,10 @@
 
 **What.** Deletes tweets by their ids, or all tweets of a dump. They are deleted from all tables with their
 history, and from the files in `raw/`. Reports and exports since the first delivery are deleted in HDFS and
-MLflow. `score_tweets` then writes another report. Files that users have uploaded for inspection are deleted
-too. The log of `summarise` has the result. It lists the models that were trained on these dumps, and what
-remains. A later dump with an erased tweet is held. The content of an erased dump is not stored again.
+MLflow. `score_tweets` then writes another report. Files that users have uploaded or downloaded for inspection
+are deleted too. The log of `summarise` has the result. It lists the models that were trained on these dumps,
+and what remains. A later dump with an erased tweet is held. The content of an erased dump is not stored
+again.
 
 **When.** On *Trigger*, with ids or with the SHA-256 of a dump, and a reason.
 

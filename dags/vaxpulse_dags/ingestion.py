@@ -9,7 +9,7 @@ from airflow.sdk import Param
 from contracts import hdfs_paths
 from contracts.tables import FAILED, LOADED, MAX_CLOCK_DIFFERENCE, REFUSED
 from contracts.texts import MAX_TEXT_CHARACTERS
-from contracts.untrusted_text import mask, reveal
+from contracts.untrusted_text import mask, mask_names, reveal
 from vaxpulse_airflow.download import DEFAULT_LIMITS
 from vaxpulse_dags.access import allows_self_review
 from vaxpulse_dags.assets import HDFS
@@ -158,7 +158,7 @@ def find_problems(dumps: list[dict[str, Any]], run_id: str, errors: list[str], n
         *(f"{source} could not be loaded: see the log of load_dumps" for source in errors),
         *(
             reveal(
-                f"{dump['source']} is {dump['state']}: "
+                f"{mask_names(dump['source'])} is {dump['state']}: "
                 + mask(": ".join([dump["reason"], *read_json(dump, "notes", [])]))
             )
             for dump in dumps
@@ -166,8 +166,8 @@ def find_problems(dumps: list[dict[str, Any]], run_id: str, errors: list[str], n
         ),
         *(
             reveal(
-                f"{dump['source']} is dated {dump['delivered_at']:%Y-%m-%d %H:%M} UTC by a wrong clock: "
-                "trigger retract_dump, then reopen_dump with its time of delivery "
+                f"{mask_names(dump['source'])} is dated {dump['delivered_at']:%Y-%m-%d %H:%M} UTC by a wrong "
+                "clock: trigger retract_dump, then reopen_dump with its time of delivery "
                 f"(SHA-256 {dump['dump_sha256']})"
             )
             for dump in dumps

@@ -9,7 +9,7 @@ from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOpe
 from airflow.sdk import Param, get_current_context, task
 
 from contracts.tables import MIN_REASON_LENGTH
-from contracts.untrusted_text import mask, reveal
+from contracts.untrusted_text import mask, mask_names, reveal
 from vaxpulse_dags.access import allows_self_review
 from vaxpulse_dags.mappings import parse_mapping
 from vaxpulse_dags.tables import read_dumps
@@ -83,7 +83,9 @@ def find_held() -> list[dict[str, Any]]:
     held = read_dumps("state = 'held'")
     for dump in held:
         # The reason contains the questions about the dump.
-        log.warning(reveal(f"{dump['source']} is held until a user decides: {mask(dump['reason'])}"))
+        log.warning(
+            reveal(f"{mask_names(dump['source'])} is held until a user decides: {mask(dump['reason'])}")
+        )
     return build_review_runs(held, get_current_context()["params"])
 
 

@@ -173,7 +173,7 @@ def upload(page: Page, airflow: str, name: str, content: bytes) -> None:
 def fetch(page: Page, airflow: str, url: str) -> None:
     """Let the server download a dump on *Bring a dump*."""
     page.goto(f"{airflow}{PAGES}bring")
-    page.get_by_label("Address").fill(url)
+    page.get_by_role("textbox", name="Address (http").fill(url)
     page.get_by_role("button", name="Download and inspect").click()
 
 

@@ -42,6 +42,9 @@ class Web:
             lambda host, *_, **__: [(2, 1, 6, "", (address, 443)) for address in self.addresses[host]],
         )
 
+    def respond(self, url):
+        return self.responses[url]
+
     def connect(self, url, address):
         self.url = url
         self.connections.append(address)
@@ -54,7 +57,7 @@ class Web:
         if self.connections[-1] in self.unreachable:
             raise NewConnectionError(None, "refused")
         self.requested.append(str(self.url))
-        status, headers, body = self.responses[str(self.url)]
+        status, headers, body = self.respond(str(self.url))
         if isinstance(body, Exception):
             raise body
         return HTTPResponse(

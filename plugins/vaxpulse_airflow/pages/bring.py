@@ -1,5 +1,6 @@
 """Page *Bring a dump*: upload or download a file, see its content, correct the columns, and load it."""
 
+import logging
 from typing import Annotated, Any
 
 from airflow.api_fastapi.core_api.security import GetUserDep
@@ -8,10 +9,14 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from contracts.labels import LABEL_NAMES, UNANSWERED
+from contracts.untrusted_text import reveal
+from vaxpulse_airflow.download import redact_url
 from vaxpulse_airflow.pages.access import check_origin, check_token, form_token, may_see, may_trigger
-from vaxpulse_airflow.pages.data.uploads import Uploads, shown_name
+from vaxpulse_airflow.pages.data.uploads import MAX_DOWNLOADS, BusyError, Uploads
 from vaxpulse_airflow.pages.decisions import check_form, start_run
 from vaxpulse_airflow.pages.rendering import render
+
+log = logging.getLogger(__name__)
 
 DAG_ID = "ingest_tweets"
 PARTS = {
@@ -23,6 +28,7 @@ PARTS = {
     "lang": "Language",
 }
 MAX_VALUES = 200  # label values in the form
+MAX_ADDRESS_LENGTH = 8000  # a browser cuts a longer one
 
 UploadId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
 
@@ -39,7 +45,9 @@ router = APIRouter(prefix="/bring", dependencies=[may_see(DAG_ID), Depends(may_b
 @router.get("")
 def show_form(request: Request, user: GetUserDep) -> HTMLResponse:
     """Return the page with the forms for a file and for an address."""
-    return render(request, "bring", here="bring", token=form_token(user))
+    return render(
+        request, "bring", here="bring", token=form_token(user), max_address_length=MAX_ADDRESS_LENGTH
+    )
 
 
 # Without declared form fields FastAPI checks login and permission before it reads the file.
@@ -58,7 +66,9 @@ async def upload_file(request: Request, user: GetUserDep) -> RedirectResponse:
 
 @router.post("/address", dependencies=[Depends(check_form)])
 def bring_address(
-    request: Request, address: Annotated[str, Form(min_length=8, max_length=2000)]
+    request: Request,
+    user: GetUserDep,
+    address: Annotated[str, Form(min_length=8, max_length=MAX_ADDRESS_LENGTH)],
 ) -> RedirectResponse:
     """Download a URL and lead to the page with its inspection. Start ingest_tweets for a file in HDFS.
 
@@ -72,6 +82,11 @@ def bring_address(
         upload_id = uploads.fetch(address)
     except ValueError as error:
         raise HTTPException(400, f"{error}.") from None
+    except BusyError:
+        raise HTTPException(
+            429, f"{MAX_DOWNLOADS} downloads run or wait. Try again when one of them has ended."
+        ) from None
+    log.info("%s downloads %s as upload %s", user.get_name(), reveal(redact_url(address)), upload_id)
     return lead_to_upload(request, upload_id)
 
 
@@ -88,7 +103,7 @@ def show_upload(request: Request, user: GetUserDep, upload_id: UploadId) -> HTML
         request,
         "upload",
         here="bring",
-        name=shown_name(path) if path else "Download",
+        name=inspection["name"],
         is_stored=path is not None,
         upload_id=upload_id,
         token=form_token(user),

@@ -13,7 +13,7 @@ import jinja2
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
-from contracts.untrusted_text import HANDLE, mask, shorten
+from contracts.untrusted_text import mask, mask_names, shorten
 from reporting.page import format_number, format_share
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -83,7 +83,7 @@ def show_name(value: object, length: int = MAX_SHOWN) -> str:
     >>> show_name("https://example.org/june.csv"), show_name("\u202evsc.enuj")
     ('https://example.org/june.csv', '\\u202evsc.enuj')
     """
-    return shorten(HANDLE.sub("<user>", str(value)[: 4 * length]), length)
+    return "" if value is None else shorten(mask_names(str(value)[: 4 * length]), length)
 
 
 def format_moment(value: datetime | None) -> str:

@@ -5,10 +5,11 @@ import os
 import re
 import tracemalloc
 from pathlib import Path
-from queue import Queue
+from queue import Empty, Queue
 from threading import Event, current_thread
 
 import pytest
+import requests
 from airflow.api_fastapi.core_api.security import get_user
 from hdfs import HdfsError
 
@@ -17,7 +18,7 @@ from tests.plugins.pages.platform import HOSTILE, FolderListingHdfs, User
 from tests.plugins.test_download import Web
 from vaxpulse_airflow.landing import uploaded_name
 from vaxpulse_airflow.pages.access import form_token
-from vaxpulse_airflow.pages.data import uploads
+from vaxpulse_airflow.pages.data import inspection, uploads
 
 REPOSITORY = Path(__file__).parents[3]
 CSV = b"tweet_id,safe_text,label\n1364506249291784198,vaccines work,1\n1364506167226032128,no,-1\n"
@@ -90,7 +91,7 @@ def test_page_reloads_while_the_inspection_runs(deliverer, app):
 
 
 def test_inspection_over_a_limit_has_an_explanation(deliverer, monkeypatch):
-    monkeypatch.setattr(uploads, "LIMITS", ("prlimit", "--data=1000000"))
+    monkeypatch.setattr(inspection, "LIMITS", ("prlimit", "--data=1000000"))
     page = deliverer.get(send(deliverer, CSV).headers["location"]).text
     assert "could not be inspected within the limits" in page
     assert "/load" in page
@@ -98,8 +99,8 @@ def test_inspection_over_a_limit_has_an_explanation(deliverer, monkeypatch):
 
 def test_inspection_sees_no_secret(deliverer, monkeypatch):
     seen = []
-    run = uploads.subprocess.run
-    monkeypatch.setattr(uploads.subprocess, "run", lambda *a, **k: seen.append(k["env"]) or run(*a, **k))
+    run = inspection.subprocess.run
+    monkeypatch.setattr(inspection.subprocess, "run", lambda *a, **k: seen.append(k["env"]) or run(*a, **k))
     monkeypatch.setenv("PGPASSWORD", "secret")
     send(deliverer, CSV)
     assert "secret" not in str(seen)
@@ -134,6 +135,27 @@ def test_file_in_hdfs_is_loaded_by_the_dag_without_an_inspection(deliverer, airf
 
 
 @pytest.mark.parametrize(
+    "url",
+    [
+        "https://example.org/june%202%2Fcovid%25.csv",
+        "https://example.org/é疫.csv",
+        "https://example.org/\u202evsc.enuj",
+        f"https://example.org/{'x' * 900}",
+    ],
+)
+def test_name_of_a_url_is_encoded_once(deliverer, web, airflow, url):
+    web.addresses["example.org"] = ["93.184.215.14"]
+    web.respond = lambda requested: (200, {}, CSV)
+    address = post(deliverer, "/bring/address", address=url).headers["location"]
+    page = deliverer.get(address).text
+    assert "can be loaded" in page
+    assert "\u202e" not in page
+    post(deliverer, f"{address}/load")
+    dump = airflow.sent[0][1]["conf"]["dump"]
+    assert uploaded_name(dump.removeprefix("hdfs://")) == url
+
+
+@pytest.mark.parametrize(
     ("host", "status", "message"),
     [
         ("93.184.215.14", 404, "https://example.org/june.csv cannot be read: the server answers 404"),
@@ -145,24 +167,135 @@ def test_failed_download_is_explained_and_cannot_be_loaded(deliverer, web, hdfs,
     web.responses["https://example.org/june.csv"] = (status, {}, CSV)
     address = post(deliverer, "/bring/address", address="https://example.org/june.csv").headers["location"]
     page = deliverer.get(address).text
-    assert "cannot be loaded" in page
+    assert "not downloaded" in page
     assert message in page
+    assert "https://example.org/june.csv" in page
     assert "/load" not in page
     assert "/inspect" not in page
     assert post(deliverer, f"{address}/load").status_code == 404
     assert CSV not in hdfs.files.values()
 
 
-def test_file_system_that_does_not_answer_during_a_download_is_explained(deliverer, web, monkeypatch):
-    def fail(*_):
-        raise HdfsError("Name node is in safe mode")
-
-    web.responses["https://example.org/june.csv"] = (200, {}, CSV)
-    monkeypatch.setattr(uploads, "upload", fail)
+def test_connection_that_ends_early_is_explained_and_nothing_is_stored(deliverer, web, hdfs):
+    web.responses["https://example.org/june.csv"] = (200, {"Content-Length": "1000000"}, CSV)
     address = post(deliverer, "/bring/address", address="https://example.org/june.csv").headers["location"]
     page = deliverer.get(address).text
-    assert "could not be downloaded" in page
+    assert "june.csv cannot be read: ProtocolError" in page
     assert "/load" not in page
+    assert not any("/file/" in path for path in hdfs.files)
+
+
+class WrappingHdfs(FolderListingHdfs):
+    """Raises an error of the transport around each error while it writes, as the client does."""
+
+    def write(self, path, data):
+        try:
+            super().write(path, data)
+        except OSError as error:
+            raise requests.ConnectionError(f"/webhdfs/v1/?delegation=secret {error}") from error
+
+
+@pytest.mark.parametrize(
+    ("content_length", "message"),
+    [("1000000", "june.csv cannot be read: ProtocolError"), ("90", "HDFS did not store the file")],
+)
+def test_page_does_not_show_addresses_and_tokens_of_hdfs(
+    app, deliverer, web, monkeypatch, content_length, message
+):
+    hdfs = WrappingHdfs()
+    app.state.uploads._connect = lambda: hdfs
+    web.responses["https://example.org/june.csv"] = (200, {"Content-Length": content_length}, CSV[:90])
+    if content_length == "90":
+        monkeypatch.setattr(uploads, "upload", fail_in_transport)
+    address = post(deliverer, "/bring/address", address="https://example.org/june.csv").headers["location"]
+    page = deliverer.get(address).text
+    assert message in page
+    assert "secret" not in page
+    assert "webhdfs" not in page
+
+
+def fail_in_transport(*_):
+    raise requests.ConnectionError("/webhdfs/v1/?delegation=secret")
+
+
+class FailingHdfs(FolderListingHdfs):
+    """Fails a number of times to rename a report."""
+
+    def __init__(self, failures):
+        super().__init__()
+        self.failures = failures
+
+    def rename(self, source, destination):
+        if "/report-" in destination and self.failures:
+            self.failures -= 1
+            raise HdfsError("Name node is in safe mode")
+        super().rename(source, destination)
+
+
+@pytest.mark.parametrize(("failures", "text"), [(2, "can be loaded"), (99, "is being inspected")])
+def test_report_is_written_when_hdfs_answers_again(app, deliverer, monkeypatch, failures, text):
+    hdfs = FailingHdfs(failures)
+    app.state.uploads._connect = lambda: hdfs
+    waited = []
+    monkeypatch.setattr(uploads.time, "sleep", waited.append)
+    address = send(deliverer, CSV).headers["location"]
+    assert text in deliverer.get(address).text
+    assert waited == list(uploads.RETRY_SECONDS[: failures + 1])
+    if failures == 99:
+        monkeypatch.setattr(uploads, "MAX_SECONDS", -100)
+        page = deliverer.get(address).text
+        assert "Bring the dump again" in page
+        assert 'http-equiv="refresh"' not in page
+
+
+def test_upload_that_was_erased_during_its_inspection_does_not_return(app, deliverer, hdfs, monkeypatch):
+    def erase(*_):
+        hdfs.delete(UPLOADS, recursive=True)
+        return {"outcome": "load", "records": 1, "message": "erased text"}
+
+    monkeypatch.setattr(uploads, "inspect_file", erase)
+    address = send(deliverer, CSV).headers["location"]
+    assert hdfs.files == {}
+    assert deliverer.get(address).status_code == 404
+
+
+def test_page_never_sees_an_incomplete_report(deliverer, app, hdfs, monkeypatch):
+    seen = []
+    write = hdfs.write
+    address = send(deliverer, CSV).headers["location"]
+
+    def write_in_view(path, data):
+        def blocks():
+            for block in data:
+                seen.append(deliverer.get(address).status_code)
+                yield block
+
+        write(path, blocks())
+
+    monkeypatch.setattr(hdfs, "write", write_in_view)
+    post(deliverer, f"{address}/inspect")
+    assert seen == [200, 200]
+
+
+def test_number_of_downloads_is_limited(deliverer, app, web):
+    begun = []
+    app.state.uploads._run_download = lambda *arguments: begun.append(arguments)
+    for _ in range(uploads.MAX_DOWNLOADS):
+        assert post(deliverer, "/bring/address", address="https://example.org/june.csv").status_code == 303
+    answer = post(deliverer, "/bring/address", address="https://example.org/june.csv")
+    assert answer.status_code == 429
+    web.responses["https://example.org/june.csv"] = (200, {}, CSV)
+    function, *arguments = begun[0]
+    function(*arguments)
+    assert post(deliverer, "/bring/address", address="https://example.org/june.csv").status_code == 303
+
+
+def test_user_and_url_of_a_download_are_in_the_log(deliverer, web, caplog):
+    web.responses["https://example.org/june.csv?signature=abc"] = (404, {}, b"")
+    with caplog.at_level("INFO"):
+        post(deliverer, "/bring/address", address="https://example.org/june.csv?signature=abc")
+    assert "analyst downloads https://example.org/june.csv as upload" in caplog.text
+    assert "signature" not in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -199,7 +332,8 @@ def test_threads_of_a_server_do_not_delay_its_end_and_are_bounded():
     threads.start(work, 1)
     assert started.get(timeout=30) == (1, True)
     threads.start(work, 2)
-    assert started.empty()
+    with pytest.raises(Empty):
+        started.get(timeout=0.2)
     release.set()
     assert started.get(timeout=30) == (2, True)
 
@@ -214,6 +348,17 @@ def test_viewer_cannot_upload(browser, hdfs):
 def test_upload_without_a_valid_token_is_not_stored(deliverer, hdfs, token):
     assert send(deliverer, CSV, token=token).status_code == 403
     assert hdfs.files == {}
+
+
+def test_address_needs_permission_token_and_origin(browser, permissions, web, hdfs):
+    fields = {"token": form_token(User("analyst")), "address": "https://example.org/june.csv"}
+    assert browser.post("/bring/address", data=fields).status_code == 403
+    permissions.changeable.add("ingest_tweets")
+    assert browser.post("/bring/address", data=fields | {"token": "9999999999.0"}).status_code == 403
+    foreign = {"Origin": "https://evil.example"}
+    assert browser.post("/bring/address", data=fields, headers=foreign).status_code == 403
+    assert hdfs.files == {}
+    assert web.requested == []
 
 
 def test_upload_of_another_site_is_refused(deliverer, hdfs):

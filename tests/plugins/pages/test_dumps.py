@@ -36,8 +36,8 @@ def test_list_shows_state_counts_and_dates_of_each_dump(browser, platform):
 
 def test_dump_from_an_address_is_shown_with_its_url(browser, platform):
     url = "https://example.org/june.csv"
-    platform.add_dumps(dump(url))
-    for address in ("/dumps", f"/dumps/{sha256_of(url)}", f"/lineage?dump={sha256_of(url)}"):
+    platform.add_dumps(dump(url, "held"))
+    for address in ("/overview", "/dumps", f"/dumps/{sha256_of(url)}", f"/lineage?dump={sha256_of(url)}"):
         assert url in browser.get(address).text, address
 
 

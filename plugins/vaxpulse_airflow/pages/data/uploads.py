@@ -1,53 +1,54 @@
 """Dumps of the page *Bring a dump*: a folder in HDFS for each, with the file and its inspections.
 
     uploads/<id>/file/<name>          the file, with its percent-encoded name or URL
-    uploads/<id>/inspection-<n>.json  result of the n-th inspection: report and the mapping that was given
+    uploads/<id>/inspection-<n>.json  the n-th inspection: name of the file, and the mapping that was given
+    uploads/<id>/report-<n>.json      its result
 
-The file is inspected in a process without secrets, with limits on memory and processor time. A file of 1 GB
-takes minutes, therefore neither a download nor the inspection runs in the request.
+A file of 1 GB takes minutes, therefore neither a download nor an inspection runs in the request.
 """
 
 import json
 import logging
 import os
-import subprocess
-import sys
 import tempfile
+import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from threading import Semaphore, Thread
 from typing import IO, Any
 from urllib.parse import quote, unquote
 
+from hdfs import HdfsError
+from requests import RequestException
+
 from contracts.delivered_names import build_name
 from contracts.hdfs_paths import UPLOADS
 from vaxpulse_airflow.download import DEFAULT_LIMITS, open_url, parse_http_url, redact_url
+from vaxpulse_airflow.pages.data.inspection import UNKNOWN, inspect_file
 from vaxpulse_airflow.webhdfs import BLOCK_BYTES, TimedWebHDFSHook, find_status, upload
 
 log = logging.getLogger(__name__)
 
 MAX_NAME_LENGTH = 150
-MEMORY_BYTES = 1 << 31
-PROCESSOR_SECONDS = 1200
-# `nice`: Airflow's pages have priority.
-LIMITS = ("nice", "-n", "10", "prlimit", f"--data={MEMORY_BYTES}", f"--cpu={PROCESSOR_SECONDS}")
-INHERITED = ("PATH", "PYTHONPATH", "LANG", "TMPDIR", "HOME")  # the environment of a service contains secrets
-UNKNOWN: dict[str, Any] = {
+MAX_DOWNLOADS = 6  # of which two run
+# A download may wait for two others, and take an hour as they do.
+MAX_SECONDS = 4 * 3600
+# Pauses between the tries to write a report, if HDFS does not answer.
+RETRY_SECONDS = (0, 5, 30, 300)
+NOT_STORED = "HDFS did not store the file. Try again, or look at the health of HDFS."
+INTERRUPTED: dict[str, Any] = {
     "outcome": "unknown",
     "records": 0,
-    "message": "The file could not be inspected within the limits on memory and time, or HDFS did not "
-    "answer. Load it: if anything is ambiguous, the dump is held, and its page has the questions.",
-}
-
-NOT_DOWNLOADED: dict[str, Any] = {
-    "outcome": "unknown",
-    "records": 0,
-    "message": "The dump could not be downloaded, or HDFS did not store it. Try again.",
+    "message": "The server was restarted, or HDFS did not answer for long. Bring the dump again.",
 }
 
 Inspection = dict[str, Any]
+
+
+class BusyError(RuntimeError):
+    """Too many downloads wait."""
 
 
 class DaemonThreads:
@@ -82,6 +83,7 @@ class Uploads:
         self._connect = connect
         self._run = run or DaemonThreads(at_once=1).start
         self._run_download = run or DaemonThreads(at_once=2).start
+        self._places = Semaphore(MAX_DOWNLOADS)
 
     def store(self, file: IO[bytes], name: str) -> str:
         """Copy an open local file to HDFS, start its inspection, and return the id of the upload."""
@@ -99,11 +101,19 @@ class Uploads:
 
         Raises:
             ValueError: it is not such a URL, or it is too long.
+            BusyError: MAX_DOWNLOADS downloads run or wait.
         """
         parse_http_url(url)
         build_name(datetime.now(UTC), redact_url(url))  # it raises if the URL is too long
-        client, upload_id = self._connect(), uuid.uuid4().hex
-        self._run_download(self._fetch, upload_id, url, self._announce(client, upload_id, {}))
+        if not self._places.acquire(blocking=False):
+            raise BusyError
+        upload_id = uuid.uuid4().hex
+        try:
+            self._begin(self._connect(), upload_id, 1, redact_url(url), {})
+        except BaseException:
+            self._places.release()
+            raise
+        self._run_download(self._fetch, upload_id, url)
         return upload_id
 
     def find_file(self, upload_id: str) -> str | None:
@@ -115,42 +125,72 @@ class Uploads:
         return f"{folder}/{names[0]}" if names else None
 
     def inspect(self, upload_id: str, mapping: Mapping[str, Any]) -> None:
-        """Start an inspection with a mapping. Its result replaces the result of the one before."""
-        self._run(self._inspect, upload_id, mapping, self._announce(self._connect(), upload_id, mapping))
+        """Start an inspection of a stored file with a mapping. Its report replaces that of the one before."""
+        client = self._connect()
+        number = len(self._list(client, upload_id, "inspection-")) + 1
+        self._begin(client, upload_id, number, shown_name(self.find_file(upload_id) or ""), mapping)
+        self._run(self._inspect, upload_id, number, mapping)
 
     def read(self, upload_id: str) -> Inspection | None:
-        """Return the latest inspection: the mapping that was given, and the report, None while it runs."""
-        client, folder = self._connect(), f"{UPLOADS}/{upload_id}"
-        if find_status(client, folder) is None:
-            return None
-        results = self._results(client, folder)
-        if not results:
-            return None
-        with client.read(f"{folder}/{results[-1]}") as file:
-            found: Inspection = json.loads(file.read())
-        return found
-
-    def _fetch(self, upload_id: str, url: str, result: str) -> None:
+        """Return name, given mapping and report (None while it runs) of the latest inspection."""
         client = self._connect()
+        begun = self._list(client, upload_id, "inspection-")
+        if not begun:
+            return None
+        last, status = begun[-1]
+        inspection = self._read(client, upload_id, last)
+        result = last.replace("inspection-", "report-")
+        report = None
+        if result in [name for name, _ in self._list(client, upload_id, "report-")]:
+            report = self._read(client, upload_id, result)
+        elif time.time() - status["modificationTime"] / 1000 > MAX_SECONDS:
+            report = INTERRUPTED
+        return inspection | {"report": report}
+
+    def _fetch(self, upload_id: str, url: str) -> None:
+        try:
+            problem = self._download(upload_id, url)
+        except Exception:  # nobody waits for this thread, and the page would show "running" for hours
+            log.exception("upload %s cannot be downloaded", upload_id)
+            problem = NOT_STORED
+        finally:
+            self._places.release()
+        log.info("upload %s: %s", upload_id, problem or "downloaded")
+        if problem:
+            self._end(upload_id, 1, {"outcome": "failed", "records": 0, "message": problem})
+        else:
+            self._run(self._inspect, upload_id, 1, {})
+
+    def _download(self, upload_id: str, url: str) -> str | None:
+        """Copy a file from a URL to HDFS. Return what prevented it, or None."""
+        of_source: list[str] = []
+
+        def note_problems(blocks: Iterator[bytes]) -> Iterator[bytes]:
+            try:
+                yield from blocks
+            except (ValueError, OSError) as error:  # the client of HDFS would wrap it
+                of_source.append(str(error))
+                raise
+
+        client, name = self._connect(), quote(redact_url(url), safe="")
         try:
             with open_url(url, DEFAULT_LIMITS) as (blocks, length):
-                upload(client, blocks, length, f"{UPLOADS}/{upload_id}/file", quote(redact_url(url), safe=""))
+                upload(client, note_problems(blocks), length, f"{UPLOADS}/{upload_id}/file", name)
+        except (HdfsError, RequestException):  # their messages name servers of the platform
+            if of_source:
+                return of_source[0]
+            raise
         except (ValueError, OSError) as error:
-            self._replace(client, result, {}, {"outcome": "refuse", "records": 0, "message": str(error)})
-        except Exception:
-            log.exception("the download of upload %s has failed", upload_id)
-            self._replace(client, result, {}, NOT_DOWNLOADED)
-        else:
-            self._run(self._inspect, upload_id, {}, result)
+            return str(error)
+        return None
 
-    def _inspect(self, upload_id: str, mapping: Mapping[str, Any], result: str) -> None:
-        client = self._connect()
+    def _inspect(self, upload_id: str, number: int, mapping: Mapping[str, Any]) -> None:
         try:
-            report = self._inspect_copy(client, upload_id, mapping)
-        except Exception:  # nobody waits for this thread, and the page would show "running" for ever
+            report = self._inspect_copy(self._connect(), upload_id, mapping)
+        except Exception:  # as in _fetch
             log.exception("upload %s cannot be inspected", upload_id)
             report = UNKNOWN
-        self._replace(client, result, mapping, report)
+        self._end(upload_id, number, report)
 
     def _inspect_copy(self, client: Any, upload_id: str, mapping: Mapping[str, Any]) -> dict[str, Any]:
         with tempfile.TemporaryFile() as local:
@@ -160,43 +200,41 @@ class Uploads:
             local.flush()
             return inspect_file(local, mapping)
 
-    def _announce(self, client: Any, upload_id: str, mapping: Mapping[str, Any]) -> str:
-        """Write the result of an inspection that has not ended, and return its path."""
+    def _begin(self, client: Any, upload_id: str, number: int, name: str, mapping: Mapping[str, Any]) -> None:
+        self._write(client, upload_id, f"inspection-{number:04d}.json", {"name": name, "given": mapping})
+
+    def _end(self, upload_id: str, number: int, report: dict[str, Any]) -> None:
+        """Write the report of an inspection, unless `erase_tweets` has deleted the upload meanwhile."""
+        for seconds in RETRY_SECONDS:
+            time.sleep(seconds)
+            try:
+                client, folder = self._connect(), f"{UPLOADS}/{upload_id}"
+                if find_status(client, f"{folder}/inspection-{number:04d}.json") is None:
+                    client.delete(folder, recursive=True)
+                elif find_status(client, f"{folder}/report-{number:04d}.json") is None:
+                    self._write(client, upload_id, f"report-{number:04d}.json", report)
+            except (HdfsError, OSError):
+                log.warning("the report of upload %s could not be written", upload_id, exc_info=True)
+            else:
+                return
+
+    def _list(self, client: Any, upload_id: str, prefix: str) -> list[tuple[str, dict[str, Any]]]:
         folder = f"{UPLOADS}/{upload_id}"
-        number = len(self._results(client, folder)) + 1 if find_status(client, folder) else 1
-        result = f"{folder}/inspection-{number:04d}.json"
-        self._write(client, result, mapping, None)
-        return result
+        if find_status(client, folder) is None:
+            return []
+        return sorted(each for each in client.list(folder, status=True) if each[0].startswith(prefix))
 
-    def _replace(self, client: Any, result: str, mapping: Mapping[str, Any], report: dict[str, Any]) -> None:
-        client.delete(result)
-        self._write(client, result, mapping, report)
+    def _read(self, client: Any, upload_id: str, name: str) -> dict[str, Any]:
+        with client.read(f"{UPLOADS}/{upload_id}/{name}") as file:
+            found: dict[str, Any] = json.loads(file.read())
+        return found
 
-    def _results(self, client: Any, folder: str) -> list[str]:
-        return sorted(name for name in client.list(folder) if name.startswith("inspection-"))
-
-    def _write(self, client: Any, path: str, mapping: Mapping[str, Any], report: Any) -> None:
-        client.write(path, data=iter([json.dumps({"given": mapping, "report": report}).encode()]))
-
-
-def inspect_file(file: IO[bytes], mapping: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the report of `loading.inspect` about an open file, or UNKNOWN if it exceeds a limit."""
-    path = f"/proc/self/fd/{file.fileno()}"
-    options = ["--json", "--details", "--mapping", json.dumps(mapping)]
-    environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
-    done = subprocess.run(
-        [*LIMITS, sys.executable, "-m", "loading.inspect", path, *options],
-        env=environment | {"POLARS_MAX_THREADS": "1"},
-        pass_fds=(file.fileno(),),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-    )
-    try:
-        report: dict[str, Any] = json.loads(done.stdout)
-    except ValueError:
-        return UNKNOWN
-    return report
+    def _write(self, client: Any, upload_id: str, name: str, value: Mapping[str, Any]) -> None:
+        """Write a file that is complete or absent: the page may read it at any time."""
+        folder = f"{UPLOADS}/{upload_id}"
+        hidden = f"{folder}/.{name}-{uuid.uuid4()}"
+        client.write(hidden, data=iter([json.dumps(value).encode()]))
+        client.rename(hidden, f"{folder}/{name}")
 
 
 def stored_name(name: str) -> str:
