@@ -11,6 +11,10 @@ import sys
 import uvicorn
 from mlflow.server import constants
 
+# MLflow's assistant executes shell commands as the user of this server. MLflow has no login here, so every
+# user of this machine could choose the language model that decides about the commands.
+ASSISTANT = "/ajax-api/3.0/mlflow/assistant"
+
 
 def main(host: str, port: str, artifacts: str) -> None:
     """Create or upgrade the tables, then serve until a signal arrives."""
@@ -28,6 +32,9 @@ def main(host: str, port: str, artifacts: str) -> None:
     from mlflow.server.fastapi_app import app
     from mlflow.server.handlers import initialize_backend_stores
 
+    app.router.routes[:] = [
+        route for route in app.router.routes if not getattr(route, "path", "").startswith(ASSISTANT)
+    ]
     initialize_backend_stores(database, database, artifact_root)
     uvicorn.run(app, host=host, port=int(port))
 

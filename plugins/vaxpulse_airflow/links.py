@@ -13,6 +13,8 @@ from airflow.sdk import BaseOperatorLink, conf
 PAGES = {"MLflow": "VAXPULSE_MLFLOW_URL", "HDFS": "VAXPULSE_HDFS_URL", "Spark jobs": "VAXPULSE_SPARK_URL"}
 HDFS_PATH = re.compile(r"hdfs://[^/]+(/[^,\s\"]+)")
 REPORT_OPTION = "--report="
+# MLflow shows pages for generative AI unless the address asks for those about trained models.
+MLFLOW_MODE = "?workflowType=machine_learning"
 
 
 def external_views(environment: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -21,8 +23,14 @@ def external_views(environment: Mapping[str, str]) -> list[dict[str, Any]]:
     A missing address is not an error: every component loads this file, but only the API server and the
     workers have addresses.
     """
+    starts = {"MLflow": f"/#/experiments{MLFLOW_MODE}"}
     return [
-        {"name": name, "href": environment[variable], "destination": "nav", "category": "browse"}
+        {
+            "name": name,
+            "href": environment[variable] + starts.get(name, ""),
+            "destination": "nav",
+            "category": "browse",
+        }
         for name, variable in PAGES.items()
         if environment.get(variable)
     ]
@@ -34,6 +42,11 @@ def page_url(page: str, path: str) -> str:
     return address and address + path
 
 
+def mlflow_url(path: str) -> str:
+    """Return the URL of an object in MLflow, or an empty text if MLflow has no address."""
+    return page_url("MLflow", f"/#/{path}{MLFLOW_MODE}")
+
+
 class MlflowRunLink(BaseOperatorLink):
     """The MLflow run of the task. It is available as soon as the task has opened the run."""
 
@@ -41,7 +54,7 @@ class MlflowRunLink(BaseOperatorLink):
 
     def build_url(self, ids: Mapping[str, str]) -> str:
         """Return the URL of a run."""
-        return page_url("MLflow", f"/#/experiments/{ids['experiment']}/runs/{ids['run']}")
+        return mlflow_url(f"experiments/{ids['experiment']}/runs/{ids['run']}")
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """Return the URL of the newest run in the task's output."""

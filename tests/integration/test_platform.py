@@ -678,6 +678,11 @@ def test_requests_of_web_pages_are_rejected(platform, hdfs):
     hdfs.delete(victim)
 
 
+def test_assistant_of_mlflow_which_executes_commands_is_off(platform):
+    config = f"{platform.settings.url('mlflow')}/ajax-api/3.0/mlflow/assistant/config"
+    assert requests.get(config, timeout=30).status_code == 404
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_killed_service_restarts_and_leaves_no_process(platform, name):
     before = platform.rows()

@@ -15,7 +15,7 @@ ENVIRONMENT = {
 def test_each_page_has_an_entry_in_the_browse_menu():
     views = external_views(ENVIRONMENT)
     assert {view["name"]: view["href"] for view in views} == {
-        "MLflow": "http://mlflow:5000",
+        "MLflow": "http://mlflow:5000/#/experiments?workflowType=machine_learning",
         "HDFS": "http://namenode:9870",
         "Spark jobs": "http://spark:18080",
     }

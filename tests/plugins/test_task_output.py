@@ -61,7 +61,7 @@ def test_link_to_the_mlflow_run_exists_while_the_command_runs(pushed):
         task_id="train", command=print_lines(f"12:00 INFO MLflow run {RUN_ID} of experiment 3", "step 1/9")
     )
     operator.execute(build_context(pushed))
-    url = f"http://mlflow:5000/#/experiments/3/runs/{RUN_ID}"
+    url = f"http://mlflow:5000/#/experiments/3/runs/{RUN_ID}?workflowType=machine_learning"
     assert pushed == {MLFLOW_RUN: url}
     assert MlflowRunLink().get_link(operator, ti_key=KEY) == url
 
@@ -70,7 +70,7 @@ def test_links_of_a_spark_job_exist_while_it_runs(pushed, monkeypatch):
     lines = ["Spark application local-17644\n", f"MLflow run {RUN_ID} of experiment 2\n"]
     operator = run_job(monkeypatch, lines, build_context(pushed))
     assert pushed[SPARK_APPLICATION] == "http://spark:18080/history/local-17644/jobs/"
-    assert pushed[MLFLOW_RUN].endswith(RUN_ID)
+    assert f"/runs/{RUN_ID}?" in pushed[MLFLOW_RUN]
     assert SparkApplicationLink().get_link(operator, ti_key=KEY) == pushed[SPARK_APPLICATION]
 
 

@@ -15,7 +15,7 @@ from contracts.exit_status import InputError
 from contracts.labels import CLASS_NAMES, LABEL_NAMES
 from contracts.mlflow_names import REGISTERED_MODEL
 from contracts.tables import ERASED
-from vaxpulse_airflow.links import page_url
+from vaxpulse_airflow.links import mlflow_url
 from vaxpulse_airflow.pages.access import can_see, may_see
 from vaxpulse_airflow.pages.data import insights, lineage
 from vaxpulse_airflow.pages.data.airflow_client import ApiError
@@ -138,7 +138,7 @@ class Trail:
         step.add(
             "Version in MLflow",
             version,
-            page_url("MLflow", f"/#/models/{REGISTERED_MODEL}/versions/{version}"),
+            mlflow_url(f"models/{REGISTERED_MODEL}/versions/{version}"),
         )
         if not self._sees[TRAINING]:
             step.notes.append(f"You may not see the runs of {TRAINING}, so its training is not shown.")
@@ -151,7 +151,7 @@ class Trail:
         except MlflowError as error:
             step.notes.append(f"MLflow was not read: {error}. The other facts are from HDFS.")
             run = None
-        step.add("MLflow run", run_id, page_url("MLflow", f"/#/runs/{run_id}"))
+        step.add("MLflow run", run_id, mlflow_url(f"runs/{run_id}"))
         if run:
             tags, params = run["tags"], run["params"]
             dag_id, airflow_run = tags.get("airflow_dag_id"), tags.get("airflow_run_id")

@@ -1,6 +1,5 @@
 """Page *Models*: the comparisons of champions and candidates, from the reports of `train_classifiers`."""
 
-import os
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,6 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from contracts.mlflow_names import REGISTERED_MODEL
+from vaxpulse_airflow.links import mlflow_url
 from vaxpulse_airflow.pages.access import may_see
 from vaxpulse_airflow.pages.charts import Chart, Interval, line_chart
 from vaxpulse_airflow.pages.data.report_files import Content, ReportFile, Reports, Table
@@ -127,12 +127,11 @@ def show_models(request: Request, measure: str = MEASURES[0]) -> HTMLResponse:
         measures=MEASURES,
         chart=draw_history(comparisons, measure),
         champion=scored[1].facts.get("Champion") if scored else None,
-        mlflow=model_link(),
+        link_model=link_model,
         version=VERSION,
     )
 
 
-def model_link() -> str | None:
-    """Return the address of the registered model in MLflow, for a browser."""
-    address = os.environ.get("VAXPULSE_MLFLOW_URL")
-    return f"{address}/#/models/{REGISTERED_MODEL}" if address else None
+def link_model(version: str = "") -> str:
+    """Return the URL of the registered model or of a version in MLflow, or an empty text."""
+    return mlflow_url(f"models/{REGISTERED_MODEL}" + (f"/versions/{version}" if version else ""))

@@ -126,7 +126,7 @@ def test_tweet_leads_to_model_tables_dump_and_source_file(browser, story):
     ):  # fmt: skip
         assert fact in text, fact
     for link in (
-        f'href="http://mlflow:5000/#/runs/{3:032x}"', 'href="http://mlflow:5000/#/models/vaxpulse/versions/3"',
+        f'href="http://mlflow:5000/#/runs/{3:032x}?workflowType=machine_learning"', 'href="http://mlflow:5000/#/models/vaxpulse/versions/3?workflowType=machine_learning"',
         'href="/dags/train_classifiers/runs/scheduled__7"', 'href="/dags/score_tweets/runs/manual__s"',
         'href="/dags/review_dump/runs/manual__june"', f'href="/dumps/{JUNE}"',
         'href="/lineage?tweet=A1&amp;version=2"',
@@ -201,7 +201,7 @@ def test_model_without_mlflow_is_shown_from_hdfs(browser, story, mlflow):
     mlflow.error = "it does not answer (ConnectTimeout)"
     page = browser.get("/lineage?version=3").text
     assert "MLflow was not read: it does not answer (ConnectTimeout)" in page
-    assert f'href="http://mlflow:5000/#/runs/{3:032x}"' in page
+    assert f'href="http://mlflow:5000/#/runs/{3:032x}?workflowType=machine_learning"' in page
     assert METADATA["git_commit"] in page
 
 

@@ -61,7 +61,7 @@ def test_models_page_shows_the_comparison_of_a_report(browser, hdfs):
     page = browser.get("/models").text
     for text in ("bert, version 3", "to be promoted", "RMSE is better", "0.750 (0.730 to 0.770)"):
         assert text in page
-    assert 'href="http://mlflow:5000/#/models/vaxpulse/versions/2"' in page
+    assert 'href="http://mlflow:5000/#/models/vaxpulse/versions/2?workflowType=machine_learning"' in page
     assert 'role="img"' in page
 
 
