@@ -1,9 +1,3 @@
-"""Environment variables of a deployment, which the plugins read at import."""
+"""The environment of Airflow, before the plugins are imported."""
 
-import os
-
-os.environ |= {
-    "VAXPULSE_MLFLOW_URL": "http://mlflow:5000",
-    "VAXPULSE_HDFS_URL": "http://namenode:9870",
-    "VAXPULSE_SPARK_URL": "http://spark:18080",
-}
+import tests.dags.environment  # noqa: F401

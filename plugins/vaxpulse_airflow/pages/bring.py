@@ -28,7 +28,7 @@ PARTS = {
     "lang": "Language",
 }
 MAX_VALUES = 200  # label values in the form
-MAX_ADDRESS_LENGTH = 8000  # a browser cuts a longer one
+MAX_ADDRESS_LENGTH = 8000  # browsers truncate what a user pastes
 
 UploadId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
 

@@ -13,7 +13,7 @@ import os
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from threading import Semaphore, Thread
@@ -32,23 +32,24 @@ from vaxpulse_airflow.webhdfs import BLOCK_BYTES, TimedWebHDFSHook, find_status,
 log = logging.getLogger(__name__)
 
 MAX_NAME_LENGTH = 150
-MAX_DOWNLOADS = 6  # of which two run
-# A download may wait for two others, and take an hour as they do.
+MAX_RUNNING_DOWNLOADS = 2
+MAX_DOWNLOADS = 6  # running and waiting
+# After this time without a report, an inspection counts as interrupted. A download takes at most an hour, and
+# waits for at most two others.
 MAX_SECONDS = 4 * 3600
-# Pauses between the tries to write a report, if HDFS does not answer.
-RETRY_SECONDS = (0, 5, 30, 300)
+RETRY_SECONDS = (0, 5, 30, 300)  # wait before each attempt to write a report
 NOT_STORED = "HDFS did not store the file. Try again, or look at the health of HDFS."
 INTERRUPTED: dict[str, Any] = {
     "outcome": "unknown",
     "records": 0,
-    "message": "The server was restarted, or HDFS did not answer for long. Bring the dump again.",
+    "message": "The server was restarted, or HDFS was not available. Bring the dump again.",
 }
 
 Inspection = dict[str, Any]
 
 
 class BusyError(RuntimeError):
-    """Too many downloads wait."""
+    """The maximum number of downloads is reached."""
 
 
 class DaemonThreads:
@@ -71,8 +72,8 @@ class Uploads:
 
     Args:
         connect: returns a WebHDFS client.
-        run: starts a download or an inspection. Default: in threads, two downloads and one inspection at a
-            time.
+        run: calls a function for a download or an inspection. Default: in a thread, at most
+            MAX_RUNNING_DOWNLOADS downloads and one inspection at a time.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class Uploads:
     ) -> None:
         self._connect = connect
         self._run = run or DaemonThreads(at_once=1).start
-        self._run_download = run or DaemonThreads(at_once=2).start
+        self._run_download = run or DaemonThreads(at_once=MAX_RUNNING_DOWNLOADS).start
         self._places = Semaphore(MAX_DOWNLOADS)
 
     def store(self, file: IO[bytes], name: str) -> str:
@@ -127,30 +128,30 @@ class Uploads:
     def inspect(self, upload_id: str, mapping: Mapping[str, Any]) -> None:
         """Start an inspection of a stored file with a mapping. Its report replaces that of the one before."""
         client = self._connect()
-        number = len(self._list(client, upload_id, "inspection-")) + 1
+        number = len(find_inspections(self._list(client, upload_id))) + 1
         self._begin(client, upload_id, number, shown_name(self.find_file(upload_id) or ""), mapping)
         self._run(self._inspect, upload_id, number, mapping)
 
     def read(self, upload_id: str) -> Inspection | None:
         """Return name, given mapping and report (None while it runs) of the latest inspection."""
         client = self._connect()
-        begun = self._list(client, upload_id, "inspection-")
-        if not begun:
+        files = self._list(client, upload_id)
+        inspections = find_inspections(files)
+        if not inspections:
             return None
-        last, status = begun[-1]
-        inspection = self._read(client, upload_id, last)
-        result = last.replace("inspection-", "report-")
+        latest = inspections[-1]
+        result = latest.replace("inspection-", "report-")
         report = None
-        if result in [name for name, _ in self._list(client, upload_id, "report-")]:
+        if result in files:
             report = self._read(client, upload_id, result)
-        elif time.time() - status["modificationTime"] / 1000 > MAX_SECONDS:
+        elif time.time() - files[latest]["modificationTime"] / 1000 > MAX_SECONDS:
             report = INTERRUPTED
-        return inspection | {"report": report}
+        return self._read(client, upload_id, latest) | {"report": report}
 
     def _fetch(self, upload_id: str, url: str) -> None:
         try:
             problem = self._download(upload_id, url)
-        except Exception:  # nobody waits for this thread, and the page would show "running" for hours
+        except Exception:  # without a report the page would show "running" until MAX_SECONDS
             log.exception("upload %s cannot be downloaded", upload_id)
             problem = NOT_STORED
         finally:
@@ -162,23 +163,23 @@ class Uploads:
             self._run(self._inspect, upload_id, 1, {})
 
     def _download(self, upload_id: str, url: str) -> str | None:
-        """Copy a file from a URL to HDFS. Return what prevented it, or None."""
-        of_source: list[str] = []
+        """Copy a file from a URL to HDFS. Return an error message for the user, or None."""
+        source_errors: list[str] = []
 
-        def note_problems(blocks: Iterator[bytes]) -> Iterator[bytes]:
+        def record_errors(blocks: Iterator[bytes]) -> Iterator[bytes]:
             try:
                 yield from blocks
-            except (ValueError, OSError) as error:  # the client of HDFS would wrap it
-                of_source.append(str(error))
+            except (ValueError, OSError) as error:  # the HDFS client wraps it in an error of its own
+                source_errors.append(str(error))
                 raise
 
         client, name = self._connect(), quote(redact_url(url), safe="")
         try:
             with open_url(url, DEFAULT_LIMITS) as (blocks, length):
-                upload(client, note_problems(blocks), length, f"{UPLOADS}/{upload_id}/file", name)
-        except (HdfsError, RequestException):  # their messages name servers of the platform
-            if of_source:
-                return of_source[0]
+                upload(client, record_errors(blocks), length, f"{UPLOADS}/{upload_id}/file", name)
+        except (HdfsError, RequestException):  # their messages contain internal host names
+            if source_errors:
+                return source_errors[0]
             raise
         except (ValueError, OSError) as error:
             return str(error)
@@ -187,7 +188,7 @@ class Uploads:
     def _inspect(self, upload_id: str, number: int, mapping: Mapping[str, Any]) -> None:
         try:
             report = self._inspect_copy(self._connect(), upload_id, mapping)
-        except Exception:  # as in _fetch
+        except Exception:  # likewise
             log.exception("upload %s cannot be inspected", upload_id)
             report = UNKNOWN
         self._end(upload_id, number, report)
@@ -204,7 +205,7 @@ class Uploads:
         self._write(client, upload_id, f"inspection-{number:04d}.json", {"name": name, "given": mapping})
 
     def _end(self, upload_id: str, number: int, report: dict[str, Any]) -> None:
-        """Write the report of an inspection, unless `erase_tweets` has deleted the upload meanwhile."""
+        """Write the report of an inspection. Delete the upload if `erase_tweets` has run since its start."""
         for seconds in RETRY_SECONDS:
             time.sleep(seconds)
             try:
@@ -218,11 +219,9 @@ class Uploads:
             else:
                 return
 
-    def _list(self, client: Any, upload_id: str, prefix: str) -> list[tuple[str, dict[str, Any]]]:
+    def _list(self, client: Any, upload_id: str) -> dict[str, dict[str, Any]]:
         folder = f"{UPLOADS}/{upload_id}"
-        if find_status(client, folder) is None:
-            return []
-        return sorted(each for each in client.list(folder, status=True) if each[0].startswith(prefix))
+        return dict(client.list(folder, status=True)) if find_status(client, folder) else {}
 
     def _read(self, client: Any, upload_id: str, name: str) -> dict[str, Any]:
         with client.read(f"{UPLOADS}/{upload_id}/{name}") as file:
@@ -230,11 +229,16 @@ class Uploads:
         return found
 
     def _write(self, client: Any, upload_id: str, name: str, value: Mapping[str, Any]) -> None:
-        """Write a file that is complete or absent: the page may read it at any time."""
+        """Write a file and rename it when it is complete, because the page can read it at any time."""
         folder = f"{UPLOADS}/{upload_id}"
         hidden = f"{folder}/.{name}-{uuid.uuid4()}"
         client.write(hidden, data=iter([json.dumps(value).encode()]))
         client.rename(hidden, f"{folder}/{name}")
+
+
+def find_inspections(names: Iterable[str]) -> list[str]:
+    """Return the names of the inspections of an upload in order."""
+    return sorted(name for name in names if name.startswith("inspection-"))
 
 
 def stored_name(name: str) -> str:
