@@ -19,8 +19,9 @@ SLOW = tests/integration tests/properties tests/jobs tests/training_runs
 # All other folders have unit tests, except those that only their own target runs.
 UNIT = $(filter-out $(SLOW) tests/faults tests/stack_acceptance tests/conftest.py tests/__pycache__,$(wildcard tests/*))
 # Two workers on any machine, because each has a Spark session. The tests of a file stay in one worker, because they may
-# depend on each other. The first worker starts with the integration tests, which mostly wait for services.
-IN_TWO_WORKERS = -n 2 --dist loadfile --no-loadscope-reorder
+# depend on each other. The first worker starts with the integration tests, which mostly wait for services. A worker that
+# crashes is not replaced, because the new one would repeat the test that crashed it.
+IN_TWO_WORKERS = -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 .PHONY: help
 help: ## show this help

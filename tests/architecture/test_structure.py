@@ -1,6 +1,7 @@
 """Rules for the structure of the repository that no linter checks. Import rules are in .importlinter."""
 
 import configparser
+import re
 import runpy
 from pathlib import Path
 
@@ -61,6 +62,20 @@ def test_every_package_has_import_rules():
     assert set(layers) == packages
     # DAG files do not import each other, so that `dags` itself has no cycle.
     assert set(config["importlinter:contract:cycles"]["ancestors"].split()) == packages - {"dags"}
+
+
+def test_no_test_replaces_a_function_of_the_module_time():
+    """Such a replacement applies to all threads of the process, and some call `time.sleep` in a loop.
+
+    py4j does so while a Spark session exists. A list as `time.sleep` got millions of entries that way.
+    """
+    replacement = re.compile(r"""(setattr|patch|patch\.object)\(\s*(["'][\w.]*\btime\.\w|(\w+\.)*time,)""")
+    found = [
+        str(file.relative_to(REPOSITORY))
+        for file in (REPOSITORY / "tests").rglob("*.py")
+        if replacement.search(file.read_text(encoding="utf-8"))
+    ]
+    assert not found, "replace the name `time` in the module under test instead"
 
 
 def test_imports_of_every_folder_are_compared_with_an_extra():

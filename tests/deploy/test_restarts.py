@@ -1,6 +1,7 @@
 """Supervisor restarts a service until its cause is gone, and not at full speed. The clock is simulated."""
 
 import signal
+from types import SimpleNamespace
 
 import pytest
 from supervisor import process as supervisor_process
@@ -25,7 +26,7 @@ class Machine:
         [group] = options.process_group_configs
         [config] = group.process_configs
         self.now, self.lives, self.starts = 1_000_000.0, lives, []
-        monkeypatch.setattr(supervisor_process.time, "time", lambda: self.now)
+        monkeypatch.setattr(supervisor_process, "time", SimpleNamespace(time=lambda: self.now))
         config.options = DummyOptions()
         config.options.mood = SupervisorStates.RUNNING
         config.options.fork = self.fork

@@ -4,6 +4,7 @@ import hashlib
 import http.server
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -48,7 +49,7 @@ def repository(socket_enabled, monkeypatch) -> Iterator[type[Repository]]:
     class Handler(Repository):
         breaks, ranges = [], []
 
-    monkeypatch.setattr(maven.time, "sleep", lambda _: None)
+    monkeypatch.setattr(maven, "time", SimpleNamespace(sleep=lambda _: None))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
