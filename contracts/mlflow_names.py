@@ -14,6 +14,10 @@ CHALLENGER_ALIAS = "challenger"
 # error is a fault and does not mean that there is no champion.
 NO_SUCH_VERSION_ERRORS = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
+# MLflow shows pages for generative AI unless the address of a page asks for those about trained models.
+WEB_MODE = "?workflowType=machine_learning"
+EXPERIMENTS_PAGE = f"/#/experiments{WEB_MODE}"
+
 LOGGED_MODEL = "model"  # name of the model that a training run logs
 EXPORT_ARTIFACT = "artifacts/onnx"  # folder of the exported model within a registered version
 

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from contracts.mlflow_names import EXPERIMENTS_PAGE
 from deploy.common import summary
 from deploy.common.airflow_api import REVIEW_DAG, AirflowApi
 from deploy.common.dag_runs import FollowedRun
@@ -142,7 +143,7 @@ def print_addresses(settings: Settings, console: Console) -> None:
     console.print("Pages", style="italic")
     for name, url, note in (
         ("Airflow", airflow, f"user {settings.credentials()['airflow']['user']}, password in {credentials}"),
-        ("MLflow", settings.url("mlflow"), "runs, models, datasets"),
+        ("MLflow", settings.url("mlflow") + EXPERIMENTS_PAGE, "runs, models, datasets"),
         ("HDFS", settings.explorer_url, "files and tables"),
         ("Spark", settings.url("spark_history"), "finished jobs; running job: http://127.0.0.1:4040"),
     ):

@@ -9,12 +9,12 @@ from urllib.parse import quote
 from airflow.plugins_manager import AirflowPlugin
 from airflow.sdk import BaseOperatorLink, conf
 
+from contracts.mlflow_names import EXPERIMENTS_PAGE, WEB_MODE
+
 # Environment variables with the addresses that a browser can reach, from outside the container network.
 PAGES = {"MLflow": "VAXPULSE_MLFLOW_URL", "HDFS": "VAXPULSE_HDFS_URL", "Spark jobs": "VAXPULSE_SPARK_URL"}
 HDFS_PATH = re.compile(r"hdfs://[^/]+(/[^,\s\"]+)")
 REPORT_OPTION = "--report="
-# MLflow shows pages for generative AI unless the address asks for those about trained models.
-MLFLOW_MODE = "?workflowType=machine_learning"
 
 
 def external_views(environment: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -23,7 +23,7 @@ def external_views(environment: Mapping[str, str]) -> list[dict[str, Any]]:
     A missing address is not an error: every component loads this file, but only the API server and the
     workers have addresses.
     """
-    starts = {"MLflow": f"/#/experiments{MLFLOW_MODE}"}
+    starts = {"MLflow": EXPERIMENTS_PAGE}
     return [
         {
             "name": name,
@@ -44,7 +44,7 @@ def page_url(page: str, path: str) -> str:
 
 def mlflow_url(path: str) -> str:
     """Return the URL of an object in MLflow, or an empty text if MLflow has no address."""
-    return page_url("MLflow", f"/#/{path}{MLFLOW_MODE}")
+    return page_url("MLflow", f"/#/{path}{WEB_MODE}")
 
 
 class MlflowRunLink(BaseOperatorLink):

@@ -14,7 +14,7 @@ from deploy.common import dag_runs, steps
 from deploy.common.airflow_api import AirflowApi
 from deploy.embedded import results
 from deploy.embedded.progress import Progress
-from deploy.embedded.results import OVERVIEW_PATH, FirstScores, find_answer, print_answer
+from deploy.embedded.results import OVERVIEW_PATH, FirstScores, find_answer, print_addresses, print_answer
 from deploy.embedded.settings import DEFAULT_PORTS, Settings
 
 TRAINING = "train running: step {}/686  epoch 0.15/2  loss 0.7332  4 samples/s  42 min 42 s left"
@@ -175,6 +175,14 @@ def test_answer_is_the_first_line_and_its_url_is_not_cut(connect):
     assert console.file.getvalue().strip().splitlines()[0].startswith(f"Answer   {address}  (")
     print_answer(connect(SimulatedAirflow()), console)
     assert console.file.getvalue().count("Answer") == 1
+
+
+def test_printed_address_of_mlflow_opens_its_pages_about_trained_models(tmp_path):
+    console = Console(file=io.StringIO(), width=40)
+    settings = Settings(tmp_path, dict(DEFAULT_PORTS))
+    print_addresses(settings, console)
+    address = f"{settings.url('mlflow')}/#/experiments?workflowType=machine_learning"
+    assert f"MLflow   {address}  (runs, models, datasets)\n" in console.file.getvalue()
 
 
 def test_first_scores_are_printed_once_as_soon_as_they_exist(connect, clock):
