@@ -2,7 +2,7 @@
 
 **What.** Processes the stored file of a dump again, like a new delivery: it is loaded, held or refused. The
 dump keeps the time of its first delivery. So it does not supersede dumps that were delivered later. If it is
-held, a run of `review_dump` starts.
+held, a run of `review_dump` starts, in which a user can approve it.
 
 **When.** On *Trigger*, with the SHA-256 of a dump from the table `dumps` and a reason. With a *Mapping* if
 the dump was refused, failed or retracted because of a wrong one. With a *Time of delivery* if a wrong clock
@@ -19,7 +19,7 @@ from airflow.sdk import dag
 from vaxpulse_dags.access import CURATORS
 from vaxpulse_dags.assets import LOADING_OPTIONS, TWEETS_RAW
 from vaxpulse_dags.forms import in_section
-from vaxpulse_dags.ingestion import LIMITS
+from vaxpulse_dags.ingestion import GATE_LIMITS, READING_LIMITS
 from vaxpulse_dags.mappings import MAPPING_PARAM
 from vaxpulse_dags.reviews import DELIVERED_AT_PARAM, REASON_PARAM, SHA256_PARAM, start_reviews
 from vaxpulse_dags.tasks import DEFAULT_ARGS, RAW_WRITES, START_DATE, loading_task, takes_slot
@@ -40,7 +40,7 @@ from vaxpulse_dags.tasks import DEFAULT_ARGS, RAW_WRITES, START_DATE, loading_ta
         "delivered_at": DELIVERED_AT_PARAM,
     }
     | in_section("Mapping", {"mapping": MAPPING_PARAM})
-    | LIMITS,
+    | in_section("Limits", READING_LIMITS),
 )
 def reopen_dump() -> None:
     """Run one command, then start the review of the dump if it is held."""
@@ -55,7 +55,9 @@ def reopen_dump() -> None:
             "user": "{{ dag_run.triggering_user_name or '' }}",
             "delivered-at": "{{ params.delivered_at or '' }}",
         }
-        | {name: f"{{{{ params.{name} }}}}" for name in LIMITS},
+        # The form has no limits of the quality gate, because users may reopen dumps that they have delivered.
+        | {name: str(param.value) for name, param in GATE_LIMITS.items()}
+        | {name: f"{{{{ params.{name} }}}}" for name in READING_LIMITS},
         task_id="reopen",
         outlets=[TWEETS_RAW],
         **takes_slot(RAW_WRITES, rare=True),

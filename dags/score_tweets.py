@@ -3,8 +3,8 @@
 **What.** One Spark job loads the champion from MLflow and writes scores of `tweets_clean` to `tweets_scored`.
 It scores new tweets and tweets with changed text. After a promotion it scores all tweets with the new
 champion. Scores of earlier champions remain in the table. The tab *Report* shows sentiment by dump, day and
-hashtag. It offers the scores of each dump as CSV and Parquet, and it lists the dumps with drift. Each dump
-with drift triggers `train_classifiers` once.
+hashtag. It offers the scores of the 20 latest dumps as CSV and Parquet, and it lists the dumps with drift.
+Each dump with drift triggers `train_classifiers` once.
 
 **When.** After each run that changed `tweets_clean`, after a promotion, or on *Trigger*. Without a champion
 the run is skipped.

@@ -61,7 +61,7 @@ READING_LIMITS = {
     ),
     "max_decompressed_gib": limit(20, "Maximum decompressed size", "In GiB.", state="refused"),
 }
-# Limits of one dump, in closed sections of each form.
+# Limits of one dump, in closed sections of the form.
 LIMITS = in_section("Quality gate", GATE_LIMITS) | in_section("Limits", READING_LIMITS)
 
 DOWNLOAD_LIMITS = {

@@ -58,6 +58,12 @@ def dump_record(deployment: Deployment, run_id: str, source: str) -> dict[str, A
     )
 
 
+def dump_sources(deployment: Deployment) -> set[str]:
+    """Return the names of all dumps that were delivered, also of those that were not loaded."""
+    dumps = open_table(deployment, "dumps")
+    return {row["source"] for row in query(dumps, "SELECT source FROM t")} if dumps else set()
+
+
 def recorded_source(source: str) -> str:
     """Return `source` as `dumps` stores it: file name, path in HDFS, or URL without query and fragment.
 

@@ -46,7 +46,8 @@ def arg_parser() -> argparse.ArgumentParser:
     start.add_argument(
         "--dump",
         default="",
-        help="path, hdfs:// URI or http(s) URL of a CSV file (default: a generated sample)",
+        help="path, hdfs:// URI or http(s) URL of a dump (default: a generated sample, unless other dumps "
+        "were delivered)",
     )
     start.add_argument(
         "--presets", default="", help="presets to train again even if nothing changed, e.g. 'bge-small,bert'"
@@ -98,7 +99,7 @@ def main() -> int:
 
 def start(settings: Settings, dump: str, presets: str) -> int:
     """Start all services, ingest a dump, wait for all triggered runs, and print the results."""
-    source = find_dump(settings, dump)  # before the start, so that a wrong path is reported immediately
+    source = find_dump(dump) if dump else None  # before the start: a wrong path is reported immediately
     check_disk(settings)
     progress = Progress()
     console = progress.console
@@ -114,12 +115,16 @@ def start(settings: Settings, dump: str, presets: str) -> int:
             raise CommandError(f"{INGESTING_DAG} is paused: unpause it at {url}, then run this again")
     if paused:
         console.print(f"Paused DAGs, not changed: {', '.join(sorted(paused))}", style="cyan")
-    run_id = api.trigger(INGESTING_DAG, {"dump": stage_dump(settings, source)})
     scores = FirstScores(api, console)
-    runs = follow(api, INGESTING_DAG, run_id, progress.step, scores.look)
-    record = summary.dump_record(settings, run_id, source)
-    for line in explain_ingestion(api, record, ingested=not runs[0].skipped):
-        console.print(line, style="cyan")
+    runs, record = [], None
+    if source := source or choose_sample(settings):
+        run_id = api.trigger(INGESTING_DAG, {"dump": stage_dump(settings, source)})
+        runs = follow(api, INGESTING_DAG, run_id, progress.step, scores.look)
+        record = summary.dump_record(settings, run_id, source)
+        for line in explain_ingestion(api, record, ingested=not runs[0].skipped):
+            console.print(line, style="cyan")
+    else:
+        console.print("Nothing is loaded: `make run DUMP=path` loads a dump", style="cyan")
     if presets:
         params = {"presets": presets.replace(",", " ").split(), "train_again": True}
         runs += follow(api, TRAINING_DAG, api.trigger(TRAINING_DAG, params), progress.step, scores.look)
@@ -133,13 +138,18 @@ def start(settings: Settings, dump: str, presets: str) -> int:
     return 0
 
 
-def find_dump(settings: Settings, dump: str) -> str:
-    """Return the dump's absolute path or URL. Generate the sample if no dump is given."""
-    if not dump:
-        sample = settings.folder("sample") / f"sample-{SAMPLE_TWEETS}.csv"
-        if not sample.exists():
-            sample_dump.write_dump(SAMPLE_TWEETS, SAMPLE_SEED, sample)
-        return str(sample)
+def choose_sample(settings: Settings) -> str | None:
+    """Return the path of a dump with invented tweets, or None if other dumps were delivered."""
+    sample = settings.folder("sample") / f"sample-{SAMPLE_TWEETS}.csv"
+    if summary.dump_sources(settings) - {sample.name}:
+        return None
+    if not sample.exists():
+        sample_dump.write_dump(SAMPLE_TWEETS, SAMPLE_SEED, sample)
+    return str(sample)
+
+
+def find_dump(dump: str) -> str:
+    """Return the dump's absolute path or URL."""
     if is_url(dump):
         return dump
     path = Path(dump).expanduser().resolve()

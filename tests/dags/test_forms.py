@@ -15,6 +15,7 @@ from airflow.sdk.definitions._internal.types import NOTSET
 
 from tests.dags.test_pipelines_page import MAX_WORDS, split_sentences
 from vaxpulse_dags.forms import in_section
+from vaxpulse_dags.ingestion import GATE_LIMITS
 
 
 def list_fields(dag_bag):
@@ -46,6 +47,17 @@ def test_ingest_tweets_shows_one_field_and_closed_sections(dag_bag):
         "max_median_length",
         "max_changed_texts_share",
     ]
+
+
+def test_reopening_a_dump_cannot_change_limits_of_the_quality_gate(dag_bag):
+    sections = list_sections(dag_bag.dags["reopen_dump"])
+    assert sections == {
+        None: ["dump_sha256", "reason", "delivered_at"],
+        "Mapping": ["mapping"],
+        "Limits": ["max_text_length", "max_decompressed_gib"],
+    }
+    [gate] = [task for task in dag_bag.dags["reopen_dump"].tasks if task.task_id == "reopen"]
+    assert [name for name in GATE_LIMITS if f"params.{name}" in str(vars(gate))] == []
 
 
 def test_no_form_shows_more_than_six_fields_at_first(dag_bag):

@@ -1,4 +1,4 @@
-"""docs/pipelines.md contains the texts of the DAGs. To update it: `REBUILD_GOLDEN=1 make test-unit`."""
+"""docs/pipelines.md contains the texts of the DAGs. To update it: `make docs`."""
 
 import os
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 PAGE = Path(__file__).parents[2] / "docs" / "pipelines.md"
-HEAD = "# Pipelines\n\nGenerated from the docstrings of the DAGs by `REBUILD_GOLDEN=1 make test-unit`.\n"
+HEAD = "# Pipelines\n\nGenerated from the docstrings of the DAGs by `make docs`.\n"
 MAX_WORDS = 25
 
 

@@ -1,4 +1,4 @@
-"""`make status`."""
+"""`make run` and `make status`."""
 
 import time
 from types import SimpleNamespace
@@ -8,7 +8,7 @@ from rich.console import Console
 
 from contracts.tables import TABLES
 from deploy.common import summary
-from deploy.embedded import status
+from deploy.embedded import run, status
 from deploy.embedded.settings import DEFAULT_PORTS, Settings
 from monitoring.problems import Findings, Problem
 
@@ -42,6 +42,22 @@ def test_times_are_in_the_local_time_zone(monkeypatch):
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("sources", "is_chosen"),
+    [
+        (None, True),  # no table yet
+        (["sample-2000.csv"], True),  # an interrupted run is continued
+        (["june.csv"], False),
+        (["sample-2000.csv", "https://example.org/july.csv"], False),
+    ],
+)
+def test_invented_tweets_are_not_added_to_delivered_dumps(monkeypatch, tmp_path, sources, is_chosen):
+    monkeypatch.setattr(summary, "open_table", lambda _, name: sources)
+    monkeypatch.setattr(summary, "query", lambda table, sql: [{"source": source} for source in table])
+    chosen = run.choose_sample(Settings(tmp_path, dict(DEFAULT_PORTS)))
+    assert chosen == (str(tmp_path / "sample" / "sample-2000.csv") if is_chosen else None)
 
 
 def test_status_shows_every_table(monkeypatch):

@@ -226,6 +226,14 @@ def test_second_run_with_the_same_dump_changes_nothing_and_unpauses_no_dag(platf
     assert len(summary.models(platform.settings)) == 2
 
 
+def test_start_without_a_dump_does_not_load_the_sample_beside_other_dumps(platform):
+    before, last = platform.rows(), platform.api().last_run("ingest_tweets")
+    finished = platform.make("run")
+    assert "Nothing is loaded: `make run DUMP=path` loads a dump" in finished.stdout
+    assert platform.rows() == before
+    assert platform.api().last_run("ingest_tweets") == last
+
+
 def test_ten_simultaneous_runs_succeed(platform):
     api = platform.api()
     [dump] = platform.query("dumps", "SELECT dump_sha256 FROM t")
