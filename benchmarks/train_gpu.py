@@ -34,7 +34,6 @@ PARTS = {
     "kernels 256": 60,
     "trainer minilm": 90,
     "minilm 32": 90,
-    "compiled 256": 120,
     "resume": 60,
     "collective": 60,
     "export bert": 90,
@@ -93,7 +92,6 @@ def measure(part: str, tiny: bool) -> dict[str, Any]:
         "peak": lambda: speed.peak(tiny),
         "bert": lambda: speed.speed("bert", int(argument), tiny),
         "minilm": lambda: speed.speed("minilm", int(argument), tiny),
-        "compiled": lambda: speed.compiled(int(argument), tiny),
         "trainer": lambda: speed.whole_trainer(argument, tiny),
         "export": lambda: checks.export(argument, tiny),
         "numerics": lambda: checks.numerics(tiny),
@@ -138,7 +136,7 @@ def summary(results: dict[str, Any]) -> None:
 
     peak = figure("peak", "bf16 TFLOP/s")
     rows = []
-    for part in ("bert 32", "bert 256", "compiled 256", "minilm 32"):
+    for part in ("bert 32", "bert 256", "minilm 32"):
         found = figure(part)
         trainer = figure(part, "stock Trainer", "epoch s")
         for name, values in found.items():

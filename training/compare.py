@@ -121,7 +121,7 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
         )
         if champion is not None and champion.run_id == run.info.run_id:
             reason = champion.tags.get("reason", reason)  # why it was promoted
-        tags = version_tags(registry, run, reason)
+        tags = version_tags(run, reason)
         card = model_card(run.data.params, figures[name], tags["preset"], tags["text_column"], reason)
         versions[name] = registry.register(run, tags, card)
     result: dict[str, Any] = {
@@ -188,7 +188,7 @@ def models_of_earlier_runs(
     ]
 
 
-def version_tags(registry: Registry, run: Any, reason: str) -> dict[str, str]:
+def version_tags(run: Any, reason: str) -> dict[str, str]:
     """Return the tags of a version: its origin, and the reason why it was or was not promoted."""
     tags, params = run.data.tags, run.data.params
     return {
@@ -197,7 +197,6 @@ def version_tags(registry: Registry, run: Any, reason: str) -> dict[str, str]:
         "text_column": tags["text_column"],
         "git_commit": tags["git_commit"],
         "table_version": params["dataset.table_version"],
-        "dumps": " ".join(registry.dumps_of(run.info.run_id)),
     }
 
 

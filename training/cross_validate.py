@@ -11,7 +11,6 @@ The eval side is not used. A retry of a fold resumes its training, or does nothi
 import argparse
 import json
 import logging
-import statistics
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -22,8 +21,8 @@ from contracts.exit_status import InputError
 from contracts.mlflow_names import CROSS_VALIDATION_EXPERIMENT
 from reporting.page import Section, Table, render
 from training import command
-from training.data.labelled_tweets import LabelledTweets, is_validation, read_labelled_tweets
-from training.evaluation.metrics import HEADLINES, classification_metrics
+from training.data.labelled_tweets import LabelledTweets, is_validation, open_table, read_labelled_tweets
+from training.evaluation.metrics import HEADLINES
 from training.fine_tuning.training_state import state_folder, training_state
 from training.models.presets import positive
 from training.options import add_config_options, build_config
@@ -76,7 +75,7 @@ def parts_of_fold(
     """Return the rows for training, for early stopping, and of the fold itself.
 
     Raises:
-        InputError: a label has fewer texts than there are folds.
+        InputError: there are fewer texts than folds.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
@@ -97,7 +96,9 @@ def run_folds(arguments: argparse.Namespace) -> dict[str, float] | list[dict[str
     """Return the metrics of a fold, or of all folds if the command line names none."""
     if arguments.fold is not None:
         return run_fold(arguments)
-    commands = [[*arguments.command_line, "--fold", str(fold)] for fold in range(arguments.folds)]
+    version = str(open_table(arguments.tweets, arguments.tweets_version).version())
+    same_rows = [*arguments.command_line, "--tweets-version", version]
+    commands = [[*same_rows, "--fold", str(fold)] for fold in range(arguments.folds)]
     outputs = run_in_parallel("training.cross_validate", commands, arguments.parallel)
     return [json.loads(output.splitlines()[-1]) for output in outputs]
 
@@ -117,22 +118,21 @@ def run_fold(arguments: argparse.Namespace) -> dict[str, float]:
         return {name: finished[0].metrics[name] for name in FOLD_METRICS}
     train, stop, held_out = parts_of_fold(tweets, arguments.fold, arguments.folds)
 
-    from training.evaluation.evaluate import to_class_ids
+    from training.evaluation.evaluate import headlines
 
     origin = {"preset": config.preset, "git_commit": git_commit()} | airflow_tags() | process_tags()
     tracker.mark_gone_runs(place)
     digest = "-".join(value[:16] for value in digests.values())
     state_name = f"{digest}-fold-{arguments.fold}-of-{arguments.folds}"
     with (
-        tracker.run(f"{config.preset}, fold {arguments.fold}", place | digests | origin),
         training_state(state_folder(), state_name) as state,
+        tracker.run(f"{config.preset}, fold {arguments.fold}", place | digests | origin),
     ):
         facts = {"table_version": tweets.table_version, "folds": arguments.folds, "fold_rows": len(held_out)}
         tracker.log_params(asdict(config) | facts)
         fitted = recipe.fit(train, stop, state, tracker.log_metrics)
-        probabilities = fitted.probabilities(held_out["text"].tolist())
-        found = classification_metrics(probabilities, to_class_ids(held_out))
-        metrics = {f"fold/{name}": found[name] for name in HEADLINES}
+        found = headlines(fitted.probabilities(held_out["text"].tolist()), held_out)
+        metrics = {f"fold/{name}": value for name, value in found.items()}
         tracker.log_metrics(metrics | fitted.metrics, fitted.steps)
     return metrics
 
@@ -153,7 +153,7 @@ def summarise(arguments: argparse.Namespace) -> dict[str, float]:
         {f"fold {fold}": [folds[fold][name] for name in FOLD_METRICS] for fold in sorted(folds)},
         index=list(HEADLINES),
     ).T
-    mean, deviation = table.mean(), table.apply(statistics.stdev)
+    mean, deviation = table.mean(), table.std()
     table.loc["mean"], table.loc["standard deviation"] = mean, deviation
     found = {f"mean/{name}": float(mean[name]) for name in HEADLINES}
     found |= {f"spread/{name}": float(deviation[name]) for name in HEADLINES}

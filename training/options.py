@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from argparse import ArgumentTypeError
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -35,16 +36,10 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
     add("--text-column", default="text", choices=TEXT_COLUMNS)
     add("--max-train-rows", type=positive(int), metavar="N", help="train on a sample, for a short run")
     add(
-        "--preset-file",
-        type=Path,
-        metavar="FILE",
-        help="JSON with values that replace the preset's, as tune_classifier writes it",
-    )
-    add(
         "--settings",
         default="{}",
         metavar="JSON",
-        help="values that replace the preset's, as in --preset-file",
+        help="object with values that replace the preset's, as tune_classifier writes it",
     )
     add("--seed", type=int, default=42, help="(default: %(default)s)")
     group = parser.add_argument_group("values that replace the preset's")
@@ -119,14 +114,13 @@ def arg_parser() -> argparse.ArgumentParser:
 
 
 def build_config(arguments: argparse.Namespace) -> TrainingConfig | NgramConfig:
-    """Return the preset with the values of the preset file and, above these, of the command line.
+    """Return the preset with the values of --settings and, above these, of the other options.
 
     Raises:
-        InputError: the preset file or the settings are invalid, or a value does not apply to the preset.
+        InputError: the settings are invalid, or a value does not apply to the preset.
     """
     preset = PRESETS[arguments.preset]
-    given = read_preset_file(arguments.preset_file) if arguments.preset_file is not None else {}
-    given |= parse_settings(arguments.settings, "--settings")
+    given = parse_settings(arguments.settings)
     given |= {name: value for name in OVERRIDABLE if (value := getattr(arguments, name)) is not None}
     values = asdict(preset)
     if others := sorted(set(given) - set(values)):
@@ -138,31 +132,43 @@ def build_config(arguments: argparse.Namespace) -> TrainingConfig | NgramConfig:
     return (NgramConfig if isinstance(preset, NgramPreset) else TrainingConfig)(**values | given | run)
 
 
-def read_preset_file(path: Path) -> dict[str, Any]:
-    """Return the values in a preset file.
+def parse_settings(text: str) -> dict[str, Any]:
+    """Return the values in a JSON document.
 
     Raises:
-        InputError: the file cannot be read, or contains a name that no preset has.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise InputError(f"the preset file {path} cannot be read: {error}") from None
-    return parse_settings(text, f"the preset file {path}")
-
-
-def parse_settings(text: str, source: str) -> dict[str, Any]:
-    """Return the values in a JSON document. `source` is its origin, for the message of an error.
-
-    Raises:
-        InputError: it is no JSON object, or contains a name that no preset has.
+        InputError: it is no JSON object, or contains a name that no preset has, or an invalid value.
     """
     try:
         values = json.loads(text)
     except ValueError as error:
-        raise InputError(f"{source} is not JSON: {error}") from None
+        raise InputError(f"--settings is not JSON: {error}") from None
     if not isinstance(values, dict):
-        raise InputError(f"{source} must contain one JSON object")
+        raise InputError("--settings must contain one JSON object")
     if unknown := sorted(set(values) - set(OVERRIDABLE)):
-        raise InputError(f"{source} has unknown names: {', '.join(unknown)}")
-    return values
+        raise InputError(f"--settings has unknown names: {', '.join(unknown)}")
+    return {name: read_value(name, value) for name, value in values.items()}
+
+
+def read_value(name: str, value: Any) -> Any:
+    """Return a value of a preset as its command-line option would give it.
+
+    Raises:
+        InputError: the option would not accept it.
+    """
+    option = OVERRIDABLE[name].metadata
+    try:
+        if "type" in option:
+            return option["type"](str(value))
+    except ArgumentTypeError as error:
+        raise InputError(f"--settings: {name}: {error}") from None
+    except ValueError:
+        raise InputError(f"--settings: {name}: {value!r} is not a number of the right kind") from None
+    if "choices" in option:
+        is_valid, expected = value in option["choices"], f"one of {', '.join(option['choices'])}"
+    elif "action" in option:
+        is_valid, expected = isinstance(value, bool), "true or false"
+    else:
+        is_valid, expected = value is None or isinstance(value, str), "a string"
+    if not is_valid:
+        raise InputError(f"--settings: {name}: {value!r} is not {expected}")
+    return value

@@ -20,6 +20,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from contracts.exit_status import InputError, NothingToDo
 from contracts.labels import LABELS
 from contracts.mlflow_names import (
@@ -86,7 +88,11 @@ def train(arguments: argparse.Namespace) -> None:
     if arguments.devices > 1 and isinstance(config, TrainingConfig) and "WORLD_SIZE" not in os.environ:
         # Only after the checks, because torchrun does not pass on their exit statuses.
         check_devices(config, arguments.devices)
-        command.restart_with_torchrun("training.train", arguments.command_line, arguments.devices)
+        versions = ["--tweets-version", str(tweets.table_version)]
+        if distillation:
+            versions += ["--scores-version", str(distillation.scores_version)]
+        options = [*arguments.command_line, *versions]  # the same rows in each process
+        command.restart_with_torchrun("training.train", options, arguments.devices)
 
     from training.evaluation.evaluate import evaluate  # after the checks, because it imports matplotlib
 
@@ -108,8 +114,9 @@ def train(arguments: argparse.Namespace) -> None:
     tracker.mark_gone_runs(try_tags if "airflow_run_id" in try_tags else {})
     name = "-".join(digest[:16] for digest in identity.values())
     with (
-        tracker.run(config.preset, tags, system_metrics=device["kind"] == "cuda") as run_id,
+        # The run ends first: if MLflow has lost metrics, the state stays for the retry.
         training_state(arguments.state or state_folder(), name, is_first) as state,
+        tracker.run(config.preset, tags, system_metrics=device["kind"] == "cuda") as run_id,
         tempfile.TemporaryDirectory() as scratch,
     ):
         tracker.log_params(flatten(record))
@@ -258,15 +265,13 @@ def describe(
     )
 
 
-def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(tree: dict[str, Any]) -> dict[str, Any]:
     """Return nested dictionaries as one, with keys joined by dots.
 
     >>> flatten({"seed": 7, "device": {"kind": "cpu"}})
     {'seed': 7, 'device.kind': 'cpu'}
     """
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    flat: dict[str, Any] = pd.json_normalize(tree).to_dict("records")[0]
     return flat
 
 

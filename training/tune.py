@@ -52,6 +52,9 @@ def arg_parser() -> argparse.ArgumentParser:
     parser.add_argument("--preset", required=True, choices=TRANSFORMERS)
     parser.add_argument("--tweets", required=True, metavar="URI", help="Delta table tweets_clean")
     parser.add_argument(
+        "--tweets-version", type=int, metavar="N", help="Delta version to read (default: the latest)"
+    )
+    parser.add_argument(
         "--trials",
         type=int,
         default=20,
@@ -148,7 +151,7 @@ def tune(arguments: argparse.Namespace) -> dict[str, Any]:
     config = build_config(training_options().parse_args(options))
     assert isinstance(config, TrainingConfig)
     tweets = read_labelled_tweets(
-        arguments.tweets, config.text_column, max_train_rows=arguments.max_train_rows
+        arguments.tweets, config.text_column, arguments.tweets_version, arguments.max_train_rows
     )
     recipe = FineTuning(config)
     identity = {"config_digest": recipe.digest(), "dataset_digest": tweets.digest()}
@@ -195,8 +198,9 @@ def tune(arguments: argparse.Namespace) -> dict[str, Any]:
         missing = count_missing_trials(study, arguments.trials)
         if arguments.parallel > 1:
             shares = [len(range(number, missing, arguments.parallel)) for number in range(arguments.parallel)]
+            same_rows = [*arguments.command_line, "--tweets-version", str(tweets.table_version)]
             commands = [
-                [*arguments.command_line, "--worker", str(number), str(trials)]
+                [*same_rows, "--worker", str(number), str(trials)]
                 for number, trials in enumerate(shares)
                 if trials
             ]

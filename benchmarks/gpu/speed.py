@@ -166,21 +166,6 @@ def stock_trainer(model: str, tiny: bool, tweets: pd.DataFrame, batch_size: int)
     return figures_of(seconds, setup) | {"mean loss": round(loss, 4)}
 
 
-def compiled(batch_size: int, tiny: bool) -> dict[str, Any]:
-    """Return the time of an epoch with compiled layers."""
-    torch._dynamo.config.recompile_limit = 64
-    setup = Setup(
-        "bert",
-        tiny,
-        invented_tweets(128 if tiny else EPOCH_ROWS),
-        8,
-        batch_size=batch_size,
-        bf16_weights=True,
-        compile=not tiny,
-    )
-    return {"bf16 weights, compiled": epoch_figures(setup)}
-
-
 def whole_trainer(model: str, tiny: bool) -> dict[str, Any]:
     """Return the time of a whole training with evaluations, evaluation of the eval side, and saving."""
     counts = {name: count // 50 if tiny else count for name, count in TRAINER_ROWS.items()}

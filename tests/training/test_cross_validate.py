@@ -2,6 +2,7 @@ import pandas as pd
 import pytest
 
 from contracts.exit_status import InputError
+from training import cross_validate
 from training.cross_validate import parts_of_fold
 from training.data.labelled_tweets import read_labelled_tweets
 
@@ -35,3 +36,17 @@ def test_folds_have_the_label_shares_of_the_table(labelled) -> None:
 def test_more_folds_than_texts_are_rejected(labelled) -> None:
     with pytest.raises(InputError, match="cannot be divided into 500 folds"):
         parts_of_fold(labelled, 0, 500)
+
+
+def test_all_folds_read_the_same_version(labelled, monkeypatch) -> None:
+    started = []
+
+    def run(module, commands, processes) -> list[str]:
+        started.extend(commands)
+        return []
+
+    monkeypatch.setattr(cross_validate, "run_in_parallel", run)
+    options = ["fold", "--name", "n", "--folds", "2", "--preset", "minilm", "--tweets", labelled.uri]
+    assert cross_validate.main(options) == 0
+    same = [*options, "--tweets-version", str(labelled.table_version), "--fold"]
+    assert started == [[*same, "0"], [*same, "1"]]

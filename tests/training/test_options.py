@@ -74,8 +74,8 @@ def test_the_baseline_has_its_own_values() -> None:
     ("options", "named"),
     [
         (
-            ("--preset", "tfidf", "--learning-rate", "1e-4", "--no-compile"),
-            "tfidf: compile, learning_rate. It has only hash_bits,",
+            ("--preset", "tfidf", "--learning-rate", "1e-4", "--no-bf16-weights"),
+            "tfidf: bf16_weights, learning_rate. It has only hash_bits,",
         ),
         (("--preset", "tfidf", "--settings", '{"epochs": 1}'), "tfidf: epochs"),
         (("--preset", "tfidf", "--checkpoint", "/a/folder"), "tfidf: checkpoint"),
@@ -147,30 +147,41 @@ def test_the_config_digest_depends_on_the_version_of_the_trainer(monkeypatch) ->
     assert config().digest("a", {}) != before
 
 
-def test_a_preset_file_replaces_values_and_the_command_line_comes_first(tmp_path) -> None:
-    path = tmp_path / "preset.json"
-    path.write_text('{"learning_rate": 3e-4, "dropout": 0.2}')
-    changed = config("--preset-file", str(path), "--dropout", "0.3")
+def test_settings_replace_values_of_the_preset_and_other_options_come_first() -> None:
+    changed = config("--settings", '{"learning_rate": 3e-4, "dropout": 0.2}', "--dropout", "0.3")
     assert (changed.learning_rate, changed.dropout) == (3e-4, 0.3)
 
 
-@pytest.mark.parametrize("content", ["{", "[1]", '{"learning_rat": 1}', None])
-def test_an_invalid_preset_file_is_reported_in_one_line(content, tmp_path) -> None:
-    path = tmp_path / "preset.json"
-    if content is not None:
-        path.write_text(content)
-    with pytest.raises(InputError, match="the preset file") as error:
-        config("--preset-file", str(path))
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ("{", "is not JSON"),
+        ("[1]", "must contain one JSON object"),
+        ('{"learning_rat": 1}', "has unknown names: learning_rat"),
+        ('{"targets": "vote"}', "targets: 'vote' is not one of label, votes"),
+        ('{"pooling": ["mean"]}', r"pooling: \['mean'\] is not one of native, mean"),
+        ('{"batch_size": 0}', "batch_size: 0 is not above 0"),
+        ('{"batch_size": 8.5}', "batch_size: 8.5 is not a number of the right kind"),
+        ('{"patience": true}', "patience: True is not a number of the right kind"),
+        ('{"epochs": null}', "epochs: None is not a number of the right kind"),
+        ('{"epochs": NaN}', "epochs: nan is not above 0"),
+        ('{"dropout": 5}', "dropout: 5 is not at least 0 and below 1"),
+        ('{"freeze_embeddings": "false"}', "freeze_embeddings: 'false' is not true or false"),
+        ('{"checkpoint": 1}', "checkpoint: 1 is not a string"),
+    ],
+)
+def test_invalid_settings_are_reported_in_one_line(settings, message) -> None:
+    with pytest.raises(InputError, match=f"^--settings:? {message}") as error:
+        config("--settings", settings)
     assert "\n" not in str(error.value)
 
 
-def test_settings_replace_values_of_the_preset_file(tmp_path) -> None:
-    path = tmp_path / "preset.json"
-    path.write_text('{"learning_rate": 3e-4, "dropout": 0.2}')
-    changed = config("--preset-file", str(path), "--settings", '{"dropout": 0.3}')
-    assert (changed.learning_rate, changed.dropout) == (3e-4, 0.3)
-    with pytest.raises(InputError, match="--settings has unknown names: learning_rat"):
-        config("--settings", '{"learning_rat": 1}')
+def test_a_value_gives_the_same_config_as_setting_as_option_and_as_default() -> None:
+    assert (
+        config().digest("", {})
+        == config("--epochs", "3").digest("", {})
+        == config("--settings", '{"epochs": 3, "batch_size": 16, "freeze_embeddings": true}').digest("", {})
+    )
 
 
 def test_class_ids_are_in_the_order_of_the_labels() -> None:

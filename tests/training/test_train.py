@@ -17,6 +17,7 @@ import mlflow
 import onnxruntime
 import pandas as pd
 import pytest
+from mlflow.exceptions import MlflowException
 
 from contracts.exit_status import BAD_INPUT, NOTHING_TO_DO
 from contracts.exported_model import ModelMetadata
@@ -25,6 +26,7 @@ from contracts.mlflow_names import COMPARED_TAG, METRICS
 from tests.training.conftest import CANARY
 from training import train
 from training.fine_tuning import fine_tune as fine_tuning
+from training.tracking.tracker import MlflowTracker
 
 TRANSIENT = 1  # Airflow retries
 
@@ -318,7 +320,7 @@ class TestWholeRun:
         }
 
     def test_a_finished_training_leaves_no_state(self, bert_run) -> None:
-        assert list(bert_run.state.iterdir()) == []
+        assert [path for path in bert_run.state.iterdir() if path.is_dir()] == []
 
     def test_training_is_skipped_if_the_table_has_not_grown_enough(
         self, bert_run, monkeypatch, tweets, write_table
@@ -424,6 +426,32 @@ class TestFailure:
             with pytest.raises(RuntimeError, match="out of memory"):
                 run(*options, "--experiment", "raises", "--skip-if-trained")
         assert self.statuses("raises").count("FAILED") == 2
+
+    def test_the_state_stays_for_a_retry_if_mlflow_has_lost_metrics(
+        self, options, monkeypatch, tmp_path
+    ) -> None:
+        class Lost:
+            def wait(self) -> None:
+                raise MlflowException("no connection")
+
+        monkeypatch.setenv("VAXPULSE_STATE", str(tmp_path))
+        monkeypatch.setattr(MlflowTracker, "log_metrics", lambda self, *_: self._pending.append(Lost()))
+        with pytest.raises(MlflowException, match="no connection"):
+            run(*options, "--experiment", "lost", "--epochs", "1")
+        assert self.statuses("lost") == ["FAILED"]
+        assert len([path for path in tmp_path.iterdir() if path.is_dir()]) == 1
+
+    def test_all_processes_of_a_training_read_the_same_version(self, options, monkeypatch) -> None:
+        restarted = []
+
+        def restart(module, arguments, processes) -> None:
+            restarted.append((module, arguments, processes))
+            sys.exit(0)
+
+        monkeypatch.setattr("training.command.restart_with_torchrun", restart)
+        with pytest.raises(SystemExit):
+            run(*options, "--devices", "2")
+        assert restarted == [("training.train", [*options, "--devices", "2", "--tweets-version", "0"], 2)]
 
     def test_a_killed_run_is_marked_by_the_next_one(self, options, monkeypatch) -> None:
         mlflow.set_experiment("raises")

@@ -12,7 +12,8 @@ from training import tune
 from training.fine_tuning.loop import Evaluation
 from training.fine_tuning.pruning import PruneByObjective
 from training.models.presets import OVERRIDABLE
-from training.options import read_preset_file
+from training.options import parse_settings
+from training.parallel import run_in_parallel
 
 
 @pytest.fixture
@@ -35,14 +36,13 @@ def only_study(storage: str) -> optuna.Study:
     return optuna.load_study(study_name=name, storage=storage)
 
 
-def test_a_search_writes_a_preset_file_and_a_second_search_runs_the_missing_trials(
+def test_a_search_prints_settings_and_a_second_search_runs_the_missing_trials(
     options, capsys, tmp_path
 ) -> None:
     assert tune.main([*options, "--trials", "2"]) == 0
     best = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert set(best) <= set(OVERRIDABLE)
-    (tmp_path / "preset.json").write_text(json.dumps(best))
-    assert read_preset_file(tmp_path / "preset.json") == best
+    assert parse_settings(json.dumps(best)) == best
 
     assert tune.main([*options, "--trials", "3"]) == 0
     study = only_study(f"sqlite:///{tmp_path}/studies.db")
@@ -55,7 +55,16 @@ def test_a_search_writes_a_preset_file_and_a_second_search_runs_the_missing_tria
 def test_parallel_processes_run_the_trials_of_one_study(options, monkeypatch, capsys, tmp_path) -> None:
     monkeypatch.chdir(Path(__file__).parents[2])
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    started = []
+
+    def run(module, commands, processes) -> list[str]:
+        started.extend(commands)
+        return run_in_parallel(module, commands, processes)
+
+    monkeypatch.setattr(tune, "run_in_parallel", run)
     assert tune.main([*options, "--trials", "3", "--parallel", "2"]) == 0
+    # Another version would give another study.
+    assert [command[-5:-2] for command in started] == [["--tweets-version", "0", "--worker"]] * 2
     study = only_study(f"sqlite:///{tmp_path}/studies.db")
     assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 3
     assert len({trial.params["learning_rate"] for trial in study.trials}) == 3

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
-from matplotlib.axes import Axes
 
 from contracts.mlflow_names import (
     COMPARISON_METRICS,
@@ -15,10 +14,10 @@ from contracts.mlflow_names import (
     TRAIN_STEPS_PER_SECOND,
     VALIDATION_LOSS,
 )
-from reporting.figures import Draw, draw_picture
+from reporting.figures import draw_picture
 from reporting.page import Picture, Section, Table, render
 from training.evaluation.comparison import PairedRows
-from training.evaluation.figures import Points, interval_panel
+from training.evaluation.figures import Points, interval_panel, learning_curves
 from training.evaluation.metrics import interval
 
 COLUMNS = {"accuracy": "accuracy", "macro_f1": "macro-F1", "rmse": "RMSE", "ece": "calibration error"}
@@ -183,21 +182,11 @@ def comparison_chart(models: Sequence[ComparedModel]) -> Picture:
 
 def curves_chart(models: Sequence[ComparedModel]) -> Picture:
     """Return a chart of the training losses and of the validation losses, with a line per model."""
-
-    def panel(part: str, title: str) -> Draw:
-        def draw(axes: Axes, colours: Mapping[str, str]) -> None:
-            for model in models:
-                points = model.curves.get(part)
-                if points:
-                    axes.plot(*zip(*points, strict=True), marker="." if part == "validation" else None)
-                    axes.lines[-1].set_label(model.name)
-            axes.set(title=title, xlabel="optimiser step")
-            axes.legend()
-
-        return draw
-
     alt = "Training loss and validation loss of each model by optimiser step"
-    panels = panel("train", "training loss"), panel("validation", "validation loss")
+    panels = (
+        learning_curves({model.name: model.curves[part] for model in models if model.curves.get(part)}, title)
+        for part, title in (("train", "training loss"), ("validation", "validation loss"))
+    )
     return draw_picture("learning_curves", alt, *panels, width=10, height=3.6)
 
 

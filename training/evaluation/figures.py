@@ -114,13 +114,13 @@ def metrics_figure(
     return render_figure(panels, "light", "png", 7.5, 1.5 + 0.27 * sum(heights), heights)
 
 
-def learning_curves(curves: Mapping[str, Points]) -> Draw:
+def learning_curves(curves: Mapping[str, Points], title: str = "") -> Draw:
     """(step, loss) points by name -> a line per name."""
 
     def draw(axes: Axes, colours: Mapping[str, str]) -> None:
         for name, points in curves.items():
             axes.plot(*zip(*points, strict=True), marker="o" if len(points) < 30 else None, label=name)
-        axes.set(xlabel="optimiser step", ylabel="loss")
+        axes.set(title=title, xlabel="optimiser step", ylabel="loss")
         axes.legend()
 
     return draw

@@ -109,7 +109,7 @@ def fine_tune(
     def evaluate() -> tuple[float, dict[str, float]]:
         logits = predict(model, held_out, EVAL_BATCH_SIZE[device.kind])
         found = classification_metrics(softmax(logits.cpu().numpy().astype(np.float64)), class_ids)
-        minimised = objective(logits, held_out, weights, config.label_smoothing)
+        minimised = objective(logits, held_out, weights)
         return minimised, {name: found[name] for name in ("loss", "accuracy", "macro_f1", "rmse")}
 
     if processes() > 1:

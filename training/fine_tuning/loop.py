@@ -145,12 +145,10 @@ def predict(model: Classifier, rows: TokenisedTweets, batch_size: int) -> torch.
     return logits
 
 
-def objective(
-    logits: torch.Tensor, rows: TokenisedTweets, class_weights: list[float], label_smoothing: float
-) -> float:
+def objective(logits: torch.Tensor, rows: TokenisedTweets, class_weights: list[float]) -> float:
     """Return what the training minimises, without R-Drop: the mean of the rows, the same in all processes."""
     weights = torch.tensor(class_weights, device=logits.device)
-    mean = weighted_losses(logits, rows.class_shares, weights, label_smoothing).mean()
+    mean = weighted_losses(logits, rows.class_shares, weights).mean()
     if processes() > 1:
         torch.distributed.broadcast(mean, src=0)  # a rounding difference must not stop only some processes
     return mean.item()

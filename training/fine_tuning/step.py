@@ -57,8 +57,6 @@ class TrainingStep:
         # With bfloat16 weights a copy computes the gradients, and the optimiser updates the float32 model.
         self._worker = copy.deepcopy(model).bfloat16() if self._has_bf16_weights else model
         self._worker.train()
-        if config.compile:
-            compile_layers(self._worker)
         self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
         self._pairs = [
             pair
@@ -188,7 +186,7 @@ class TrainingStep:
         rows = own.clamp(min=0)
         logits = self._logits(rows.repeat(2) if config.r_drop else rows, width)
         shares = self._rows.class_shares[rows]
-        parts = weighted_losses(logits, shares, self._class_weights, config.label_smoothing)
+        parts = weighted_losses(logits, shares, self._class_weights)
         if config.r_drop:
             parts = parts + config.r_drop / 2 * divergence(*logits.chunk(2))
         objective = (parts * (own != NO_ROW)).sum() / (self._batch != NO_ROW).sum()
@@ -239,18 +237,14 @@ def prepared_mask(mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     return hidden[:, None, None, :width].expand(-1, 1, width, -1)
 
 
-def weighted_losses(
-    logits: torch.Tensor, shares: torch.Tensor, class_weights: torch.Tensor, label_smoothing: float
-) -> torch.Tensor:
+def weighted_losses(logits: torch.Tensor, shares: torch.Tensor, class_weights: torch.Tensor) -> torch.Tensor:
     """Return (rows,) losses: the cross entropy of a row times its weight.
 
     A row's weight is the mean of the class weights, weighted by its (rows, 3) class shares. With twice as
     many logits as shares the rows have passed twice, and their losses are the mean of both passes.
     """
     passes = len(logits) // len(shares)
-    losses = cross_entropy(
-        logits, shares.repeat(passes, 1), reduction="none", label_smoothing=label_smoothing
-    )
+    losses = cross_entropy(logits, shares.repeat(passes, 1), reduction="none")
     return losses.view(passes, -1).mean(dim=0) * (shares * class_weights).sum(dim=1)
 
 
@@ -270,14 +264,6 @@ def decay_groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, 
         {"params": [weight for name, weight in named if decays[name] is group], "weight_decay": decay}
         for group, decay in ((True, weight_decay), (False, 0.0))
     ]
-
-
-def compile_layers(model: torch.nn.Module) -> None:
-    """Compile the layers in place. They have the same code, so that it is compiled once for all widths."""
-    for module in model.modules():
-        if isinstance(module, torch.nn.ModuleList):
-            for layer in module:
-                layer.compile(dynamic=True)
 
 
 def sum_over_processes(tensors: Sequence[torch.Tensor]) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from contracts.exit_status import InputError
 from contracts.labels import LABEL_TO_CLASS_OFFSET, LABELS, PROBABILITY_COLUMNS
 
 MIN_AGREEMENT = 1 / len(LABELS)
@@ -41,8 +42,13 @@ def class_weights(rows: pd.DataFrame, targets: str, power: float) -> list[float]
 
     Of 100 real tweets 10 are negative. With equal weights a small model rarely predicts this class after two
     epochs.
+
+    Raises:
+        InputError: no row has some label.
     """
     counts = np.bincount(rows["label"].dropna().astype(int) + LABEL_TO_CLASS_OFFSET, minlength=len(LABELS))
+    if not counts.all():
+        raise InputError("the training part has no row of some label: ingest more labelled tweets")
     weights = (counts.mean() / counts) ** power
     scaled: list[float] = (weights / (class_shares(rows, targets) @ weights).mean()).tolist()
     return scaled

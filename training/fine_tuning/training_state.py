@@ -24,7 +24,7 @@ def state_folder() -> Path:
 def create_private_folder(folder: Path) -> None:
     """Create a folder for the current user only, or check that an existing one is private.
 
-    PyTorch executes code in checkpoints, so nobody else may be able to put one there.
+    Nobody else may be able to put weights there, with which the training would continue.
 
     Raises:
         InputError: the path is no folder, or other users own it or have access to it.
@@ -66,8 +66,9 @@ def training_state(folder: Path, name: str, is_first: bool = True) -> Iterator[P
         yield own
         return
     for path in folder.iterdir():
-        if path.is_dir() and time.time() - path.stat().st_mtime > MAX_AGE_SECONDS:
-            shutil.rmtree(path, ignore_errors=True)
+        with suppress(FileNotFoundError):  # another training may end now
+            if path.is_dir() and time.time() - path.stat().st_mtime > MAX_AGE_SECONDS:
+                shutil.rmtree(path, ignore_errors=True)
     with (folder / f"{name}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel releases it when the process ends
@@ -78,4 +79,4 @@ def training_state(folder: Path, name: str, is_first: bool = True) -> Iterator[P
         own.mkdir(exist_ok=True)
         yield own
         shutil.rmtree(own)
-    (folder / f"{name}.lock").unlink(missing_ok=True)
+    # The file of the lock stays: another process may have opened it, and must not lock a deleted file.

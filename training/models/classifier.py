@@ -37,8 +37,6 @@ DROPOUT_SETTINGS = (
     "seq_classif_dropout",
     "summary_last_dropout",
 )
-# Names of the maximum number of positions. XLNet has relative positions and no maximum (-1).
-POSITION_SETTINGS = ("max_position_embeddings", "n_positions")
 # These architectures count positions from the padding id + 1, so that two positions are never used.
 OFFSET_ARCHITECTURES = ("roberta", "mpnet", "camembert", "xlm-roberta")
 UNUSED_POSITIONS = 2
@@ -176,8 +174,8 @@ def save_classifier(model: Classifier, tokenizer: PreTrainedTokenizerBase, folde
 
 
 def _positions(settings: transformers.PreTrainedConfig) -> int:
-    positions = next((value for name in POSITION_SETTINGS if (value := getattr(settings, name, None))), -1)
-    if positions < 1:
+    positions: int = getattr(settings, "max_position_embeddings", -1)
+    if positions < 1:  # XLNet has relative positions and no maximum
         return 2**31
     return positions - UNUSED_POSITIONS if settings.model_type in OFFSET_ARCHITECTURES else positions
 

@@ -62,13 +62,12 @@ class Preset:
     """Hyperparameters of a transformer. Each is also a command-line option, whose help describes it.
 
     `checkpoint` may also be PACKAGED_MINILM or one of FETCHED. Word embeddings are half of a small model's
-    weights, and most words occur in few tweets. torch.compile pays off on a GPU if training takes more than a
-    few minutes.
+    weights, and most words occur in few tweets.
     """
 
     checkpoint: str = field(metadata={"help": "folder, or name on the Hugging Face hub"})
     epochs: float = _value(
-        3,
+        3.0,
         type=positive(float),
         metavar="N",
         help="maximum; training stops earlier when the objective on the validation part no longer falls",
@@ -90,9 +89,6 @@ class Preset:
         0.1, type=share, metavar="SHARE", help="of the steps; then the learning rate falls linearly to 0"
     )
     weight_decay: float = _value(0.01, type=share, metavar="SHARE", help="of AdamW")
-    label_smoothing: float = _value(
-        0.0, type=share, metavar="SHARE", help="of each target, spread over all classes"
-    )
     dropout: float = _value(0.1, type=share, metavar="SHARE", help="within the encoder and before the head")
     # R-Drop, Liang et al. 2021
     r_drop: float = _value(
@@ -106,7 +102,6 @@ class Preset:
         False, action=BooleanOptionalAction, help="do not train the word embeddings"
     )
     pad_token: str | None = _value(None, metavar="TOKEN", help="for a tokenizer without a padding token")
-    compile: bool = _value(False, action=BooleanOptionalAction, help="use torch.compile")
     bf16_weights: bool = _value(
         False,
         action=BooleanOptionalAction,
@@ -184,7 +179,7 @@ MINILM = Preset(
     class_weight_power=0.25,
 )
 # 33 million parameters in 12 layers. The values of minilm, but two epochs without R-Drop; not tuned.
-BGE_SMALL = replace(MINILM, checkpoint=BGE_SMALL_JAR, epochs=2, r_drop=0.0)
+BGE_SMALL = replace(MINILM, checkpoint=BGE_SMALL_JAR, epochs=2.0, r_drop=0.0)
 
 TRANSFORMERS = {
     "bert": BERT,
@@ -198,7 +193,7 @@ TRANSFORMERS = {
     "gpt2": Preset(checkpoint="gpt2", learning_rate=3e-5, pad_token="<|endoftext|>"),  # noqa: S106 (no password)
     # Nguyen et al. 2020, section 3: learning rate 1e-5, batch 32; RoBERTa's architecture, pre-trained on
     # tweets.
-    "bertweet": Preset(checkpoint="vinai/bertweet-base", learning_rate=1e-5, epochs=5),
+    "bertweet": Preset(checkpoint="vinai/bertweet-base", learning_rate=1e-5, epochs=5.0),
     # all-mpnet-base-v2, 110 million parameters, pre-trained for mean pooling.
     "mpnet": Preset(checkpoint=JOINED_MPNET, learning_rate=4e-5, pooling="mean", class_weight_power=0.25),
     "minilm": MINILM,

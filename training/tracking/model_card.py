@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from contracts.labels import LABEL_NAMES
-from training.models.presets import LICENCES
+from training.models.presets import LICENCES, PRESETS
 
 CARD = """\
 **{preset}**: {reason}
@@ -70,5 +70,11 @@ def model_card(
         label_shares=", ".join(shares),
         recipe=recipe,
         figures=figures,
-        licence=LICENCES.get(preset, "see the source of the weights"),
+        licence=licence_of(preset, params.get("config.checkpoint")),
     )
+
+
+def licence_of(preset: str, checkpoint: str | None) -> str:
+    """Return the licence of the weights of a training. A preset can start from other weights than its own."""
+    is_own = preset in PRESETS and checkpoint == getattr(PRESETS[preset], "checkpoint", None)
+    return LICENCES[preset] if is_own else "see the source of the weights"

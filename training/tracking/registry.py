@@ -139,13 +139,9 @@ class Registry:
         In both cases set its tags and its description, and the alias of its preset.
         """
         self._create_model()
-        existing = [
-            str(found.version)
-            for found in self._client.search_model_versions(f"name = '{REGISTERED_MODEL}'")
-            if found.run_id == run.info.run_id
-        ]
-        if existing:
-            version = existing[0]  # a user may have registered the run a second time
+        of_run = f"name = '{REGISTERED_MODEL}' and run_id = '{run.info.run_id}'"
+        if existing := self._client.search_model_versions(of_run):
+            version = str(existing[0].version)  # a user may have registered the run a second time
         else:
             # With the model's own URI the version would have no run.
             uri = f"runs:/{run.info.run_id}/{LOGGED_MODEL}"
@@ -187,11 +183,6 @@ class Registry:
             for name, content in files.items():
                 (Path(folder) / name).write_bytes(content)
             self._client.log_artifacts(run_id, folder, "comparison")
-
-    def dumps_of(self, run_id: str) -> list[str]:
-        """Return the SHA-256 of the dumps that contain a run's rows."""
-        dumps: list[str] = self._record_of(run_id)["dumps"]
-        return dumps
 
     def _artifacts(self, run_id: str) -> set[str]:
         """Return the names of a run's artifacts, none if the run was deleted."""

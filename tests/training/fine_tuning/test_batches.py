@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
+from contracts.exit_status import InputError
 from training.fine_tuning.batches import NO_ROW, TokenisedTweets, length_batches, sorted_batches
 from training.fine_tuning.targets import class_shares, class_weights
 from training.models.classifier import load_tokenizer
@@ -82,6 +83,14 @@ def test_a_rare_class_has_a_greater_weight_and_the_mean_weight_of_a_row_is_1() -
     )
     assert (4 * weights[0] + 25 * weights[1] + 16 * weights[2]) / 45 == pytest.approx(1)
     assert class_weights(rows, "votes", 0.0) == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("power", [0.0, 0.25])
+def test_training_rows_without_some_label_are_bad_input(power) -> None:
+    # All texts of the label may be in the validation part, or in the fold that is held out.
+    rows = pd.DataFrame({"label": [-1, -1, 1], "agreement": 2 / 3})
+    with pytest.raises(InputError, match="no row of some label"):
+        class_weights(rows, "votes", power)
 
 
 def test_an_agreement_below_a_third_gives_equal_shares() -> None:

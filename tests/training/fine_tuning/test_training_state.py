@@ -18,7 +18,14 @@ def test_state_is_kept_when_a_training_fails_and_removed_when_it_succeeds(tmp_pa
         ends_early()
     with training_state(tmp_path, "a", True) as state:
         assert (state / "checkpoint").exists()
-    assert list(tmp_path.iterdir()) == []
+    assert [path for path in tmp_path.iterdir() if path.is_dir()] == []
+
+
+def test_file_of_the_lock_is_not_replaced(tmp_path) -> None:
+    with training_state(tmp_path, "a", True):
+        before = (tmp_path / "a.lock").stat().st_ino
+    # A process that has opened the file meanwhile and one that opens it now must lock the same file.
+    assert (tmp_path / "a.lock").stat().st_ino == before
 
 
 def test_a_folder_is_locked_against_other_trainings(tmp_path) -> None:
