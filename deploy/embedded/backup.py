@@ -29,6 +29,7 @@ from deploy.common.errors import CommandError
 from deploy.common.files import write_private
 from deploy.embedded import supervision
 from deploy.embedded.initialization import DATABASES, create_databases, initialize_postgres
+from deploy.embedded.ports import check_ports_are_free
 from deploy.embedded.settings import HOST, POSTGRES_USER, Settings
 
 Report = Callable[[str], None]
@@ -81,6 +82,7 @@ def backup(settings: Settings, target: Path, report: Report) -> None:
     """
     check_target(settings, target)
     unfinished = target.with_name(f"{target.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)  # of a backup that a power failure has ended
     unfinished.mkdir(mode=0o700, parents=True)
     ran_before = supervision.running_services(settings)
     try:
@@ -202,7 +204,7 @@ def copy(source: Path, target: Path) -> None:
     """Copy a file or a folder with modes and mtimes. Do nothing if it does not exist."""
     if source.is_dir():
         # A lock of HDFS belongs to a running daemon.
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns("in_use.lock"))
+        shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns("in_use.lock"))
     elif source.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(source, target)
@@ -210,7 +212,12 @@ def copy(source: Path, target: Path) -> None:
 
 @contextmanager
 def database_server(settings: Settings, report: Report) -> Iterator[None]:
-    """Run PostgreSQL without the other services."""
+    """Run PostgreSQL without the other services.
+
+    Raises:
+        CommandError: another program uses a port. It may be the database of the platform that was copied.
+    """
+    check_ports_are_free(settings)
     settings.write_configuration()
     supervision.start_supervisor(settings)
     try:

@@ -19,7 +19,7 @@ from types import FrameType
 import psutil
 
 from deploy.common.files import write_private
-from deploy.embedded.services import SERVICES
+from deploy.embedded.services import SERVICES, postgres_data
 from deploy.embedded.settings import Settings
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # <linux/prctl.h>
@@ -31,6 +31,8 @@ def main(name: str) -> int:
     settings = Settings.load()
     service = SERVICES[name]
     kill_leftovers(settings, name)
+    if name == "postgres":
+        remove_stale_lock(postgres_data(settings))
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     prctl(PR_SET_PDEATHSIG, signal.SIGTERM)  # if supervisor is killed, stop the service
     if os.getppid() == 1:
@@ -74,6 +76,22 @@ def kill_leftovers(settings: Settings, name: str) -> None:
     """Kill all processes in the session that an earlier guard of this service recorded."""
     kill_and_wait(leftover_processes(settings, name))
     session_file(settings, name).unlink(missing_ok=True)
+
+
+def remove_stale_lock(data: Path) -> None:
+    """Remove PostgreSQL's lock file if its process has ended. Keep it in case of doubt.
+
+    After a power failure another process may have the recorded id. PostgreSQL would then not start.
+    """
+    lock = data / "postmaster.pid"
+    try:
+        is_stale = Path(psutil.Process(int(lock.read_text().split("\n", 1)[0])).cwd()) != data.resolve()
+    except (FileNotFoundError, psutil.AccessDenied):
+        return
+    except (ValueError, psutil.NoSuchProcess):  # ValueError: truncated by a power failure
+        is_stale = True
+    if is_stale:
+        lock.unlink()
 
 
 def leftover_processes(settings: Settings, name: str) -> list[psutil.Process]:

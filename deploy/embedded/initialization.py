@@ -1,6 +1,7 @@
 """Prepare the storage of the services before their first start. Existing data is not changed."""
 
 import os
+import pwd
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -8,7 +9,14 @@ from importlib.metadata import version
 from typing import Any
 
 from deploy.common.errors import CommandError
-from deploy.embedded.services import airflow, connect_postgres, namenode, postgres_command, postgres_data
+from deploy.embedded.services import (
+    UNPRIVILEGED,
+    airflow,
+    connect_postgres,
+    namenode,
+    postgres_command,
+    postgres_data,
+)
 from deploy.embedded.settings import POSTGRES_USER, Settings
 
 DATABASES = ("airflow", "mlflow", "studies")  # studies: hyperparameter searches
@@ -32,7 +40,7 @@ def initialize_postgres(settings: Settings) -> None:
     os.write(write_end, settings.secrets["postgres_password"].encode())
     os.close(write_end)
     if os.geteuid() == 0:
-        shutil.chown(unfinished, "nobody", "nogroup")
+        shutil.chown(unfinished, UNPRIVILEGED, pwd.getpwnam(UNPRIVILEGED).pw_gid)
     options = ["-U", POSTGRES_USER, f"--pwfile=/dev/fd/{read_end}", "--auth=scram-sha-256"]
     command = postgres_command("initdb", unfinished, *options, "-E", "UTF8", "--locale=C.UTF-8")
     with os.fdopen(read_end):

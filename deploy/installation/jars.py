@@ -3,6 +3,8 @@
 import shutil
 import ssl
 import subprocess
+import urllib.parse
+import urllib.request
 from pathlib import Path
 
 from deploy.common.checkout import ENVIRONMENT, JARS, REPOSITORY, site_packages
@@ -52,6 +54,7 @@ def fetch_jars(java_home: Path, destination: Path) -> None:
     command = [
         java_home / "bin" / "java",
         *trust_store_options(destination),
+        *proxy_options(),
         *("-cp", ivy, "org.apache.ivy.Main"),
         *("-cache", destination / "cache", "-ivy", REPOSITORY / "ivy.xml"),
         *(("-settings", settings) if settings.exists() else ()),
@@ -62,6 +65,20 @@ def fetch_jars(java_home: Path, destination: Path) -> None:
     # Ivy's exit status may be 0 although a file is missing. Then the comparison with jars.lock fails.
     if finished.returncode or "UNRESOLVED DEPENDENCIES" in finished.stdout:
         raise CommandError(explain_download_failure(finished.stdout + finished.stderr))
+
+
+def proxy_options() -> list[str]:
+    """Return options for the proxies in HTTP_PROXY, HTTPS_PROXY and NO_PROXY, which Java does not read."""
+    proxies = urllib.request.getproxies_environment()
+    options = []
+    for scheme in ("http", "https"):
+        if proxy := proxies.get(scheme):
+            parts = urllib.parse.urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+            options += [f"-D{scheme}.proxyHost={parts.hostname}", f"-D{scheme}.proxyPort={parts.port or 80}"]
+    direct = [host.strip().lstrip(".") for host in proxies.get("no", "").split(",") if host.strip()]
+    # In NO_PROXY a name includes its subdomains.
+    patterns = ["*"] if "*" in direct else [pattern for host in direct for pattern in (host, f"*.{host}")]
+    return [*options, f"-Dhttp.nonProxyHosts={'|'.join(patterns)}"] if patterns else options
 
 
 def trust_store_options(destination: Path) -> list[str]:

@@ -35,9 +35,11 @@ def find_java_home() -> Path:
                 f"set it to a JDK {ACCEPTED}, or unset it to use the bundled JDK"
             )
         return Path(home)
-    on_path = shutil.which("java")
-    if on_path and java_version(Path(on_path)) in JAVA_VERSIONS:
-        return Path(on_path).resolve().parents[1]
+    if on_path := shutil.which("java"):
+        jdk = Path(on_path).resolve().parent.parent
+        # A version manager puts a script on PATH, which is in no JDK.
+        if java_version(jdk / "bin" / "java") in JAVA_VERSIONS:
+            return jdk
     return bundled_java_home()
 
 
@@ -50,7 +52,7 @@ def java_version(java: Path) -> int | None:
     """Return the major version of a `java` program, or None if it does not run."""
     try:
         finished = subprocess.run([java, "-version"], capture_output=True, text=True, check=False, timeout=60)
-    except OSError:
+    except (OSError, subprocess.TimeoutExpired):
         return None
     found = re.search(r'version "(?:1\.)?(\d+)', finished.stderr)
     return int(found.group(1)) if found else None

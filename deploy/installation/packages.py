@@ -13,19 +13,17 @@ from deploy.installation.locks import mark_current
 
 def install_packages() -> None:
     """Create `.venv` and install exactly the packages of requirements.txt, verified by their hashes."""
-    python = ENVIRONMENT / "bin" / "python"
-    if not python.exists():
-        create = subprocess.run(
-            [sys.executable, "-m", "venv", ENVIRONMENT], capture_output=True, text=True, check=False
-        )
+    python, uv = ENVIRONMENT / "bin" / "python", ENVIRONMENT / "bin" / "uv"
+    if not uv.exists():  # also after an interrupted installation, which may lack pip
+        command = [sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT)]
+        create = subprocess.run(command, capture_output=True, text=True, check=False)
         if create.returncode:
             shutil.rmtree(ENVIRONMENT, ignore_errors=True)
             raise CommandError(
                 "this Python cannot create virtual environments: install its venv module "
                 "(Debian: `apt install python3-venv`)"
             )
-    uv = ENVIRONMENT / "bin" / "uv"
-    if not uv.exists():  # pip installs the version in the lock file
+        # pip installs the version in the lock file
         uv_requirement = ENVIRONMENT / "uv-requirement.txt"
         uv_requirement.write_text(requirement("uv"))
         options = ["-qq", "--retries", "2", "--require-hashes", "--no-deps"]

@@ -4,6 +4,8 @@ It uses the standard library only, because a server has no `.venv`.
 """
 
 import argparse
+import os
+import subprocess
 import sys
 
 from deploy.common.checkout import REPOSITORY
@@ -13,6 +15,7 @@ from deploy.common.steps import step
 from deploy.stack import docker, settings
 
 START_SECONDS = 600
+PROJECT = "vaxpulse"  # `name` in docker-compose.yaml
 
 
 def arg_parser() -> argparse.ArgumentParser:
@@ -50,6 +53,8 @@ def run(arguments: argparse.Namespace) -> None:
 def up() -> None:
     """Build and start the stack, and print its URLs."""
     docker.require_docker()
+    refuse_volumes_without_secrets()
+    make_readable()
     defaults = settings.new_environment(gpu=docker.has_gpu())
     if added := settings.complete_environment(settings.ENV_FILE, defaults):
         print(f"added to {settings.ENV_FILE}: {', '.join(added)}")
@@ -64,6 +69,24 @@ def up() -> None:
     for name, url in settings.addresses(values).items():
         print(f"{name:<14} {url}")
     print(f"user {ADMIN}, passwords in {settings.write_credentials(values)}")
+
+
+def refuse_volumes_without_secrets() -> None:
+    """Raise CommandError if a stack has data and there is no .env: its databases have other passwords."""
+    project = os.environ.get("COMPOSE_PROJECT_NAME") or PROJECT
+    label = f"label=com.docker.compose.project={project}"
+    if not settings.ENV_FILE.exists() and docker.docker("volume", "ls", "--quiet", "--filter", label):
+        raise CommandError(
+            f"this machine has volumes of a stack `{project}`, and there is no {settings.ENV_FILE}: copy the "
+            ".env of that stack, or set COMPOSE_PROJECT_NAME to another name for a second stack"
+        )
+
+
+def make_readable() -> None:
+    """Let the users in the containers read the files of images and bind mounts, whatever the umask was."""
+    lines = (REPOSITORY / ".dockerignore").read_text().splitlines()
+    names = [line.removeprefix("!") for line in lines if line.startswith("!")]
+    subprocess.run(["chmod", "-R", "go+rX", *names, "tests"], cwd=REPOSITORY, check=True)
 
 
 if __name__ == "__main__":

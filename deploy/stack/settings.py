@@ -66,6 +66,8 @@ def complete_environment(path: Path, values: dict[str, str]) -> list[str]:
     """
     is_new = not path.exists()
     text = "# Written by `make stack-up`. Contains secrets.\n" if is_new else path.read_text()
+    if not text.endswith("\n"):  # an editor may have saved it so
+        text += "\n"
     existing = {line.partition("=")[0] for line in text.splitlines()}
     missing = {
         name: value

@@ -8,6 +8,7 @@ import pytest
 from deploy.common.errors import CommandError
 from deploy.embedded import backup as backups
 from deploy.embedded import settings as settings_module
+from deploy.embedded.backup import database_server
 from deploy.embedded.settings import DEFAULT_PORTS, Settings
 
 
@@ -132,3 +133,25 @@ def test_failed_restore_leaves_no_data(settings, other, tmp_path, monkeypatch):
     assert sorted(str(path.relative_to(other.home)) for path in other.home.rglob("*")) == ["run", "run/lock"]
     monkeypatch.setattr(backups, "restore_database", lambda *_: None)
     load(other, tmp_path / "backup")
+
+
+def test_links_are_copied_as_links_and_the_rest_of_an_interrupted_backup_is_replaced(
+    settings, other, tmp_path
+):
+    (settings.home / "landing").mkdir()
+    (settings.home / "landing" / "june.csv").symlink_to("missing.csv")
+    (tmp_path / "backup.unfinished").mkdir()
+    save(settings, tmp_path / "backup")
+    load(other, tmp_path / "backup")
+    assert (other.home / "landing" / "june.csv").readlink() == Path("missing.csv")
+
+
+def test_database_of_another_platform_on_the_same_port_is_not_used(settings, monkeypatch):
+    def refuse(_):
+        raise CommandError("port 5433 (PostgreSQL) is in use")
+
+    monkeypatch.setattr(backups, "database_server", database_server)
+    monkeypatch.setattr(backups, "check_ports_are_free", refuse)
+    monkeypatch.setattr(backups.supervision, "start_supervisor", lambda _: pytest.fail("it was started"))
+    with pytest.raises(CommandError, match="in use"), backups.database_server(settings, print):
+        pass

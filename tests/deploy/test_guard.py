@@ -1,7 +1,9 @@
 """The record that a guard leaves for the next guard."""
 
 import json
+import os
 
+import psutil
 import pytest
 
 from deploy.embedded import guard
@@ -38,3 +40,33 @@ def test_session_of_an_earlier_boot_is_ignored(settings, monkeypatch):
     guard.record_session(settings, "mlflow", guard.session_of(0))
     monkeypatch.undo()
     assert guard.leftover_processes(settings, "mlflow") == []
+
+
+@pytest.mark.parametrize("content", [str(os.getpid()), "999999999", "", "x"])
+def test_lock_of_postgres_is_removed_if_its_process_has_ended(tmp_path, content):
+    lock = tmp_path / "postmaster.pid"
+    lock.write_text(f"{content}\n{tmp_path}\n")
+    guard.remove_stale_lock(tmp_path)  # the process with this id, if there is one, runs in another folder
+    assert not lock.exists()
+    guard.remove_stale_lock(tmp_path)
+
+
+def test_lock_of_a_running_postgres_stays(tmp_path, monkeypatch):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    lock = tmp_path / "data" / "postmaster.pid"
+    lock.write_text(f"{os.getpid()}\n")
+    monkeypatch.chdir(tmp_path / "data")
+    guard.remove_stale_lock(tmp_path / "link")
+    assert lock.exists()
+
+
+def test_lock_stays_if_the_folder_of_its_process_cannot_be_read(tmp_path, monkeypatch):
+    def refuse(_):
+        raise psutil.AccessDenied
+
+    monkeypatch.setattr(guard.psutil.Process, "cwd", refuse)
+    lock = tmp_path / "postmaster.pid"
+    lock.write_text(f"{os.getpid()}\n")
+    guard.remove_stale_lock(tmp_path)
+    assert lock.exists()

@@ -4,6 +4,7 @@ import io
 import os
 import pty
 import re
+import subprocess
 import sys
 
 import pytest
@@ -106,6 +107,15 @@ def test_java_home_without_a_java_is_refused(tmp_path, monkeypatch):
 def test_other_java_version_on_path_is_ignored(tmp_path, monkeypatch, version):
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setenv("PATH", str(fake_java(tmp_path, java_line(version)) / "bin"))
+    assert java.find_java_home() == java.bundled_java_home()
+
+
+def test_script_of_a_version_manager_on_path_is_no_jdk(tmp_path, monkeypatch):
+    home = fake_java(tmp_path / "manager", java_line(17))
+    (home / "shims").mkdir()
+    (home / "bin" / "java").rename(home / "shims" / "java")
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", str(home / "shims"))
     assert java.find_java_home() == java.bundled_java_home()
 
 
@@ -284,3 +294,44 @@ def test_packages_are_installed_by_hash_and_compiled(lock_folder, monkeypatch):
     assert arguments[:2] == ["pip", "sync"]
     assert {"--require-hashes", "--compile-bytecode", lock_folder / "requirements.txt"} <= set(arguments)
     assert locks.is_current(lock_folder / ".venv", "requirements.txt")
+
+
+def test_environment_without_pip_of_an_interrupted_installation_is_created_again(lock_folder, monkeypatch):
+    (lock_folder / "requirements.txt").write_text("uv==0.1 \\\n    --hash=sha256:aa\n")
+    python = lock_folder / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)
+    commands = []
+    monkeypatch.setattr(packages, "run_downloader", commands.append)
+    packages.install_packages()
+    assert commands[0][:3] == [python, "-m", "pip"]
+    subprocess.run([python, "-m", "pip", "--version"], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(
+    ("variables", "options"),
+    [
+        ({}, []),
+        (
+            {"https_proxy": "http://user:secret@proxy.example.org:3128", "http_proxy": "proxy:80"},
+            [
+                "-Dhttp.proxyHost=proxy",
+                "-Dhttp.proxyPort=80",
+                "-Dhttps.proxyHost=proxy.example.org",
+                "-Dhttps.proxyPort=3128",
+            ],
+        ),
+        (
+            {"no_proxy": "127.0.0.1, .example.org"},
+            ["-Dhttp.nonProxyHosts=127.0.0.1|*.127.0.0.1|example.org|*.example.org"],
+        ),
+        ({"no_proxy": "*"}, ["-Dhttp.nonProxyHosts=*"]),
+    ],
+)
+def test_java_gets_the_proxies_of_the_environment(monkeypatch, variables, options):
+    for name in ("http_proxy", "https_proxy", "no_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert jars.proxy_options() == options

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from contracts.tables import TABLES
 from deploy.common import summary
+from deploy.common.errors import CommandError
 from deploy.embedded import run, status
 from deploy.embedded.settings import DEFAULT_PORTS, Settings
 from monitoring.problems import Findings, Problem
@@ -98,3 +99,31 @@ def test_status_lists_the_problems_that_the_watching_dag_reports(monkeypatch, tm
     shown = capsys.readouterr().out
     assert "Dump june.csv is held\n  Approve or reject it. http://airflow/actions" in shown
     assert "not checked: drift: HDFS is in state safeMode" in shown
+
+
+@pytest.fixture
+def stopped(monkeypatch):
+    monkeypatch.setattr(run.supervision, "stop", lambda _: None)
+
+
+def test_clean_does_not_delete_a_folder_that_is_no_platform(tmp_path, stopped):
+    settings = Settings(tmp_path, dict(DEFAULT_PORTS))
+    settings.folder("run")  # of the command's lock
+    assert run.clean(settings, confirmed=True) == 0
+    (tmp_path / "thesis").mkdir()
+    with pytest.raises(CommandError, match=r"is not the folder of a platform \(it contains thesis\)"):
+        run.clean(settings, confirmed=True)
+    assert (tmp_path / "thesis").exists()
+
+
+def test_clean_deletes_a_platform(tmp_path, stopped):
+    settings = Settings(tmp_path / "home", dict(DEFAULT_PORTS))
+    settings.folder("run")
+    settings.save()
+    assert run.clean(settings, confirmed=True) == 0
+    assert not settings.home.exists()
+
+
+def test_logs_before_the_first_start_are_an_error(tmp_path):
+    with pytest.raises(CommandError, match="there are no logs"):
+        run.logs(Settings(tmp_path, dict(DEFAULT_PORTS)), None)

@@ -1,6 +1,8 @@
 """Folders, ports and credentials of an embedded platform."""
 
 import json
+import os
+import pwd
 import socket
 
 import pytest
@@ -43,6 +45,34 @@ def test_home_with_a_path_too_long_for_a_socket_is_refused(monkeypatch):
     monkeypatch.setenv("VAXPULSE_HOME", "/" + "deep/" * 30)
     with pytest.raises(CommandError, match="set VAXPULSE_HOME to a shorter path"):
         Settings.load()
+
+
+def test_limit_of_a_sockets_path_counts_bytes(monkeypatch):
+    monkeypatch.setenv("VAXPULSE_HOME", "/" + "дом/" * 15)
+    with pytest.raises(CommandError, match="set VAXPULSE_HOME to a shorter path"):
+        Settings.load()
+
+
+def test_home_has_no_symbolic_links_because_the_folders_of_processes_have_none(home, monkeypatch):
+    link = home.with_name(f"{home.name} link")
+    link.symlink_to(home)
+    monkeypatch.setenv("VAXPULSE_HOME", str(link))
+    assert Settings.load().home == home.resolve()
+
+
+def test_folder_with_a_blank_is_a_valid_uri_for_spark(home, monkeypatch):
+    monkeypatch.setenv("VAXPULSE_HOME", str(home / "my home"))
+    events = Settings.load().environment()["VAXPULSE_SPARK_EVENTS"]
+    assert events == f"file://{home.resolve()}/my%20home/spark-events"
+
+
+def test_user_of_hdfs_is_that_of_the_process_whatever_the_environment_says(home, monkeypatch):
+    for name in ("LOGNAME", "USER", "HADOOP_USER_NAME"):
+        monkeypatch.setenv(name, "ada")
+    environment = Settings.load().environment()
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    assert environment["HADOOP_USER_NAME"] == user
+    assert json.loads(environment["AIRFLOW_CONN_WEBHDFS_DEFAULT"])["login"] == user
 
 
 def test_secrets_are_generated_once_in_a_private_file(home):

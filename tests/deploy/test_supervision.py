@@ -1,11 +1,13 @@
 """A start does not affect running services and existing data."""
 
+import shlex
 import subprocess
 import xmlrpc.client
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from supervisor.options import ServerOptions
 
 from deploy.common.errors import CommandError
 from deploy.embedded import initialization, supervision
@@ -55,6 +57,7 @@ def supervised(settings, monkeypatch):
 
     def make(running=(), broken=()):
         fake = FakeSupervisor(running, broken)
+        (settings.folder("run") / supervision.RELEASE_FILE).write_text(supervision.release())
         monkeypatch.setattr(supervision, "supervisor", lambda _: fake)
         monkeypatch.setattr(supervision, "start_supervisor", lambda _: fake.__init__(["none"], broken))
         for step in ("initialize_postgres", "initialize_hdfs", "create_databases", "check_ports_are_free"):
@@ -120,6 +123,37 @@ def test_start_waits_for_a_service_that_supervisor_restarts(supervised, settings
 
     supervision.start(settings, come_back)
     assert fake.running() == set(SERVICES)
+
+
+@pytest.mark.parametrize("recorded", [None, "an earlier commit and lock"])
+def test_start_with_another_release_restarts_all_services(supervised, settings, recorded):
+    # The supervisor of an earlier release does not know all services.
+    fake = supervised(running=set(SERVICES) - {"housekeeping"})
+    settings.save()
+    file = settings.home / "run" / supervision.RELEASE_FILE
+    file.write_text(recorded) if recorded else file.unlink()
+    reported = []
+    supervision.start(settings, reported.append)
+    assert reported[0] == "stopping the services of another release"
+    assert fake.running() == set(SERVICES)
+
+
+def test_paths_may_contain_blanks(tmp_path, monkeypatch):
+    python = tmp_path / "my checkout" / "python"
+    python.parent.mkdir()
+    python.touch(mode=0o700)
+    monkeypatch.setattr(supervision.sys, "executable", str(python))
+    settings = Settings(tmp_path / "my home", dict(DEFAULT_PORTS))
+    file = settings.folder("run") / "supervisord.conf"
+    file.write_text(supervision.supervisor_configuration(settings))
+    options = ServerOptions()
+    options.realize(["-c", str(file)])
+    processes = [group.process_configs[0] for group in options.process_group_configs]
+    assert {process.name for process in processes} == set(SERVICES)
+    for process in processes:
+        command = shlex.split(process.command)
+        assert command == [str(python), "-m", "deploy.embedded.guard", process.name]
+        assert Path(process.stdout_logfile) == settings.home / "logs" / f"{process.name}.log"
 
 
 def test_changed_port_is_refused_while_the_platform_runs(supervised, settings):

@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from unittest.mock import Mock, call
 from urllib.parse import urlsplit
@@ -13,7 +14,7 @@ import yaml
 
 from contracts import hdfs_paths
 from deploy.common.errors import CommandError
-from deploy.stack import create_hdfs_folders, settings
+from deploy.stack import create_hdfs_folders, run, settings
 from monitoring.health import Watched
 
 REPOSITORY = Path(__file__).parents[2]
@@ -238,3 +239,49 @@ def test_worker_watches_the_services_of_the_stack_with_a_login_of_its_own(compos
         "spark-history",
     }
     assert {"source": "airflow_watch_password", "target": "AIRFLOW_WATCH_PASSWORD"} in worker["secrets"]
+
+
+def test_file_without_a_final_line_break_is_extended_by_whole_lines(tmp_path):
+    file = tmp_path / ".env"
+    file.write_text("VAXPULSE_SELF_REVIEW=allowed")
+    settings.complete_environment(file, {"NEW": "1"})
+    assert file.read_text() == "VAXPULSE_SELF_REVIEW=allowed\nNEW=1\n"
+
+
+@pytest.mark.parametrize(
+    ("volumes", "has_secrets", "is_refused"),
+    [("vaxpulse_postgres\n", False, True), ("vaxpulse_postgres\n", True, False), ("", False, False)],
+)
+def test_data_of_a_stack_is_not_started_with_new_passwords(
+    tmp_path, monkeypatch, volumes, has_secrets, is_refused
+):
+    monkeypatch.delenv("COMPOSE_PROJECT_NAME", raising=False)
+    monkeypatch.setattr(settings, "ENV_FILE", tmp_path / ".env")
+    if has_secrets:
+        (tmp_path / ".env").touch()
+    asked = []
+    monkeypatch.setattr(run.docker, "docker", lambda *command: asked.append(command) or volumes)
+    with pytest.raises(CommandError, match=r"copy the \.env") if is_refused else nullcontext():
+        run.refuse_volumes_without_secrets()
+    project = yaml.safe_load(COMPOSE.read_text())["name"]
+    assert all(command[-1] == f"label=com.docker.compose.project={project}" for command in asked)
+
+
+def test_containers_can_read_a_checkout_of_a_strict_umask(tmp_path, monkeypatch):
+    (tmp_path / ".dockerignore").write_text("*\n!docker\n!ivy.xml\n**/__pycache__\n")
+    for folder in ("docker", "tests"):
+        (tmp_path / folder).mkdir(mode=0o700)
+    for name, mode in (("docker/entrypoint.sh", 0o700), ("ivy.xml", 0o600), (".env", 0o600)):
+        (tmp_path / name).touch()
+        (tmp_path / name).chmod(mode)
+    monkeypatch.setattr(run, "REPOSITORY", tmp_path)
+    run.make_readable()
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")}
+    assert modes == {
+        ".dockerignore": modes[".dockerignore"],
+        "docker": 0o755,
+        "entrypoint.sh": 0o755,
+        "ivy.xml": 0o644,
+        "tests": 0o755,
+        ".env": 0o600,
+    }
