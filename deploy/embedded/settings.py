@@ -250,6 +250,8 @@ class Settings:
             # 56 MB.
             "spark.driver.extraClassPath": spark_class_path(),
             "spark.driver.defaultJavaOptions": " ".join(self.java_options()),
+            # Not VAXPULSE_SPARK_EVENTS: a driver reads it as a URI, and the History Server reads a path.
+            "spark.history.fs.logDirectory": f"file:{self.folder('spark-events')}",
         }
 
     def java_options(self) -> list[str]:

@@ -64,6 +64,8 @@ def test_folder_with_a_blank_is_a_valid_uri_for_spark(home, monkeypatch):
     monkeypatch.setenv("VAXPULSE_HOME", str(home / "my home"))
     events = Settings.load().environment()["VAXPULSE_SPARK_EVENTS"]
     assert events == f"file://{home.resolve()}/my%20home/spark-events"
+    read = Settings.load().driver_settings()["spark.history.fs.logDirectory"]
+    assert read == f"file:{home.resolve()}/my home/spark-events"
 
 
 def test_user_of_hdfs_is_that_of_the_process_whatever_the_environment_says(home, monkeypatch):
