@@ -56,7 +56,7 @@ def describe_mapping(found: Inspection) -> dict[str, Any]:
     """Return the mapping as `--mapping` accepts it, with the meaning of each label value.
 
     A value whose meaning is asked about is UNANSWERED, which `--mapping` does not accept: the question
-    remains if a user confirms the mapping without a change.
+    remains if a user confirms the mapping without a change. All known numbers are listed if one occurs.
     """
     mapping = found.proposal.mapping
     values = found.totals.label_values
@@ -71,6 +71,10 @@ def describe_mapping(found: Inspection) -> dict[str, Any]:
             labels[key] = UNANSWERED
         elif is_known:
             labels[key] = int(label) if label else None
+    has_question = any(question.subject == "label" for question in found.questions)
+    if mapping.labels is None and not has_question and NUMBERS.keys() & labels.keys():
+        # An approved proposal also applies to later dumps, in which the other numbers may occur.
+        labels = {**NUMBERS, **labels}
     parts = mapping.as_json() | {"labels": labels or None}
     if found.dump.header_given:
         parts["header"] = found.dump.header

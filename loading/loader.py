@@ -203,11 +203,12 @@ class Loader:
 
         Args:
             dump: the dump.
-            before: its current row in `dumps`. Invalid records that another mapping gave are removed.
+            before: its current row in `dumps`. Invalid records that another reading gave are removed.
             row: its new row.
         """
         create_table(self.tables.quarantine, QUARANTINE)
-        if before and before.get("mapping") != row["mapping"]:
+        figures = ("mapping", "quarantined", "accepted")
+        if before and (before["state"] != LOADED or any(before.get(name) != row[name] for name in figures)):
             commits.remove_dump(self.tables.quarantine, dump.sha256)
         if dump.quarantined:
             table = DeltaTable(self.tables.quarantine)

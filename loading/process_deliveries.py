@@ -85,7 +85,7 @@ def arg_parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="PATH",
-        help="a delivery that crashed an earlier process",
+        help="a delivery that crashed an earlier process, the latest one last",
     )
     parser.add_argument(
         "--current", type=int, metavar="FD", help="an open file to which the path of each delivery is written"
@@ -138,6 +138,8 @@ def record_failure(
     A wrong mapping fails in every try. An I/O error may be due to a DataNode that is away for some minutes,
     so it counts once in a run, whose task Airflow repeats within a minute.
     """
+    if delivery.path in options.crashed[:-1]:
+        return None  # an earlier process of this task has counted the crash
     reason = f"{type(error).__name__}: {error}"
     if isinstance(error, InputError):
         return loader.fail(delivery, str(error))

@@ -53,7 +53,7 @@ def send_alerts(
     due: list[Alert] = []
     for key, entry in list(state.items()):
         problem = Problem(**entry["problem"])
-        if key not in current and problem.cause not in findings.unchecked:
+        if key not in current and not {key, problem.cause} & findings.unchecked.keys():
             if entry["reported"] and problem.cause in ENDING:
                 due.append(Alert(problem, is_over=True))
             else:

@@ -50,10 +50,7 @@ def find_service_problems(watched: Watched) -> dict[str, str]:
     }
     if set(parts.values()) == {NO_ANSWER}:
         parts = {"Airflow": NO_ANSWER}
-    found = parts | {
-        "HDFS": namenode_problem(watched.namenode),
-        "HDFS DataNodes": dead_datanodes(watched.namenode),
-    }
+    found = parts | {"HDFS": namenode_problem(watched.namenode)}
     found |= {name: page_problem(url) for name, url in watched.pages.items()}
     return {name: problem for name, problem in found.items() if problem}
 
@@ -76,9 +73,25 @@ def namenode_problem(url: str) -> str:
 
 
 def dead_datanodes(url: str) -> str:
-    """Return how many DataNodes the NameNode has lost, or ''."""
-    dead = read_bean(url, "Hadoop:service=NameNode,name=FSNamesystemState").get("NumDeadDataNodes", 0)
+    """Return how many DataNodes the NameNode has lost, or ''.
+
+    Raises:
+        ConnectionError: the NameNode does not respond.
+    """
+    dead = read_namenode(url, "FSNamesystemState").get("NumDeadDataNodes", 0)
     return f"lost: {dead}" if dead else ""
+
+
+def read_namenode(url: str, name: str) -> dict[str, Any]:
+    """Return a JMX bean of the NameNode.
+
+    Raises:
+        ConnectionError: the NameNode does not respond.
+    """
+    bean = read_bean(url, f"Hadoop:service=NameNode,name={name}")
+    if not bean:
+        raise ConnectionError(f"the NameNode {NO_ANSWER}")
+    return bean
 
 
 def page_problem(url: str) -> str:
@@ -107,14 +120,18 @@ def fetch_json(url: str, headers: Mapping[str, str] = MappingProxyType({})) -> A
 
 
 def find_full_disks(watched: Watched) -> Iterator[tuple[str, float]]:
-    """Yield name and used share of each disk above MAX_DISK_USE: local disks and those of DataNodes."""
+    """Yield name and used share of each disk above MAX_DISK_USE: local disks and those of DataNodes.
+
+    Raises:
+        ConnectionError: the NameNode does not respond.
+    """
     for path in watched.disks:
         usage = shutil.disk_usage(path)
         # As `df`: blocks that are reserved for root are neither used nor free.
         share = usage.used / (usage.used + usage.free)
         if share > MAX_DISK_USE:
             yield path, share
-    info = read_bean(watched.namenode, "Hadoop:service=NameNode,name=NameNodeInfo")
+    info = read_namenode(watched.namenode, "NameNodeInfo")
     for name, node in json.loads(info.get("LiveNodes") or "{}").items():
         share = 1 - node["remaining"] / node["capacity"] if node["capacity"] else 0
         if share > MAX_DISK_USE:

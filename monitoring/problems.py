@@ -12,7 +12,13 @@ from typing import Any
 from urllib.parse import quote
 
 from contracts.tables import DRIFT, DUMPS, FAILED, HELD, Table
-from monitoring.health import MAX_DISK_USE, Watched, find_full_disks, find_service_problems
+from monitoring.health import (
+    MAX_DISK_USE,
+    Watched,
+    dead_datanodes,
+    find_full_disks,
+    find_service_problems,
+)
 
 WATCHING_DAG = "watch_platform"
 # Its task, and the key of the XCom with the latest problems of services and disks.
@@ -26,6 +32,8 @@ FAILED_RUN, DUMP, WAITING, DRIFTED, SERVICE, DISK = (
     "service",
     "disk",
 )
+# Key of the problem that DataNodes are lost. Only the NameNode knows it.
+DATANODES = "service HDFS DataNodes"
 # A failed run is listed for this time, and longer if no later run of its DAG has succeeded.
 FAILED_RUN_TIME = timedelta(days=1)
 MAX_FAILED_RUN_TIME = timedelta(days=30)
@@ -59,7 +67,10 @@ class Problem:
 
 @dataclass(frozen=True)
 class Findings:
-    """Problems, and the reason for each cause that could not be checked, by cause."""
+    """Problems, and the reason for each cause that could not be checked, by cause.
+
+    If only one problem of a cause could not be checked, its key stands for the cause.
+    """
 
     problems: list[Problem]
     unchecked: dict[str, str]
@@ -81,17 +92,9 @@ def find_problems(watched: Watched, airflow: Airflow, query: Query, pages: str, 
         now: current time with zone.
     """
     services = find_service_problems(watched)
-    problems = [
-        Problem(
-            SERVICE,
-            f"service {name}",
-            f"{name} {problem}",
-            "Read the log of the service (`make logs` or `make stack-logs`).",
-            pages,
-        )
-        for name, problem in services.items()
-    ]
+    problems = [service_problem(name, problem, pages) for name, problem in services.items()]
     checks: dict[str, Callable[[], Iterable[Problem]]] = {
+        DATANODES: lambda: find_dead_datanodes(watched, pages),
         DISK: lambda: find_disks(watched, pages),
         FAILED_RUN: lambda: find_failed_runs(airflow, pages, now),
         WAITING: lambda: find_waiting(airflow, pages, now),
@@ -109,6 +112,18 @@ def find_problems(watched: Watched, airflow: Airflow, query: Query, pages: str, 
         except Exception as error:  # one cause that cannot be checked must not hide the others
             unchecked[cause] = f"{type(error).__name__}: {plain(str(error), 200)}"
     return Findings(problems, unchecked)
+
+
+def service_problem(name: str, problem: str, pages: str) -> Problem:
+    """Return the problem of a service."""
+    advice = "Read the log of the service (`make logs` or `make stack-logs`)."
+    return Problem(SERVICE, f"service {name}", f"{name} {problem}", advice, pages)
+
+
+def find_dead_datanodes(watched: Watched, pages: str) -> Iterator[Problem]:
+    """Yield a problem if the NameNode has lost DataNodes."""
+    if problem := dead_datanodes(watched.namenode):
+        yield service_problem("HDFS DataNodes", problem, pages)
 
 
 def find_failed_runs(airflow: Airflow, pages: str, now: datetime) -> Iterator[Problem]:

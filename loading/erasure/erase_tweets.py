@@ -9,6 +9,9 @@ and the files in raw/. A dump that is loaded is rewritten as CSV with its remain
 dump that is not loaded is deleted. The table `erasures` has the SHA-256 of each id: a later dump with an
 erased tweet is held. The same content is not stored again.
 
+Invalid records and the bytes of unreadable files are searched for the texts of the tweets, and for ids of at
+least 8 characters. The result names the unreadable files.
+
 Every step can be killed and repeated. The last line of the output is JSON. The exit status is 65 if a held
 dump contains the tweets: a user must decide about it first.
 """
@@ -18,7 +21,8 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from deltalake import DeltaTable
@@ -35,6 +39,7 @@ from loading.command_line import (
 from loading.description import join_questions
 from loading.erasure import tables as rows
 from loading.erasure.matching import (
+    REWRITTEN,
     Tweets,
     contains_bytes,
     count_matches,
@@ -42,15 +47,17 @@ from loading.erasure.matching import (
     write_remaining,
 )
 from loading.files import DumpFiles
+from loading.formats.dump_bytes import HashedDump
 from loading.tables import commits, dumps
 from loading.tables.dumps import Row
-from loading.tables.erasures import record_erasure
+from loading.tables.erasures import is_erased_dump, read_dumps_of_run, record_erasure
 from loading.tables.schemas import Tables
 from loading.validated_dump import ValidatedDump, validate_dump
 
 MAX_IDS = 1000
 TWEET_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 SHA256 = re.compile(r"[0-9a-f]{64}")
+MAX_TEXT_LENGTH = 2**31 - 1  # no limit
 CLEARED = ("questions", "notes")  # they contain values of records
 
 
@@ -118,17 +125,17 @@ def erase_dump(options: argparse.Namespace, tables: Tables, files: DumpFiles) ->
 def read_stored(
     files: DumpFiles, sha256: str, row: Row | None, options: argparse.Namespace
 ) -> Iterator[ValidatedDump]:
-    """Read a stored dump with the mapping with which it was loaded."""
-    path, limits = files.raw_path(sha256), read_limits(options)
-    with ExitStack() as stack:
-        try:
-            dump = validate_dump(lambda: files.open(path), read_as_loaded(row), limits)
-            found = stack.enter_context(dump)
-        except InputError:
-            # An earlier try rewrote the file and died before it changed the mapping. The columns of a
-            # rewritten file need none.
-            found = stack.enter_context(validate_dump(lambda: files.open(path), None, limits))
-        yield found
+    """Read a stored dump with the mapping with which it was loaded, or that of a rewritten file."""
+    path = files.raw_path(sha256)
+    # The dump may have been loaded with a larger limit. A limit would drop records from a rewritten file.
+    limits = replace(read_limits(options), max_text_length=MAX_TEXT_LENGTH)
+    given = read_as_loaded(row)
+    if is_erased_dump(options.erasures, sha256):
+        digest, _ = HashedDump(lambda: files.open(path)).digest()
+        if digest != sha256:  # an earlier run or try has rewritten the file
+            given = REWRITTEN
+    with validate_dump(lambda: files.open(path), given, limits) as dump:
+        yield dump
 
 
 def find_dumps(
@@ -199,8 +206,12 @@ def erase_ids(options: argparse.Namespace, tables: Tables, files: DumpFiles) -> 
     changed: dict[str, list[str]] = {"files_rewritten": [], "files_deleted": []}
     for sha256 in matching:
         changed[erase_from_file(options, tables, files, tweets, sha256)].append(sha256)
-    affected = sorted({*matching, *in_log})
-    times = [row["delivered_at"] for sha256, row in dumps.read_dumps(tables).items() if sha256 in affected]
+    known = dumps.read_dumps(tables)
+    # An earlier try of this run may have rewritten files, so that they no longer match.
+    earlier = {sha256 for sha256, row in known.items() if row["run_id"] == options.run_id}
+    earlier |= read_dumps_of_run(tables.erasures, options.run_id)
+    affected = sorted({*matching, *in_log, *earlier})
+    times = [known[sha256]["delivered_at"] for sha256 in affected if sha256 in known]
     since = min(times).isoformat() if times else None
     return {
         "rows": deleted,

@@ -1,4 +1,4 @@
-"""Find the records of tweets in dumps: by id as loaded, in invalid records by id and text."""
+"""Find the records of tweets in dumps: by id as loaded, in invalid records by long id and text."""
 
 import csv
 import io
@@ -19,6 +19,14 @@ from loading.validated_dump import ValidatedDump, read_batches
 
 # Columns of a rewritten file: those of a tweet that come from a record.
 COLUMNS = [column.name for column in TWEETS_RAW.columns[:6]]
+# Mapping of a rewritten file. Detection could ask about its ids or labels, or ignore the ids.
+REWRITTEN = GivenMapping(
+    {name: name for name in COLUMNS if name != "safe_text"}
+    | {"text": "safe_text", "labels": {"-1": -1, "0": 0, "1": 1}}
+)
+# Shorter ids, for example row numbers, are also counts, labels or parts of texts.
+MIN_ID_LENGTH = 8
+MATCHES_NOTHING = r"(?!)"
 # Shorter texts occur in other tweets, too.
 MIN_TEXT_LENGTH = 10
 BLOCK_BYTES = 1 << 24
@@ -34,17 +42,20 @@ class Tweets:
     texts: set[str] = field(default_factory=set)
 
     def needles(self) -> list[str]:
-        """Return the ids, and the texts as CSV and JSON write them."""
+        """Return the texts, as CSV and JSON write them."""
         texts = {text for text in self.texts if len(text) >= MIN_TEXT_LENGTH}
         written = {json.dumps(text, ensure_ascii=ascii)[1:-1] for text in texts for ascii in (True, False)}
         quoted = {text.replace('"', '""') for text in texts}
         return sorted(texts | written | quoted)
 
+    def long_ids(self) -> list[str]:
+        """Return the ids that are long enough to be searched for in text."""
+        return sorted(tweet_id for tweet_id in self.ids if len(tweet_id) >= MIN_ID_LENGTH)
+
     def pattern(self) -> re.Pattern[str]:
-        """Return a pattern of the ids as whole words, and of the texts."""
-        ids = "|".join(map(re.escape, sorted(self.ids)))
-        words = rf"(?<![\w-])(?:{ids})(?![\w-])"
-        return re.compile("|".join([words, *map(re.escape, self.needles())]))
+        """Return a pattern of the long ids as whole words, and of the texts."""
+        words = [rf"(?<![\w-]){re.escape(tweet_id)}(?![\w-])" for tweet_id in self.long_ids()]
+        return re.compile("|".join([*words, *map(re.escape, self.needles())]) or MATCHES_NOTHING)
 
     def of_batch(self, batch: pa.RecordBatch) -> pa.BooleanArray:
         """Return which rows of a batch are these tweets, and remember their texts."""
@@ -73,8 +84,11 @@ def count_matches(dump: ValidatedDump, tweets: Tweets) -> int:
 
 
 def contains_bytes(file: IO[bytes], tweets: Tweets) -> bool:
-    """Return whether the bytes of a file contain an id or a text. It finds nothing in a compressed file."""
-    needles = [needle.encode() for needle in [*tweets.ids, *tweets.needles()]]
+    """Return whether the bytes of a file contain an id or a text. It finds nothing in a compressed file.
+
+    As in invalid records, ids with less than MIN_ID_LENGTH characters are not searched for.
+    """
+    needles = [needle.encode() for needle in [*tweets.long_ids(), *tweets.needles()]]
     tail = b""
     while block := file.read(BLOCK_BYTES):
         window = tail + block
@@ -91,7 +105,8 @@ def write_remaining(dump: ValidatedDump, tweets: Tweets) -> IO[bytes]:
     """
     file = TemporaryFile()  # noqa: SIM115 (the caller closes it)
     text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
-    writer = csv.writer(text, lineterminator="\n")
+    # With "\n" as line terminator, csv would not quote a field with a lone CR.
+    writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(COLUMNS)
     for batch in remaining(read_batches(dump.tweets_file), tweets):
         for record in batch.select(COLUMNS).to_pylist():

@@ -61,7 +61,7 @@ def read_texts(uri: str, tweets: Tweets) -> set[str]:
 
 
 def delete_invalid_records(uri: str, tweets: Tweets) -> int:
-    """Delete the rows of `quarantine` that contain an id or a text of the tweets. Return their number."""
+    """Delete the rows of `quarantine` with a long id or a text of the tweets. Return their number."""
     if not DeltaTable.is_deltatable(uri):
         return 0
     pattern = tweets.pattern()

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loading.formats.dump_bytes import RefusedDumpError
-from loading.mapping.dates import to_times
+from loading.mapping.dates import possible_times, to_times
 from loading.mapping.ids import cure_column, snowflake_times, text_ids
 from loading.mapping.labels import translate_labels
 from loading.mapping.model import TEXT_ID, ColumnMapping
@@ -51,7 +51,8 @@ class MappedBatch:
         records: number of records, without headers that occur again.
         tweets: the tweets, TWEETS.
         rejected: the other records, INVALID_RECORDS.
-        lost_lines: lines of the file in rejected records; more than their number if a quote was left open.
+        lost_lines: lines of the file in rejected records; more than their number if a quote was left open. A
+            parsed JSON object, or a row of xlsx or Parquet, counts as one line.
         label_values: how often each label value of the dump occurs.
         unparsed_dates: dates that no format fits.
         repeated_headers: headers that occur again.
@@ -148,7 +149,11 @@ def map_batch(
         ],
         schema=INVALID_RECORDS,
     )
-    lost_lines = len(raws) + int(count_line_breaks(rejected.column("raw_record")).sum())
+    breaks = count_line_breaks(rejected.column("raw_record"))
+    if batch.fields is None:
+        # A record that a parser has understood contains no other records. Its lines are formatting.
+        breaks = breaks[[i in batch.rejected for i in rejected_positions]]
+    lost_lines = len(raws) + int(breaks.sum())
     texts = tweets.column("safe_text")
     lengths = pc.utf8_length(texts).to_numpy(zero_copy_only=False)
     long_breaks = count_line_breaks(texts.take(pa.array(np.flatnonzero(lengths > MIN_SUSPICIOUS_LENGTH))))
@@ -226,10 +231,12 @@ def _times(batch: RawBatch, mapping: ColumnMapping, ids: pa.Array) -> tuple[pa.A
     if mapping.created_at is not None:
         dates = batch.columns[mapping.created_at]
         if pa.types.is_timestamp(dates.type):
-            return pc.coalesce(dates, snowflake_times(ids)) if mapping.snowflake_ids else dates, 0
-        times = to_times(dates, mapping.date_formats)
-        absent = pc.is_in(pc.utf8_lower(pc.utf8_trim_whitespace(dates.fill_null(""))), pa.array(MISSING))
-        unparsed = times.null_count - pc.sum(absent).as_py() if times.null_count else 0
+            times = possible_times(dates)
+            unparsed = times.null_count - dates.null_count
+        else:
+            times = to_times(dates, mapping.date_formats)
+            absent = pc.is_in(pc.utf8_lower(pc.utf8_trim_whitespace(dates.fill_null(""))), pa.array(MISSING))
+            unparsed = times.null_count - pc.sum(absent).as_py() if times.null_count else 0
     if mapping.snowflake_ids and times.null_count:
         times = pc.coalesce(times, snowflake_times(ids))
     return times, unparsed

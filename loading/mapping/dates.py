@@ -110,8 +110,18 @@ def _parse_one(values: pl.Series, date_format: str) -> pl.Series:
         times = values.str.to_datetime(date_format, strict=False, time_unit="us")
         if times.dtype != TIME:
             times = times.dt.replace_time_zone("UTC")
+    return keep_possible(times)
+
+
+def keep_possible(times: pl.Series) -> pl.Series:
+    """Return times in UTC, null where Twitter did not exist or that are in the future."""
     latest = datetime.now(UTC) + MAX_FUTURE
     return times.set((times < FIRST_TWEET) | (times > latest), None)
+
+
+def possible_times(column: pa.Array) -> pa.Array:
+    """Return a column of timestamps in UTC, null where Twitter did not exist or that are in the future."""
+    return keep_possible(pl.Series(values=column, dtype=TIME)).to_arrow()
 
 
 def to_times(column: pa.Array, formats: Sequence[str]) -> pa.Array:

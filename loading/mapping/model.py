@@ -108,7 +108,8 @@ class GivenMapping:
         """Raise InputError if a column is not in the header."""
         for role in ("tweet_id", "text", "label", "agreement", "created_at", "lang"):
             name = self.parts.get(role)
-            if name is not None and name not in header and name != TEXT_ID:
+            is_derived = role == "tweet_id" and name == TEXT_ID
+            if name is not None and name not in header and not is_derived:
                 listed = ", ".join(map(repr, header[:MAX_LISTED_COLUMNS]))
                 raise InputError(f"the mapping's {role} names the column {name!r}; the dump has {listed}")
 
@@ -122,12 +123,25 @@ class GivenMapping:
         return part in self.parts
 
     def merged(self, earlier: "GivenMapping | None") -> "GivenMapping":
-        """Return this mapping with the parts of an earlier one that it does not have."""
-        return self if earlier is None else GivenMapping({**earlier.parts, **self.parts})
+        """Return this mapping with the parts of an earlier one that it does not have.
+
+        Meanings of labels and the format of dates are not inherited if this mapping names another column.
+        """
+        if earlier is None:
+            return self
+        changed = {
+            part
+            for column, part in DEPENDENT_PARTS.items()
+            if self.has(column) and self.parts[column] != earlier.parts.get(column)
+        }
+        inherited = {part: value for part, value in earlier.parts.items() if part not in changed}
+        return GivenMapping({**inherited, **self.parts})
 
 
 # A user may say that there is none.
 NULLABLE = ("label", "agreement", "created_at", "lang")
+# Parts that describe the values of a column, by the part that names the column.
+DEPENDENT_PARTS = {"label": "labels", "created_at": "date_format"}
 
 
 def label_key(value: str) -> str:
@@ -147,12 +161,12 @@ def is_missing(value: str | None) -> bool:
     return value is None or value.strip().casefold() in MISSING
 
 
-def _is_name(value: object) -> bool:
-    return isinstance(value, str) and bool(value)
+def _is_column_or_null(value: object) -> bool:
+    return value is None or (isinstance(value, str) and value not in ("", TEXT_ID))
 
 
-def _is_name_or_null(value: object) -> bool:
-    return value is None or _is_name(value)
+def _is_id_or_null(value: object) -> bool:
+    return value == TEXT_ID or _is_column_or_null(value)
 
 
 def _are_names(value: object) -> bool:
@@ -162,20 +176,19 @@ def _are_names(value: object) -> bool:
 def _are_labels(value: object) -> bool:
     return value is None or (
         isinstance(value, dict)
-        and all(
-            label is None or (not isinstance(label, bool) and label in LABELS) for label in value.values()
-        )
+        # bool is a subclass of int, and -1.0 is equal to -1.
+        and all(label is None or (type(label) is int and label in LABELS) for label in value.values())
     )
 
 
 _EXPECTED: dict[str, tuple[Callable[[object], bool], str]] = {
     "header": (lambda value: value is None or _are_names(value), "a list of column names"),
-    "tweet_id": (_is_name_or_null, f"a column or {TEXT_ID}"),
-    "text": (_is_name_or_null, "a column"),
-    "label": (_is_name_or_null, "a column or null"),
+    "tweet_id": (_is_id_or_null, f"a column or {TEXT_ID}"),
+    "text": (_is_column_or_null, "a column"),
+    "label": (_is_column_or_null, "a column or null"),
     "labels": (_are_labels, 'an object from label values to -1, 0, 1 or null, like {"0": -1, "4": 1}'),
-    "agreement": (_is_name_or_null, "a column or null"),
-    "created_at": (_is_name_or_null, "a column or null"),
-    "date_format": (_is_name_or_null, "a format like %d/%m/%Y"),
-    "lang": (_is_name_or_null, "a column or null"),
+    "agreement": (_is_column_or_null, "a column or null"),
+    "created_at": (_is_column_or_null, "a column or null"),
+    "date_format": (_is_column_or_null, "a format like %d/%m/%Y"),
+    "lang": (_is_column_or_null, "a column or null"),
 }

@@ -117,7 +117,8 @@ class JsonReader:
 
     def _batch_of_any(self, documents: list[bytes], wanted: Sequence[str], first_row_number: int) -> RawBatch:
         rows: list[Mapping[str, str | None]] = []
-        positions, rejected, raws, size = [], {}, {}, 0
+        positions, rejected, size = [], {}, 0
+        raws: dict[int, bytes | Mapping[str, str | None]] = {}
         for document in documents:
             tweets, reason = self._tweets(document)
             if reason is not None:
@@ -125,7 +126,8 @@ class JsonReader:
                 size += 1
             for tweet in tweets:
                 positions.append(size)
-                raws[size] = document
+                # The document of a page would be repeated for each of its tweets.
+                raws[size] = document if len(tweets) == 1 else tweet
                 rows.append(tweet)
                 size += 1
         columns = {name: _string_array([row.get(name) for row in rows]) for name in wanted}
@@ -135,7 +137,7 @@ class JsonReader:
             np.array(positions, np.int64),
             columns,
             rejected,
-            lambda i: decode_bytes(raws[i]),
+            lambda i: raw_record(raws[i]),
         )
 
     def _tweets(self, document: bytes) -> tuple[list[Mapping[str, str | None]], str | None]:
@@ -147,6 +149,14 @@ class JsonReader:
         if not isinstance(value, dict):
             return [], NOT_JSON
         return [tweet_columns(tweet) for tweet in expand_pages(value)], None
+
+
+def raw_record(source: bytes | Mapping[str, str | None]) -> str:
+    """Return the text of a document, or the members of a tweet as JSON."""
+    if isinstance(source, bytes):
+        return decode_bytes(source)
+    # A lone surrogate becomes its escape in JSON.
+    return json.dumps(source, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
 
 
 def is_composed(documents: bytes) -> bool:

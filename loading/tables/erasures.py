@@ -31,6 +31,14 @@ def read_erasures(uri: str, subject: Subject) -> set[str]:
     return set(rows.column("sha256").to_pylist())
 
 
+def read_dumps_of_run(uri: str, run_id: str) -> set[str]:
+    """Return the dumps that a run of `erase_tweets` has recorded, none if the table does not exist."""
+    if not DeltaTable.is_deltatable(uri):
+        return set()
+    rows = query(DeltaTable(uri), "SELECT sha256, run_id FROM t WHERE subject = 'dump'").read_all()
+    return {row["sha256"] for row in rows.to_pylist() if row["run_id"] == run_id}
+
+
 def is_erased_dump(uri: str, sha256: str) -> bool:
     """Return whether the file of a dump in `raw` was deleted or rewritten."""
     return sha256 in read_erasures(uri, "dump")

@@ -151,6 +151,15 @@ def test_quarantine_has_the_records_of_the_last_reading(store: Store) -> None:
     assert (store.quarantine(), len(store.log())) == ({}, 60)
 
 
+def test_quarantine_has_no_records_of_a_reading_with_other_limits(store: Store) -> None:
+    rows = [[f"A{i}b", f"a tweet, number {i} {'long ' * 2500 * (i % 3 != 0)}"] for i in range(60)]
+    sha256 = load(store, write.as_csv(["tweet_id", "text"], rows))["dump_sha256"]
+    assert (state_of(store, sha256), len(store.quarantine())) == ("held", 40)
+    store.decide(sha256, "reject")
+    assert store.decide(sha256, "reopen", more=["--max-text-length=25000"]) == 0
+    assert (state_of(store, sha256), len(store.log()), store.quarantine()) == ("loaded", 60, {})
+
+
 def test_dump_without_header_is_not_remembered(store: Store) -> None:
     row = load(store, write.as_csv([], [row[:2] for row in ROWS]))
     assert json.loads(row["questions"])[0]["subject"] == "header"

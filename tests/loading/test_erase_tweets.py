@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 import resource
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,7 +13,9 @@ from deltalake import DeltaTable, write_deltalake
 
 from contracts.exit_status import BAD_INPUT, DONE
 from contracts.tables import TWEETS_CLEAN, TWEETS_SCORED
+from loading.detection.containers import Limits
 from loading.erasure import erase_tweets
+from loading.erasure.matching import Tweets
 from loading.loader import Answer
 from loading.mapping.model import GivenMapping
 from loading.tables.commits import contains_dump
@@ -21,7 +24,7 @@ from tests.properties.loading_model import FIRST_MOMENT, TABLES, THRESHOLDS, Sto
 
 CANARY = "zebra unicorn canary, my own vaccination"
 OTHERS = "T2,another text about vaccines,1.0,1.0\nT3,a third text about needles,0.0,1.0\n"
-DUMP = f'tweet_id,safe_text,label,agreement\nCANARY1,"{CANARY}",1.0,0.667\n{OTHERS}'.encode()
+DUMP = f'tweet_id,safe_text,label,agreement\nCANARY01,"{CANARY}",1.0,0.667\n{OTHERS}'.encode()
 REASON = "a request of the author"
 
 
@@ -105,14 +108,14 @@ def ids_of(store: Store, name: str) -> list[str]:
 def test_no_byte_of_an_erased_tweet_is_left(store, capsys):
     # also delivered twice, and in an invalid record
     text = CANARY.replace(",", "")
-    again = f"tweet_id,safe_text,label,agreement\nCANARY1,{text},,\n{OTHERS}CANARY1,\n".encode()
+    again = f"tweet_id,safe_text,label,agreement\nCANARY01,{text},,\n{OTHERS}CANARY01,\n".encode()
     for minute, content in enumerate((DUMP, again)):
         store.deliver(content, moment(minute), f"{minute}.csv")
     assert [row["state"] for row in store.load()] == ["loaded", "loaded"]
     clean_and_score(store)
     assert files_with(store.folder, "zebra unicorn")
-    result = erase_everywhere(store, capsys, ids=["CANARY1"])
-    assert files_with(store.folder, "zebra unicorn", "CANARY1") == []
+    result = erase_everywhere(store, capsys, ids=["CANARY01"])
+    assert files_with(store.folder, "zebra unicorn", "CANARY01") == []
     assert result["rows"] == {"tweets_raw": 2, "quarantine": 1}
     assert sorted(result["files_rewritten"]) == sorted(map(sha256_of, (DUMP, again))) == result["dumps"]
     for table in ("tweets_raw", "tweets_clean", "tweets_scored"):
@@ -122,7 +125,7 @@ def test_no_byte_of_an_erased_tweet_is_left(store, capsys):
 def test_rewritten_file_has_the_other_records_as_loaded(store, capsys):
     store.deliver(DUMP)
     store.load()
-    erase_everywhere(store, capsys, ids=["CANARY1"])
+    erase_everywhere(store, capsys, ids=["CANARY01"])
     sha256 = sha256_of(DUMP)
     # The file keeps its name: rows of tables refer to the hash of the content as delivered.
     rewritten = (store.folder / "raw" / f"{sha256}.csv").read_bytes()
@@ -140,13 +143,27 @@ def test_rewritten_file_has_the_other_records_as_loaded(store, capsys):
     assert texts[0] == texts[1]
 
 
+def test_rewritten_file_with_every_kind_of_line_break_can_be_read_again(store, capsys):
+    texts = ["one\rvaccine", "two\nvaccines", "three\r\nvaccines", 'a "quoted" vaccine', "a, vaccine"]
+    rows = "".join(f'T{i},"{text.replace(chr(34), 2 * chr(34))}",1.0,1.0\n' for i, text in enumerate(texts))
+    dump = f"{DUMP.decode()}{rows}".encode()
+    store.deliver(dump)
+    assert store.load()[0]["state"] == "loaded"
+    erase_everywhere(store, capsys, ids=["CANARY01"])
+    other = Store(store.folder / "other")
+    other.deliver((store.folder / "raw" / f"{sha256_of(dump)}.csv").read_bytes())
+    [row] = other.load()
+    assert (row["state"], row["quarantined"]) == ("loaded", 0)
+    assert {value[0] for value in other.log().values()} >= set(texts)
+
+
 def test_erasing_twice_changes_nothing(store, capsys):
     store.deliver(DUMP)
     store.load()
-    erase_everywhere(store, capsys, ids=["CANARY1"])
+    erase_everywhere(store, capsys, ids=["CANARY01"])
     path = store.folder / "raw" / f"{sha256_of(DUMP)}.csv"
     before = path.read_bytes()
-    assert erase_everywhere(store, capsys, ids=["CANARY1"])["rows"] == {"tweets_raw": 0, "quarantine": 0}
+    assert erase_everywhere(store, capsys, ids=["CANARY01"])["rows"] == {"tweets_raw": 0, "quarantine": 0}
     assert path.read_bytes() == before
     assert len(store.rows("erasures")) == 2
 
@@ -154,7 +171,7 @@ def test_erasing_twice_changes_nothing(store, capsys):
 def test_same_content_does_not_bring_erased_tweets_back(store, capsys):
     store.deliver(DUMP)
     store.load()
-    erase_everywhere(store, capsys, ids=["CANARY1"])
+    erase_everywhere(store, capsys, ids=["CANARY01"])
     store.deliver(DUMP, moment(5), "again.csv")
     assert [row["source"] for row in store.load()] == ["june.csv"]
     assert files_with(store.folder, "zebra unicorn") == []
@@ -166,7 +183,7 @@ def test_same_content_does_not_bring_erased_tweets_back(store, capsys):
 def test_another_dump_with_an_erased_tweet_is_held(store, capsys):
     store.deliver(DUMP)
     store.load()
-    erase_everywhere(store, capsys, ids=["CANARY1"])
+    erase_everywhere(store, capsys, ids=["CANARY01"])
     store.deliver(DUMP.replace(b"needles", b"needle"), moment(5), "july.csv")
     [row] = store.load()
     assert row["state"] == "held"
@@ -214,23 +231,23 @@ def test_ids_from_texts_are_erased_from_a_compressed_dump_in_another_format(stor
 
 
 def test_dumps_that_are_not_loaded_lose_their_file_and_held_ones_need_a_decision(store, capsys):
-    refused = b"%PDF-1.7\n" + f"CANARY1 {CANARY}".encode()
-    short = f"tweet_id,safe_text\nCANARY1,{CANARY.replace(',', '')}\nCANARY1,\nT4,\n".encode()
+    refused = b"%PDF-1.7\n" + f"CANARY01 {CANARY}".encode()
+    short = f"tweet_id,safe_text\nCANARY01,{CANARY.replace(',', '')}\nCANARY01,\nT4,\n".encode()
     store.deliver(refused, moment(0), "refused.csv")
     store.deliver(short, moment(1), "short.csv")
     assert [row["state"] for row in store.load()] == ["refused", "held"]
-    status, _ = erase(store, "raw", capsys, ids=["CANARY1"])
+    status, _ = erase(store, "raw", capsys, ids=["CANARY01"])
     assert status == BAD_INPUT
     assert (store.folder / "raw" / f"{sha256_of(refused)}.csv").exists()
     store.decide(sha256_of(short), "reject")
-    result = erase_everywhere(store, capsys, ids=["CANARY1"])
+    result = erase_everywhere(store, capsys, ids=["CANARY01"])
     assert sorted(result["files_deleted"]) == sorted(map(sha256_of, (refused, short)))
     assert result["not_searched_by_record"] == [sha256_of(refused)]
     assert files_with(store.folder, "zebra unicorn") == []
 
 
 def test_file_is_rewritten_again_if_the_first_try_died_before_it_recorded_that(store, capsys, monkeypatch):
-    dump = f"id;tweet;mood\nCANARY1;{CANARY};4\nT2;a text about a clinic;0\n".encode()
+    dump = f"id;tweet;mood\nCANARY01;{CANARY};4\nT2;a text about a clinic;0\n".encode()
     mapping = GivenMapping({"tweet_id": "id", "text": "tweet", "label": "mood", "labels": {"0": -1, "4": 1}})
     store.deliver(dump)
     assert store.load(answer=Answer("june.csv", mapping, "ann"))[0]["state"] == "loaded"
@@ -241,18 +258,101 @@ def test_file_is_rewritten_again_if_the_first_try_died_before_it_recorded_that(s
     with monkeypatch.context() as patched:
         patched.setattr(erase_tweets, "mark_erased", die)
         with pytest.raises(KeyboardInterrupt):
-            erase(store, "raw", capsys, ids=["CANARY1"])
-    erase_everywhere(store, capsys, ids=["CANARY1"])
+            erase(store, "raw", capsys, ids=["CANARY01"])
+    erase_everywhere(store, capsys, ids=["CANARY01"])
     assert files_with(store.folder, "zebra unicorn") == []
     assert "a text about a clinic,-1.0" in (store.folder / "raw" / f"{sha256_of(dump)}.csv").read_text()
+
+
+def test_repetition_has_the_dumps_that_an_earlier_try_has_rewritten(store, capsys, monkeypatch):
+    june, july = DUMP, DUMP.replace(b"needles", b"needle")
+    store.deliver(june)
+    store.deliver(july, moment(5), "july.csv")
+    assert [row["state"] for row in store.load()] == ["loaded", "loaded"]
+
+    def die(_uri):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(erase_tweets.rows, "purge_history", die)
+        with pytest.raises(KeyboardInterrupt):
+            erase(store, "raw", capsys, ids=["CANARY01"])
+    status, result = erase(store, "raw", capsys, ids=["CANARY01"])
+    assert (status, result["since"]) == (DONE, FIRST_MOMENT.isoformat())
+    assert result["dumps"] == sorted(map(sha256_of, (june, july)))
+
+
+def test_unknown_id_changes_no_dump(store, capsys):
+    store.deliver(DUMP)
+    store.load()
+    status, result = erase(store, "raw", capsys, ids=["CANARY02"])
+    assert (status, result["since"], result["dumps"]) == (DONE, None, [])
+    assert (store.folder / "raw" / f"{sha256_of(DUMP)}.csv").read_bytes() == DUMP
+
+
+@pytest.mark.parametrize(
+    ("header", "template", "mapping"),
+    [
+        # Detection would ask about these ids and labels in the rewritten file, or ignore the ids.
+        ("id,text,sentiment", "{n},tweet number {n} about vaccines,{word}", {"tweet_id": "id"}),
+        ("id,text,label", "A{n}b,tweet number {n} about vaccines,{bit}", {"labels": {"0": 0, "1": 1}}),
+    ],
+)
+def test_rewritten_file_is_read_as_written_by_the_next_erasure(store, capsys, header, template, mapping):
+    words = ("negative", "neutral", "positive")
+    rows = [template.format(n=1000 + i, word=words[i % 3], bit=i % 2) for i in range(300)]
+    store.deliver("\n".join([header, *rows, ""]).encode())
+    [row] = store.load(answer=Answer("june.csv", GivenMapping(mapping), "ann"))
+    assert (row["state"], row["accepted"]) == ("loaded", 300)
+    path = store.folder / "raw" / f"{row['dump_sha256']}.csv"
+    for n in (5, 17):
+        [(_, tweet_id)] = [key for key, value in store.log().items() if f" {1000 + n} " in value[0]]
+        result = erase_everywhere(store, capsys, ids=[tweet_id])
+        assert result["files_rewritten"] == [row["dump_sha256"]]
+    left = [line.split(",")[1] for line in path.read_text().splitlines()[1:]]
+    assert left == [f"tweet number {1000 + i} about vaccines" for i in range(300) if i not in (5, 17)]
+
+
+def test_long_texts_of_a_dump_that_was_loaded_with_a_larger_limit_stay_in_its_file(store, capsys):
+    long = "long " * 2500
+    store.deliver(DUMP + f"T4,{long},1.0,1.0\n".encode())
+    loader = replace(store.loader(), limits=Limits(max_text_length=25_000))
+    [row] = [loader.process(delivery) for delivery in loader.files.deliveries()]
+    assert (row["state"], row["accepted"]) == ("loaded", 4)
+    erase_everywhere(store, capsys, ids=["CANARY01"])
+    assert f"T4,{long},1.0" in (store.folder / "raw" / f"{row['dump_sha256']}.csv").read_text()
+
+
+def test_short_id_is_not_searched_in_invalid_records_and_unreadable_files(store, capsys):
+    rows = [f"{n},tweet number {n}x about vaccines,1" for n in range(1, 301)]
+    store.deliver("\n".join(["id,text,label", *rows]).encode(), source="short.csv")
+    mapping = GivenMapping({"tweet_id": "id", "labels": {"1": 1}})
+    assert store.load(answer=Answer("short.csv", mapping, "ann"))[0]["state"] == "loaded"
+    refused = b"%PDF-1.7\n version 5 of the manual"
+    with_text = b"%PDF-1.7\n tweet number 5x about vaccines"
+    invalid = f"{DUMP.decode()}T4,another one,5,1.0\nT5,tweet number 5x about vaccines,5,1.0\n".encode()
+    for minute, content in enumerate((refused, with_text, invalid), 1):
+        store.deliver(content, moment(minute), f"{minute}.csv")
+    assert [row["state"] for row in store.load()] == ["refused", "refused", "loaded"]
+    result = erase_everywhere(store, capsys, ids=["5"])
+    assert result["files_deleted"] == [sha256_of(with_text)]
+    assert result["not_searched_by_record"] == sorted(map(sha256_of, (refused, with_text)))
+    assert result["rows"] == {"tweets_raw": 1, "quarantine": 1}
+    assert [raw for raw, _ in store.quarantine().values()] == ["T4,another one,5,1.0"]
+
+
+def test_short_ids_without_texts_match_nothing():
+    pattern = Tweets(frozenset({"5", "1234567"})).pattern()
+    assert pattern.search("5,1234567 and any other text") is None
+    assert Tweets(frozenset({"12345678"})).pattern().search("12345678,a text")
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
         ({}, "either the ids of tweets or the SHA-256 of a dump"),
-        ({"ids": ["CANARY1"], "dump": "0" * 64}, "either the ids of tweets or the SHA-256 of a dump"),
-        ({"ids": ["CANARY1' OR 1=1"]}, "is not an id of a tweet"),
+        ({"ids": ["CANARY01"], "dump": "0" * 64}, "either the ids of tweets or the SHA-256 of a dump"),
+        ({"ids": ["CANARY01' OR 1=1"]}, "is not an id of a tweet"),
         ({"dump": "0" * 64}, "there is no dump"),
     ],
 )
@@ -270,6 +370,6 @@ def test_wrong_input_is_rejected(store, capsys, given, message):
 def test_hash_of_the_id_is_recorded_and_not_the_id(store, capsys):
     store.deliver(DUMP)
     store.load(THRESHOLDS)
-    erase_everywhere(store, capsys, ids=["CANARY1"])
+    erase_everywhere(store, capsys, ids=["CANARY01"])
     recorded = {(row["subject"], row["sha256"]) for row in store.rows("erasures")}
-    assert recorded == {("tweet", hashlib.sha256(b"CANARY1").hexdigest()), ("dump", sha256_of(DUMP))}
+    assert recorded == {("tweet", hashlib.sha256(b"CANARY01").hexdigest()), ("dump", sha256_of(DUMP))}

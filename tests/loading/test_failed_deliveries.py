@@ -216,3 +216,19 @@ def test_dump_that_aborts_the_process_three_times_is_failed(store: Store, tmp_pa
     assert state == "failed"
     assert reason is not None
     assert "Deliver it in smaller parts or increase --max-memory-gib=8" in reason
+
+
+def test_crash_is_counted_once_if_later_deliveries_crash_the_process_too(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    crashed: list[str] = []
+    for minute, name in enumerate(("a.csv", "b.csv", "c.csv", "d.csv"), 1):
+        store.deliver(f"{HEADER}A{minute},one of them,0.0,1.0\n".encode(), moment(minute), name)
+        [path] = [each.path for each in store.files().deliveries() if each.source == name]
+        crashed.append(f"--crashed={path}")
+        try_again(store, "run", *crashed)  # as load_dumps restarts the process
+    out = capsys.readouterr().out
+    counted = [line for line in out.splitlines() if "failure" in line]
+    assert counted == [f"{name}.csv: failure 1 of 3" for name in "abcd"]
+    assert json.loads(out.splitlines()[-1])["errors"] == ["a.csv", "b.csv", "c.csv", "d.csv"]
+    assert set(states(store)) == {"broken.csv"}

@@ -4,13 +4,17 @@ import io
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from loading import inspect
 from loading.mapping.model import GivenMapping
+from loading.validated_dump import validate_dump
 from tests.loading import any_dump_writers as write
 
 REPOSITORY = Path(__file__).parents[2]
@@ -145,6 +149,23 @@ def test_dates_late_in_the_dump_decide_the_order_of_day_and_month() -> None:
     assert result["mapping"]["date_format"] == "%d-%m-%Y"
 
 
+def test_timestamps_outside_the_time_of_twitter_are_null() -> None:
+    years = [1970 if i % 10 == 0 else 2200 if i % 10 == 1 else 2021 for i in range(40)]
+    times = [datetime(year, 3, 1, 8, tzinfo=UTC) for year in years]
+    table = pa.table(
+        {
+            "tweet_id": [f"A{i}b" for i in range(40)],
+            "text": [f"vaccine tweet {i}" for i in range(40)],
+            "created_at": pa.array(times, pa.timestamp("us", "UTC")),
+        }
+    )
+    sink = io.BytesIO()
+    pq.write_table(table, sink)
+    found = report(sink.getvalue())
+    assert (found["first"], found["last"]) == ("2021-03-01T08:00:00Z", "2021-03-01T08:00:00Z")
+    assert "8 dates in column 'created_at' have another format" in found["notes"]
+
+
 def test_missing_header_is_asked_about_with_what_else_is_open() -> None:
     rows = [[(0, 2, 4)[i % 3], IDS[i], TEXTS[i]] for i in range(COUNT)]
     content = write.as_csv([], rows)
@@ -266,6 +287,41 @@ def test_damaged_json_line_costs_one_record() -> None:
     assert (result["outcome"], result["accepted"], result["quarantined"]) == ("load", 19, 1)
 
 
+PAGE = [
+    {"id": ident, "text": "" if i in (50, 51) else text, "place": {"name": "Bonn"}}
+    for i, (ident, text) in enumerate(zip(IDS, TEXTS, strict=True))
+]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"data": PAGE},
+        {name: {str(i): tweet[name] for i, tweet in enumerate(PAGE)} for name in ("id", "text")},
+    ],
+    ids=["page", "columns of pandas"],
+)
+def test_rejected_tweet_of_a_page_has_its_own_members_as_raw_record(document: Any) -> None:
+    with validate_dump(lambda: io.BytesIO(json.dumps(document, indent=1).encode())) as dump:
+        raws = [raw for batch in dump.invalid_records() for raw in batch.column("raw_record").to_pylist()]
+        assert [json.loads(raw) for raw in raws] == [{"id": ident, "text": ""} for ident in IDS[50:52]]
+        assert (dump.records, dump.quarantined, dump.quarantined_lines) == (COUNT, 2, 2)
+
+
+def test_rejected_json_object_counts_one_line_unless_it_is_not_json() -> None:
+    document = json.dumps(PAGE, indent=1)
+    for content, lines in ((document, 2), (document + '\n{"id":\n1', 4)):
+        with validate_dump(lambda content=content: io.BytesIO(content.encode())) as dump:
+            assert dump.quarantined_lines == lines
+
+
+def test_raw_record_of_a_page_may_have_lone_surrogates() -> None:
+    page = [{**tweet, "text": tweet["text"] or "\ud800"} for tweet in PAGE]
+    with validate_dump(lambda: io.BytesIO(json.dumps({"data": page}).encode())) as dump:
+        raws = [raw for batch in dump.invalid_records() for raw in batch.column("raw_record").to_pylist()]
+        assert raws == [json.dumps({"id": ident, "text": "\ud800"}) for ident in IDS[50:52]]
+
+
 @pytest.mark.skipif(not FOREIGN_DUMPS.exists(), reason="../shared/tools/foreign_dumps.py is not there")
 def test_shapes_of_public_files(tmp_path: Path) -> None:
     subprocess.run([sys.executable, str(FOREIGN_DUMPS), str(tmp_path)], check=True, capture_output=True)
@@ -331,6 +387,20 @@ def test_proposal_leaves_label_values_that_are_asked_about_open(
     assert mapping["labels"] == labels
     assert inspect.main([str(path), f"--mapping={json.dumps(mapping)}"]) == 65
     assert "'labels' must be" in capsys.readouterr().out
+
+
+def test_proposal_has_all_known_numbers_if_one_of_them_occurs(tmp_path: Path) -> None:
+    path = tmp_path / "dump.csv"
+    numbers, words = ("-1", "1"), ("negative", "positive")
+    for values, labels in ((numbers, {"-1": -1, "0": 0, "1": 1}), (words, {"negative": -1, "positive": 1})):
+        rows = [f"1.3662{i % 10}E+18,a tweet about vaccines {i},{values[i % 2]}" for i in range(40)]
+        path.write_text("\n".join(["id,tweet,label", *rows]))
+        found = _report_file(path, {})
+        assert (found["asks"], found["mapping"]["labels"]) == (["tweet_id"], labels)
+    # A later dump with the approved proposal may have labels that did not occur.
+    later = "id,tweet,label\n" + "".join(f"A{i},a tweet {i},{i % 3 - 1}\n" for i in range(30))
+    answer = {"tweet_id": "@text", "labels": {"-1": -1, "0": 0, "1": 1}}
+    assert report(later, answer)["quarantined"] == 0
 
 
 def test_second_header_with_another_order_is_refused() -> None:

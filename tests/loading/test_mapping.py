@@ -284,12 +284,42 @@ def test_ignored_columns_are_noted() -> None:
         ('{"txt": "tweet"}', "unknown part 'txt'"),
         ('{"text": 3}', "'text' must be a column"),
         ('{"labels": {"0": 2}}', "'labels' must be"),
+        ('{"labels": {"0": -1.0}}', "'labels' must be"),
+        ('{"labels": {"0": true}}', "'labels' must be"),
         ('{"header": "a,b"}', "'header' must be a list"),
+        *(
+            (json.dumps({part: "@text"}), f"'{part}' must be a column.*, not \"@text\"")
+            for part in ("text", "label", "agreement", "created_at", "lang")
+        ),
     ],
 )
 def test_wrong_mapping_is_named(text: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
         GivenMapping.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "given", "merged"),
+    [
+        ({"label": "a", "labels": {"0": -1}}, {"label": "b"}, {"label": "b"}),
+        ({"label": "a", "labels": {"0": -1}}, {"label": None}, {"label": None}),
+        ({"label": "a", "labels": {"0": -1}}, {"label": "a"}, {"label": "a", "labels": {"0": -1}}),
+        (
+            {"label": "a", "labels": {"0": -1}},
+            {"text": "t"},
+            {"text": "t", "label": "a", "labels": {"0": -1}},
+        ),
+        ({"labels": {"0": -1}}, {"label": "b", "labels": {"0": 1}}, {"label": "b", "labels": {"0": 1}}),
+        ({"created_at": "a", "date_format": "%d"}, {"created_at": "b"}, {"created_at": "b"}),
+        (
+            {"created_at": "a", "date_format": "%d"},
+            {"created_at": "a"},
+            {"created_at": "a", "date_format": "%d"},
+        ),
+    ],
+)
+def test_meanings_of_another_column_are_not_inherited(earlier: dict, given: dict, merged: dict) -> None:
+    assert GivenMapping(given).merged(GivenMapping(earlier)).parts == merged
 
 
 def test_mapping_with_an_unknown_column_names_the_columns() -> None:

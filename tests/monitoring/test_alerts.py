@@ -1,6 +1,7 @@
 """An alert arrives at a webhook for each problem, once."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -112,6 +113,22 @@ def test_outage_of_hdfs_does_not_repeat_the_alerts_about_dumps(watch, faulty, se
     watch.run()
     assert sum(request["cause"] == "dump" for request in server.requests) == 2
     assert [r["title"] for r in server.requests if "HDFS" in r["title"]] == ["HDFS is in state safeMode"] * 2
+
+
+def test_outage_of_the_namenode_does_not_end_problems_that_only_it_can_see(watch, faulty, server):
+    faulty.namenode["NumDeadDataNodes"] = 1
+    for _ in range(2):
+        watch.run()
+    before, watched = len(server.requests), faulty.watched
+    assert before == len(CAUSES) + 1
+    faulty.watched = replace(watched, namenode="http://127.0.0.1:9")
+    faulty.mlflow = 200
+    watch.run()
+    faulty.watched = watched
+    for _ in range(2):
+        watch.run()
+    sent = [(request["title"], request["state"]) for request in server.requests[before:]]
+    assert sent == [("MLflow does not respond", "over")]
 
 
 def test_alert_is_sent_again_after_the_webhook_has_failed(watch, faulty, server):

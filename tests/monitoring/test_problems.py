@@ -6,7 +6,16 @@ from types import SimpleNamespace
 import pytest
 
 from monitoring.health import Watched
-from monitoring.problems import DISK, DRIFTED, DUMP, FAILED_RUN, SERVICE, WAITING, find_problems
+from monitoring.problems import (
+    DATANODES,
+    DISK,
+    DRIFTED,
+    DUMP,
+    FAILED_RUN,
+    SERVICE,
+    WAITING,
+    find_problems,
+)
 from tests.monitoring.platform import NOW, PAGES, drifted_dump, failed_dump, moment, waiting_task
 
 
@@ -146,6 +155,18 @@ def test_cause_that_cannot_be_checked_does_not_hide_the_others(platform, find, m
     assert [problem.cause for problem in found.problems] == [DUMP]
     assert found.unchecked.keys() == {FAILED_RUN, WAITING}
     assert found.unchecked[WAITING] == "ConnectionError: refused ?https:??example.org?"
+
+
+def test_disks_and_datanodes_are_unchecked_if_the_namenode_does_not_respond(platform, find, monkeypatch):
+    platform.watched = Watched(platform.server.url, "http://127.0.0.1:9", {}, ("/home",))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(total=100, used=84, free=10))
+    found = find()
+    assert [problem.title for problem in found.problems] == [
+        "HDFS is in state unknown",
+        "The disk of /home is 89% full (limit 85%)",
+    ]
+    assert found.unchecked.keys() == {DATANODES, DISK, DUMP, DRIFTED}
+    assert found.unchecked[DISK] == "ConnectionError: the NameNode does not respond"
 
 
 def test_tables_are_not_read_while_hdfs_is_down(platform, find, monkeypatch):
