@@ -66,9 +66,12 @@ class ColumnMapping:
         return list(dict.fromkeys(name for name in roles if name is not None and name != TEXT_ID))
 
     def as_json(self) -> dict[str, Any]:
-        """Return the mapping in the form that `--mapping` accepts."""
+        """Return the mapping in the form that `--mapping` accepts.
+
+        Several formats of dates are omitted, because it accepts one. They are detected again.
+        """
         values = {name: value for name, value in asdict(self).items() if name not in DERIVED}
-        return values | {"date_format": self.date_formats[0] if self.date_formats else None}
+        return values | {"date_format": self.date_formats[0] if len(self.date_formats) == 1 else None}
 
 
 @dataclass(frozen=True)

@@ -166,6 +166,17 @@ def test_timestamps_outside_the_time_of_twitter_are_null() -> None:
     assert "8 dates in column 'created_at' have another format" in found["notes"]
 
 
+def test_approved_proposal_loses_no_date_of_a_column_with_two_formats() -> None:
+    dates = ["2021-03-01 08:00:00", "Mon Mar 01 08:00:00 +0000 2021"]
+    lines = [f"A{i}b,vaccine tweet {i},{dates[i % 5 > 2]}" for i in range(50)]
+    content = "\n".join(["tweet_id,text,created_at", *lines])
+    found = report(content)
+    assert "date_format" not in found["mapping"]  # both are detected again
+    again = report(content, found["mapping"])
+    assert [again[name] for name in ("outcome", "notes")] == [found[name] for name in ("outcome", "notes")]
+    assert not any("another format" in note for note in again["notes"])
+
+
 def test_missing_header_is_asked_about_with_what_else_is_open() -> None:
     rows = [[(0, 2, 4)[i % 3], IDS[i], TEXTS[i]] for i in range(COUNT)]
     content = write.as_csv([], rows)
