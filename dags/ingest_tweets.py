@@ -104,7 +104,7 @@ def ingest_tweets() -> None:
     )
     delivered = deliver()
     # Reviews start even if another dump could not be delivered or loaded.
-    delivered >> load >> start_reviews("all_done")
+    delivered >> load >> start_reviews("all_done", delivering_task="deliver")
     [delivered, load] >> report()
 
 

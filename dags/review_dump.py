@@ -12,12 +12,13 @@ HDFS. Decision and reason are stored in the table `dumps`. Other dumps do not wa
 **When.** `ingest_tweets` starts a run for each held dump.
 
 **Needs.** A user who decides, with the role Curator. In a deployment with several users this may not be the
-user who delivered the dump.
+user who delivered the dump. Such a deployment needs `VAXPULSE_WATCHED` and the Connection `vaxpulse_api` to
+find this user.
 
-**If it fails.** If `decide` or `read_decision` failed, the reason was missing or the mapping was wrong: clear
-`decide` and answer again. If `apply_decision` failed, the last line of its log gives the reason. If the
-mapping leaves a question open, clear `decide` and answer again. Otherwise clear `apply_decision` to retry
-with the same answer.
+**If it fails.** If `describe` failed, the last line of its log gives the reason: clear it to retry. If
+`decide` or `read_decision` failed, the reason was missing or the mapping was wrong: clear `decide` and answer
+again. If `apply_decision` failed, the last line of its log gives the reason. If the mapping leaves a question
+open, clear `decide` and answer again. Otherwise clear `apply_decision` to retry with the same answer.
 """
 
 from typing import Any
@@ -26,7 +27,7 @@ from airflow.sdk import dag, get_current_context, task
 
 from vaxpulse_airflow.forms.prefilled_form import PrefilledFormOperator
 from vaxpulse_dags import mappings, review_page, reviews
-from vaxpulse_dags.access import CURATORS
+from vaxpulse_dags.access import CURATORS, allows_self_review
 from vaxpulse_dags.assets import LOADING_OPTIONS, TWEETS_RAW
 from vaxpulse_dags.ingestion import LIMITS
 from vaxpulse_dags.tables import read_dumps, read_json, read_rejected_samples
@@ -71,13 +72,18 @@ def review_dump() -> None:
             "has_questions": bool(questions),
             # Without questions the field is empty, so that an approval stores no mapping.
             "proposal": read_json(held[0], "mapping", {}) if questions else {},
+            "deliverer": None if allows_self_review() else reviews.find_deliverer(held[0]["run_id"]),
         }
 
     @task(multiple_outputs=False)
     def read_decision(answer: Any, has_questions: bool) -> dict[str, str]:
-        # Airflow copies the name of the user from the run of ingest_tweets that started this one.
-        deliverer = get_current_context()["dag_run"].triggering_user_name
-        return reviews.read_answer(answer, has_questions, deliverer)
+        context = get_current_context()
+        deliverers = (
+            context["ti"].xcom_pull(task_ids="describe", key="deliverer"),
+            # Airflow copies the name of the user from the run of ingest_tweets that started this one.
+            context["dag_run"].triggering_user_name,
+        )
+        return reviews.read_answer(answer, has_questions, deliverers)
 
     described: Any = describe()  # an XComArg; Airflow declares no type for its values
     decide = PrefilledFormOperator(

@@ -99,6 +99,7 @@ def style(theme: str) -> dict[Any, Any]:
         "svg.hashsalt": "vaxpulse",  # ids are random without it: the same numbers must give the same bytes
         "font.family": "DejaVu Sans",
         "font.size": 9,
+        "text.parse_math": False,  # labels contain file names, for example `US$5_to_$10.csv`
         "axes.prop_cycle": cycler(color=[COLOURS[theme][name] for name in SERIES]),
         "axes.spines.top": False,
         "axes.spines.right": False,

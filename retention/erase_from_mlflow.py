@@ -2,10 +2,10 @@
 
     python -m retention.erase_from_mlflow --dumps '["<sha256>"]' --since TIME --tweets-clean URI
 
-Reports that were logged since the first delivery are deleted: they contain texts and scores. Files of
-trainings that contain ids or texts lose the rows of tweets that `tweets_clean` no longer has. The last line
-of the output is JSON. It lists the trainings whose recorded dumps contain the tweets: the weights of these
-models remain.
+Reports that were logged since the first delivery are deleted: they contain texts and scores. If --since is
+empty, no dump contained the tweets, and no report is deleted. Files of trainings that contain ids or texts
+lose the rows of tweets that `tweets_clean` no longer has. The last line of the output is JSON. It lists the
+trainings whose recorded dumps contain the tweets: the weights of these models remain.
 """
 
 import argparse
@@ -105,6 +105,17 @@ def describe(run: Any, versions: dict[str, Any], champion: Any | None) -> dict[s
     }
 
 
+def find_reports(runs: Runs, since: datetime) -> list[Any]:
+    """Return the reports that were logged since a time."""
+    milliseconds = since.timestamp() * 1000
+    # Not the start: a cleared task logs its report again to the run of its first attempt.
+    return [
+        run
+        for run in runs.find([REPORTS_EXPERIMENT])
+        if run.info.status == "RUNNING" or run.info.end_time >= milliseconds
+    ]
+
+
 def erase(options: argparse.Namespace) -> dict[str, Any]:
     """Erase the tweets and return the result."""
     runs = Runs()
@@ -120,8 +131,7 @@ def erase(options: argparse.Namespace) -> dict[str, Any]:
         record = json.loads(runs.read_file(run, RECORD) or b"{}")
         if set(options.dumps) & set(record.get("dumps", [])):
             models.append(describe(run, versions, champion))
-    since = datetime.fromisoformat(options.since).timestamp() * 1000 if options.since else 0
-    reports = [run for run in runs.find([REPORTS_EXPERIMENT]) if run.info.start_time >= since]
+    reports = find_reports(runs, datetime.fromisoformat(options.since)) if options.since else []
     for run in reports:
         runs.delete_run(run)
     return {

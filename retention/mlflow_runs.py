@@ -139,12 +139,17 @@ def delete_old_models(runs: Runs, before: datetime, now: datetime) -> list[str]:
 
 
 def delete_old_reports(runs: Runs, before: datetime) -> list[str]:
-    """Delete the reports that were logged before a time, except the newest of each DAG. Return the runs."""
+    """Delete the reports that were logged before a time, except the newest of each DAG. Return the runs.
+
+    Runs that have not ended stay.
+    """
     newest: set[str | None] = set()
     deleted = []
-    for run in list(runs.find([REPORTS_EXPERIMENT])):
+    # Not by start: a cleared task logs its report again to the run of its first attempt.
+    ended = [run for run in runs.find([REPORTS_EXPERIMENT]) if run.info.status != "RUNNING"]
+    for run in sorted(ended, key=lambda run: run.info.end_time, reverse=True):
         dag_id = run.data.tags.get("airflow_dag_id")
-        if dag_id in newest and run.info.start_time < before.timestamp() * 1000:
+        if dag_id in newest and run.info.end_time < before.timestamp() * 1000:
             runs.delete_run(run)
             deleted.append(run.info.run_id)
         newest.add(dag_id)

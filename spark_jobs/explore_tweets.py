@@ -23,13 +23,14 @@ from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from contracts.exit_status import InputError, run_command
+from contracts.exit_status import run_command
 from contracts.labels import CLASS_NAMES
 from spark_jobs.clean_tweets import STAGE as CLEANING
 from spark_jobs.cleaning.stems import stop_words
 from spark_jobs.exploring import findings
 from spark_jobs.session import open_session
 from spark_jobs.storage.publishing import log_to_mlflow, report_files, write_files
+from spark_jobs.storage.read_position import newest_snapshot
 from spark_jobs.storage.table_versions import read_if_available, read_version, require_table
 
 if TYPE_CHECKING:
@@ -79,13 +80,30 @@ def start_slow_imports() -> None:
 
 
 def data_versions(tweets_clean: DeltaTable) -> list[int]:
-    """Return the versions that clean_tweets wrote, latest first, without those that changed no row."""
+    """Return the versions that clean_tweets or a RESTORE wrote, latest first.
+
+    Versions of clean_tweets that changed no row are not included.
+    """
     stage = F.get_json_object("userMetadata", "$.stage").alias("stage")
     commits = tweets_clean.history().select("version", "operation", stage).collect()
-    of_stage = [
-        row for row in commits if row.stage == CLEANING and row.operation not in ("CREATE TABLE", "DELETE")
+    changed = [
+        row.version
+        for row in commits
+        if row.operation == "RESTORE"
+        or (row.stage == CLEANING and row.operation not in ("CREATE TABLE", "DELETE"))
     ]
-    return sorted((row.version for row in of_stage), reverse=True)
+    return sorted(changed, reverse=True)
+
+
+def versions_to_compare(spark: SparkSession, uri: str) -> list[int]:
+    """Return the newest version of a table, and the version before its last change, if there is one.
+
+    The report reads the newest version: after OPTIMIZE and VACUUM, an earlier one with the same rows may no
+    longer be readable.
+    """
+    newest = newest_snapshot(spark, uri).version()
+    changed = [version for version in data_versions(DeltaTable.forPath(spark, uri)) if version <= newest]
+    return [newest, *changed[1:2]]
 
 
 def compare(spark: SparkSession, uri: str, tweets: DataFrame, older: int | None) -> "Comparison | None":
@@ -108,10 +126,7 @@ def explore(spark: SparkSession, uri: str, versions: list[int]) -> "tuple[list[S
     """Return the sections of the report and the metrics for MLflow.
 
     The report is about the first one of `versions` and compares it with the second one. Sections are drawn
-    while Spark counts for the next ones.
-
-    Raises:
-        InputError: the table has no rows.
+    while Spark counts for the next ones. Without a tweet, there is one section with a sentence.
     """
     tweets = read_version(spark, uri, versions[0]).select(COLUMNS).persist()
     groups = findings.text_groups(tweets).persist()
@@ -131,7 +146,7 @@ def explore(spark: SparkSession, uri: str, versions: list[int]) -> "tuple[list[S
         counts = counting.result()
         total = sum(row.tweets for row in counts)
         if not total:
-            raise InputError(f"{uri} has no rows: ingest a dump first")
+            return [report.empty_section()], {"tweets": 0}
         labels = sum_tweets(counts, lambda row: (row.label, row.split))
         lengths = {
             label: sum_tweets((row for row in counts if row.label == label), lambda row: row.characters)
@@ -192,9 +207,7 @@ def main() -> None:
     start_slow_imports()
     spark = open_session(STAGE)
     require_table(spark, arguments.tweets_clean, "run clean_tweets first")
-    versions = data_versions(DeltaTable.forPath(spark, arguments.tweets_clean))
-    if not versions:
-        raise InputError(f"clean_tweets has not written to {arguments.tweets_clean}: run it first")
+    versions = versions_to_compare(spark, arguments.tweets_clean)
     sections, metrics = explore(spark, arguments.tweets_clean, versions)
     from reporting.page import render
 

@@ -20,12 +20,12 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from contracts.exit_status import InputError, run_command
+from contracts.exit_status import run_command
 from contracts.mlflow_names import CHAMPION_ALIAS
 from contracts.task_output import build_event
-from spark_jobs.scoring.drift_table import measure_new_dumps
+from spark_jobs.scoring.drift_table import measure_new_dumps, read_loaded_dumps
 from spark_jobs.scoring.engines import ENGINES, choose_engine
-from spark_jobs.scoring.increments import changes_since, create_table, is_model, score_changes
+from spark_jobs.scoring.increments import changes_since, create_table, read_scores, score_changes
 from spark_jobs.scoring.insights.page import Places, publish, scored_tweets
 from spark_jobs.scoring.registry import copy_to_file_system, find_by_alias
 from spark_jobs.scoring.scorable_model import ScorableModel, read_model
@@ -98,11 +98,13 @@ def score_tweets(
         "precision": model.metadata.precision,
         "tweets_clean_version": current.source_version,
     }
+    if last is not None and read_scores(spark, scored_uri, model).isEmpty():
+        last = None  # retention has deleted the rows of this former champion
     if is_up_to_date(last, current):
         return summary | {"texts": 0}
     create_table(spark, scored_uri)
     version = newest_snapshot(spark, scored_uri).version()
-    scored = spark.read.format("delta").load(scored_uri).where(is_model(model))
+    scored = read_scores(spark, scored_uri, model)
     changes = changes_since(spark, clean_uri, model, last, current, scored)
     return summary | score_changes(
         spark, scored_uri, changes, model, lambda texts: score(texts, model), current, version
@@ -115,14 +117,10 @@ def report(
     """Measure the drift of new dumps, publish the report on all scored tweets, and return a summary.
 
     `version` is the version of `tweets_clean` that was scored.
-
-    Raises:
-        InputError: the model has scored no tweet.
     """
     scored = scored_tweets(spark, places, model, version).persist()
-    if scored.isEmpty():
-        raise InputError(f"{places.tweets_clean} has no rows: ingest a dump first")
-    measured = measure_new_dumps(spark, places.drift, places.tweets_clean, scored, model)
+    loaded = read_loaded_dumps(spark, places.dumps)
+    measured = measure_new_dumps(spark, places.drift, places.tweets_clean, scored, model, loaded)
     mlflow_run = publish(spark, places, scored, model, run_id)
     scored.unpersist()
     return {"measured_dumps": measured, "report": places.report, "mlflow_run": mlflow_run}

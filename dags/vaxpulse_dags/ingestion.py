@@ -122,7 +122,12 @@ INGESTION_OPTIONS = {
     # The limits of the form do not apply to other deliveries that are waiting. The next run processes them.
     "only": "{{ ti.xcom_pull(task_ids='deliver') or '' }}",
     "user": "{{ dag_run.triggering_user_name or '' }}",
-    **{name: f"{{{{ params.{name} }}}}" for name in (*LIMITS, *MAX_TRIES)},
+    # If `deliver` fails, load_dumps processes the deliveries that are waiting, with the default limits.
+    **{
+        name: f"{{{{ params.{name} if ti.xcom_pull(task_ids='deliver') else {param.value} }}}}"
+        for name, param in LIMITS.items()
+    },
+    **{name: f"{{{{ params.{name} }}}}" for name in MAX_TRIES},
     # A run that is killed after it has loaded dumps emits no Asset event. Therefore each run emits an event
     # if any dump was loaded since the end of the last successful run.
     "notified_until": "{{ prev_end_date_success or '' }}",

@@ -33,7 +33,8 @@ DAY_SECONDS = 86_400
 def delete_old_reports(client: "Client", before: datetime, keep: Collection[str]) -> list[str]:
     """Delete the reports that were last written before a time. Return their folders.
 
-    The newest report of each DAG stays, because `make run` and alerts link to it.
+    The newest complete report of each DAG stays, because `make run` and alerts link to it. The folder of a
+    failed run has no report.html.
 
     Args:
         client: client of WebHDFS.
@@ -43,8 +44,10 @@ def delete_old_reports(client: "Client", before: datetime, keep: Collection[str]
     deleted = []
     for dag_id, _ in list_entries(client, hdfs_paths.REPORTS):
         folder = f"{hdfs_paths.REPORTS}/{dag_id}"
-        older = sorted(list_entries(client, folder), key=lambda entry: entry[1])[:-1]
-        deleted += _delete(client, folder, older, before, keep)
+        entries = sorted(list_entries(client, folder), key=lambda entry: entry[1], reverse=True)
+        complete = (name for name, _ in entries if find_status(client, f"{folder}/{name}/report.html"))
+        newest = next(complete, None)
+        deleted += _delete(client, folder, [entry for entry in entries if entry[0] != newest], before, keep)
     return deleted
 
 

@@ -57,6 +57,11 @@ def tweets_per_label(labels: Mapping[tuple[int | None, str], int]) -> dict[str, 
     return {name: count for name, count in sums.items() if count or name != "unlabelled"}
 
 
+def empty_section() -> Section:
+    """Return the section of a report on a table without tweets."""
+    return Section("Labels", "The table has no rows: all dumps were retracted or erased. Ingest a dump.")
+
+
 def labels_section(labels: Mapping[tuple[int | None, str], int]) -> Section:
     """Return the section with the tweets by label and side of the split."""
     counts = tweets_per_label(labels)

@@ -1,4 +1,4 @@
-"""Measure the drift of dumps that are new to a model, and append it to the table `drift`."""
+"""Measure the drift of dumps that are new to a model, and write it to the table `drift`."""
 
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from contracts.tables import DRIFT
+from contracts.tables import DRIFT, LOADED
 from spark_jobs.scoring.drift import MIN_TWEETS, Drift, Profile, build_profiles, measure, rank_vocabulary
 from spark_jobs.scoring.increments import is_model
 from spark_jobs.scoring.insights.aggregations import confidence
@@ -18,16 +18,44 @@ from spark_jobs.storage.schemas import DRIFT_SCHEMA
 from spark_jobs.storage.table_versions import read_if_available
 
 
-def measure_new_dumps(
-    spark: SparkSession, drift_uri: str, clean_uri: str, scored: DataFrame, model: ScorableModel
-) -> int:
-    """Add a row to `drift` for each dump of `scored` without a row for this model. Return the number of rows.
+def read_loaded_dumps(spark: SparkSession, dumps_uri: str) -> DataFrame:
+    """Return `dump_sha256` and `ingested_at` of the loaded dumps, none if the table does not exist."""
+    if not DeltaTable.isDeltaTable(spark, dumps_uri):
+        return spark.createDataFrame([], "dump_sha256 string, ingested_at timestamp")
+    dumps = spark.read.format("delta").load(dumps_uri)
+    return dumps.where(F.col("state") == LOADED).select("dump_sha256", "ingested_at")
 
-    `scored` are tweets with the model's scores. Tweets of the train side are not measured, because the model
-    predicts their labels too well. Add nothing if no tweet of the champion's data has a score.
+
+def measure_new_dumps(
+    spark: SparkSession,
+    drift_uri: str,
+    clean_uri: str,
+    scored: DataFrame,
+    model: ScorableModel,
+    loaded: DataFrame,
+) -> int:
+    """Write a row of `drift` for each dump of `scored` that is new to this model. Return the number of rows.
+
+    A dump that was loaded again after its measurement, for example with another mapping, is measured again.
+    Tweets of the train side are not measured, because the model predicts their labels too well. Write nothing
+    if no tweet of the champion's data has a score.
+
+    Args:
+        spark: the session.
+        drift_uri: table to write.
+        clean_uri: `tweets_clean`, for the training data.
+        scored: tweets with the model's scores.
+        model: the model.
+        loaded: result of `read_loaded_dumps`.
     """
     table = DeltaTable.createIfNotExists(spark).location(drift_uri).addColumns(DRIFT_SCHEMA).execute()
-    measured = spark.read.format("delta").load(drift_uri).where(is_model(model))
+    measured = (
+        spark.read.format("delta")
+        .load(drift_uri)
+        .where(is_model(model))
+        .join(loaded, "dump_sha256", how="left")
+        .where("ingested_at IS NULL OR measured_at >= ingested_at")
+    )
     found = scored.select("dump_sha256").distinct().join(measured, "dump_sha256", how="left_anti").collect()
     dumps = [row.dump_sha256 for row in found]
     if not dumps:
@@ -54,7 +82,7 @@ def measure_new_dumps(
     same = reduce(and_, (F.col(f"old.{column}") == F.col(f"new.{column}") for column in DRIFT.key))
     # Schema evolution adds columns that are new in contracts.tables.
     merge = table.alias("old").merge(new.alias("new"), same).withSchemaEvolution()
-    merge.whenNotMatchedInsertAll().execute()
+    merge.whenMatchedUpdateAll().whenNotMatchedInsertAll().execute()
     for cached in (words, labelled):
         cached.unpersist()
     return len(rows)

@@ -65,6 +65,11 @@ def is_model(model: ScorableModel, table: str | None = None) -> Column:
     )
 
 
+def read_scores(spark: SparkSession, scored_uri: str, model: ScorableModel) -> DataFrame:
+    """Return the rows of a model at the newest version of `tweets_scored`."""
+    return spark.read.format("delta").load(scored_uri).where(is_model(model))
+
+
 def read_texts(spark: SparkSession, clean_uri: str, version: int, text_column: str) -> DataFrame:
     """Return `tweet_id` and `text` of all tweets at a version of `tweets_clean`."""
     return read_version(spark, clean_uri, version).select("tweet_id", F.col(text_column).alias("text"))

@@ -10,8 +10,8 @@ from airflow.sdk.exceptions import AirflowFailException
 from deltalake import write_deltalake
 from pyarrow import table
 
-from tests.dags.test_commands import render
-from vaxpulse_dags import reviews, tables
+from tests.dags.test_commands import XCOMS, render
+from vaxpulse_dags import ingestion, reviews, tables
 
 MAPPING = {"tweet_id": "@text", "text": "it's", "labels": {"0": -1, "4": 1}}
 
@@ -103,6 +103,19 @@ def test_every_limit_of_the_form_is_passed_to_the_command(dag_bag):
     assert {f"--{name.replace('_', '-')}=7" for name in limits} < set(command)
 
 
+def test_limits_of_a_run_that_delivered_no_named_dump_do_not_apply_to_waiting_deliveries(
+    dag_bag, monkeypatch
+):
+    dag = dag_bag.dags["ingest_tweets"]
+    defaults = [render(word, dag) for word in dag.get_task("load_dumps").command]
+    monkeypatch.setitem(XCOMS, "deliver", None)  # `deliver` has failed, and load_dumps runs all the same
+    entered = dict.fromkeys(ingestion.LIMITS, 7)
+    command = [render(word, dag, **entered) for word in dag.get_task("load_dumps").command]
+    limits = {word for word in defaults if word.startswith(("--max-", "--min-"))}
+    assert len(limits) == len(ingestion.LIMITS) + len(ingestion.MAX_TRIES)
+    assert limits < set(command)
+
+
 @pytest.mark.parametrize(("user", "option"), [("ann", "--user=ann"), (None, "--user=")])
 def test_mapping_is_given_by_the_user_who_triggered_the_run(dag_bag, user, option):
     dag = dag_bag.dags["ingest_tweets"]
@@ -116,20 +129,37 @@ def test_held_dumps_are_in_the_log_with_their_questions_and_get_a_review(dag_bag
         "dump_sha256": "ab" * 32,
         "ingested_at": datetime(2026, 11, 24, tzinfo=UTC),
         "reason": "Which column contains the texts? 'hello @ann_canary \n\x1b[2J\u202e'",
+        "run_id": "run",
     }
     monkeypatch.setattr(reviews, "read_dumps", lambda condition: [held])
     params = {"max_decompressed_gib": 40, "max_text_length": 500}
-    monkeypatch.setattr(reviews, "get_current_context", lambda: {"params": params})
+    delivered = {"deliver": "june.csv"}
+    context = {
+        "params": params,
+        "run_id": "run",
+        "ti": SimpleNamespace(xcom_pull=lambda task_ids: delivered[task_ids]),
+    }
+    monkeypatch.setattr(reviews, "get_current_context", lambda: context)
     with caplog.at_level(logging.WARNING):
-        [run] = dag_bag.dags["ingest_tweets"].get_task("find_held").python_callable()
+        [run] = find_held(dag_bag, "ingest_tweets")
     assert run["conf"] == {"dump_sha256": "ab" * 32} | params
     assert caplog.messages == [
         "https://example.org/june.csv is held until a user decides: Which column contains the texts? "
         "'hello <user> \\n\\x1b[2J\\u202e'"
     ]
     # A dump that is reopened may be held, too.
-    [again] = dag_bag.dags["reopen_dump"].get_task("find_held").python_callable()
+    [again] = find_held(dag_bag, "reopen_dump")
     assert again == run
+    # The limits of the form were not used if `deliver` has failed.
+    delivered["deliver"] = None
+    [run] = find_held(dag_bag, "ingest_tweets")
+    assert run["conf"] == {"dump_sha256": "ab" * 32}
+
+
+def find_held(dag_bag, dag_id):
+    """Run the task `find_held` of a DAG."""
+    task = dag_bag.dags[dag_id].get_task("find_held")
+    return task.python_callable(*task.op_args, **task.op_kwargs)
 
 
 @pytest.fixture

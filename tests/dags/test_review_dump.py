@@ -61,6 +61,7 @@ HOSTILE = (
     "![p](//example.org/p) \u202egpj \u2066 \x1b[2J \x00 \ufeff &lt; ~~s~~ \\"
 )
 REASON = "the sender warned us"
+CHANGED_LIMITS = {"max_decompressed_gib": 40, "max_text_length": 500}
 
 
 def answer(option="Approve", **fields):
@@ -234,10 +235,14 @@ def read(dag_bag, given, has_questions):
     return read_decision(dag_bag, None, given, has_questions)
 
 
-def read_decision(dag_bag, user, given, has_questions):
+def read_decision(dag_bag, user, given, has_questions, deliverer=None):
     """Run the task `read_decision` of a review that a user's run of ingest_tweets started."""
     task = dag_bag.dags["review_dump"].get_task("read_decision").python_callable
-    context = {"dag_run": SimpleNamespace(triggering_user_name=user)}
+    described = {("describe", "deliverer"): deliverer}
+    context = {
+        "dag_run": SimpleNamespace(triggering_user_name=user),
+        "ti": SimpleNamespace(xcom_pull=lambda task_ids, key: described[task_ids, key]),
+    }
     with patch.dict(task.__globals__, get_current_context=lambda: context):
         return task(given, has_questions)
 
@@ -250,6 +255,33 @@ def test_user_who_delivered_a_dump_cannot_decide_about_it(dag_bag, monkeypatch):
             read_decision(dag_bag, "ann", answer(option), False)
     for user in ("bob", None):  # None: a file in a landing folder
         assert read_decision(dag_bag, user, answer(), False)["user"] == "ann"
+
+
+def test_user_who_delivered_a_dump_cannot_decide_if_another_run_has_started_the_review(
+    dag_bag, dag_module, monkeypatch, held
+):
+    monkeypatch.setenv("VAXPULSE_SELF_REVIEW", "forbidden")
+    monkeypatch.setenv(
+        "VAXPULSE_WATCHED",
+        json.dumps({"airflow": "http://a", "namenode": "http://n", "pages": {}, "disks": []}),
+    )
+    runs = {
+        "ingest_tweets": [
+            {"dag_run_id": "runs", "triggering_user_name": "bob"},
+            {"dag_run_id": "run", "triggering_user_name": "ann"},
+        ],
+        "reopen_dump": [],
+    }
+    monkeypatch.setattr(
+        reviews, "open_api", lambda url: lambda path, query: {"dag_runs": runs[path.split("/")[4]]}
+    )
+    described = held(dag_bag, dag_module, DUMP)
+    assert described["deliverer"] == "ann"
+    with pytest.raises(AirflowFailException, match=r"ann delivered the dump .* another user must decide"):
+        read_decision(dag_bag, None, answer(), False, described["deliverer"])
+    assert read_decision(dag_bag, None, answer(), False, "bob")["user"] == "ann"
+    runs["ingest_tweets"] = []  # deleted
+    assert reviews.find_deliverer("run") is None
 
 
 def test_answer_is_a_decision_with_reason_mapping_and_user(dag_bag):
@@ -290,18 +322,24 @@ def test_answer_without_a_reason_is_an_error(dag_bag, fields):
 
 
 def test_dump_has_one_review_each_time_that_it_is_held():
-    params = {"max_decompressed_gib": 40, "max_text_length": 500}
-    [first] = reviews.build_review_runs([DUMP], params)
-    assert reviews.build_review_runs([DUMP], params) == [first]
-    [second] = reviews.build_review_runs([DUMP | {"ingested_at": datetime(2026, 11, 25, tzinfo=UTC)}], params)
+    [first] = reviews.build_review_runs([DUMP], CHANGED_LIMITS, "run")
+    assert reviews.build_review_runs([DUMP], CHANGED_LIMITS, "run") == [first]
+    again = DUMP | {"ingested_at": datetime(2026, 11, 25, tzinfo=UTC)}
+    [second] = reviews.build_review_runs([again], CHANGED_LIMITS, "run")
     assert first["trigger_run_id"] == "held__abababababababab__20261124T230901"
     assert first["trigger_run_id"] != second["trigger_run_id"]
 
 
 def test_limit_on_decompression_of_the_ingestion_applies_to_the_approval(dag_bag):
     dag = dag_bag.dags["review_dump"]
-    [run] = reviews.build_review_runs([DUMP], {"max_decompressed_gib": 40, "max_text_length": 500})
+    [run] = reviews.build_review_runs([DUMP], CHANGED_LIMITS, "run")
     assert run["conf"].keys() == dag.params.keys()
     command = [render(word, dag, **run["conf"]) for word in dag.get_task("apply_decision").command]
     assert {"--max-decompressed-gib=40", "--max-text-length=500"} < set(command)
     assert f"--dump-sha256={SHA256}" in command
+
+
+@pytest.mark.parametrize("run_id", ["another run", None])
+def test_limits_of_a_run_do_not_apply_to_the_reviews_of_dumps_that_another_run_has_held(run_id):
+    [run] = reviews.build_review_runs([DUMP], CHANGED_LIMITS, run_id)
+    assert run["conf"] == {"dump_sha256": SHA256}

@@ -87,14 +87,17 @@ def test_drift_of_the_earlier_version_is_shown_and_gets_the_limits_with_the_next
     row = values | {"label_psi": 0.1, "breaches": [], "measured_at": FIRST_DELIVERY}
     rows = spark.createDataFrame([tuple(row.get(name) for name in earlier.names)], earlier)
     rows.write.format("delta").save(drift_uri)
+    loaded = spark.createDataFrame(
+        [(dump, FIRST_DELIVERY) for dump in ("old", "new")], "dump_sha256 string, ingested_at timestamp"
+    )
 
     def limits() -> dict[object, tuple[object, ...]]:
-        found = read_drift(spark, drift_uri, model, {})
+        found = read_drift(spark, drift_uri, model, {}, loaded)
         return {row["dump_sha256"]: tuple(row[name] for name in NEW_IN_DRIFT) for row in found}
 
     assert limits() == {"old": (None, None, None)}
     tweets = with_dump(spark, clean_uri, "new", "vaccines work", 250)
-    assert measure_new_dumps(spark, drift_uri, clean_uri, tweets, model) == 1
+    assert measure_new_dumps(spark, drift_uri, clean_uri, tweets, model, loaded) == 1
     found = limits()
     assert found.pop("old") == (None, None, None)
     assert all(0.02 <= limit < 1 for limit in found.pop("new"))  # type: ignore[operator]

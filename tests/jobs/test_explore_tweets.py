@@ -177,12 +177,45 @@ def test_version_whose_files_were_removed_is_not_compared(tables: Tables, spark:
     assert tables.compare() == Comparison(version=tables.versions()[1], differences=None, labels=None)
 
 
-def test_empty_table_is_an_input_error(tables: Tables, run_job) -> None:
+def test_newest_version_is_read_after_optimize_and_vacuum(
+    tables: Tables, spark: SparkSession, run_job, monkeypatch, capsys
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     tables.dump(("A1", "vaccines work", 1.0))
-    DeltaTable.forPath(tables.spark, tables.clean).delete()
-    (newest,) = tables.versions()
-    with pytest.raises(InputError, match=r"has no rows: ingest a dump first"):
-        explore_tweets.explore(tables.spark, tables.clean, [newest + 1])
+    tables.dump(("A2", "no", -1.0))
+    spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")
+    try:
+        DeltaTable.forPath(spark, tables.clean).optimize().executeCompaction()
+        DeltaTable.forPath(spark, tables.clean).vacuum(0)
+    finally:
+        spark.conf.unset("spark.databricks.delta.retentionDurationCheck.enabled")
+    run_job()
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["tweets"] == 2
+
+
+def test_restored_version_is_reported_and_compared_with_the_version_before(
+    tables: Tables, spark: SparkSession
+) -> None:
+    tables.dump(("A1", "vaccines work", 1.0))
+    tables.dump(("A2", "no", -1.0))
+    last, first = tables.versions()
+    DeltaTable.forPath(spark, tables.clean).restoreToVersion(first)
+    newest, *older = explore_tweets.versions_to_compare(spark, tables.clean)
+    assert explore_tweets.read_version(spark, tables.clean, newest).count() == 1
+    assert older == [last]
+
+
+def test_report_of_a_table_without_rows_replaces_the_figures_of_retracted_tweets(
+    tables: Tables, run_job, monkeypatch, capsys
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    tables.dump(("A1", "vaccines work", 1.0))
+    tables.log.retract("d1")
+    clean_tweets.clean_tweets(tables.spark, tables.raw, tables.clean)
+    run_job()
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["tweets"] == 0
+    [section] = json.loads((tables.report / "figures.json").read_text())
+    assert section["text"].startswith("The table has no rows")
 
 
 def test_missing_table_is_an_input_error(run_job) -> None:

@@ -175,6 +175,19 @@ def test_new_champion_scores_all_tweets_and_earlier_scores_stay(tables: Tables, 
     assert tables.score(tiny.exported) == {"insert": 1, "texts": 1}
 
 
+def test_former_champion_whose_scores_were_deleted_scores_all_tweets_again(
+    tables: Tables, tiny: TinyModel
+) -> None:
+    tables.dump(("A1", TEXTS[0]), ("A2", TEXTS[1]))
+    tables.score(tiny.exported)
+    for new in ((), (("A3", TEXTS[2]),)):  # without and with tweets that are new since its last run
+        DeltaTable.forPath(tables.spark, tables.scored).delete("model_version = '1'")  # as apply_retention
+        if new:
+            tables.dump(*new)
+        assert tables.score(tiny.exported) == {"insert": 2 + len(new), "texts": 2 + len(new)}
+    assert tables.scores("1").keys() == {"A1", "A2", "A3"}
+
+
 def test_another_model_with_the_same_version_replaces_the_rows(tables: Tables, tiny: TinyModel) -> None:
     # a registry that was created again restarts at version 1
     tables.dump(("A1", TEXTS[0]), ("A2", TEXTS[1]))
@@ -358,6 +371,22 @@ def test_report_is_about_the_version_that_was_scored(
     run_job()
     assert "Opinions about vaccines in 2 tweets" in (tables.report / "report.html").read_text()
     assert [file.name for file in tables.report.glob("submission-*")] == ["submission-d1.csv"]
+
+
+def test_report_without_tweets_replaces_the_figures_of_retracted_tweets(
+    tables: Tables, tiny: TinyModel, run_job, capsys
+) -> None:
+    register(None, alias="challenger")  # see test_report_is_about_the_version_that_was_scored
+    register(tiny.exported.folder)
+    tables.dump(("A1", TEXTS[0]), ("A2", TEXTS[1]))
+    run_job()
+    tables.log.retract("d1")
+    tables.clean_again()
+    run_job()
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["delete"] == 2
+    [section] = json.loads((tables.report / "figures.json").read_text())
+    assert section == {"title": "Opinions", "text": section["text"], "tables": []}
+    assert section["text"].startswith("No tweet is scored")
 
 
 @pytest.mark.parametrize("registered", ["nothing", "another alias"])

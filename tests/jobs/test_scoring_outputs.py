@@ -2,11 +2,11 @@
 
 import csv
 import io
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from loading import inspect
@@ -14,13 +14,14 @@ from loading.mapping.model import GivenMapping
 from reporting.periods import group_days
 from reporting.shares import COUNTS
 from spark_jobs.scoring import drift_table
-from spark_jobs.scoring.drift_table import measure_new_dumps
+from spark_jobs.scoring.drift_table import measure_new_dumps, read_loaded_dumps
 from spark_jobs.scoring.exports import format_tweets_to_label, write_exports
 from spark_jobs.scoring.insights import aggregations
-from spark_jobs.scoring.insights.page import count_days
+from spark_jobs.scoring.insights.page import count_days, read_drift
 from tests.jobs.small_tables import save_labelled_tweets, scored, with_dump
 from tests.spark_jobs.scorable_models import model_with
 
+EARLIER = datetime(2026, 11, 1, tzinfo=UTC)
 FORMULAS = ["=1+1", "+1", "-1", "@A1", "\t=1", "\r=1", "\n=1", "＝1"]
 
 
@@ -49,6 +50,12 @@ def test_no_tweet_id_of_a_submission_is_a_formula_and_in_parquet_each_is_as_deli
     )
 
 
+def loaded_at(spark: SparkSession, moment: datetime, *dumps: str) -> DataFrame:
+    """Return loaded dumps as `read_loaded_dumps`."""
+    rows = [(dump, moment) for dump in dumps]
+    return spark.createDataFrame(rows, "dump_sha256 string, ingested_at timestamp")
+
+
 @pytest.fixture
 def clean_uri(spark: SparkSession, tmp_path: Path) -> str:
     return save_labelled_tweets(spark, tmp_path)
@@ -62,19 +69,53 @@ def test_drift_of_a_dump_is_measured_once_per_model(
     def breaches() -> dict[str, list[str]]:
         return {row.dump_sha256: row.breaches for row in spark.read.format("delta").load(drift).collect()}
 
+    def measure(tweets: DataFrame) -> int:
+        return measure_new_dumps(spark, drift, clean_uri, tweets, model, loaded_at(spark, EARLIER))
+
     spanish = with_dump(spark, clean_uri, "spanish", "las vacunas no funcionan nunca", 250)
-    assert measure_new_dumps(spark, drift, clean_uri, spanish, model) == 2
+    assert measure(spanish) == 2
     assert breaches().keys() == {"old", "spanish"}
     assert breaches()["old"] == []
     assert {"word_psi", "unseen_word_increase"} <= set(breaches()["spanish"])
-    assert measure_new_dumps(spark, drift, clean_uri, spanish, model) == 0
+    assert measure(spanish) == 0
     # only the eval side of the training data is measured
     sizes = {row.dump_sha256: row.tweets for row in spark.read.format("delta").load(drift).collect()}
     assert sizes == {"old": 60, "spanish": 250}
     # too few tweets
     small = with_dump(spark, clean_uri, "small", "las vacunas no funcionan nunca", 20)
-    assert measure_new_dumps(spark, drift, clean_uri, small, model) == 1
+    assert measure(small) == 1
     assert breaches()["small"] == []
+
+
+def test_drift_of_a_dump_that_was_loaded_again_is_measured_again(
+    spark: SparkSession, clean_uri: str, tmp_path: Path
+) -> None:
+    model, drift = model_with(table_version=0), str(tmp_path / "drift")
+    spanish = with_dump(spark, clean_uri, "new", "las vacunas no funcionan nunca", 250)
+    loaded = loaded_at(spark, EARLIER, "old", "new")
+    assert measure_new_dumps(spark, drift, clean_uri, spanish, model, loaded) == 2
+    # retracted, and reopened with another text column
+    english = with_dump(spark, clean_uri, "new", "vaccines work", 250)
+    loaded = loaded_at(spark, datetime.now(UTC), "new").union(loaded_at(spark, EARLIER, "old"))
+    assert measure_new_dumps(spark, drift, clean_uri, english, model, loaded) == 1
+    assert measure_new_dumps(spark, drift, clean_uri, english, model, loaded) == 0
+    rows = {row["dump_sha256"]: row for row in read_drift(spark, drift, model, {}, loaded)}
+    assert rows.keys() == {"old", "new"}
+    assert rows["new"]["breaches"] == []
+
+
+def test_drift_of_a_retracted_dump_is_not_listed(spark: SparkSession, clean_uri: str, tmp_path: Path) -> None:
+    dumps, drift = str(tmp_path / "dumps"), str(tmp_path / "drift")
+    assert read_loaded_dumps(spark, dumps).isEmpty()
+    states = spark.createDataFrame(
+        [("old", "loaded", EARLIER), ("new", "retracted", EARLIER)],
+        "dump_sha256 string, state string, ingested_at timestamp",
+    )
+    states.write.format("delta").save(dumps)
+    tweets, model = with_dump(spark, clean_uri, "new", "vaccines work", 250), model_with(table_version=0)
+    loaded = read_loaded_dumps(spark, dumps)
+    assert measure_new_dumps(spark, drift, clean_uri, tweets, model, loaded) == 2
+    assert [row["dump_sha256"] for row in read_drift(spark, drift, model, {}, loaded)] == ["old"]
 
 
 def test_no_drift_is_measured_without_training_data(
@@ -84,7 +125,8 @@ def test_no_drift_is_measured_without_training_data(
         drift_table, "training_data", lambda *_: spark.createDataFrame([], "tweet_id string, part string")
     )
     tweets = with_dump(spark, clean_uri, "new", "vaccines work", 250)
-    assert measure_new_dumps(spark, str(tmp_path / "drift"), clean_uri, tweets, model_with()) == 0
+    drift, loaded = str(tmp_path / "drift"), loaded_at(spark, EARLIER)
+    assert measure_new_dumps(spark, drift, clean_uri, tweets, model_with(), loaded) == 0
 
 
 def test_label_changes_between_two_champions(spark: SparkSession) -> None:

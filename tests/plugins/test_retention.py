@@ -51,6 +51,15 @@ def test_newest_report_of_each_dag_and_kept_reports_stay(hdfs):
     ]
 
 
+def test_latest_complete_report_stays_if_later_runs_failed(hdfs):
+    for days in (40, 50):
+        write(hdfs, f"{report('score_tweets', f'complete{days}')}/report.html", days)
+    for days in (1, 35):
+        write(hdfs, f"{report('score_tweets', f'failed{days}')}/scores-0123.parquet", days)
+    deleted = delete_old_reports(hdfs, NOW - timedelta(days=30), [])
+    assert sorted(deleted) == [report("score_tweets", name) for name in ("complete50", "failed35")]
+
+
 def test_nothing_is_deleted_before_the_first_report(hdfs):
     assert delete_old_reports(hdfs, NOW, []) == []
     assert delete_old_entries(hdfs, hdfs_paths.RAW, NOW, []) == []

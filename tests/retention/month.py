@@ -93,7 +93,7 @@ class Platform:
         run = self.client.create_run(experiment_id, start_time=int(now.timestamp() * 1000), tags=tags)
         for name, size in files.items():
             self.write(Path(urlsplit(run.info.artifact_uri).path, name), size, now)
-        self.client.set_terminated(run.info.run_id)
+        self.client.set_terminated(run.info.run_id, end_time=int(now.timestamp() * 1000))
         return run
 
     def ingest(self, number: int, now: datetime) -> None:

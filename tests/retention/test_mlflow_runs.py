@@ -41,7 +41,7 @@ def add_run(client, folder, days_old, tags, files, experiment=TRAINING_EXPERIMEN
         (folder / name).write_bytes(content)
         client.log_artifact(run_id, str(folder / name))
     if status != "RUNNING":
-        client.set_terminated(run_id, status)
+        client.set_terminated(run_id, status, start)
     return run_id
 
 
@@ -112,6 +112,22 @@ def test_old_reports_are_deleted_with_their_runs_except_the_newest_of_each_dag(c
     assert disk_bytes(tmp_path / REPORTS_EXPERIMENT) == 2
 
 
+def test_report_of_a_cleared_task_is_as_old_as_its_last_attempt(client, tmp_path):
+    # A cleared task logs to the MLflow run of its first attempt.
+    runs = {}
+    for name, first_attempt, last_attempt in (("cleared", 60, 1), ("running", 60, None), ("old", 50, 50)):
+        tags = {"airflow_dag_id": "score_tweets"}
+        status = "RUNNING" if last_attempt is None else "FINISHED"
+        run_id = add_run(client, tmp_path, first_attempt, tags, {}, REPORTS_EXPERIMENT, status)
+        if last_attempt is not None:
+            ended = NOW - timedelta(days=last_attempt)
+            client.set_terminated(run_id, end_time=int(ended.timestamp() * 1000))
+        runs[run_id] = name
+    found = erase_from_mlflow.find_reports(Runs(), NOW - timedelta(days=10))
+    assert {runs[run.info.run_id] for run in found} == {"cleared", "running"}
+    assert [runs[run_id] for run_id in delete_old_reports(Runs(), MONTH_AGO)] == ["old"]
+
+
 def test_erasure_rewrites_files_deletes_reports_and_lists_the_models(client, tmp_path, capsys):
     ids = ["ERASED", "KEPT"]
     sink = pa.BufferOutputStream()
@@ -150,3 +166,12 @@ def test_erasure_rewrites_files_deletes_reports_and_lists_the_models(client, tmp
     text = Path(client.download_artifacts(trained, "confident_errors.csv", str(tmp_path))).read_text()
     assert "canary" not in text
     assert "hm" in text
+
+
+def test_erasure_that_found_no_dump_deletes_no_report(client, tmp_path, capsys):
+    add_run(client, tmp_path, 1, {"airflow_dag_id": "explore_tweets"}, {"r.html": b"a"}, REPORTS_EXPERIMENT)
+    write_deltalake(tmp_path / "tweets_clean", pa.table({"tweet_id": ["KEPT"]}))
+    places = ["--since=", f"--tweets-clean={tmp_path / 'tweets_clean'}"]
+    assert erase_from_mlflow.main(["--dumps=[]", *places]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["reports_deleted"] == []
+    assert len(list(Runs().find([REPORTS_EXPERIMENT]))) == 1

@@ -147,3 +147,9 @@ def test_every_picture_has_a_text_alternative(sections: list[Section]) -> None:
     pictures = [picture for section in sections for picture in section.pictures]
     assert [picture.name for picture in pictures] == ["shares", "hashtags", "drift"]
     assert all(len(picture.alt) > 60 for picture in pictures)
+
+
+@pytest.mark.parametrize("name", ["US$5_to_$10.csv", "a$\\frac$.csv", "$x_$.csv"])
+def test_dollar_signs_in_the_name_of_a_dump_are_drawn_as_text(name: str) -> None:
+    [picture] = opinion_sections.drift_section([MEASURED[0] | {"name": name}]).pictures
+    assert name.encode() in picture.light

@@ -98,7 +98,7 @@ def show_upload(request: Request, user: GetUserDep, upload_id: UploadId) -> HTML
     if inspection is None:
         raise HTTPException(404)
     report = inspection["report"]
-    mapping = {**(report or {}).get("mapping", {}), **inspection["given"]}
+    mapping = {**inspection["given"], **(report or {}).get("mapping", {})}
     return render(
         request,
         "upload",

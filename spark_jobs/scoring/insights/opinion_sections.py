@@ -70,6 +70,11 @@ def shares_section(total: Shares, dumps: Sequence[tuple[str, Shares]]) -> Sectio
     )
 
 
+def empty_section() -> Section:
+    """Return the section of a report without tweets. It has the title of `shares_section`."""
+    return Section("Opinions", "No tweet is scored: all dumps were retracted or erased. Ingest a dump.")
+
+
 def hashtags_section(hashtags: Sequence[tuple[Mapping[str, Any], Shares]]) -> Section:
     """Return the section with the shares of the labels for each frequent hashtag.
 

@@ -16,6 +16,7 @@ from contracts.tables import DRIFT
 from reporting.page import Section, render
 from reporting.periods import Period, Timeline, build_timeline, group_days, second_half
 from reporting.shares import Shares, estimate_shares
+from spark_jobs.scoring.drift_table import read_loaded_dumps
 from spark_jobs.scoring.exports import TO_LABEL, format_tweets_to_label, write_exports
 from spark_jobs.scoring.increments import is_model
 from spark_jobs.scoring.insights import aggregations, opinion_sections, time_sections
@@ -67,13 +68,41 @@ def publish(
 ) -> str | None:
     """Publish the report on the tweets with the model's scores.
 
+    Without a tweet, a short report replaces the figures of tweets that were retracted.
+
     Returns:
         The id of the MLflow run, or None if MLFLOW_TRACKING_URI is not set.
     """
+    totals = shares_by(scored, F.lit("all"), model.metadata.confusion_by_label)
+    if totals:
+        title = f"Opinions about vaccines in {totals['all'].tweets:,} tweets"
+        sections = build_sections(spark, places, scored, totals["all"], model, run_id)
+        metrics = opinion_sections.as_metrics(totals["all"])
+    else:
+        title, metrics = "Opinions about vaccines: no tweets", {}
+        sections = [opinion_sections.empty_section()]
+    facts = {"Champion": str(model), "Run": run_id, "Created": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"}
+    written = report_files(render(title, facts, sections), sections)
+    write_files(spark, places.report, written)
+    # The model is not part of the key: if a run is cleared after a promotion, it scores with another
+    # champion.
+    key = {"airflow_dag_id": "score_tweets", "airflow_run_id": run_id}
+    model_tags = {"model_name": model.name, "model_version": model.version}
+    return log_to_mlflow(f"scores of {model}", written, metrics, {}, key, model_tags)
+
+
+def build_sections(
+    spark: SparkSession,
+    places: Places,
+    scored: DataFrame,
+    total: Shares,
+    model: ScorableModel,
+    run_id: str,
+) -> list[Section]:
+    """Write the files for download and the counts, and return the sections. `total` are all tweets."""
     delivered = read_deliveries(spark, places.dumps)
     position = {dump: number for number, dump in enumerate(delivered)}
     confusion = model.metadata.confusion_by_label
-    [total] = shares_by(scored, F.lit("all"), confusion).values()
     of_dumps = shares_by(scored, F.col("dump_sha256"), confusion)
     dumps = sorted(of_dumps, key=lambda dump: (position.get(dump, -1), dump))
     file_names = {dump: name for dump, (name, _) in delivered.items()}
@@ -102,20 +131,13 @@ def publish(
         opinion_sections.hashtags_section(shares_by_hashtag(scored, confusion)),
         *opinion_sections.extremes_sections(ranked, f"{folder}/{TO_LABEL}" if to_label else None),
         opinion_sections.champions_section(*compare_champions(spark, places.tweets_scored, scored, model)),
-        opinion_sections.drift_section(read_drift(spark, places.drift, model, file_names)),
+        opinion_sections.drift_section(
+            read_drift(spark, places.drift, model, file_names, read_loaded_dumps(spark, places.dumps))
+        ),
         opinion_sections.files_section(files, file_names, folder),
     ]
     texts.unpersist()
-    facts = {"Champion": str(model), "Run": run_id, "Created": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"}
-    page = render(f"Opinions about vaccines in {total.tweets:,} tweets", facts, sections)
-    written = report_files(page, sections)
-    write_files(spark, places.report, written)
-    metrics = opinion_sections.as_metrics(total)
-    # The model is not part of the key: if a run is cleared after a promotion, it scores with another
-    # champion.
-    key = {"airflow_dag_id": "score_tweets", "airflow_run_id": run_id}
-    model_tags = {"model_name": model.name, "model_version": model.version}
-    return log_to_mlflow(f"scores of {model}", written, metrics, {}, key, model_tags)
+    return sections
 
 
 def shares_by(scored: DataFrame, part: Column, confusion: Sequence[Sequence[int]]) -> dict[str, Shares]:
@@ -220,11 +242,16 @@ def compare_champions(
 
 
 def read_drift(
-    spark: SparkSession, drift_uri: str, model: ScorableModel, names: dict[str, str]
+    spark: SparkSession, drift_uri: str, model: ScorableModel, names: dict[str, str], loaded: DataFrame
 ) -> list[dict[str, object]]:
-    """Return the model's rows of `drift` with the names of the dumps, latest first."""
+    """Return the model's rows of `drift` for `loaded` dumps, with the names of the dumps, latest first."""
     table = add_missing_columns(spark.read.format("delta").load(drift_uri), DRIFT)
-    rows = table.where(is_model(model)).orderBy(F.desc("measured_at"), "dump_sha256").collect()
+    rows = (
+        table.where(is_model(model))
+        .join(loaded, "dump_sha256", how="left_semi")
+        .orderBy(F.desc("measured_at"), "dump_sha256")
+        .collect()
+    )
     return [
         row.asDict() | {"name": names.get(row.dump_sha256, row.dump_sha256[:HASH_DIGITS_SHOWN])}
         for row in rows

@@ -77,6 +77,20 @@ def test_questions_are_answered_by_the_form(deliverer, airflow):
     assert airflow.sent[0][1]["conf"]["mapping"] == {"labels": {"4": 1, "0": -1}}
 
 
+def test_value_without_an_answer_stays_in_the_form(deliverer):
+    content = AMBIGUOUS + b"1364506167226032129,who knows,2\n"
+    address = send(deliverer, content).headers["location"]
+    given = {"value:0": "4", "label:0": "1", "value:1": "0", "label:1": ""}
+    post(deliverer, f"{address}/inspect", **given, **{"part:text": "tweet"})
+    page = deliverer.get(address).text
+    assert "has questions" in page
+    choices = dict(re.findall(r'name="value:\d+" value="([^"]+)">\n(<select.*?</select>)', page, re.DOTALL))
+    assert choices.keys() == {"4", "0", "2"}
+    assert '<option value="1" selected>' in choices["4"]
+    assert all("please choose" in choices[value] for value in ("0", "2"))
+    assert 'name="part:text" maxlength="300" value="tweet"' in page
+
+
 def test_file_that_is_no_dump_cannot_be_loaded(deliverer):
     page = deliverer.get(send(deliverer, os.urandom(5000)).headers["location"]).text
     assert "cannot be loaded" in page

@@ -8,7 +8,7 @@ from contracts.hdfs_paths import REPORTS
 from contracts.tables import DRIFT
 from reporting.page import Section, Table, render
 from reporting.shares import Shares
-from spark_jobs.scoring.insights.opinion_sections import SHARES_HEADER, shares_row
+from spark_jobs.scoring.insights.opinion_sections import SHARES_HEADER, empty_section, shares_row
 from spark_jobs.storage.publishing import report_files
 from tests.plugins.pages.platform import dump
 from tests.plugins.pages.test_reports_and_models import put_comparison
@@ -66,7 +66,7 @@ def run(dag_id, state, **times):
 
 def test_new_platform_has_an_overview(browser, hdfs):
     page = browser.get("/overview").text
-    assert "No tweet was scored yet" in page
+    assert "No tweet is scored" in page
     assert "Nothing is running" in page
     assert "No failed run" in page
 
@@ -91,6 +91,16 @@ def test_overview_shows_dumps_of_the_week(browser, platform):
         dump("old.csv", delivered_at=NOW - timedelta(days=9)),
     )
     assert "1 dump</a>, 1 of them loaded with 100 tweets" in browser.get("/overview").text
+
+
+def test_pages_show_no_figures_if_the_latest_report_has_no_tweets(browser, hdfs):
+    put_insights(hdfs)
+    sections = [empty_section()]
+    page = render("Opinions", {"Champion": "vaxpulse version 3", "Run": "manual__2"}, sections)
+    for name, content in report_files(page, sections).items():
+        hdfs.put(f"{REPORTS}/score_tweets/manual__2/{name}", content, seconds_ago=1)
+    assert "12,345 tweets" not in browser.get("/overview").text
+    assert "No tweet is scored" in browser.get("/sentiment").text
 
 
 def test_overview_shows_failed_runs_without_a_later_success(browser, airflow):

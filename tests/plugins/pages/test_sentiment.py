@@ -234,6 +234,6 @@ def test_report_of_an_earlier_version_has_no_counts(browser, hdfs):
 
 
 def test_platform_without_scores_has_an_empty_page(browser):
-    assert "No tweet was scored yet" in browser.get("/sentiment").text
+    assert "No tweet is scored" in browser.get("/sentiment").text
     assert browser.get("/sentiment/day.csv").status_code == 404
     assert browser.get("/sentiment/user.csv").status_code == 422

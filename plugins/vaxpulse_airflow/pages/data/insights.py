@@ -64,12 +64,13 @@ class Insights:
 
 
 def read_insights(reports: Reports) -> Insights | None:
-    """Return the latest report, or None if no tweet was scored."""
+    """Return the latest report, or None if no tweet is scored. Without a tweet, a report has no shares."""
     latest = reports.latest(DAG_ID)
     if latest is None:
         return None
     report, content = latest
-    return Insights(report, content, content.facts.get("Champion", ""))
+    found = Insights(report, content, content.facts.get("Champion", ""))
+    return found if found.total else None
 
 
 def read_counts(reports: Reports, report: ReportFile) -> SentimentCounts | None:

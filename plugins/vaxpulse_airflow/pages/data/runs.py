@@ -25,25 +25,37 @@ Run = dict[str, Any]
 
 
 def find_failed_runs(airflow: AirflowApi, now: datetime) -> list[Run]:
-    """Return the failed runs that ended within a day, and those without a later success of their DAG."""
-    since = {
+    """Return the latest failed run of each DAG if it ended within a day, or if no later run has succeeded."""
+    query = {
+        "state": "failed",
         "end_date_gte": (now - MAX_FAILED_RUN_TIME).isoformat(),
         "order_by": "-end_date",
         "limit": MAX_RUNS,
     }
-    failed = airflow.get(ALL_RUNS, since | {"state": "failed"})["dag_runs"]
-    if not failed:
-        return []
-    succeeded: dict[str, datetime] = {}
-    for run in airflow.get(ALL_RUNS, since | {"state": "success"})["dag_runs"]:
-        succeeded.setdefault(run["dag_id"], read_time(run["end_date"]))
-    found = []
+    failed = airflow.get(ALL_RUNS, query)["dag_runs"]
+    dags_with_failures = {run["dag_id"] for run in failed}
+    if len(failed) == MAX_RUNS:  # failures of other DAGs may be missing
+        for dag in airflow.get("/api/v2/dags", {"limit": MAX_RUNS})["dags"]:
+            if dag["dag_id"] not in dags_with_failures:
+                failed += airflow.get(_runs_path(dag["dag_id"]), query | {"limit": 1})["dag_runs"]
+    latest: dict[str, Run] = {}
     for run in failed:
-        ended = read_time(run["end_date"])
-        is_repaired = run["dag_id"] in succeeded and succeeded[run["dag_id"]] > ended
-        if now - ended <= FAILED_RUN_TIME or not is_repaired:
-            found.append(_describe(run) | {"ended": ended})
-    return found
+        latest.setdefault(run["dag_id"], run)
+    found = [_describe(run) | {"ended": read_time(run["end_date"])} for run in latest.values()]
+    return [
+        run
+        for run in found
+        if now - run["ended"] <= FAILED_RUN_TIME or not _has_succeeded(airflow, run["dag_id"], run["ended"])
+    ]
+
+
+def _has_succeeded(airflow: AirflowApi, dag_id: str, since: datetime) -> bool:
+    query = {"state": "success", "end_date_gte": since.isoformat(), "order_by": "-end_date", "limit": 1}
+    return bool(airflow.get(_runs_path(dag_id), query)["dag_runs"])
+
+
+def _runs_path(dag_id: str) -> str:
+    return f"/api/v2/dags/{dag_id}/dagRuns"
 
 
 def find_running(airflow: AirflowApi, now: datetime) -> list[Run]:
