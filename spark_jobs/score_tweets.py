@@ -23,10 +23,11 @@ from pyspark.sql import SparkSession
 from contracts.exit_status import run_command
 from contracts.mlflow_names import CHAMPION_ALIAS
 from contracts.task_output import build_event
-from spark_jobs.scoring.drift_table import measure_new_dumps, read_loaded_dumps
+from spark_jobs.scoring.drift_table import measure_new_dumps
 from spark_jobs.scoring.engines import ENGINES, choose_engine
 from spark_jobs.scoring.increments import changes_since, create_table, read_scores, score_changes
 from spark_jobs.scoring.insights.page import Places, publish, scored_tweets
+from spark_jobs.scoring.loaded_dumps import read_loaded_dumps
 from spark_jobs.scoring.registry import copy_to_file_system, find_by_alias
 from spark_jobs.scoring.scorable_model import ScorableModel, read_model
 from spark_jobs.session import open_session

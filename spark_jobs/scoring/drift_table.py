@@ -9,21 +9,13 @@ from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from contracts.tables import DRIFT, LOADED
+from contracts.tables import DRIFT
 from spark_jobs.scoring.drift import MIN_TWEETS, Drift, Profile, build_profiles, measure, rank_vocabulary
 from spark_jobs.scoring.increments import is_model
 from spark_jobs.scoring.insights.aggregations import confidence
 from spark_jobs.scoring.scorable_model import ScorableModel
 from spark_jobs.storage.schemas import DRIFT_SCHEMA
 from spark_jobs.storage.table_versions import read_if_available
-
-
-def read_loaded_dumps(spark: SparkSession, dumps_uri: str) -> DataFrame:
-    """Return `dump_sha256` and `ingested_at` of the loaded dumps, none if the table does not exist."""
-    if not DeltaTable.isDeltaTable(spark, dumps_uri):
-        return spark.createDataFrame([], "dump_sha256 string, ingested_at timestamp")
-    dumps = spark.read.format("delta").load(dumps_uri)
-    return dumps.where(F.col("state") == LOADED).select("dump_sha256", "ingested_at")
 
 
 def measure_new_dumps(

@@ -14,10 +14,11 @@ from loading.mapping.model import GivenMapping
 from reporting.periods import group_days
 from reporting.shares import COUNTS
 from spark_jobs.scoring import drift_table
-from spark_jobs.scoring.drift_table import measure_new_dumps, read_loaded_dumps
+from spark_jobs.scoring.drift_table import measure_new_dumps
 from spark_jobs.scoring.exports import format_tweets_to_label, write_exports
 from spark_jobs.scoring.insights import aggregations
 from spark_jobs.scoring.insights.page import count_days, read_drift
+from spark_jobs.scoring.loaded_dumps import read_loaded_dumps
 from tests.jobs.small_tables import save_labelled_tweets, scored, with_dump
 from tests.spark_jobs.scorable_models import model_with
 

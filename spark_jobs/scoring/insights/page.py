@@ -16,11 +16,11 @@ from contracts.tables import DRIFT
 from reporting.page import Section, render
 from reporting.periods import Period, Timeline, build_timeline, group_days, second_half
 from reporting.shares import Shares, estimate_shares
-from spark_jobs.scoring.drift_table import read_loaded_dumps
 from spark_jobs.scoring.exports import TO_LABEL, format_tweets_to_label, write_exports
 from spark_jobs.scoring.increments import is_model
 from spark_jobs.scoring.insights import aggregations, opinion_sections, time_sections
 from spark_jobs.scoring.insights.sentiment_counts import add_delivery_day, write_counts
+from spark_jobs.scoring.loaded_dumps import read_loaded_dumps
 from spark_jobs.scoring.scorable_model import ScorableModel
 from spark_jobs.storage.publishing import log_to_mlflow, report_files, write_files
 from spark_jobs.storage.schemas import add_missing_columns
