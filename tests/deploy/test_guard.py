@@ -42,9 +42,10 @@ def test_session_of_an_earlier_boot_is_ignored(settings, monkeypatch):
     assert guard.leftover_processes(settings, "mlflow") == []
 
 
-@pytest.mark.parametrize("content", [str(os.getpid()), "999999999", "", "x"])
+@pytest.mark.parametrize("content", ["a running process", "999999999", "", "x"])
 def test_lock_of_postgres_is_removed_if_its_process_has_ended(tmp_path, content):
     lock = tmp_path / "postmaster.pid"
+    content = content.replace("a running process", str(os.getpid()))
     lock.write_text(f"{content}\n{tmp_path}\n")
     guard.remove_stale_lock(tmp_path)  # the process with this id, if there is one, runs in another folder
     assert not lock.exists()
