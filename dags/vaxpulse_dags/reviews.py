@@ -4,8 +4,11 @@ import json
 import logging
 import os
 from collections.abc import Collection, Mapping
+from http import HTTPStatus
 from typing import Any, NoReturn
+from urllib.parse import quote
 
+import requests
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import Param, get_current_context, task
 
@@ -35,7 +38,6 @@ ANSWER_PARAM = Param(None, type=["null", "string"], **REASON)
 
 # Params of `ingest_tweets` that also apply when the dump is read again for its approval.
 READING_LIMITS = ("max_decompressed_gib", "max_text_length")
-MAX_RUNS = 100
 DELIVERED_AT_PARAM = Param(
     None,
     type=["null", "string"],
@@ -64,11 +66,14 @@ def find_deliverer(run_id: str) -> str | None:
 
     airflow = open_api(Watched.from_json(os.environ["VAXPULSE_WATCHED"]).airflow)
     for dag_id in ("ingest_tweets", "reopen_dump"):
-        query = {"run_id_pattern": run_id, "limit": MAX_RUNS}
-        for run in airflow(f"/api/v2/dags/{dag_id}/dagRuns", query)["dag_runs"]:
-            if run["dag_run_id"] == run_id:  # the pattern also finds similar ids
-                user: str | None = run["triggering_user_name"]
-                return user
+        try:
+            run = airflow(f"/api/v2/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}", {})
+        except requests.HTTPError as error:
+            if error.response is None or error.response.status_code != HTTPStatus.NOT_FOUND:
+                raise
+        else:
+            user: str | None = run["triggering_user_name"]
+            return user
     return None
 
 

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from unittest.mock import patch
 
 import pytest
+import requests
 from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput
 from deltalake import write_deltalake
 from pyarrow import Table, table
@@ -265,23 +266,24 @@ def test_user_who_delivered_a_dump_cannot_decide_if_another_run_has_started_the_
         "VAXPULSE_WATCHED",
         json.dumps({"airflow": "http://a", "namenode": "http://n", "pages": {}, "disks": []}),
     )
-    runs = {
-        "ingest_tweets": [
-            {"dag_run_id": "runs", "triggering_user_name": "bob"},
-            {"dag_run_id": "run", "triggering_user_name": "ann"},
-        ],
-        "reopen_dump": [],
-    }
-    monkeypatch.setattr(
-        reviews, "open_api", lambda url: lambda path, query: {"dag_runs": runs[path.split("/")[4]]}
-    )
-    described = held(dag_bag, dag_module, DUMP)
+    runs = {"/api/v2/dags/ingest_tweets/dagRuns/scheduled__2026-11-01%2Bx": {"triggering_user_name": "ann"}}
+
+    def get(path, query):
+        if path not in runs:
+            raise requests.HTTPError(response=SimpleNamespace(status_code=status))
+        return runs[path]
+
+    status = 404
+    monkeypatch.setattr(reviews, "open_api", lambda url: get)
+    described = held(dag_bag, dag_module, DUMP | {"run_id": "scheduled__2026-11-01+x"})
     assert described["deliverer"] == "ann"
     with pytest.raises(AirflowFailException, match=r"ann delivered the dump .* another user must decide"):
         read_decision(dag_bag, None, answer(), False, described["deliverer"])
     assert read_decision(dag_bag, None, answer(), False, "bob")["user"] == "ann"
-    runs["ingest_tweets"] = []  # deleted
-    assert reviews.find_deliverer("run") is None
+    assert reviews.find_deliverer("a deleted run") is None
+    status = 503
+    with pytest.raises(requests.HTTPError):
+        reviews.find_deliverer("a run")
 
 
 def test_answer_is_a_decision_with_reason_mapping_and_user(dag_bag):
