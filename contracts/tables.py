@@ -45,7 +45,8 @@ TWEET_ID = Column("tweet_id", "string", "id of the tweet, or derived from its te
 
 TWEETS_RAW = Table(
     "tweets_raw",
-    "Append-only log: one row for each accepted tweet of each dump. A column that the dump lacks is null.",
+    "One row for each accepted tweet of each dump. Loading only appends rows; `retract_dump`, `erase_tweets` "
+    "and `maintain_tables` delete rows. A column that the dump lacks is null.",
     key=("tweet_id", "dump_sha256"),
     columns=(
         TWEET_ID,

@@ -9,7 +9,8 @@ of all trainings stay in MLflow. The next run of `maintain_tables` frees the spa
 
 **Needs.** MLflow at `MLFLOW_TRACKING_URI`, and the connection `webhdfs_default`.
 
-**If it fails.** The other tasks continue. Clear the task, or wait for the next day.
+**If it fails.** The other tasks continue, but if `models` or `reports` has failed, `hdfs_folders` does not
+run, and nothing in HDFS is deleted. Clear the task, or wait for the next day.
 """
 
 import logging

@@ -5,7 +5,7 @@
 - `loaded`: its tweets are in `tweets_raw`. If a tweet is in several dumps, the latest delivery wins.
 - `held`: columns, ids, labels or dates are ambiguous, or the data-quality gate found a problem. A user
   decides in a run of `review_dump`; until then nothing is loaded.
-- `refused`: no record can be read.
+- `refused`: the file is not readable, has no texts, or contains no valid tweet.
 - `failed`: it could not be read or stored in *Maximum number of tries* tries, or its *Mapping* does not fit.
 
 Dumps may have other formats than CSV, and other columns: see *Dump* and *Mapping*. Records that break a rule
@@ -14,7 +14,8 @@ SHA-256.
 
 **When.** Within 30 seconds after a file has arrived in the landing folder in HDFS. Every day at midnight UTC,
 also for missed days. On *Trigger*, with or without the address of a dump and its *Mapping*. If the content is
-loaded, rejected or retracted, nothing changes: `load_dumps` is skipped and the run succeeds.
+loaded, rejected or retracted, or held and no *Mapping* is given, nothing changes. A file with erased content
+is deleted. In both cases `load_dumps` is skipped and the run succeeds.
 
 **Needs.** The connection `webhdfs_default`, and `VAXPULSE_LANDING`, the landing folder that all workers
 share. Write files to a hidden or `.part` name, and rename them when they are complete.

@@ -1,10 +1,10 @@
 """### Maintain the Delta tables: delete old rows, merge small files, VACUUM
 
-**What.** Three Spark jobs, one after the other, for the tables that loading, cleaning and scoring write. Only
-the writers of its tables wait for a job. The first one deletes rows of `tweets_raw` that later deliveries
-superseded before the retention period. Current tweets do not change. OPTIMIZE merges small files. VACUUM
-deletes files that no version within the retention period needs. The log shows the number of files before and
-after for each table.
+**What.** Three Spark jobs, one after the other, for the tables that loading, cleaning and scoring write.
+While a job runs, only tasks that write the same tables wait. The first one deletes rows of `tweets_raw` that
+later deliveries superseded before the retention period. Current tweets do not change. OPTIMIZE merges small
+files. VACUUM deletes files that no version within the retention period needs. The log shows the number of
+files before and after for each table.
 
 **When.** Every Sunday at 01:30 UTC, or on *Trigger*.
 

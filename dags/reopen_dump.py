@@ -4,7 +4,7 @@
 dump keeps the time of its first delivery. So it does not supersede dumps that were delivered later. If it is
 held, a run of `review_dump` starts, in which a user can approve it.
 
-**When.** On *Trigger*, with the SHA-256 of a dump from the table `dumps` and a reason. With a *Mapping* if
+**When.** On *Trigger*, with the SHA-256 of a dump from the page *Dumps* and a reason. With a *Mapping* if
 the dump was refused, failed or retracted because of a wrong one. With a *Time of delivery* if a wrong clock
 has dated the dump.
 

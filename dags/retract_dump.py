@@ -5,9 +5,11 @@ current again, also in `tweets_clean` and all later tables. The row in `dumps` g
 the reason. The file stays in HDFS. If the dump is delivered again, nothing changes: only `reopen_dump` loads
 it again.
 
-**When.** On *Trigger*, with the SHA-256 of a dump from the table `dumps` and a reason.
+**When.** On *Trigger*, with the SHA-256 of a dump from the page *Dumps* and a reason.
 
-**Needs.** The earlier versions of the tweets. `maintain_tables` deletes them after the retention period.
+**Needs.** The superseded rows of earlier dumps in `tweets_raw`. `maintain_tables` deletes them after 30 days.
+If a dump is retracted later than that, its tweets do not return to the earlier dumps. To get them back,
+trigger `retract_dump` and then `reopen_dump` for the earlier dump.
 
 **If it fails.** The last line of the log gives the reason. Clear the task to retry: it continues where it
 stopped.

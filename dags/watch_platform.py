@@ -3,8 +3,8 @@
 **What.** Looks for failed runs, held and failed dumps, decisions that wait for more than a day, and drift.
 Checks services and disks (limit 85 %). Each problem is reported once, with a link and advice, to the webhook
 or e-mail address in the Connection `vaxpulse_alerts`. Without this Connection, problems are only in the log.
-`make status` shows the same list. The page *Overview* shows the problems of services and disks. Then rows,
-seconds, bytes and lag of each stage are added to the table `pipeline_metrics`.
+In the embedded deployment `make status` shows the same list. The page *Overview* shows the problems of
+services and disks. Then rows, seconds, bytes and lag of each stage are added to the table `pipeline_metrics`.
 
 **When.** Every five minutes.
 

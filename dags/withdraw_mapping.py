@@ -7,7 +7,8 @@ change.
 
 **When.** On *Trigger*, with or without the SHA-256 of a header. Without it, the run only lists the mappings.
 
-**Needs.** The SHA-256 from the log of a run without it.
+**Needs.** To withdraw a mapping, its `header_sha256`. The log of `list_mappings` shows it: trigger the DAG
+with an empty field first.
 
 **If it fails.** The last line of the log gives the reason. Clear the task to retry.
 """

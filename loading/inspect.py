@@ -45,7 +45,7 @@ class ArgumentParser(argparse.ArgumentParser):
 
 
 def report(opener: Opener, given: GivenMapping, limits: Limits | None = None) -> Report:
-    """Return what would happen to a dump; the keys are described in the design document (*Any dump*)."""
+    """Return what would happen to a dump; docs/dumps.md (*JSON report*) describes the keys."""
     try:
         return describe(read_dump(opener, given, limits))
     except RefusedDumpError as error:

@@ -97,8 +97,8 @@ def announce(delivery: Delivery, options: argparse.Namespace) -> None:
     """Write the current delivery to `--current`. Raise MemoryError if it crashed an earlier process."""
     if delivery.path in options.crashed:
         raise MemoryError(
-            "it crashed the process that read it, probably for lack of memory. Deliver it in smaller parts "
-            f"or increase --max-memory-gib={options.max_memory_gib:g}"
+            "it crashed the process that read it, probably for lack of memory (limit: "
+            f"{options.max_memory_gib:g} GiB). Deliver it in smaller parts"
         )
     if options.current is not None:
         os.ftruncate(options.current, 0)

@@ -17,20 +17,20 @@ State = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Alert:
-    """A message to people. `is_over` reports the end of a problem."""
+    """A message to people. With `is_resolved` it reports the end of a problem."""
 
     problem: Problem
-    is_over: bool = False
+    is_resolved: bool = False
 
     @property
     def title(self) -> str:
         """Return one line."""
-        return f"vaxpulse: {'over: ' if self.is_over else ''}{self.problem.title}"
+        return f"vaxpulse: {'resolved: ' if self.is_resolved else ''}{self.problem.title}"
 
     @property
     def text(self) -> str:
         """Return title, advice and link."""
-        advice = [] if self.is_over else [self.problem.advice]
+        advice = [] if self.is_resolved else [self.problem.advice]
         return "\n".join([self.title, *advice, self.problem.link])
 
 
@@ -55,7 +55,7 @@ def send_alerts(
         problem = Problem(**entry["problem"])
         if key not in current and not {key, problem.cause} & findings.unchecked.keys():
             if entry["reported"] and problem.cause in ENDING:
-                due.append(Alert(problem, is_over=True))
+                due.append(Alert(problem, is_resolved=True))
             else:
                 del state[key]
     for key, problem in current.items():
@@ -73,7 +73,7 @@ def send_alerts(
             if len(failures) == MAX_FAILURES:
                 break
             continue
-        if alert.is_over:
+        if alert.is_resolved:
             del state[alert.problem.key]
         else:
             state[alert.problem.key]["reported"] = True

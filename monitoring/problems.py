@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
-from contracts.tables import DRIFT, DUMPS, FAILED, HELD, Table
+from contracts.tables import DRIFT, DUMPS, FAILED, HELD, LOADED, Table
 from monitoring.health import (
     MAX_DISK_USE,
     Watched,
@@ -186,13 +186,16 @@ def find_dumps(query: Query, pages: str) -> Iterator[Problem]:
 
 
 def find_drift(query: Query, pages: str, now: datetime) -> Iterator[Problem]:
-    """Yield a problem for each dump that exceeds a drift limit of the latest model, for a week."""
+    """Yield a problem for each loaded dump that exceeds a drift limit of the latest model, for a week."""
+    sql = f"SELECT dump_sha256 FROM t WHERE state = '{LOADED}'"  # noqa: S608 (constant)
+    loaded = {dump["dump_sha256"] for dump in query(DUMPS, sql)}
     columns = "dump_sha256, model_name, model_version, breaches, measured_at"
     rows = query(DRIFT, f"SELECT {columns} FROM t ORDER BY measured_at DESC")  # noqa: S608 (constants)
     for row in rows:
         model = (row["model_name"], row["model_version"])
         is_latest = model == (rows[0]["model_name"], rows[0]["model_version"])
-        if row["breaches"] and is_latest and now - row["measured_at"] <= DRIFT_TIME:
+        is_recent = now - row["measured_at"] <= DRIFT_TIME
+        if row["breaches"] and is_latest and is_recent and row["dump_sha256"] in loaded:
             yield Problem(
                 DRIFTED,
                 f"drift {row['dump_sha256']} {' '.join(model)}",

@@ -33,8 +33,8 @@ MAPPING_PARAM = Param(
     type=["object", "null"],
     title="Mapping",
     description_md="Columns of the dump, and meaning of its label values: -1 negative, 0 neutral, 1 "
-    "positive, null no label. `ingest_tweets` also needs *Dump*. If empty, known column names and label "
-    "values are recognised. The dump is held if anything is ambiguous. `@text` derives ids from the texts. "
+    "positive, null no label. If empty, known column names and label values are recognised. The dump is "
+    "held if anything is ambiguous. `@text` derives ids from the texts. "
     f"Example: `{EXAMPLE}`.",
     **SCHEMA,
 )

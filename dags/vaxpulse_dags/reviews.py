@@ -24,13 +24,13 @@ log = logging.getLogger(__name__)
 
 SHA256: dict[str, Any] = {
     "pattern": "^[0-9a-f]{64}$",
-    "expected": "64 hexadecimal digits, as in the table `dumps`",
+    "expected": "64 hexadecimal digits, as on the page *Dumps*",
 }
 SHA256_PARAM = Param(type="string", **SHA256, title="SHA-256 of the dump")
 REASON: dict[str, Any] = {
     "minLength": MIN_REASON_LENGTH,
     "expected": f"at least {MIN_REASON_LENGTH} characters",
-    "title": "Reason for the decision",
+    "title": "Reason",
 }
 REASON_PARAM = Param(type="string", **REASON)
 # Null until a user answers: Airflow validates the params of a task when the task starts.

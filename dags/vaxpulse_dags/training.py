@@ -19,7 +19,7 @@ OUTAGE_RETRIES: dict[str, Any] = {
     "max_retry_delay": timedelta(minutes=10),
 }
 
-# BERT takes 2.5 hours on a CPU, larger models take longer. A retry resumes the training.
+# The largest presets take hours on a CPU. A retry resumes the training.
 TRAINING_TIMEOUT = timedelta(hours=12)
 
 # Options of the commands whose values are XComs of another task.

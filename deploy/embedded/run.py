@@ -155,7 +155,7 @@ def find_dump(dump: str) -> str:
     path = Path(dump).expanduser().resolve()
     if not path.is_file():
         raise CommandError(
-            f"there is no file {path}: DUMP must be the path of a CSV file, an hdfs:// URI or an http(s) URL"
+            f"there is no file {path}: DUMP must be the path of a file, an hdfs:// URI or an http(s) URL"
         )
     return str(path)
 

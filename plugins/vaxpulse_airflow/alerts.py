@@ -57,7 +57,7 @@ def post(url: str, alert: "Alert") -> None:
         AlertError: the webhook does not accept the alert.
     """
     problem = asdict(alert.problem)
-    body = {"text": alert.text, "state": "over" if alert.is_over else "open"} | problem
+    body = {"text": alert.text, "state": "resolved" if alert.is_resolved else "open"} | problem
     try:
         # A redirect could send the alert to an address that nobody has configured.
         response = requests.post(url, json=body, timeout=TIMEOUT_SECONDS, allow_redirects=False)

@@ -215,7 +215,7 @@ def test_dump_that_aborts_the_process_three_times_is_failed(store: Store, tmp_pa
     state, reason = states(store)["fatal.csv"]
     assert state == "failed"
     assert reason is not None
-    assert "Deliver it in smaller parts or increase --max-memory-gib=8" in reason
+    assert "(limit: 8 GiB). Deliver it in smaller parts" in reason
 
 
 def test_crash_is_counted_once_if_later_deliveries_crash_the_process_too(

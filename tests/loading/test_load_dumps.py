@@ -430,7 +430,7 @@ def test_dump_that_aborts_the_process_does_not_stop_the_others(store: Store, tmp
     assert (summary["loaded"], summary["errors"]) == (2, ["1.csv", "3.csv"])
     errors = [line for line in err.splitlines() if line.startswith("load_dumps: error: ")]
     assert [error.split()[2] for error in errors[-2:]] == ["1.csv", "3.csv"]
-    assert "Deliver it in smaller parts or increase --max-memory-gib=8" in errors[-1]
+    assert "(limit: 8 GiB). Deliver it in smaller parts" in errors[-1]
     # The crashed deliveries are retried by the next run.
     assert [path.exists() for path in delivered] == [False, True, False, True]
 

@@ -1,6 +1,7 @@
 """A platform with faults: Airflow's REST API, health pages and tables, without services."""
 
 import json
+import re
 import threading
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -90,13 +91,23 @@ class Platform:
         return {"dag_runs": found[: query["limit"]]}
 
     def query(self, table, sql):
-        """Return the rows of a table. Its condition is applied by the tests with Delta tables."""
-        return {"dumps": self.dumps, "drift": self.drift, "pipeline_metrics": self.metrics}[table.name]
+        """Return the rows of a table; of `dumps` those whose state is in the condition.
+
+        Other conditions are applied by the tests with Delta tables.
+        """
+        if table.name == "dumps":
+            states = re.findall(r"'(\w+)'", sql)
+            return [dump for dump in self.dumps if dump["state"] in states or not states]
+        return {"drift": self.drift, "pipeline_metrics": self.metrics}[table.name]
 
     def add_run(self, dag_id, run_id, state, ended):
         run = {"dag_id": dag_id, "dag_run_id": run_id, "state": state, "end_date": ended.isoformat()}
         self.runs.append(run)
         return run
+
+
+def loaded_dump(sha256="b" * 64):
+    return {"dump_sha256": sha256, "state": "loaded"}
 
 
 def failed_dump(source="june.csv", state="held", sha256="a" * 64):

@@ -8,7 +8,7 @@ import pytest
 from monitoring.alerts import MAX_FAILURES, send_alerts
 from monitoring.health import Watched
 from monitoring.problems import Findings, find_problems
-from tests.monitoring.platform import NOW, PAGES, drifted_dump, failed_dump, moment, waiting_task
+from tests.monitoring.platform import NOW, PAGES, drifted_dump, failed_dump, loaded_dump, moment, waiting_task
 
 TOKEN = "canary-token-of-the-webhook"
 
@@ -48,7 +48,7 @@ def faulty(platform):
     """A platform with one problem of each cause."""
     platform.add_run("clean_tweets", "a", "failed", moment(hours=1))
     platform.waiting = [waiting_task(moment(days=2))]
-    platform.dumps = [failed_dump(), failed_dump(state="failed", sha256="c" * 64)]
+    platform.dumps = [failed_dump(), failed_dump(state="failed", sha256="c" * 64), loaded_dump()]
     platform.drift = [drifted_dump()]
     platform.mlflow = 503
     platform.datanodes["datanode-2:9866"] = {"capacity": 100, "remaining": 5}
@@ -88,8 +88,8 @@ def test_end_of_a_fault_of_a_service_is_reported_once(watch, platform, server):
     platform.mlflow = 200
     for _ in range(3):
         watch.run()
-    assert [request["state"] for request in server.requests] == ["open", "over"]
-    assert server.requests[1]["text"].startswith("vaxpulse: over: MLflow does not respond")
+    assert [request["state"] for request in server.requests] == ["open", "resolved"]
+    assert server.requests[1]["text"].startswith("vaxpulse: resolved: MLflow does not respond")
     assert json.loads(watch.stored) == {}
 
 
@@ -128,7 +128,7 @@ def test_outage_of_the_namenode_does_not_end_problems_that_only_it_can_see(watch
     for _ in range(2):
         watch.run()
     sent = [(request["title"], request["state"]) for request in server.requests[before:]]
-    assert sent == [("MLflow does not respond", "over")]
+    assert sent == [("MLflow does not respond", "resolved")]
 
 
 def test_alert_is_sent_again_after_the_webhook_has_failed(watch, faulty, server):

@@ -16,7 +16,15 @@ from monitoring.problems import (
     WAITING,
     find_problems,
 )
-from tests.monitoring.platform import NOW, PAGES, drifted_dump, failed_dump, moment, waiting_task
+from tests.monitoring.platform import (
+    NOW,
+    PAGES,
+    drifted_dump,
+    failed_dump,
+    loaded_dump,
+    moment,
+    waiting_task,
+)
 
 
 @pytest.fixture
@@ -99,11 +107,19 @@ def test_text_of_strangers_cannot_address_people_or_contain_links(platform, find
 
 
 def test_drift_of_the_latest_model_is_a_problem_for_a_week(platform, find):
+    platform.dumps = [loaded_dump(), loaded_dump("d" * 64)]
     platform.drift = [drifted_dump(), drifted_dump(version="2", sha256="d" * 64)]
     [problem] = find().problems
     assert problem.cause == DRIFTED
     assert problem.title == "Dump bbbbbbbbbbbb differs from the training data of vaxpulse 3: label_psi"
     platform.drift = [drifted_dump(measured=moment(days=8))]
+    assert titles(find()) == []
+
+
+def test_drift_of_a_retracted_dump_is_no_problem(platform, find):
+    platform.dumps, platform.drift = [loaded_dump()], [drifted_dump()]
+    assert len(titles(find())) == 1
+    platform.dumps[0]["state"] = "retracted"
     assert titles(find()) == []
 
 

@@ -15,7 +15,7 @@ SHA256 = Param(
     pattern="^[0-9a-f]{64}$",
     title="SHA-256 of the dump",
     description_md="A text that is so long that Python's pretty printer writes it on several lines. " * 3,
-    expected="64 hexadecimal digits, as in the table `dumps`",
+    expected="64 hexadecimal digits, as on the page *Dumps*",
 )
 MAPPING = Param(
     None,
@@ -43,7 +43,7 @@ def refuse(conf):
         (
             {"sha256": "abc"},
             "SHA-256 of the dump: 'abc' is not valid. "
-            "Expected: 64 hexadecimal digits, as in the table `dumps`.",
+            "Expected: 64 hexadecimal digits, as on the page *Dumps*.",
         ),
         ({"sha256": None}, "SHA-256 of the dump: a value is required."),
         ({"share": 5}, "Share: 5 is greater than the maximum of 1."),

@@ -1,6 +1,6 @@
 """Simulate daily dumps, daily scorings and weekly trainings, and measure the disk with and without retention.
 
-    python -m tests.retention.month --days 90 --figure disk.png
+    PYTHONPATH=plugins python -m tests.retention.month --days 90 --figure disk.png
 
 The files are sparse: they have the sizes of a run of the embedded platform on 8,000 tweets and take no disk.
 MLflow has a real database. `tweets_scored` and `quarantine` are real Delta tables. The clock is simulated:

@@ -60,7 +60,7 @@ def smoke(dump: Path, values: dict[str, str]) -> None:
         values: the variables of .env.
     """
     if not dump.is_file():
-        raise CommandError(f"there is no file {dump}: DUMP must be the path of a CSV file")
+        raise CommandError(f"there is no file {dump}: DUMP must be the path of a file")
     start = time.time()
     docker.compose(*faults.PIPELINE, "attacks")
     with dump.open("rb") as content:

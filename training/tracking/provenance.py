@@ -9,7 +9,6 @@ from pathlib import Path
 LIBRARIES = (
     "torch",
     "transformers",
-    "accelerate",
     "tokenizers",
     "numpy",
     "deltalake",

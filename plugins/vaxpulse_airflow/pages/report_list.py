@@ -15,6 +15,7 @@ SUBJECTS = {
     "score_tweets": "opinions in all scored tweets",
     "explore_tweets": "words, hashtags and labels of the tweets",
     "train_classifiers": "comparison of models",
+    "cross_validate": "cross-validation of a model",
 }
 
 router = APIRouter(prefix="/reports")
