@@ -200,7 +200,7 @@ DRIFT = Table(
         DUMP_SHA256,
         Column("model_name", "string", "registered model"),
         Column("model_version", "string", "its version in MLflow"),
-        Column("tweets", "long", "tweets that the model was not trained on; only these are measured"),
+        Column("tweets", "long", "measured texts: copies count once, texts of the training do not"),
         Column("label_psi", "double", "distance of the predicted label shares", nullable=True),
         Column("length_psi", "double", "distance of the text lengths", nullable=True),
         Column("word_psi", "double", "distance of the word frequencies", nullable=True),

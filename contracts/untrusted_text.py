@@ -6,15 +6,16 @@ from contracts.delivered_names import show_source
 from contracts.texts import FORMULA_START, TEXT_PREFIX
 
 LINK = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
-HANDLE = re.compile(r"@(?!text\b)\w+")  # @text is a value of a mapping
+# The name and the domain of an e-mail address, or a handle. @text is a value of a mapping.
+HANDLE = re.compile(r"(?<![\w./-])[\w.+-]+[@＠]\w[\w-]*(?:\.\w[\w-]*)+|[@＠](?!text\b)\w+")
 JOINERS = "\u200c\u200d"  # part of emoji and of words in Persian and Indian scripts
 
 
 def mask(text: str) -> str:
     """Replace user names and links by placeholders.
 
-    >>> mask("@ann: see https://example.org/a, ids from @text")
-    '<user>: see <url> ids from @text'
+    >>> mask("@ann: see https://example.org/a, ids from @text, ask ann.smith@example.org")
+    '<user>: see <url> ids from @text, ask <user>'
     """
     return mask_names(LINK.sub("<url>", text))
 

@@ -11,6 +11,8 @@ again.
 
 **Needs.** MLflow at `MLFLOW_TRACKING_URI`, and the connection `webhdfs_default`.
 
+Files of trainings are searched when no training runs.
+
 **If it fails.** The last line of the log gives the reason. Clear the task to retry: every step can be
 repeated. A held dump with these tweets must be approved or rejected first.
 """
@@ -21,56 +23,21 @@ from datetime import datetime
 from typing import Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
-from airflow.sdk import Param, dag, task
+from airflow.sdk import dag, task
 
 from contracts.hdfs_paths import UPLOADS
-from vaxpulse_airflow.command import CommandOperator
-from vaxpulse_dags.assets import LOADING_OPTIONS, TWEETS_CLEAN, TWEETS_RAW, TWEETS_SCORED
-from vaxpulse_dags.retention import describe_erasure
-from vaxpulse_dags.reviews import REASON_PARAM, SHA256
+from vaxpulse_dags.assets import TWEETS_RAW
+from vaxpulse_dags.retention import ERASURE_PARAMS, describe_erasure, erase_from_mlflow, erase_from_tables
 from vaxpulse_dags.tasks import (
     CLEAN_WRITES,
     DEFAULT_ARGS,
     RAW_WRITES,
     SCORED_WRITES,
     START_DATE,
-    build_options,
-    loading_task,
     takes_slot,
 )
 
 log = logging.getLogger(__name__)
-IDS_PARAM = Param(
-    [],
-    type="array",
-    maxItems=1000,
-    items={"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
-    title="Ids of tweets",
-    description_md="As in the table `tweets_raw`. Empty if a dump is given.",
-    expected="up to 1,000 ids of letters, digits, hyphens and underscores, one on each line",
-)
-DUMP_PARAM = Param(None, type=["null", "string"], **SHA256, title="SHA-256 of a dump")
-OPTIONS = LOADING_OPTIONS | {
-    "tweets-clean": TWEETS_CLEAN.uri,
-    "tweets-scored": TWEETS_SCORED.uri,
-    "tweet-ids": "{{ params.tweet_ids | tojson }}",
-    "dump-sha256": "{{ params.dump_sha256 or '' }}",
-    "reason": "{{ params.reason }}",
-}
-MLFLOW_OPTIONS = {
-    "dumps": "{{ ti.xcom_pull(task_ids='erase_raw')['dumps'] | tojson }}",
-    "since": "{{ ti.xcom_pull(task_ids='erase_raw')['since'] or '' }}",
-    "tweets-clean": TWEETS_CLEAN.uri,
-}
-
-
-def erase_step(step: str, **arguments: Any) -> Any:
-    """Return the task that erases from the tables of one pool."""
-    erase = loading_task(
-        "erasure.erase_tweets", OPTIONS, task_id=f"erase_{step}", returns_json=True, **arguments
-    )
-    erase.command.insert(3, step)
-    return erase
 
 
 @dag(
@@ -81,18 +48,16 @@ def erase_step(step: str, **arguments: Any) -> Any:
     default_args=DEFAULT_ARGS,
     doc_md=__doc__,
     tags=["maintain"],
-    params={"tweet_ids": IDS_PARAM, "dump_sha256": DUMP_PARAM, "reason": REASON_PARAM},
+    params=ERASURE_PARAMS,
 )
 def erase_tweets() -> None:
     """Erase from the tables in the order of the data flow, then from reports and MLflow."""
-    raw = erase_step("raw", outlets=[TWEETS_RAW], **takes_slot(RAW_WRITES, rare=True))
-    clean = erase_step("clean", **takes_slot(CLEAN_WRITES, rare=True))
-    scored = erase_step("scored", **takes_slot(SCORED_WRITES, rare=True))
-    mlflow = CommandOperator(
-        task_id="erase_from_mlflow",
-        command=["python", "-m", "retention.erase_from_mlflow", *build_options(MLFLOW_OPTIONS)],
-        returns_json=True,
-    )
+    raw = erase_from_tables("raw", outlets=[TWEETS_RAW], **takes_slot(RAW_WRITES, rare=True))
+    clean = erase_from_tables("clean", **takes_slot(CLEAN_WRITES, rare=True))
+    scored = erase_from_tables("scored", **takes_slot(SCORED_WRITES, rare=True))
+    mlflow_reports = erase_from_mlflow("reports")
+    # With the slot of trainings: a training that read the tweets logs them at its end.
+    trainings = erase_from_mlflow("trainings", **takes_slot("gpu", rare=True))
 
     @task
     def erase_reports(result: Mapping[str, Any]) -> list[str]:
@@ -109,9 +74,11 @@ def erase_tweets() -> None:
         log.info("%s", describe_erasure(results, reports))
 
     reports = erase_reports(raw.output)
-    results = {"raw": raw.output, "clean": clean.output, "scored": scored.output, "mlflow": mlflow.output}
+    steps = {"raw": raw, "clean": clean, "scored": scored, "mlflow": mlflow_reports, "trainings": trainings}
+    summary = summarise({name: step.output for name, step in steps.items()}, reports)
     score = TriggerDagRunOperator(task_id="score", trigger_dag_id="score_tweets")
-    raw >> clean >> scored >> mlflow >> reports >> [summarise(results, reports), score]
+    raw >> clean >> scored >> mlflow_reports >> reports >> [score, summary]
+    scored >> trainings >> summary
 
 
 erase_tweets()

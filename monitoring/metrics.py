@@ -5,9 +5,10 @@ stages themselves write nothing. A row has the key of the task instance, so that
 second pass replaces it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 
 import pyarrow as pa
@@ -95,7 +96,8 @@ def read_tasks(airflow: Airflow, stage: Stage, since: datetime) -> Iterator[tupl
     # Without `state`, Airflow also returns running runs, which have no end.
     query: dict[str, Any] = {"state": ["success", "failed"], "end_date_gte": since.isoformat()}
     query |= {"order_by": "end_date", "limit": MAX_RUNS}
-    for run in airflow(path, query)["dag_runs"]:
+    # All pages: runs whose task was skipped have no row, so that they are read again in each pass.
+    for run in read_pages(airflow, path, query):
         tasks = airflow(f"{path}/{run['dag_run_id']}/taskInstances", {"limit": 100})["task_instances"]
         for task in tasks:
             if task["task_id"] == stage.task_id and task["start_date"] and task["end_date"]:
@@ -114,6 +116,15 @@ def read_tasks(airflow: Airflow, stage: Stage, since: datetime) -> Iterator[tupl
                         "seconds": (ended - started).total_seconds(),
                     },
                 )
+
+
+def read_pages(airflow: Airflow, path: str, query: Mapping[str, Any]) -> Iterator[Row]:
+    """Yield the runs of all pages."""
+    for page in count():
+        runs = airflow(path, {**query, "offset": page * MAX_RUNS})["dag_runs"]
+        yield from runs
+        if len(runs) < MAX_RUNS:
+            break
 
 
 def count_rows(stage: Stage, run: Row, row: Row, query: Query, uri: Callable[[Table], str]) -> Row:

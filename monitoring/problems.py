@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from contracts.tables import DRIFT, DUMPS, FAILED, HELD, LOADED, Table
+from contracts.untrusted_text import mask, mask_names
 from monitoring.health import (
     MAX_DISK_USE,
     Watched,
@@ -174,7 +175,8 @@ def find_dumps(query: Query, pages: str) -> Iterator[Problem]:
     """Yield a problem for each held and each failed dump."""
     columns = "dump_sha256, source, state, reason, ingested_at, run_id"
     for dump in query(DUMPS, f"SELECT {columns} FROM t WHERE state IN ('{HELD}', '{FAILED}')"):  # noqa: S608
-        title = f"Dump {plain(dump['source'], 80)} is {dump['state']}: {plain(dump['reason'] or '', 200)}"
+        source, reason = mask_names(dump["source"]), mask(dump["reason"] or "")
+        title = f"Dump {plain(source, 80)} is {dump['state']}: {plain(reason, 200)}"
         key = f"dump {dump['dump_sha256']} {dump['state']} {dump['ingested_at']:%Y-%m-%dT%H:%M:%S}"
         if dump["state"] == HELD:
             advice = "Approve or reject the dump under Required Actions."

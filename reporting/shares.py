@@ -14,9 +14,12 @@ import numpy as np
 
 from contracts.statistics import COUNTS
 
+# A bootstrap of fewer texts is unreliable: of three equal texts, every resample is equal.
+MIN_TEXTS_FOR_INTERVAL = 30
 SHARES_TEXT = (
     "The 95 % interval includes the sampling of texts, where copies of a text are one observation, and the "
-    "uncertainty of the error rates. The shares are correct if the model has the same error rates on the "
+    f"uncertainty of the error rates. Shares in fewer than {MIN_TEXTS_FOR_INTERVAL} distinct texts have no "
+    "interval. The shares are correct if the model has the same error rates on the "
     "tweets without a label. Unadjusted: shares if each predicted label counts as it is."
 )
 RESAMPLES = 1_000
@@ -33,7 +36,7 @@ class Shares:
         labelled: number of tweets that count with their own label.
         predicted: number of tweets without a label.
         shares: (3,) shares; those of the tweets without a label are adjusted.
-        interval: (2, 3) ends of the 95 % intervals of `shares`.
+        interval: (2, 3) ends of the 95 % intervals of `shares`, NaN below MIN_TEXTS_FOR_INTERVAL.
         unadjusted: (3,) shares if each predicted label counts as it is.
     """
 
@@ -50,7 +53,7 @@ class Shares:
 
 
 def estimate_shares(
-    rows: Iterable[Mapping[str, Any]], confusion: Sequence[Sequence[int]], min_texts: int = 1
+    rows: Iterable[Mapping[str, Any]], confusion: Sequence[Sequence[int]]
 ) -> dict[str, Shares]:
     """Return the shares in each part.
 
@@ -60,7 +63,6 @@ def estimate_shares(
     Args:
         rows: `part`, COUNTS, and the number of `texts` of the part that have these counts.
         confusion: counts on the eval side; rows are true labels, columns predicted ones.
-        min_texts: the interval of a part with fewer texts is NaN.
 
     Raises:
         ValueError: a label does not occur on the eval side.
@@ -81,25 +83,21 @@ def estimate_shares(
     for row in rows:
         parts[row["part"]].append((row["texts"], *(row[name] for name in COUNTS)))
     # Spark returns rows in any order. Sorted, a retry has the same intervals.
-    return {
-        part: estimate(np.array(sorted(found)), rates, resampled_rates, min_texts)
-        for part, found in parts.items()
-    }
+    return {part: estimate(np.array(sorted(found)), rates, resampled_rates) for part, found in parts.items()}
 
 
-def estimate(texts: np.ndarray, rates: np.ndarray, resampled_rates: np.ndarray, min_texts: int) -> Shares:
+def estimate(texts: np.ndarray, rates: np.ndarray, resampled_rates: np.ndarray) -> Shares:
     """Return the shares in one part.
 
     Args:
         texts: (kinds, 1 + 6) number of texts that have the same COUNTS, and these counts.
         rates: (3, 3) rates of the predicted labels for each true label.
         resampled_rates: (RESAMPLES, 3, 3) the same, resampled.
-        min_texts: the interval of fewer texts is NaN.
     """
     number, counts = texts[:, 0], texts[:, 1:]
     total = number @ counts
     interval = np.full((2, 3), np.nan)
-    if number.sum() >= min_texts:
+    if number.sum() >= MIN_TEXTS_FOR_INTERVAL:
         # A bootstrap of texts is equivalent to a multinomial sample of their kinds.
         random, kinds = np.random.default_rng((SEED, 1)), number / number.sum()
         resampled = np.concatenate(

@@ -1,11 +1,14 @@
 """Erase tweets from MLflow, and list the models that were trained on them.
 
-    python -m retention.erase_from_mlflow --dumps '["<sha256>"]' --since TIME --tweets-clean URI
+    python -m retention.erase_from_mlflow reports --since TIME
+    python -m retention.erase_from_mlflow trainings --dumps '["<sha256>"]' --tweets-raw URI
 
-Reports that were logged since the first delivery are deleted: they contain texts and scores. If --since is
-empty, no dump contained the tweets, and no report is deleted. Files of trainings that contain ids or texts
-lose the rows of tweets that `tweets_clean` no longer has. The last line of the output is JSON. It lists the
-trainings whose recorded dumps contain the tweets: the weights of these models remain.
+`reports` deletes the reports that were logged since the first delivery: they contain texts and scores. If
+--since is empty, no dump contained the tweets, and no report is deleted. `trainings` removes the rows of
+tweets that `tweets_raw` no longer has from files with ids or texts. Runs that a user has deleted in MLflow
+are included, because their files stay. The last line of the output is JSON. It lists the trainings whose
+recorded dumps contain the tweets: the weights of these models remain. A training that is running logs its
+files later: its run is listed, too.
 """
 
 import argparse
@@ -22,8 +25,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
+from deltalake import DeltaTable
 
-from contracts.exit_status import run_command
+from contracts.exit_status import InputError, run_command
 from contracts.mlflow_names import REPORTS_EXPERIMENT
 from retention.mlflow_runs import MODEL_EXPERIMENTS, Runs
 from retention.table_rows import query
@@ -34,9 +38,13 @@ RECORD = "training_run.json"
 def arg_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser("erase_from_mlflow", description=__doc__.partition("\n")[0])
-    parser.add_argument("--dumps", required=True, type=json.loads, metavar="JSON", help="dumps of the tweets")
-    parser.add_argument("--since", required=True, metavar="TIME", help="first delivery (ISO 8601), or empty")
-    parser.add_argument("--tweets-clean", required=True, metavar="URI", help="table without the tweets")
+    steps = parser.add_subparsers(dest="step", required=True)
+    reports, trainings = steps.add_parser("reports"), steps.add_parser("trainings")
+    reports.add_argument("--since", required=True, metavar="TIME", help="first delivery (ISO 8601), or empty")
+    trainings.add_argument(
+        "--dumps", required=True, type=json.loads, metavar="JSON", help="dumps of the tweets"
+    )
+    trainings.add_argument("--tweets-raw", required=True, metavar="URI", help="table without the tweets")
     return parser
 
 
@@ -111,40 +119,61 @@ def find_reports(runs: Runs, since: datetime) -> list[Any]:
     # Not the start: a cleared task logs its report again to the run of its first attempt.
     return [
         run
-        for run in runs.find([REPORTS_EXPERIMENT])
+        for run in runs.find([REPORTS_EXPERIMENT], also_deleted=True)
         if run.info.status == "RUNNING" or run.info.end_time >= milliseconds
     ]
 
 
-def erase(options: argparse.Namespace) -> dict[str, Any]:
-    """Erase the tweets and return the result."""
+def erase_reports(options: argparse.Namespace) -> dict[str, Any]:
+    """Delete reports and return their runs."""
     runs = Runs()
-    present = pa.array(
-        [row["tweet_id"] for row in query(options.tweets_clean, "SELECT tweet_id FROM t")], pa.string()
-    )
+    reports = find_reports(runs, datetime.fromisoformat(options.since)) if options.since else []
+    for run in reports:
+        runs.delete_run(run)
+    return {"reports_deleted": [run.info.run_id for run in reports]}
+
+
+def erase_from_trainings(options: argparse.Namespace) -> dict[str, Any]:
+    """Erase the tweets from files of trainings, and return what was changed and what remains.
+
+    Raises:
+        InputError: there is no table. Its tweets would be erased everywhere.
+    """
+    if not DeltaTable.is_deltatable(options.tweets_raw):
+        raise InputError(f"there is no table {options.tweets_raw}")
+    runs = Runs()
+    ids = query(options.tweets_raw, "SELECT DISTINCT tweet_id FROM t")
+    present = pa.array([row["tweet_id"] for row in ids], pa.string())
     versions = {version.run_id: version for version in runs.versions()}
     champion = runs.champion()
-    models, rewritten = [], {}
-    for run in list(runs.find(MODEL_EXPERIMENTS)):
+    models, rewritten, running = [], {}, []
+    for run in list(runs.find(MODEL_EXPERIMENTS, also_deleted=True)):
+        if run.info.status == "RUNNING":
+            running.append(run.info.run_id)
         if files := rewrite_files(runs, run, present):
             rewritten[run.info.run_id] = files
         record = json.loads(runs.read_file(run, RECORD) or b"{}")
         if set(options.dumps) & set(record.get("dumps", [])):
             models.append(describe(run, versions, champion))
-    reports = find_reports(runs, datetime.fromisoformat(options.since)) if options.since else []
-    for run in reports:
-        runs.delete_run(run)
     return {
-        "reports_deleted": [run.info.run_id for run in reports],
         "files_rewritten": rewritten,
         "models_trained_on_these_dumps": models,
+        "trainings_running": running,
     }
+
+
+STEPS = {"reports": erase_reports, "trainings": erase_from_trainings}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and print its result."""
     options = arg_parser().parse_args(arguments)
-    return run_command(lambda: print(json.dumps({"job": "erase_from_mlflow", **erase(options)}), flush=True))
+
+    def carry_out() -> None:
+        result = STEPS[options.step](options)
+        print(json.dumps({"job": f"erase_from_mlflow {options.step}", **result}), flush=True)
+
+    return run_command(carry_out)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 # Folders that Spark and SparkJobOperator create for a job. A job that is killed leaves them.
@@ -26,10 +27,11 @@ def delete_old_logs(folder: Path, before: float) -> int:
     for path, _, names in os.walk(folder, topdown=False):
         for name in names:
             file = Path(path, name)
-            status = file.lstat()
-            if status.st_mtime < before:
-                freed += status.st_size
-                file.unlink()
+            with suppress(FileNotFoundError):  # a program rotates its logs
+                status = file.lstat()
+                if status.st_mtime < before:
+                    file.unlink()
+                    freed += status.st_size
         is_old = modified.get(path, before) < before
         if is_old and path != str(folder) and not any(Path(path).iterdir()):
             Path(path).rmdir()
@@ -50,9 +52,10 @@ def delete_leftovers(folder: Path, patterns: Sequence[str], before: float) -> in
     freed = 0
     for pattern in patterns:
         for leftover in folder.glob(pattern):
-            statuses = [path.lstat() for path in (leftover, *leftover.rglob("*"))]
-            is_ours = statuses[0].st_uid == os.geteuid()
-            if is_ours and leftover.is_dir() and max(status.st_mtime for status in statuses) < before:
-                freed += sum(status.st_size for status in statuses)
-                shutil.rmtree(leftover)
+            with suppress(FileNotFoundError):  # a running job deletes its files, so the folder is in use
+                statuses = [path.lstat() for path in (leftover, *leftover.rglob("*"))]
+                is_ours = statuses[0].st_uid == os.geteuid()
+                if is_ours and leftover.is_dir() and max(status.st_mtime for status in statuses) < before:
+                    freed += sum(status.st_size for status in statuses)
+                    shutil.rmtree(leftover)
     return freed

@@ -35,8 +35,16 @@ class Runs:
 
         self._client: Any = MlflowClient()
 
-    def find(self, experiments: Iterable[str], criteria: str = "") -> Iterator[Any]:
-        """Yield the runs of experiments that fulfil criteria, the latest first."""
+    def find(
+        self, experiments: Iterable[str], criteria: str = "", *, also_deleted: bool = False
+    ) -> Iterator[Any]:
+        """Yield the runs of experiments that fulfil criteria, the latest first.
+
+        Runs that a user has deleted are only hidden: their files stay, and the user can restore them.
+        """
+        from mlflow.entities import ViewType
+
+        view = ViewType.ALL if also_deleted else ViewType.ACTIVE_ONLY
         found = [self._client.get_experiment_by_name(name) for name in experiments]
         ids = [experiment.experiment_id for experiment in found if experiment]
         token, is_last = None, not ids
@@ -44,6 +52,7 @@ class Runs:
             page = self._client.search_runs(
                 ids,
                 criteria,
+                run_view_type=view,
                 max_results=PAGE,
                 order_by=["attributes.start_time DESC"],
                 page_token=token,

@@ -43,7 +43,9 @@ def delete_old_scores(uri: str, before: datetime, champion: tuple[str, str] | No
 
 
 def delete_old_quarantine(uri: str, dumps_uri: str, before: datetime) -> dict[str, int]:
-    """Delete the invalid records of dumps that were delivered before a time. Records of held dumps stay.
+    """Delete the invalid records of dumps that were delivered and decided before a time.
+
+    Records of held dumps stay.
 
     Returns:
         The number of records by the SHA-256 of the dump.
@@ -51,8 +53,8 @@ def delete_old_quarantine(uri: str, dumps_uri: str, before: datetime) -> dict[st
     found = query(uri, "SELECT dump_sha256, count(*) AS rows FROM t GROUP BY dump_sha256")
     old = {
         row["dump_sha256"]
-        for row in query(dumps_uri, "SELECT dump_sha256, state, delivered_at FROM t")
-        if row["delivered_at"] < before and row["state"] != HELD
+        for row in query(dumps_uri, "SELECT dump_sha256, state, delivered_at, ingested_at FROM t")
+        if max(row["delivered_at"], row["ingested_at"]) < before and row["state"] != HELD
     }
     deleted = {row["dump_sha256"]: row["rows"] for row in found if row["dump_sha256"] in old}
     if deleted:

@@ -238,7 +238,10 @@ def clean_tweets(spark: SparkSession, raw_uri: str, clean_uri: str) -> dict[str,
         touched = changed_keys(spark, raw_uri, last.source_version, current.source_version, key="tweet_id")
         counts = clean_changes(spark, log, touched, clean_uri, current)
         return summary | {"scope": "changes", **counts}
-    if not any(file.get("numRecords", 1) for file in file_statistics(snapshot)):
+    # An empty log with the id that was read before: its dumps were retracted. Another one was created again.
+    if is_empty(snapshot) and (last is None or last.source_id != current.source_id):
+        if DeltaTable.isDeltaTable(spark, clean_uri) and is_empty(newest_snapshot(spark, clean_uri)):
+            return summary  # erase_tweets has emptied both
         raise InputError("tweets_raw has no rows: ingest a dump first")
     if last is not None and last.rules == current.rules:
         return summary | {"scope": "all", **clean_changes(spark, log, None, clean_uri, current)}
@@ -252,6 +255,11 @@ def clean_tweets(spark: SparkSession, raw_uri: str, clean_uri: str) -> dict[str,
         clean_all(log, file_statistics(snapshot), clean_uri)
     inserted = sum(file["numRecords"] for file in file_statistics(newest_snapshot(spark, clean_uri)))
     return summary | {"scope": "all", "insert": inserted}
+
+
+def is_empty(snapshot: Any) -> bool:
+    """Return whether a snapshot of a table has no rows."""
+    return not any(file.get("numRecords", 1) for file in file_statistics(snapshot))
 
 
 def main() -> None:

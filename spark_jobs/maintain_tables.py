@@ -74,13 +74,15 @@ def parse_retention(hours: str) -> timedelta:
     return retention
 
 
-def drop_superseded_rows(spark: SparkSession, uri: str, delivered_before: datetime) -> int:
+def drop_superseded_rows(spark: SparkSession, uri: str, before: datetime) -> int:
     """Delete the rows of a log that were superseded before a time, and return their number.
 
-    Rows that were current at that time stay, so that every dump delivered since then can be retracted.
+    Rows that were current at that time stay, so that every dump loaded since then can be retracted. A dump
+    that was held is loaded later than it was delivered.
     """
     log = add_missing_columns(spark.read.format("delta").load(uri), TWEETS_RAW)
-    superseded = superseded_rows(log.where(F.col("delivered_at") < F.lit(delivered_before))).persist()
+    then = log.where(F.greatest("delivered_at", "ingested_at") < F.lit(before))
+    superseded = superseded_rows(then).persist()
     count = superseded.count()
     if count:
         condition = "row.tweet_id = old.tweet_id and row.dump_sha256 = old.dump_sha256"
@@ -114,8 +116,7 @@ def main() -> None:
     spark = open_session("maintain_tables")
     dropped = 0
     if options.tweets_raw and DeltaTable.isDeltaTable(spark, options.tweets_raw):
-        delivered_before = datetime.now(UTC) - options.retention
-        dropped = drop_superseded_rows(spark, options.tweets_raw, delivered_before)
+        dropped = drop_superseded_rows(spark, options.tweets_raw, datetime.now(UTC) - options.retention)
         print(f"tweets_raw: {dropped} superseded rows deleted")
     uris = [uri for uri in options.tables.split(",") if DeltaTable.isDeltaTable(spark, uri)]
     if not uris:

@@ -129,8 +129,10 @@ INGESTION_OPTIONS = {
     },
     **{name: f"{{{{ params.{name} }}}}" for name in MAX_TRIES},
     # A run that is killed after it has loaded dumps emits no Asset event. Therefore each run emits an event
-    # if any dump was loaded since the end of the last successful run.
-    "notified_until": "{{ prev_end_date_success or '' }}",
+    # if any dump was loaded since the latest one. Not since the last successful run: Airflow does not count
+    # runs that an Asset or a user has started.
+    "notified_until": "{% for event in inlet_events[1].ascending(false).limit(1) %}{{ event.timestamp }}"
+    "{% else %}1970-01-01T00:00:00+00:00{% endfor %}",
 }
 
 

@@ -9,7 +9,38 @@ from airflow.sdk import Param
 from contracts import hdfs_paths
 from contracts.retention import Period
 from vaxpulse_airflow.command import CommandOperator
-from vaxpulse_dags.tasks import build_options
+from vaxpulse_dags.assets import LOADING_OPTIONS, TWEETS_CLEAN, TWEETS_RAW, TWEETS_SCORED
+from vaxpulse_dags.reviews import REASON_PARAM, SHA256
+from vaxpulse_dags.tasks import build_options, loading_task
+
+IDS_PARAM = Param(
+    [],
+    type="array",
+    maxItems=1000,
+    items={"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
+    title="Ids of tweets",
+    description_md="As in the table `tweets_raw`. Empty if a dump is given.",
+    expected="up to 1,000 ids of letters, digits, hyphens and underscores, one on each line",
+)
+ERASURE_PARAMS = {
+    "tweet_ids": IDS_PARAM,
+    "dump_sha256": Param(None, type=["null", "string"], **SHA256, title="SHA-256 of a dump"),
+    "reason": REASON_PARAM,
+}
+ERASURE_OPTIONS = LOADING_OPTIONS | {
+    "tweets-clean": TWEETS_CLEAN.uri,
+    "tweets-scored": TWEETS_SCORED.uri,
+    "tweet-ids": "{{ params.tweet_ids | tojson }}",
+    "dump-sha256": "{{ params.dump_sha256 or '' }}",
+    "reason": "{{ params.reason }}",
+}
+MLFLOW_OPTIONS = {
+    "reports": {"since": "{{ ti.xcom_pull(task_ids='erase_raw')['since'] or '' }}"},
+    "trainings": {
+        "dumps": "{{ ti.xcom_pull(task_ids='erase_raw')['dumps'] | tojson }}",
+        "tweets-raw": TWEETS_RAW.uri,
+    },
+}
 
 
 def period_param(period: Period) -> Param:
@@ -42,6 +73,25 @@ def retention_task(
     )
 
 
+def erase_from_tables(step: str, **arguments: Any) -> Any:
+    """Return the task that erases from the tables of one pool."""
+    erase = loading_task(
+        "erasure.erase_tweets", ERASURE_OPTIONS, task_id=f"erase_{step}", returns_json=True, **arguments
+    )
+    erase.command.insert(3, step)
+    return erase
+
+
+def erase_from_mlflow(step: str, **arguments: Any) -> Any:
+    """Return the task that erases reports, or files of trainings."""
+    return CommandOperator(
+        task_id=f"erase_mlflow_{step}",
+        command=["python", "-m", "retention.erase_from_mlflow", step, *build_options(MLFLOW_OPTIONS[step])],
+        returns_json=True,
+        **arguments,
+    )
+
+
 REMAINS = (
     "the weights of the models above: train again, promote a new champion, then delete these versions",
     "downloads and copies that users have made",
@@ -55,10 +105,10 @@ def describe_erasure(results: Mapping[str, Any], reports: Sequence[str]) -> str:
     """Return the result of an erasure for a person.
 
     Args:
-        results: JSON of the steps raw, clean, scored and mlflow.
+        results: JSON of the steps raw, clean, scored, mlflow (reports) and trainings.
         reports: folders of deleted reports in HDFS.
     """
-    raw, mlflow = results["raw"], results["mlflow"]
+    raw, trainings = results["raw"], results["trainings"]
     rows = {
         name: count for step in ("raw", "clean", "scored") for name, count in results[step]["rows"].items()
     }
@@ -69,12 +119,13 @@ def describe_erasure(results: Mapping[str, Any], reports: Sequence[str]) -> str:
         ("files in raw/ deleted", raw.get("files_deleted", [])),
         ("unreadable files, searched by their bytes only", raw.get("not_searched_by_record", [])),
         ("reports deleted in HDFS", reports),
-        ("reports deleted in MLflow", mlflow["reports_deleted"]),
-        ("trainings whose files were rewritten", list(mlflow["files_rewritten"])),
+        ("reports deleted in MLflow", results["mlflow"]["reports_deleted"]),
+        ("trainings whose files were rewritten", list(trainings["files_rewritten"])),
+        ("running trainings: erase again when they have ended", trainings["trainings_running"]),
     ):
         lines.append(f"{title}: {', '.join(values) or 'none'}")
     lines.append("models that were trained on these dumps:")
-    for model in mlflow["models_trained_on_these_dumps"] or ["none"]:
+    for model in trainings["models_trained_on_these_dumps"] or ["none"]:
         lines.append(f"- {model if isinstance(model, str) else describe_model(model)}")
     return "\n".join([*lines, "what remains:", *(f"- {each}" for each in REMAINS)])
 

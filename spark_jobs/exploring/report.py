@@ -13,6 +13,9 @@ from spark_jobs.exploring.findings import REMOVING_RULES
 
 ALL_NAMES = (*CLASS_NAMES, "unlabelled")
 LENGTH_BIN = 10  # characters
+# More values are continuous, and are rounded.
+MAX_AGREEMENTS = 10
+MIN_TIES = 30  # fewer tweets may have the same label by chance
 QUANTILES = {"minimum": 0.0, "25 %": 0.25, "median": 0.5, "75 %": 0.75, "maximum": 1.0}
 
 
@@ -113,26 +116,27 @@ def lengths_section(counts: Mapping[int | None, Mapping[int, int]]) -> Section:
 def agreement_section(agreements: Mapping[tuple[float, int], int]) -> Section:
     """Return the section with the agreement of the annotators by label.
 
-    An agreement that occurs with only one label is reported as an artefact of the tie-break.
+    If all tweets with the lowest agreement have one label, it is reported as an artefact of the tie-break.
     """
-    values = sorted({agreement for agreement, _ in agreements})
-    if not values:
+    if not agreements:
         return Section("Agreement", "No labelled tweet has an agreement of its annotators.")
-    counts = {
-        name: [agreements.get((each, label), 0) for each in values] for label, name in LABEL_NAMES.items()
-    }
+    # Continuous values, such as the confidence of a crowdsourcing platform, are grouped.
+    is_rounded = len({agreement for agreement, _ in agreements}) > MAX_AGREEMENTS
+    tweets_with: Counter[tuple[float, int]] = Counter()
+    for (agreement, label), tweets in agreements.items():
+        tweets_with[round(agreement, 1) if is_rounded else agreement, label] += tweets
+    values = sorted({agreement for agreement, _ in tweets_with})
+    counts = {name: [tweets_with[each, label] for each in values] for label, name in LABEL_NAMES.items()}
     per_value = zip(*counts.values(), strict=True)
     rows = [(f"{each:g}", *tweets, sum(tweets)) for each, tweets in zip(values, per_value, strict=True)]
-    artefacts = [
-        (row[0], CLASS_NAMES[i])
-        for row in rows
-        for i in range(len(CLASS_NAMES))
-        if len(values) > 1 and row[1 + i] == row[-1]
-    ]
-    text = "Share of the annotators who chose the tweet's label." + "".join(
-        f" Every tweet with agreement {value} is {name}. This is an artefact of how ties were resolved."
-        for value, name in artefacts
-    )
+    text = "Share of the annotators who chose the tweet's label."
+    lowest, *others = rows
+    if others and lowest[-1] >= MIN_TIES and lowest[-1] in lowest[1:-1]:
+        name = CLASS_NAMES[lowest[1:-1].index(lowest[-1])]
+        text += f" Every tweet with agreement {lowest[0]} is {name}."
+        text += " This is an artefact of how ties were resolved."
+    if is_rounded:
+        text += " Rounded to tenths."
     alt = "Stacked bars: " + "; ".join(f"agreement {row[0]}: {row[-1]:,} tweets" for row in rows) + "."
     bars = charts.stacked_bars([f"{value:g}" for value in values], counts, "agreement")
     return Section(
@@ -194,7 +198,7 @@ def difference_section(previous: Comparison | None, labels: Mapping[str, int]) -
     """
     title = "Difference to the previous version"
     if previous is None:
-        return Section(title, "This is the first version of the table.")
+        return Section(title, "There is no earlier version of the table.")
     if previous.differences is None or previous.labels is None:
         return Section(
             title, f"VACUUM removed the files of version {previous.version}, so that it cannot be compared."

@@ -20,7 +20,7 @@ from contracts.labels import LABELS
 LENGTH_EDGES = (40, 60, 80, 100, 120, 140, 200, 280)  # characters; boundaries of the length groups
 FREQUENT_WORDS = 50
 # Smaller dumps are not measured: their few words may exceed the fixed limits by chance.
-MIN_TWEETS = 50
+MIN_TEXTS = 50
 # Added to each count, so that the distance is finite if a group is empty on one side.
 PSEUDO_COUNT = 0.5
 DISTANCES = ("label_psi", "length_psi", "word_psi")
@@ -38,18 +38,18 @@ WORDS_PER_INDEPENDENT_WORD = 1.3
 
 @dataclass(frozen=True)
 class Profile:
-    """Counts over a set of tweets.
+    """Counts over a set of texts. All copies of a text count once.
 
     Attributes:
-        tweets: number of tweets.
-        labels: tweets of each predicted label.
-        lengths: tweets of each length group.
+        texts: number of texts.
+        labels: texts of each predicted label.
+        lengths: texts of each length group.
         words: occurrences of each frequent word of the train side; the last entry counts all other words.
         unseen: occurrences of words that are not on the train side.
         confidence: mean of the highest probability.
     """
 
-    tweets: int
+    texts: int
     labels: tuple[int, ...]
     lengths: tuple[int, ...]
     words: tuple[int, ...]
@@ -132,6 +132,15 @@ def measure(dump: Profile, train: Profile, held_out: Profile) -> Drift:
     )
 
 
+def one_per_text(tweets: DataFrame) -> DataFrame:
+    """Return one row for each text in each `part`: copies are not independent, as the limits assume.
+
+    The result has the columns part, text_group, label, text, clean_text and confidence.
+    """
+    first = F.min_by(F.struct("label", "text", "clean_text", "confidence"), "tweet_id")
+    return tweets.groupBy("part", "text_group").agg(first.alias("row")).select("part", "text_group", "row.*")
+
+
 def explode_words(tweets: DataFrame) -> DataFrame:
     """Return `part` and `word`, one row for each word of the cleaned texts."""
     words = tweets.select("part", F.explode(F.split(F.lower("clean_text"), " ")).alias("word"))
@@ -161,7 +170,7 @@ def build_profiles(tweets: DataFrame, words: DataFrame) -> dict[str, Profile]:
     """Return the profile of each value of `part`.
 
     Args:
-        tweets: part, label, text, clean_text and confidence.
+        tweets: result of `one_per_text`.
         words: result of `rank_vocabulary`.
     """
     of_tweets = tweets.groupBy("part", "label", length_group("text").alias("length")).agg(
@@ -194,7 +203,7 @@ def assemble(of_tweets: Iterable[Mapping], of_words: Iterable[Mapping]) -> dict[
         unseen[row["part"]] += row["words"] if row["rank"] < 0 else 0
     return {
         part: Profile(
-            tweets=sum(counts["labels"]),
+            texts=sum(counts["labels"]),
             labels=tuple(counts["labels"]),
             lengths=tuple(counts["lengths"]),
             words=tuple(words[part]),

@@ -10,7 +10,15 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from contracts.tables import DRIFT
-from spark_jobs.scoring.drift import MIN_TWEETS, Drift, Profile, build_profiles, measure, rank_vocabulary
+from spark_jobs.scoring.drift import (
+    MIN_TEXTS,
+    Drift,
+    Profile,
+    build_profiles,
+    measure,
+    one_per_text,
+    rank_vocabulary,
+)
 from spark_jobs.scoring.increments import is_model
 from spark_jobs.scoring.insights.aggregations import confidence
 from spark_jobs.scoring.scorable_model import ScorableModel
@@ -29,8 +37,8 @@ def measure_new_dumps(
     """Write a row of `drift` for each dump of `scored` that is new to this model. Return the number of rows.
 
     A dump that was loaded again after its measurement, for example with another mapping, is measured again.
-    Tweets of the train side are not measured, because the model predicts their labels too well. Write nothing
-    if no tweet of the champion's data has a score.
+    Copies of a text count once. Texts of the train side are not measured, because the model predicts their
+    labels too well. Write nothing if no tweet of the champion's data has a score.
 
     Args:
         spark: the session.
@@ -53,27 +61,23 @@ def measure_new_dumps(
     if not dumps:
         return 0
     scored = scored.withColumn("confidence", confidence())
-    labelled = scored.join(training_data(spark, clean_uri, model), "tweet_id", how="inner").persist()
+    labelled = one_per_text(scored.join(training_data(spark, clean_uri, model), "tweet_id")).persist()
     train_side = labelled.where("part = 'train'")
     words = rank_vocabulary(train_side).persist()
     reference = build_profiles(labelled, words)
     if reference.keys() != {"train", "eval"}:
         return 0
-    tweets_of_dumps = (
-        scored.where(F.col("dump_sha256").isin(dumps))
-        .join(train_side, "tweet_id", how="left_anti")
-        .withColumn("part", F.col("dump_sha256"))
-    )
-    profiles = build_profiles(tweets_of_dumps, words)
+    new = scored.where(F.col("dump_sha256").isin(dumps)).withColumn("part", F.col("dump_sha256"))
+    profiles = build_profiles(one_per_text(new).join(train_side, "text_group", how="left_anti"), words)
     now = datetime.now(UTC)
     rows = [
         (dump, model.name, model.version, *drift_columns(profiles.get(dump), reference), now)
         for dump in dumps
     ]
-    new = spark.createDataFrame(rows, DRIFT_SCHEMA)
+    measures = spark.createDataFrame(rows, DRIFT_SCHEMA)
     same = reduce(and_, (F.col(f"old.{column}") == F.col(f"new.{column}") for column in DRIFT.key))
     # Schema evolution adds columns that are new in contracts.tables.
-    merge = table.alias("old").merge(new.alias("new"), same).withSchemaEvolution()
+    merge = table.alias("old").merge(measures.alias("new"), same).withSchemaEvolution()
     merge.whenMatchedUpdateAll().whenNotMatchedInsertAll().execute()
     for cached in (words, labelled):
         cached.unpersist()
@@ -94,8 +98,8 @@ def training_data(spark: SparkSession, clean_uri: str, model: ScorableModel) -> 
 
 def drift_columns(dump: Profile | None, reference: dict[str, Profile]) -> tuple[object, ...]:
     """Return the columns of `drift` from `tweets` to `breaches`. Measures of small dumps are null."""
-    tweets = dump.tweets if dump else 0
-    if dump is None or tweets < MIN_TWEETS:
-        return (tweets, *(None for _ in fields(Drift)), [])
+    texts = dump.texts if dump else 0
+    if dump is None or texts < MIN_TEXTS:
+        return (texts, *(None for _ in fields(Drift)), [])
     drift = measure(dump, reference["train"], reference["eval"])
-    return (tweets, *asdict(drift).values(), drift.breaches())
+    return (texts, *asdict(drift).values(), drift.breaches())

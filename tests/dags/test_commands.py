@@ -10,6 +10,7 @@ import pytest
 
 from vaxpulse_airflow.command import REPOSITORY, CommandOperator, build_options
 from vaxpulse_airflow.spark_job import SparkJobOperator
+from vaxpulse_dags.assets import TWEETS_RAW
 
 GOLDEN = Path(__file__).with_name("commands.json")
 RUN_ID = "manual__2026-11-23T00:00:00+00:00"
@@ -26,10 +27,21 @@ XCOMS = {
 }
 
 
+class Events(list):
+    """Events of an Asset, as Airflow's `inlet_events`."""
+
+    def ascending(self, is_ascending):
+        return Events(sorted(self, key=lambda event: event.timestamp, reverse=not is_ascending))
+
+    def limit(self, number):
+        return Events(self[:number])
+
+
+NO_EVENTS = (Events(), Events())
 USER_RUN = SimpleNamespace(triggering_user_name="ann")
 
 
-def render(text: str, dag, *, dag_run=USER_RUN, **entered) -> str:
+def render(text: str, dag, *, dag_run=USER_RUN, inlet_events=NO_EVENTS, **entered) -> str:
     """Render a template with the defaults of the trigger form and values that a user has entered."""
     hashes = dict.fromkeys(("dump_sha256", "header_sha256"), "0123456789abcdef" * 4)
     params = {name: param.value for name, param in dag.params.items()} | hashes | entered
@@ -39,7 +51,7 @@ def render(text: str, dag, *, dag_run=USER_RUN, **entered) -> str:
         "dag_run": dag_run,
         "dag": dag,
         "ti": SimpleNamespace(xcom_pull=lambda task_ids: XCOMS[task_ids]),
-        "prev_end_date_success": None,
+        "inlet_events": inlet_events,
         **(dag.user_defined_macros or {}),
     }
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)
@@ -67,7 +79,10 @@ TASKS = [
     "maintain_tables.maintain_clean",
     "maintain_tables.maintain_scored",
     *(f"apply_retention.{what}" for what in ("models", "reports", "scores", "quarantine", "files")),
-    *(f"erase_tweets.erase_{what}" for what in ("raw", "clean", "scored", "from_mlflow")),
+    *(
+        f"erase_tweets.erase_{what}"
+        for what in ("raw", "clean", "scored", "mlflow_reports", "mlflow_trainings")
+    ),
     "train_classifiers.compare",
     "train_classifiers.promote_baseline",
     "train_classifiers.promote",
@@ -93,6 +108,16 @@ def test_command_is_equal_to_the_golden_file(dag_bag, path):
         GOLDEN.write_text(json.dumps(golden | {path: command}, indent=2, sort_keys=True) + "\n")
         pytest.skip("golden file rebuilt because of REBUILD_GOLDEN")
     assert command == golden[path]
+
+
+def test_loading_is_told_the_time_of_the_latest_event_of_the_table(dag_bag):
+    dag = dag_bag.dags["ingest_tweets"]
+    load = dag.get_task("load_dumps")
+    assert load.inlets[1] == TWEETS_RAW
+    events = Events(SimpleNamespace(timestamp=f"2026-11-{day}T10:00:00+00:00") for day in (20, 22, 21))
+    [word] = [word for word in build_command(load) if word.startswith("--notified-until")]
+    found = render(word, dag, inlet_events=[Events(), events])
+    assert found == "--notified-until=2026-11-22T10:00:00+00:00"
 
 
 def test_arguments_of_spark_jobs_are_templates(dag_bag):

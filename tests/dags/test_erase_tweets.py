@@ -25,8 +25,9 @@ RESULTS = {
     },
     "clean": {"rows": {"tweets_clean": 1}},
     "scored": {"rows": {"tweets_scored": 2}},
-    "mlflow": {
-        "reports_deleted": ["r1"],
+    "mlflow": {"reports_deleted": ["r1"]},
+    "trainings": {
+        "trainings_running": ["7f7f"],
         "files_rewritten": {"0a1b": ["eval_predictions.parquet"]},
         "models_trained_on_these_dumps": [
             MODEL,
@@ -42,6 +43,7 @@ def test_result_has_counts_files_models_and_what_remains():
     assert "files in raw/ rewritten: aa" in lines
     assert "unreadable files, searched by their bytes only: none" in lines
     assert "reports deleted in HDFS: /vaxpulse/reports/explore_tweets/run" in lines
+    assert "running trainings: erase again when they have ended: 7f7f" in lines
     origin = "version 7 of tweets_clean, MLflow run 0a1b"
     assert f"- minilm, version 3, the champion, {origin}" in lines
     assert f"- minilm, not registered, never the champion, {origin}" in lines

@@ -57,10 +57,10 @@ def save_labelled_tweets(spark: SparkSession, folder: Path) -> str:
 
 
 def with_dump(spark: SparkSession, clean_uri: str, dump: str, text: str, tweets: int) -> DataFrame:
-    """The labelled tweets and a new dump of `tweets` unlabelled ones, scored."""
+    """The labelled tweets and a new dump of `tweets` unlabelled ones, scored. No text is a copy."""
     labelled = [
         (row.tweet_id, row.text, row.split, row.dump_sha256)
         for row in spark.read.format("delta").load(clean_uri).collect()
     ]
     new = [(f"{dump}-{i}", f"{text} {i % 7}", "unlabelled", dump) for i in range(tweets)]
-    return scored(spark, *labelled, *new)
+    return scored(spark, *labelled, *new).withColumn("text_group", F.col("tweet_id"))

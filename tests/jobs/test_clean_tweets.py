@@ -314,6 +314,16 @@ def test_changes_that_vacuum_may_have_removed_force_a_full_read(tables: Tables) 
     assert sorted(tables.texts()) == ["A1", "A2"]
 
 
+def test_the_only_dump_was_retracted_longer_ago_than_changes_are_kept(tables: Tables) -> None:
+    tables.log.append(Dump("d1", [Tweet("A1", "first")], 1))
+    tables.run()
+    tables.log.retract("d1")
+    newest = max(Path(tables.log.uri, "_delta_log").glob("*.json"))
+    age_commits(tables.log.uri, {"DELETE"}, timedelta(days=8), newest)
+    assert tables.run() == {"scope": "all", "delete": 1}
+    assert tables.texts() == {}
+
+
 def test_maintenance_of_the_log_changes_no_tweet(tables: Tables) -> None:
     tables.log.append(
         Dump("d1", [Tweet("A1", "labelled", 1.0, None), Tweet("A2", "superseded", 0.0, 1.0)], 1)

@@ -40,6 +40,17 @@ def test_clean_tweets_processes_all_tweets_once_after_an_erasure(spark, erased):
     assert texts(clean) == {"A2": "a corrected text", "A3": "a new text"}
 
 
+def test_nothing_is_left_to_clean_after_the_only_dump_was_erased(spark, erased):
+    log, clean = erased
+    for uri in (log.uri, clean):
+        assert delete_tweets(uri, ["A2"]) > 0
+        purge_history(uri)
+    assert clean_tweets(spark, log.uri, clean)["scope"] == "nothing"
+    log.append(Dump("d3", [Tweet("A3", "a new text", 0.0)], 2))
+    clean_tweets(spark, log.uri, clean)
+    assert texts(clean) == {"A3": "a new text"}
+
+
 def test_no_file_of_spark_contains_the_erased_text(erased):
     log, clean = erased
     for uri in (log.uri, clean):

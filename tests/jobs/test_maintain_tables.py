@@ -89,6 +89,14 @@ def test_superseded_rows_are_dropped_except_those_that_a_current_tweet_still_nee
     assert deltalake.DeltaTable(log.uri).version() == version
 
 
+def test_rows_that_a_late_approval_superseded_stay_for_the_retention(spark, tmp_path):
+    log = TweetLog(tmp_path)
+    held = Dump("d2", [Tweet("A1", "second")], 2, loaded=41)
+    log.append(Dump("d1", [Tweet("A1", "first")], 1), held)
+    assert drop_superseded_rows(spark, log.uri, FIRST_DELIVERY + timedelta(days=12)) == 0
+    assert drop_superseded_rows(spark, log.uri, FIRST_DELIVERY + timedelta(days=42)) == 1
+
+
 def test_no_file_marks_rows_as_deleted(spark, tmp_path):
     log = TweetLog(tmp_path)
     log.append(Dump("d1", [Tweet("A1", "first")], 1), Dump("d2", [Tweet("A1", "second")], 2))

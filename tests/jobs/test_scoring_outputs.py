@@ -88,6 +88,27 @@ def test_drift_of_a_dump_is_measured_once_per_model(
     assert breaches()["small"] == []
 
 
+def test_copies_of_a_text_are_no_drift(spark: SparkSession, clean_uri: str, tmp_path: Path) -> None:
+    drift, model = str(tmp_path / "drift"), model_with(table_version=0)
+    tweets = with_dump(spark, clean_uri, "copied", "vaccines work", 100)
+    copies = scored(spark, *((f"copy-{i}", "vaccines work 3", "unlabelled", "copied") for i in range(400)))
+    measure_new_dumps(spark, drift, clean_uri, tweets.union(copies), model, loaded_at(spark, EARLIER))
+    [row] = spark.read.format("delta").load(drift).where("dump_sha256 = 'copied'").collect()
+    assert (row.tweets, row.breaches) == (101, [])
+
+
+def test_texts_of_the_training_data_are_not_measured(
+    spark: SparkSession, clean_uri: str, tmp_path: Path
+) -> None:
+    drift, model = str(tmp_path / "drift"), model_with(table_version=0)
+    tweets = with_dump(spark, clean_uri, "retweets", "vaccines work", 300)
+    same_text = F.regexp_replace("tweet_id", "retweets-", "A")  # of the labelled tweet with this number
+    tweets = tweets.withColumn("text_group", same_text)
+    measure_new_dumps(spark, drift, clean_uri, tweets, model, loaded_at(spark, EARLIER))
+    [row] = spark.read.format("delta").load(drift).where("dump_sha256 = 'retweets'").collect()
+    assert row.tweets == 60  # copies of the eval side
+
+
 def test_drift_of_a_dump_that_was_loaded_again_is_measured_again(
     spark: SparkSession, clean_uri: str, tmp_path: Path
 ) -> None:

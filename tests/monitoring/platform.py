@@ -88,7 +88,8 @@ class Platform:
         if "end_date_gte" in query:  # Airflow takes the current time for a run without an end
             found = [run for run in found if (run["end_date"] or "9") >= query["end_date_gte"]]
         found.sort(key=lambda run: run["end_date"] or "9", reverse=query["order_by"].startswith("-"))
-        return {"dag_runs": found[: query["limit"]]}
+        start = query.get("offset", 0)
+        return {"dag_runs": found[start : start + query["limit"]]}
 
     def query(self, table, sql):
         """Return the rows of a table; of `dumps` those whose state is in the condition.

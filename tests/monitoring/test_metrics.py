@@ -127,6 +127,17 @@ def test_second_pass_adds_nothing_and_makes_no_commit(platform, store, record):
     assert DeltaTable(store.uri(tables.PIPELINE_METRICS)).version() == version
 
 
+def test_skipped_tasks_do_not_hide_later_runs(platform, store, record):
+    for number in range(60):
+        task, _ = add_task(
+            platform, "score_tweets", "score_tweets", number, number, run_id=f"skipped-{number}"
+        )
+        task["start_date"] = None
+    add_task(platform, "score_tweets", "score_tweets", 100, 110, run_id="scored")
+    assert record() == 1
+    assert [row["run_id"] for row in store.metrics()] == ["scored"]
+
+
 def test_cleared_task_replaces_its_row(platform, store, record):
     task, run = add_task(platform, "explore_tweets", "explore_tweets", 10, 20)
     record()

@@ -102,8 +102,18 @@ def test_held_and_failed_dumps_are_problems(platform, find):
 def test_text_of_strangers_cannot_address_people_or_contain_links(platform, find):
     platform.dumps = [failed_dump(source="<!channel> @all [x](https://example.org)\n*b*\u202e" + "y" * 500)]
     [problem] = find().problems
-    assert problem.title.startswith("Dump ??channel? ?all ?x?(https:??example.org) ?b??yyy")
+    assert problem.title.startswith("Dump ??channel? ?user? ?x?(https:??example.org) ?b??yyy")
     assert len(problem.title) < 150
+
+
+def test_alert_contains_no_user_name_and_no_link(platform, find):
+    reason = "the label '@ann_smith you lie https://example.org/x' is unknown; ask ann.smith@example.org"
+    platform.dumps = [failed_dump(source="https://example.org/@ann_smith/june.csv")]
+    platform.dumps[0]["reason"] = reason
+    [problem] = find().problems
+    assert "smith" not in problem.title
+    assert "example.org?x" not in problem.title
+    assert "you lie" in problem.title
 
 
 def test_drift_of_the_latest_model_is_a_problem_for_a_week(platform, find):

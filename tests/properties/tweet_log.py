@@ -26,11 +26,15 @@ class Tweet(NamedTuple):
 
 
 class Dump(NamedTuple):
-    """A dump that was delivered `day` days after FIRST_DELIVERY. Its hash is its name."""
+    """A dump that was delivered `day` days after FIRST_DELIVERY, and loaded at once or later.
+
+    Its hash is its name.
+    """
 
     name: str
     tweets: Sequence[Tweet]
     day: int = 0
+    loaded: int | None = None
 
 
 class TweetLog:
@@ -46,7 +50,8 @@ class TweetLog:
             | {
                 "dump_sha256": dump.name,
                 "delivered_at": FIRST_DELIVERY + timedelta(days=dump.day),
-                "ingested_at": FIRST_DELIVERY,
+                "ingested_at": FIRST_DELIVERY
+                + timedelta(days=dump.day if dump.loaded is None else dump.loaded),
             }
             for dump in dumps
             for tweet in dump.tweets

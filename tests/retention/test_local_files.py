@@ -1,6 +1,7 @@
 """Old logs and the temporary folders of killed Spark drivers are deleted."""
 
 import os
+from pathlib import Path
 
 from retention.local_files import OF_SPARK, delete_leftovers, delete_old_logs
 
@@ -47,3 +48,20 @@ def test_leftovers_of_killed_drivers_are_deleted_and_running_ones_stay(tmp_path)
         os.utime(tmp_path / name, (OLD, OLD))
     assert delete_leftovers(tmp_path, OF_SPARK, CUTOFF) > 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["something-else", "spark-2"]
+
+
+def test_folder_whose_files_a_running_job_deletes_stays(tmp_path, monkeypatch):
+    write(tmp_path / "blockmgr-1" / "00" / "shuffle.data", OLD)
+    write(tmp_path / "spark-2" / "old.part", OLD)
+    for name in ("blockmgr-1", "spark-2"):
+        os.utime(tmp_path / name, (OLD, OLD))
+    lstat = Path.lstat
+
+    def deleted_meanwhile(path):
+        if path.name == "shuffle.data":
+            raise FileNotFoundError(path)
+        return lstat(path)
+
+    monkeypatch.setattr(Path, "lstat", deleted_meanwhile)
+    delete_leftovers(tmp_path, OF_SPARK, CUTOFF)
+    assert [path.name for path in tmp_path.iterdir()] == ["blockmgr-1"]

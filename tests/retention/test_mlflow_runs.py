@@ -128,7 +128,25 @@ def test_report_of_a_cleared_task_is_as_old_as_its_last_attempt(client, tmp_path
     assert [runs[run_id] for run_id in delete_old_reports(Runs(), MONTH_AGO)] == ["old"]
 
 
-def test_erasure_rewrites_files_deletes_reports_and_lists_the_models(client, tmp_path, capsys):
+def erase_from_trainings(folder, capsys):
+    write_deltalake(folder / "tweets_raw", pa.table({"tweet_id": ["KEPT", "KEPT"]}))
+    assert (
+        erase_from_mlflow.main(["trainings", '--dumps=["bb"]', f"--tweets-raw={folder / 'tweets_raw'}"]) == 0
+    )
+    return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+
+def target(folder):
+    (folder / "downloaded").mkdir()
+    return folder / "downloaded"
+
+
+def erase_reports(since, capsys):
+    assert erase_from_mlflow.main(["reports", f"--since={since}"]) == 0
+    return json.loads(capsys.readouterr().out.splitlines()[-1])["reports_deleted"]
+
+
+def test_erasure_rewrites_files_and_lists_the_models(client, tmp_path, capsys):
     ids = ["ERASED", "KEPT"]
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table({"tweet_id": ids, "label": [1, 0]}), sink)
@@ -141,19 +159,11 @@ def test_erasure_rewrites_files_deletes_reports_and_lists_the_models(client, tmp
     trained = add_training(client, tmp_path, 5, "minilm", **files, **record)
     add_training(client, tmp_path, 5, "bert", **other)
     register(client, trained, CHAMPION_ALIAS)
-    reports = [
-        add_run(client, tmp_path, days, {"airflow_dag_id": "explore_tweets"}, {"r.html": b"canary"}, name)
-        for days, name in ((1, REPORTS_EXPERIMENT), (20, REPORTS_EXPERIMENT))
-    ]
-    for name in (*files, *record, "r.html"):
+    for name in (*files, *record):
         (tmp_path / name).unlink()
-    write_deltalake(tmp_path / "tweets_clean", pa.table({"tweet_id": ["KEPT"]}))
-    since = (NOW - timedelta(days=10)).isoformat()
-    places = [f"--since={since}", f"--tweets-clean={tmp_path / 'tweets_clean'}"]
-    assert erase_from_mlflow.main(['--dumps=["bb"]', *places]) == 0
-    result = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert result["reports_deleted"] == reports[:1]
+    result = erase_from_trainings(tmp_path, capsys)
     assert result["files_rewritten"] == {trained: list(files)}
+    assert result["trainings_running"] == []
     [model] = result["models_trained_on_these_dumps"]
     assert (model["run"], model["preset"], model["version"], model["champion"]) == (
         trained,
@@ -168,10 +178,39 @@ def test_erasure_rewrites_files_deletes_reports_and_lists_the_models(client, tmp
     assert "hm" in text
 
 
-def test_erasure_that_found_no_dump_deletes_no_report(client, tmp_path, capsys):
-    add_run(client, tmp_path, 1, {"airflow_dag_id": "explore_tweets"}, {"r.html": b"a"}, REPORTS_EXPERIMENT)
-    write_deltalake(tmp_path / "tweets_clean", pa.table({"tweet_id": ["KEPT"]}))
-    places = ["--since=", f"--tweets-clean={tmp_path / 'tweets_clean'}"]
-    assert erase_from_mlflow.main(["--dumps=[]", *places]) == 0
-    assert json.loads(capsys.readouterr().out.splitlines()[-1])["reports_deleted"] == []
-    assert len(list(Runs().find([REPORTS_EXPERIMENT]))) == 1
+def test_run_that_a_user_deleted_is_erased_too(client, tmp_path, capsys):
+    record = json.dumps({"dumps": ["bb"]}).encode()
+    errors = b"tweet_id,text,label\nERASED,canary,1\n"
+    files = {"confident_errors.csv": errors, "training_run.json": record}
+    trained = add_training(client, tmp_path, 5, "minilm", **files)
+    client.delete_run(trained)
+    assert erase_from_trainings(tmp_path, capsys)["models_trained_on_these_dumps"][0]["run"] == trained
+    left = Path(client.download_artifacts(trained, "confident_errors.csv", str(target(tmp_path))))
+    assert "canary" not in left.read_text()
+
+
+def test_running_training_is_named_because_it_logs_its_files_later(client, tmp_path, capsys):
+    running = add_training(client, tmp_path, 0, "minilm", status="RUNNING")
+    assert erase_from_trainings(tmp_path, capsys)["trainings_running"] == [running]
+
+
+def test_erasure_without_the_table_is_an_error(client, tmp_path, capsys):
+    trained = add_training(client, tmp_path, 5, "minilm", **{"confident_errors.csv": b"tweet_id\nKEPT\n"})
+    assert erase_from_mlflow.main(["trainings", "--dumps=[]", f"--tweets-raw={tmp_path / 'no'}"]) == 65
+    left = client.download_artifacts(trained, "confident_errors.csv", str(target(tmp_path)))
+    assert "KEPT" in Path(left).read_text()
+
+
+def test_erasure_deletes_the_reports_since_a_time_also_those_that_a_user_deleted(client, tmp_path, capsys):
+    reports = [
+        add_run(
+            client, tmp_path, days, {"airflow_dag_id": "explore_tweets"}, {"r.html": b"a"}, REPORTS_EXPERIMENT
+        )
+        for days in (1, 2, 20)
+    ]
+    client.delete_run(reports[1])
+    assert erase_reports("", capsys) == []  # no dump contained the tweets
+    assert len(list(Runs().find([REPORTS_EXPERIMENT]))) == 2
+    assert erase_reports((NOW - timedelta(days=10)).isoformat(), capsys) == reports[:2]
+    assert [run.info.run_id for run in Runs().find([REPORTS_EXPERIMENT])] == reports[2:]
+    assert client.list_artifacts(reports[1]) == []

@@ -60,12 +60,17 @@ def test_missing_tables_are_no_error(tmp_path):
 
 def test_invalid_records_of_old_dumps_are_deleted_except_held_ones(tmp_path):
     uris = {table.name: str(tmp_path / table.name) for table in (DUMPS, QUARANTINE)}
-    states = {"old": ("loaded", 100), "held": ("held", 100), "new": ("loaded", 1)}
+    states = {
+        "old": ("loaded", 100, 99),
+        "held": ("held", 100, 100),
+        "approved-late": ("loaded", 100, 2),
+        "new": ("loaded", 1, 1),
+    }
     dumps = [
         {column.name: None if column.nullable else 0 for column in DUMPS.columns}
-        | {"dump_sha256": name, "state": state, "source": "s", "run_id": "r", "ingested_at": NOW}
-        | {"delivered_at": NOW - timedelta(days=days)}
-        for name, (state, days) in states.items()
+        | {"dump_sha256": name, "state": state, "source": "s", "run_id": "r"}
+        | {"delivered_at": NOW - timedelta(days=delivered), "ingested_at": NOW - timedelta(days=decided)}
+        for name, (state, delivered, decided) in states.items()
     ]
     invalid = [{"dump_sha256": name, "row_number": 1, "raw_record": "x", "reason": "y"} for name in states]
     for table, rows in ((DUMPS, dumps), (QUARANTINE, invalid)):
@@ -73,4 +78,4 @@ def test_invalid_records_of_old_dumps_are_deleted_except_held_ones(tmp_path):
     deleted = delete_old_quarantine(uris["quarantine"], uris["dumps"], NOW - timedelta(days=90))
     assert deleted == {"old": 1}
     left = query(uris["quarantine"], "SELECT dump_sha256 FROM t ORDER BY dump_sha256")
-    assert [row["dump_sha256"] for row in left] == ["held", "new"]
+    assert [row["dump_sha256"] for row in left] == ["approved-late", "held", "new"]

@@ -13,7 +13,7 @@ from spark_jobs.exploring.report import Comparison
 RULES = range(1, len(REMOVING_RULES) + 1)
 LABELS = {(-1, "train"): 8, (-1, "eval"): 2, (0, "train"): 40, (1, "train"): 30, (None, "unlabelled"): 1_000}
 LENGTHS = {-1: {3: 10}, 0: {20: 40}, 1: {30: 29, 153: 1}, None: {50: 1_000}}
-AGREEMENTS = {(0.333, -1): 4, (0.667, -1): 6, (0.667, 0): 20, (1.0, 0): 20, (1.0, 1): 30}
+AGREEMENTS = {(0.333, -1): 40, (0.667, -1): 6, (0.667, 0): 20, (1.0, 0): 20, (1.0, 1): 30}
 WORDS = {"all": {"measles": 5, "لقاح": 2}, "negative": {"autism": 3}, "neutral": {}, "positive": {"kids": 1}}
 DISTINCTIVE = [
     {
@@ -148,7 +148,20 @@ def test_markup_in_a_tweet_is_escaped(page: str) -> None:
 
 def test_single_agreement_is_not_reported_as_an_artefact() -> None:
     assert "Every tweet" in report.agreement_section(AGREEMENTS).text
-    assert "Every tweet" not in report.agreement_section({(1.0, 1): 5}).text
+    assert "Every tweet" not in report.agreement_section({(1.0, 1): 50}).text
+
+
+def test_few_ties_or_other_agreements_are_not_reported_as_an_artefact() -> None:
+    assert "Every tweet" not in report.agreement_section({(0.333, -1): 4, (1.0, 1): 50}).text
+    of_the_highest = {(0.333, -1): 40, (0.333, 0): 1, (1.0, 1): 50}
+    assert "Every tweet" not in report.agreement_section(of_the_highest).text
+
+
+def test_continuous_agreements_are_rounded_to_tenths() -> None:
+    section = report.agreement_section({(0.5 + i / 1_000, i % 3 - 1): 2 for i in range(500)})
+    assert [row[0] for row in section.tables[0].rows] == ["0.5", "0.6", "0.7", "0.8", "0.9", "1"]
+    assert sum(row[-1] for row in section.tables[0].rows) == 1_000
+    assert section.text.endswith("Rounded to tenths.")
 
 
 @pytest.mark.parametrize(
@@ -156,7 +169,7 @@ def test_single_agreement_is_not_reported_as_an_artefact() -> None:
     [
         (report.agreement_section({}), "No labelled tweet has an agreement of its annotators."),
         (term_sections.distinctive_section([], "hashtag"), "No term is frequent enough in labelled tweets."),
-        (report.difference_section(None, {}), "This is the first version of the table."),
+        (report.difference_section(None, {}), "There is no earlier version of the table."),
         (
             report.difference_section(Comparison(3), {}),
             "VACUUM removed the files of version 3, so that it cannot be compared.",

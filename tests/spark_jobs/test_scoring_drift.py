@@ -98,13 +98,13 @@ def draw_profiles(
 ) -> Iterator[Profile]:
     """Yield profiles of dumps with the lengths and words of a population, and other labels."""
     random = np.random.default_rng(seed)
-    words = round(tweets * sum(population.words) / population.tweets)
+    words = round(tweets * sum(population.words) / population.texts)
     for _ in range(count):
         yield replace(
             population,
-            tweets=tweets,
+            texts=tweets,
             labels=random.multinomial(tweets, labels),
-            lengths=random.multinomial(tweets, np.array(population.lengths) / population.tweets),
+            lengths=random.multinomial(tweets, np.array(population.lengths) / population.texts),
             words=random.multinomial(words, np.array(population.words) / sum(population.words)),
             unseen=words * population.unseen_share,
         )
@@ -164,7 +164,7 @@ def test_dump_with_fewer_than_50_new_tweets_is_not_measured() -> None:
     train, held_out = REFERENCE
     reference, nothing = {"train": train, "eval": held_out}, [None] * len(fields(Drift))
     assert drift_columns(None, reference) == (0, *nothing, [])
-    assert drift_columns(replace(held_out, tweets=49), reference) == (49, *nothing, [])
+    assert drift_columns(replace(held_out, texts=49), reference) == (49, *nothing, [])
 
 
 def test_rows_of_several_parts_are_counted_apart() -> None:
@@ -179,7 +179,7 @@ def test_rows_of_several_parts_are_counted_apart() -> None:
         {"part": "a", "rank": 50, "words": 2},
     ]
     found = assemble(of_tweets, of_words)
-    assert (found["a"].tweets, found["a"].labels, found["a"].confidence, found["a"].unseen_share) == (
+    assert (found["a"].texts, found["a"].labels, found["a"].confidence, found["a"].unseen_share) == (
         4,
         (2, 0, 2),
         0.8,

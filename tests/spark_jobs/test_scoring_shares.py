@@ -8,6 +8,7 @@ import pytest
 from scipy.optimize import minimize
 
 from reporting.shares import COUNTS, Shares, estimate_shares, solve
+from spark_jobs.scoring.insights.opinion_sections import format_intervals
 
 CONFUSION = [[60, 30, 10], [20, 160, 20], [10, 30, 160]]
 RATES = np.array(CONFUSION) / np.array(CONFUSION).sum(axis=1, keepdims=True)
@@ -36,6 +37,13 @@ def test_labelled_tweets_count_with_their_own_label() -> None:
     np.testing.assert_allclose(found.shares, [0.104, 0.506, 0.39])
     np.testing.assert_allclose(found.unadjusted, found.shares)
     assert (found.labelled, found.predicted, found.tweets) == (1_000, 0, 1_000)
+
+
+def test_few_texts_have_no_interval() -> None:
+    copies = {"part": "all", "texts": 1, **dict.fromkeys(COUNTS, 0), "predicted_positive": 200}
+    assert format_intervals(estimate(single_texts([29, 0, 0, 0, 0, 0]))) == ["100.0 %", "0.0 %", "0.0 %"]
+    assert np.isnan(estimate([copies]).interval).all()
+    assert not np.isnan(estimate(single_texts([20, 10, 0, 0, 0, 0])).interval).any()
 
 
 def test_unlabelled_tweets_are_adjusted_for_what_the_model_confuses() -> None:

@@ -9,7 +9,7 @@ from reporting import charts
 from reporting.figures import draw_picture
 from reporting.page import Section, Table, format_share
 from reporting.shares import SHARES_TEXT, Shares
-from spark_jobs.scoring.drift import DISTANCES, FIXED_LIMITS, MIN_LIMIT, MIN_TWEETS
+from spark_jobs.scoring.drift import DISTANCES, FIXED_LIMITS, MIN_LIMIT, MIN_TEXTS
 
 # Columns of `shares_row` after the name.
 SHARES_HEADER = ("tweets", "labelled", "predicted", *CLASS_NAMES, "unadjusted")
@@ -22,9 +22,12 @@ RANKING_TITLES = {
 
 
 def format_intervals(shares: Shares) -> list[str]:
-    """Return the share of each class id with its interval in percent, such as `12.0 % (10.1–14.2)`."""
+    """Return the share of each class id with its interval in percent, such as `12.0 % (10.1–14.2)`.
+
+    Shares in few texts have no interval.
+    """
     return [
-        f"{share:.1f} % ({low:.1f}–{high:.1f})"
+        f"{share:.1f} %" + ("" if math.isnan(low) else f" ({low:.1f}–{high:.1f})")
         for share, low, high in zip(shares.shares * 100, *shares.interval * 100, strict=True)
     ]
 
@@ -186,10 +189,11 @@ def drift_section(measured: Sequence[Mapping[str, Any]]) -> Section:
     fixed = ", ".join(f"{name.replace('_', ' ')} {limit:g}" for name, limit in FIXED_LIMITS.items())
     breached = [row["name"] for row in measured if row["breaches"]]
     text = (
-        "Distance of each dump from the champion's training data. Tweets that the champion was trained on "
-        f"are not measured, nor are dumps with fewer than {MIN_TWEETS} other tweets. PSI is the population "
-        "stability index. Its limit is the largest distance that chance explains for the size of the dump, "
-        f"at least {MIN_LIMIT:g}. Other limits: {fixed}. "
+        "Distance of each dump from the champion's training data. Copies of a text count once. Texts that "
+        "the champion was trained on are not measured, nor are dumps with fewer than "
+        f"{MIN_TEXTS} other texts. "
+        "PSI is the population stability index. Its limit is the largest distance that chance explains for "
+        f"the size of the dump, at least {MIN_LIMIT:g}. Other limits: {fixed}. "
         + (f"Above a limit: {', '.join(breached)}." if breached else "No dump is above a limit.")
     )
     if len(measured) > MAX_DUMPS_DRAWN:

@@ -211,12 +211,13 @@ def read_deliveries(spark: SparkSession, dumps_uri: str) -> dict[str, tuple[str,
     dumps = (
         spark.read.format("delta")
         .load(dumps_uri)
-        .select("dump_sha256", "source", "delivered_at")
         .orderBy("delivered_at")
+        # Not the timestamp: PySpark returns it in the time zone of this machine.
+        .select("dump_sha256", "source", F.to_date("delivered_at").alias("day"))
         .collect()
     )
     names = name_dumps({row.dump_sha256: row.source for row in dumps})
-    return {row.dump_sha256: (names[row.dump_sha256], row.delivered_at.date()) for row in dumps}
+    return {row.dump_sha256: (names[row.dump_sha256], row.day) for row in dumps}
 
 
 def compare_champions(

@@ -18,10 +18,8 @@ from pyarrow import parquet
 
 from contracts.statistics import COUNTS, DUMP, HASHTAG
 from reporting.periods import Period
-from reporting.shares import Shares, estimate_shares
+from reporting.shares import MIN_TEXTS_FOR_INTERVAL, Shares, estimate_shares
 
-# A bootstrap of fewer texts is unreliable: of three equal texts, every resample is equal.
-MIN_TEXTS_FOR_INTERVAL = 30
 MAX_RESULTS = 50
 
 Result = TypeVar("Result")
@@ -137,7 +135,7 @@ class SentimentCounts:
         texts: dict[Any, int] = {}
         for kind in kinds:
             texts[kind["part"]] = texts.get(kind["part"], 0) + kind["texts"]
-        shares = estimate_shares(kinds, self.confusion, MIN_TEXTS_FOR_INTERVAL)
+        shares = estimate_shares(kinds, self.confusion)
         return {part: Estimate(shares[part], texts[part]) for part in shares}
 
     def _cached(self, key: Any, compute: Callable[[], Result]) -> Result:

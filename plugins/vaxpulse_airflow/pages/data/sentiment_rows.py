@@ -12,7 +12,6 @@ from reporting.periods import Period, Unit, choose_unit, group_days, merge_small
 from reporting.shares import SHARES_TEXT
 from vaxpulse_airflow.pages.charts import Interval
 from vaxpulse_airflow.pages.data.sentiment_counts import (
-    MIN_TEXTS_FOR_INTERVAL,
     Estimate,
     Selection,
     SentimentCounts,
@@ -182,8 +181,7 @@ def estimate_rows(
 
 METHOD = (
     "Labelled tweets count with their label; the shares of the others are predicted and adjusted for the "
-    f"errors of the model. {SHARES_TEXT} Rows with fewer than {MIN_TEXTS_FOR_INTERVAL} distinct texts have "
-    "no interval. Downloads also have the unadjusted shares."
+    f"errors of the model. {SHARES_TEXT} Downloads also have the unadjusted shares."
 )
 
 
