@@ -57,7 +57,7 @@ PERIODS = (
     Period(
         "quarantine_days",
         "Quarantine",
-        "Invalid records of dumps that were delivered longer ago. Records of held dumps stay.",
+        "Invalid records of dumps that were delivered and last changed longer ago. Those of held dumps stay.",
         90,
         7,
     ),

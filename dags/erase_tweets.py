@@ -3,15 +3,13 @@
 **What.** Deletes tweets by their ids, or all tweets of a dump. They are deleted from all tables with their
 history, and from the files in `raw/`. Reports and exports since the first delivery are deleted in HDFS and
 MLflow. `score_tweets` then writes another report. Files that users have uploaded or downloaded for inspection
-are deleted too. The log of `summarise` has the result. It lists the models that were trained on these dumps,
-and what remains. A later dump with an erased tweet is held. The content of an erased dump is not stored
-again.
+are deleted too. The files of trainings are searched last: `erase_mlflow_trainings` waits until no training of
+Airflow runs. The log of `summarise` has the result. It lists the models that were trained on these dumps, and
+what remains. A later dump with an erased tweet is held. The content of an erased dump is not stored again.
 
 **When.** On *Trigger*, with ids or with the SHA-256 of a dump, and a reason.
 
 **Needs.** MLflow at `MLFLOW_TRACKING_URI`, and the connection `webhdfs_default`.
-
-Files of trainings are searched when no training runs.
 
 **If it fails.** The last line of the log gives the reason. Clear the task to retry: every step can be
 repeated. A held dump with these tweets must be approved or rejected first.

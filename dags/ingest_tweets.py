@@ -98,7 +98,7 @@ def ingest_tweets() -> None:
         "load_dumps",
         LOADING_OPTIONS | ingestion.INGESTION_OPTIONS,
         returns_json=True,
-        inlets=[LANDED_DUMPS, TWEETS_RAW],
+        inlets=[LANDED_DUMPS, TWEETS_RAW],  # INGESTION_OPTIONS refers to the second one
         outlets=[TWEETS_RAW],
         **takes_slot(RAW_WRITES),
         trigger_rule="all_done",  # load the delivered dumps even if others could not be delivered

@@ -96,7 +96,7 @@ def read_tasks(airflow: Airflow, stage: Stage, since: datetime) -> Iterator[tupl
     # Without `state`, Airflow also returns running runs, which have no end.
     query: dict[str, Any] = {"state": ["success", "failed"], "end_date_gte": since.isoformat()}
     query |= {"order_by": "end_date", "limit": MAX_RUNS}
-    # All pages: runs whose task was skipped have no row, so that they are read again in each pass.
+    # All pages: a mapped task without elements has no row, so that its run is read again in each pass.
     for run in read_pages(airflow, path, query):
         tasks = airflow(f"{path}/{run['dag_run_id']}/taskInstances", {"limit": 100})["task_instances"]
         for task in tasks:

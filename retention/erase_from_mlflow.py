@@ -114,13 +114,14 @@ def describe(run: Any, versions: dict[str, Any], champion: Any | None) -> dict[s
 
 
 def find_reports(runs: Runs, since: datetime) -> list[Any]:
-    """Return the reports that were logged since a time."""
+    """Return the reports that were logged since a time, except those whose files are deleted."""
     milliseconds = since.timestamp() * 1000
     # Not the start: a cleared task logs its report again to the run of its first attempt.
     return [
         run
         for run in runs.find([REPORTS_EXPERIMENT], also_deleted=True)
         if run.info.status == "RUNNING" or run.info.end_time >= milliseconds
+        if run.info.lifecycle_stage == "active" or runs.has_files(run)
     ]
 
 
@@ -148,7 +149,7 @@ def erase_from_trainings(options: argparse.Namespace) -> dict[str, Any]:
     champion = runs.champion()
     models, rewritten, running = [], {}, []
     for run in list(runs.find(MODEL_EXPERIMENTS, also_deleted=True)):
-        if run.info.status == "RUNNING":
+        if run.info.status == "RUNNING" and run.info.lifecycle_stage == "active":
             running.append(run.info.run_id)
         if files := rewrite_files(runs, run, present):
             rewritten[run.info.run_id] = files

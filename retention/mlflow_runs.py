@@ -87,6 +87,10 @@ class Runs:
                 return None
             raise
 
+    def has_files(self, run: Any) -> bool:
+        """Return whether a run has files."""
+        return bool(self._client.list_artifacts(run.info.run_id))
+
     def read_file(self, run: Any, name: str) -> bytes | None:
         """Return the content of a file of a run, or None if the run does not have it."""
         if name not in {file.path for file in self._client.list_artifacts(run.info.run_id)}:

@@ -121,7 +121,10 @@ def describe_erasure(results: Mapping[str, Any], reports: Sequence[str]) -> str:
         ("reports deleted in HDFS", reports),
         ("reports deleted in MLflow", results["mlflow"]["reports_deleted"]),
         ("trainings whose files were rewritten", list(trainings["files_rewritten"])),
-        ("running trainings: erase again when they have ended", trainings["trainings_running"]),
+        (
+            "trainings that MLflow lists as running: erase again when they have ended",
+            trainings["trainings_running"],
+        ),
     ):
         lines.append(f"{title}: {', '.join(values) or 'none'}")
     lines.append("models that were trained on these dumps:")

@@ -9,6 +9,7 @@ from airflow.sdk import XComArg, get_current_context, task
 from vaxpulse_airflow.command import CommandOperator, build_options
 from vaxpulse_dags.assets import DRIFT, TWEETS_CLEAN, TWEETS_SCORED
 from vaxpulse_dags.tables import latest_version
+from vaxpulse_dags.tasks import takes_slot
 from vaxpulse_dags.training_form import BASELINE, PRESETS
 
 # Retries for 20 minutes or longer, so that an outage of MLflow before or after a training does not fail the
@@ -82,7 +83,7 @@ def training_task(
         command: command line.
         options: further options, or the XCom of a list of them. `options_schema` must describe them.
         trains: whether the command trains models. Such tasks run one at a time, with a longer timeout.
-        low_priority: whether a training has the lowest CPU priority.
+        low_priority: whether a training has the lowest CPU priority, and waits for those that have not.
         operator_arguments: further arguments of CommandOperator.
     """
     # Only the workers of this queue have the libraries of `training`. A LocalExecutor ignores queues.
@@ -90,7 +91,7 @@ def training_task(
     if trains:
         settings |= {
             "command": [*LOW_PRIORITY, *command] if low_priority else command,
-            "pool": "gpu",
+            **takes_slot("gpu", rare=not low_priority),
             "execution_timeout": TRAINING_TIMEOUT,
         }
     settings |= operator_arguments

@@ -25,7 +25,7 @@ def escape(text: str) -> str:
 
 def show(value: object) -> str:
     """Return a value of a dump for a Markdown page: masked, shortened, escaped."""
-    return escape(shorten(mask(str(value)), MAX_LENGTH))
+    return escape(shorten(mask(str(value)[: 4 * MAX_LENGTH]), MAX_LENGTH))
 
 
 def build_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

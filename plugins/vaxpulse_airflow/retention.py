@@ -5,7 +5,8 @@
 The command is `airflow db clean`, made safe. It runs beside the scheduler, because tasks have no access to
 the database. These rows stay:
 
-- Asset events: score_tweets finds in them the dumps whose drift it has reported, and would report them again.
+- Asset events: score_tweets finds in them the dumps whose drift it has reported, and ingest_tweets the time
+  until which it has reported loaded dumps. Both would report them again.
 - Triggers: the row of the landing folder's trigger is as old as the platform.
 - Everything since the start of the oldest DAG run that has not ended. `airflow db clean` also deletes runs
   that wait for the decision of a user.

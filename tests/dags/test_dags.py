@@ -107,7 +107,7 @@ def test_only_reviews_run_concurrently(dag_bag):
 
 def test_tasks_take_the_slot_of_the_tables_that_they_write_and_rare_ones_have_priority(dag_bag):
     tasks = {f"{dag_id}.{task.task_id}": task for dag_id, dag in dag_bag.dags.items() for task in dag.tasks}
-    writers = {name: task for name, task in tasks.items() if task.pool.startswith("writes_")}
+    writers = {name: task for name, task in tasks.items() if task.pool != "default_pool"}
     # By default Airflow adds the weights of downstream tasks.
     assert {task.weight_rule for task in writers.values()} == {"absolute"}
     assert {name: (task.pool, task.priority_weight) for name, task in writers.items()} == {
@@ -128,6 +128,12 @@ def test_tasks_take_the_slot_of_the_tables_that_they_write_and_rare_ones_have_pr
         "erase_tweets.erase_raw": ("writes_raw", 2),
         "erase_tweets.erase_clean": ("writes_clean", 2),
         "erase_tweets.erase_scored": ("writes_scored", 2),
+        "train_classifiers.train": ("gpu", 1),
+        "tune_classifier.tune": ("gpu", 1),
+        "cross_validate.fold": ("gpu", 1),
+        # first scores exist within minutes
+        "train_classifiers.train_baseline": ("gpu", 2),
+        "erase_tweets.erase_mlflow_trainings": ("gpu", 2),
     }
     # A task with the Asset of a table as its outlet writes the table.
     for name, pool in (

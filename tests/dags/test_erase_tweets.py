@@ -43,7 +43,7 @@ def test_result_has_counts_files_models_and_what_remains():
     assert "files in raw/ rewritten: aa" in lines
     assert "unreadable files, searched by their bytes only: none" in lines
     assert "reports deleted in HDFS: /vaxpulse/reports/explore_tweets/run" in lines
-    assert "running trainings: erase again when they have ended: 7f7f" in lines
+    assert "trainings that MLflow lists as running: erase again when they have ended: 7f7f" in lines
     origin = "version 7 of tweets_clean, MLflow run 0a1b"
     assert f"- minilm, version 3, the champion, {origin}" in lines
     assert f"- minilm, not registered, never the champion, {origin}" in lines

@@ -127,15 +127,13 @@ def test_second_pass_adds_nothing_and_makes_no_commit(platform, store, record):
     assert DeltaTable(store.uri(tables.PIPELINE_METRICS)).version() == version
 
 
-def test_skipped_tasks_do_not_hide_later_runs(platform, store, record):
+def test_mapped_tasks_without_elements_do_not_hide_later_runs(platform, store, record):
     for number in range(60):
-        task, _ = add_task(
-            platform, "score_tweets", "score_tweets", number, number, run_id=f"skipped-{number}"
-        )
-        task["start_date"] = None
-    add_task(platform, "score_tweets", "score_tweets", 100, 110, run_id="scored")
+        task, _ = add_task(platform, "train_classifiers", "train", number, number, run_id=f"empty-{number}")
+        task |= {"state": "skipped", "start_date": None, "end_date": None}
+    add_task(platform, "train_classifiers", "train", 100, 110, run_id="trained")
     assert record() == 1
-    assert [row["run_id"] for row in store.metrics()] == ["scored"]
+    assert [row["run_id"] for row in store.metrics()] == ["trained"]
 
 
 def test_cleared_task_replaces_its_row(platform, store, record):

@@ -108,7 +108,7 @@ def test_text_of_strangers_cannot_address_people_or_contain_links(platform, find
 
 def test_alert_contains_no_user_name_and_no_link(platform, find):
     reason = "the label '@ann_smith you lie https://example.org/x' is unknown; ask ann.smith@example.org"
-    platform.dumps = [failed_dump(source="https://example.org/@ann_smith/june.csv")]
+    platform.dumps = [failed_dump(source="uploads/ann.smith@example.org/@ann_smith/june.csv")]
     platform.dumps[0]["reason"] = reason
     [problem] = find().problems
     assert "smith" not in problem.title

@@ -129,7 +129,8 @@ def test_report_of_a_cleared_task_is_as_old_as_its_last_attempt(client, tmp_path
 
 
 def erase_from_trainings(folder, capsys):
-    write_deltalake(folder / "tweets_raw", pa.table({"tweet_id": ["KEPT", "KEPT"]}))
+    rows = pa.table({"tweet_id": ["KEPT", "KEPT"]})
+    write_deltalake(folder / "tweets_raw", rows, mode="overwrite")
     assert (
         erase_from_mlflow.main(["trainings", '--dumps=["bb"]', f"--tweets-raw={folder / 'tweets_raw'}"]) == 0
     )
@@ -192,6 +193,8 @@ def test_run_that_a_user_deleted_is_erased_too(client, tmp_path, capsys):
 def test_running_training_is_named_because_it_logs_its_files_later(client, tmp_path, capsys):
     running = add_training(client, tmp_path, 0, "minilm", status="RUNNING")
     assert erase_from_trainings(tmp_path, capsys)["trainings_running"] == [running]
+    client.delete_run(running)
+    assert erase_from_trainings(tmp_path, capsys)["trainings_running"] == []
 
 
 def test_erasure_without_the_table_is_an_error(client, tmp_path, capsys):
@@ -214,3 +217,4 @@ def test_erasure_deletes_the_reports_since_a_time_also_those_that_a_user_deleted
     assert erase_reports((NOW - timedelta(days=10)).isoformat(), capsys) == reports[:2]
     assert [run.info.run_id for run in Runs().find([REPORTS_EXPERIMENT])] == reports[2:]
     assert client.list_artifacts(reports[1]) == []
+    assert erase_reports((NOW - timedelta(days=10)).isoformat(), capsys) == []

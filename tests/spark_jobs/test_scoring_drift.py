@@ -160,7 +160,7 @@ def test_longer_texts_breach_the_length_limit() -> None:
     assert measure(longer, training, held_out).breaches() == ["length_psi"]
 
 
-def test_dump_with_fewer_than_50_new_tweets_is_not_measured() -> None:
+def test_dump_with_fewer_than_50_new_texts_is_not_measured() -> None:
     train, held_out = REFERENCE
     reference, nothing = {"train": train, "eval": held_out}, [None] * len(fields(Drift))
     assert drift_columns(None, reference) == (0, *nothing, [])

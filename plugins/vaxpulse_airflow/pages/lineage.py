@@ -208,7 +208,7 @@ class Trail:
         else:
             step.notes.append(
                 f"pipeline_metrics has no run of {dag_id} at that time. watch_platform adds a run within "
-                "five minutes after its end. Of a task with retries it has the last one."
+                "five minutes after its end. It has only the latest try of a task."
             )
 
     def _add_model_files(self, step: Step, version: str) -> tuple[bool, str, int]:

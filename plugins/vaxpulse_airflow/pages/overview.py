@@ -105,6 +105,8 @@ def describe_changes(periods: list[insights.ShareRow]) -> list[str]:
     if len(periods) < 2:
         return []
     before, last = periods[-2:]
+    if not (before.has_interval and last.has_interval):
+        return ["too few texts for intervals"]
     return [
         f"{name} {now.value - then.value:+.1f} points"
         + ("" if now.low > then.high or now.high < then.low else " (within the uncertainty)")

@@ -230,7 +230,7 @@ def drift_section(measured: Sequence[Mapping[str, Any]]) -> Section:
         )
         for row in measured
     ]
-    header = ("dump", "tweets", *(column.replace("_", " ") for column in columns), "breaches")
+    header = ("dump", "texts", *(column.replace("_", " ") for column in columns), "breaches")
     return Section("Drift", text, [picture], [Table(header, rows)])
 
 

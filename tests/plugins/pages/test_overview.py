@@ -1,5 +1,6 @@
 """Page *Overview*, from a report as `score_tweets` writes it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -21,9 +22,10 @@ def shares(tweets, negative):
     return Shares(10, tweets - 10, values, np.array([values - 0.02, values + 0.02]), values)
 
 
-def put_insights(hdfs, example="vaccines work"):
+def put_insights(hdfs, example="vaccines work", total=None, last=None):
     """Write a report with the functions of the job."""
-    periods = [(f"2026-W{week}", shares(12_345, week / 100)) for week in (40, 41)]
+    total = total or shares(12_345, 0.2)
+    periods = [("2026-W40", shares(12_345, 0.4)), ("2026-W41", last or shares(12_345, 0.41))]
     sections = [
         Section(
             "Opinions",
@@ -32,7 +34,7 @@ def put_insights(hdfs, example="vaccines work"):
             [
                 Table(
                     ("dump", *SHARES_HEADER),
-                    [shares_row("all", shares(12_345, 0.2)), shares_row("june.csv", shares(99, 0.1))],
+                    [shares_row("all", total), shares_row("june.csv", shares(99, 0.1))],
                 )
             ],
         ),
@@ -83,6 +85,15 @@ def test_overview_shows_the_newest_answer_with_intervals_and_model(browser, hdfs
         assert text in page
     assert "negative +1.0 points (within the uncertainty)" in page
     assert 'role="img"' in page
+
+
+def test_shares_in_few_texts_are_shown_without_an_interval(browser, hdfs):
+    few = replace(shares(12_345, 0.2), interval=np.full((2, 3), np.nan))
+    put_insights(hdfs, total=few, last=few)
+    page = browser.get("/overview").text
+    assert "20.0 %" in page
+    assert "too few texts for an interval" in page
+    assert "negative +" not in page  # no change since the last period
 
 
 def test_overview_shows_dumps_of_the_week(browser, platform):
@@ -151,6 +162,7 @@ def test_overview_says_when_services_were_checked(browser, airflow):
 
 def test_overview_shows_held_and_failed_dumps_and_drift(browser, platform):
     platform.add_dumps(dump("june.csv", "held"), dump("july.csv", "failed"), dump("may.csv", "failed"))
+    platform.add_dumps(dump("other.csv", dump_sha256="0" * 64))
     drifted = dict.fromkeys(DRIFT.column_names()) | {
         "dump_sha256": "0" * 64, "model_name": "vaxpulse", "model_version": "3", "tweets": 900,
         "breaches": ["label_psi"], "measured_at": NOW,

@@ -14,14 +14,14 @@ DAG_ID = "score_tweets"
 OPINIONS, OVER_TIME = "Opinions", "Over time"
 EXAMPLES = ("Most negative tweets", "Most positive tweets", "Most uncertain tweets")
 EXAMPLE_ID = "id of a copy"  # column of these sections, which reports of version 0.2.0 lack
-SHARE = re.compile(r"([\d.]+) % \(([\d.]+)–([\d.]+)\)")
+SHARE = re.compile(r"([\d.]+) %(?: \(([\d.]+)–([\d.]+)\))?")  # shares in few texts have no interval
 MAX_COUNTS_BYTES = 256 << 20
 MODEL = re.compile(r"(?P<name>.+) version (?P<version>\S+)")
 
 
 @dataclass(frozen=True)
 class ShareRow:
-    """Shares of the labels in some tweets, in percent with 95 % intervals.
+    """Shares of the labels in some tweets, in percent with 95 % intervals unless there are few texts.
 
     Attributes:
         name: the tweets: a period, a dump, or `all`.
@@ -29,6 +29,7 @@ class ShareRow:
         labelled: tweets that count with their own label.
         predicted: tweets that count with the model's label.
         shares: share of negative, neutral and positive.
+        has_interval: whether the intervals are known.
     """
 
     name: str
@@ -36,6 +37,7 @@ class ShareRow:
     labelled: int
     predicted: int
     shares: tuple[Interval, ...]
+    has_interval: bool
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,11 @@ def read_rows(table: Table) -> list[ShareRow]:
         found = [SHARE.fullmatch(cells[place]) for place in shares]
         if all(found):
             tweets, labelled, predicted = (int(cells[place].replace(",", "")) for place in places)
-            intervals = tuple(Interval(*map(float, each.groups())) for each in found if each)
-            rows.append(ShareRow(cells[0], tweets, labelled, predicted, intervals))
+            intervals = tuple(
+                Interval(*(float(number or each[1]) for number in each.groups())) for each in found if each
+            )
+            has_interval = all(each and each[2] for each in found)
+            rows.append(ShareRow(cells[0], tweets, labelled, predicted, intervals, has_interval))
     return rows
 
 
@@ -99,5 +104,8 @@ def draw_shares(rows: list[ShareRow]) -> Chart | None:
     """Return a chart of the shares by period, or None if there are fewer than two periods."""
     if len(rows) < 2:
         return None
-    series = {name: [row.shares[place] for row in rows] for place, name in enumerate(CLASS_NAMES)}
+    series = {
+        name: [row.shares[place] if row.has_interval else None for row in rows]
+        for place, name in enumerate(CLASS_NAMES)
+    }
     return line_chart([row.name for row in rows], series, " %")
