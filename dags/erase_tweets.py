@@ -5,7 +5,8 @@ history, and from the files in `raw/`. Reports and exports since the first deliv
 MLflow. `score_tweets` then writes another report. Files that users have uploaded or downloaded for inspection
 are deleted too. The files of trainings are searched last: `erase_mlflow_trainings` waits until no training of
 Airflow runs. The log of `summarise` has the result. It lists the models that were trained on these dumps, and
-what remains. A later dump with an erased tweet is held. The content of an erased dump is not stored again.
+the copies that remain. A later dump with an erased tweet is held. The content of an erased dump is not stored
+again.
 
 **When.** On *Trigger*, with ids or with the SHA-256 of a dump, and a reason.
 

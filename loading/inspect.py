@@ -149,7 +149,7 @@ def arg_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("file", type=Path, help="the dump")
     parser.add_argument(
-        "--mapping", default="{}", help='what the columns mean, for example \'{"text": "tweet"}\''
+        "--mapping", default="{}", help='meaning of the columns, for example \'{"text": "tweet"}\''
     )
     parser.add_argument("--json", action="store_true", help="write the report as JSON")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""Read a dump with its best mapping and count what it contains, without writing anything."""
+"""Read a dump with its best mapping and count its records. Write nothing."""
 
 import re
 from collections import Counter
@@ -111,7 +111,7 @@ class Totals:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What would happen to a dump: how it was read, what it contains, and what a user must answer first."""
+    """Result of an inspection: the mapping of a dump, its counts, and the open questions."""
 
     dump: OpenedDump
     proposal: Proposal

@@ -54,7 +54,7 @@ class Problem:
     Attributes:
         cause: FAILED_RUN, DUMP, WAITING, DRIFTED, SERVICE or DISK.
         key: identifies the problem.
-        title: what is wrong, on one line.
+        title: the problem, on one line.
         advice: what to do, in a sentence.
         link: URL of the page that shows the problem.
     """

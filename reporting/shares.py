@@ -51,6 +51,11 @@ class Shares:
         """Return the number of tweets."""
         return self.labelled + self.predicted
 
+    @property
+    def has_interval(self) -> bool:
+        """Return whether there are enough texts for `interval`."""
+        return not np.isnan(self.interval).any()
+
 
 def estimate_shares(
     rows: Iterable[Mapping[str, Any]], confusion: Sequence[Sequence[int]]

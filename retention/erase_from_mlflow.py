@@ -135,7 +135,7 @@ def erase_reports(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def erase_from_trainings(options: argparse.Namespace) -> dict[str, Any]:
-    """Erase the tweets from files of trainings, and return what was changed and what remains.
+    """Erase the tweets from files of trainings. Return the rewritten files and the affected models.
 
     Raises:
         InputError: there is no table. Its tweets would be erased everywhere.

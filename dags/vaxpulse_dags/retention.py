@@ -130,7 +130,7 @@ def describe_erasure(results: Mapping[str, Any], reports: Sequence[str]) -> str:
     lines.append("models that were trained on these dumps:")
     for model in trainings["models_trained_on_these_dumps"] or ["none"]:
         lines.append(f"- {model if isinstance(model, str) else describe_model(model)}")
-    return "\n".join([*lines, "what remains:", *(f"- {each}" for each in REMAINS)])
+    return "\n".join([*lines, "remaining copies:", *(f"- {each}" for each in REMAINS)])
 
 
 def describe_model(model: Mapping[str, Any]) -> str:

@@ -62,7 +62,7 @@ def question_about_labels(
         values: how often each value occurs.
         mapping: the mapping with which the dump was read.
         canonical: whether the columns have the names of the platform, whose coding is known.
-        answered: whether a user has said what the values mean.
+        answered: whether a user has mapped the values.
     """
     labelled = sum(values.values())
     if mapping.label is None or not labelled:

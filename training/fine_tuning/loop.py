@@ -146,7 +146,7 @@ def predict(model: Classifier, rows: TokenisedTweets, batch_size: int) -> torch.
 
 
 def objective(logits: torch.Tensor, rows: TokenisedTweets, class_weights: list[float]) -> float:
-    """Return what the training minimises, without R-Drop: the mean of the rows, the same in all processes."""
+    """Return the minimised loss without R-Drop: the mean of the rows, the same in all processes."""
     weights = torch.tensor(class_weights, device=logits.device)
     mean = weighted_losses(logits, rows.class_shares, weights).mean()
     if processes() > 1:

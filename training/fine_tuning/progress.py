@@ -19,7 +19,7 @@ READ_SECONDS = 1.0
 class Progress:
     """The losses of a training.
 
-    The loss is the cross entropy against the labels. The objective is what the training minimises: it also
+    The loss is the cross entropy against the labels. The objective is the minimised loss: it also
     has soft targets, class weights and R-Drop. Both stay on the device. They are read at most once a second,
     at evaluations and at the end, and then logged for each interval of `log_every_steps` steps and for the
     first step.

@@ -38,7 +38,7 @@ class TrainingStep:
     Attributes:
         model: the classifier in float32.
         figures: (3,) figures of the last step on the device: objective, loss and norm of the gradient.
-        objective: what the step minimises, with the targets, weights and R-Drop of the config.
+        objective: the minimised loss, with the targets, weights and R-Drop of the config.
         loss: cross entropy against the labels, NaN if no row has one.
     """
 

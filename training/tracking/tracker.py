@@ -33,7 +33,7 @@ KIND_TAG, KIND = "mlflow.experimentKind", "custom_model_development"
 EXPERIMENT_DESCRIPTIONS = {
     TRAINING_EXPERIMENT: "Trainings of `train_classifiers`. Metrics of `eval` are measured once on held-out "
     "tweets, those of `validation` choose weights and models. `train/loss` and `validation/loss` are cross "
-    "entropies against the labels; `objective` is what the training minimises. Intervals and figures by "
+    "entropies against the labels; `objective` is the minimised loss. Intervals and figures by "
     "class and by agreement are in the tables of each run.",
     TUNING_EXPERIMENT: "Searches of `tune_classifier`: a run for each search, with a nested run per trial. "
     "The eval side is not used.",

@@ -92,7 +92,7 @@ def bring_address(
 
 @router.get("/{upload_id}")
 def show_upload(request: Request, user: GetUserDep, upload_id: UploadId) -> HTMLResponse:
-    """Return the page of an upload: what it contains, and the form for the columns."""
+    """Return the page of an upload: its content, and the form for the columns."""
     uploads: Uploads = request.app.state.uploads
     path, inspection = uploads.find_file(upload_id), uploads.read(upload_id)
     if inspection is None:

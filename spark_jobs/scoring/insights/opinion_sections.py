@@ -27,7 +27,7 @@ def format_intervals(shares: Shares) -> list[str]:
     Shares in few texts have no interval.
     """
     return [
-        f"{share:.1f} %" + ("" if math.isnan(low) else f" ({low:.1f}–{high:.1f})")
+        f"{share:.1f} %" + (f" ({low:.1f}–{high:.1f})" if shares.has_interval else "")
         for share, low, high in zip(shares.shares * 100, *shares.interval * 100, strict=True)
     ]
 

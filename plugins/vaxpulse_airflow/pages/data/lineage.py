@@ -154,7 +154,7 @@ def find_run(tables: Tables, dag_id: str, moment: datetime) -> str | None:
 
 
 def read_model_files(client: Any, version: str) -> ModelFiles | None:
-    """Return what the folder of a model in HDFS contains, or None if the model has never scored.
+    """Return the content of the folder of a model in HDFS, or None if the model has never scored.
 
     `apply_retention` deletes the folders of former champions.
 

@@ -18,7 +18,7 @@ from pyarrow import parquet
 
 from contracts.statistics import COUNTS, DUMP, HASHTAG
 from reporting.periods import Period
-from reporting.shares import MIN_TEXTS_FOR_INTERVAL, Shares, estimate_shares
+from reporting.shares import Shares, estimate_shares
 
 MAX_RESULTS = 50
 
@@ -51,8 +51,8 @@ class Estimate:
 
     @property
     def has_interval(self) -> bool:
-        """Return whether the interval is reliable."""
-        return self.texts >= MIN_TEXTS_FOR_INTERVAL
+        """Return whether there are enough texts for an interval."""
+        return self.shares.has_interval
 
 
 class SentimentCounts:
